@@ -1,0 +1,70 @@
+package msg
+
+import (
+	"context"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+)
+
+// Connection is one peer as seen by one messenger. A session may span many TCP
+// connections; the Connection stays the same object through cuts, reconnects
+// and connection races. All methods may be called by any goroutine, from
+// callbacks too, and none but SendContext blocks.
+type Connection interface {
+	// ID is unique within the messenger, from 1 up.
+	ID() uint64
+
+	// Send queues m and returns at once. On nil the messenger owns m until its
+	// end; on an error m was not accepted and stays the caller's. Errors:
+	// ErrQueueFull (bounded send queue), ErrClosed (connection closed; wraps the
+	// reason), ErrTooLarge, ErrShutdown.
+	Send(m *Message) error
+	// SendContext is Send that waits for room in the send queue, until ctx ends
+	// (ctx.Err() is then wrapped) or the connection closes. It must not be called
+	// by a fast dispatcher: it blocks.
+	SendContext(ctx context.Context, m *Message) error
+	// SendKeepalive asks the peer for a sign of life (KEEPALIVE2); see LastKeepaliveAck.
+	SendKeepalive()
+	// MarkDown closes the connection for good. Queued messages are reported
+	// undeliverable with ErrMarkedDown, received ones not yet dispatched are
+	// discarded, and no reset is reported for it. The peer sees a broken session.
+	MarkDown()
+	// MarkDisposable makes the session lossy from now on: the next fault closes
+	// it instead of reconnecting.
+	MarkDisposable()
+
+	// IsConnected says whether the session is established over a live transport
+	// at the moment (always for an open loopback connection).
+	IsConnected() bool
+	// IsClosed says whether the connection is closed for good.
+	IsClosed() bool
+	// IsLoopback says whether this is the messenger's connection to itself.
+	IsLoopback() bool
+
+	// PeerName is the peer's name, as far as known: its type from the beginning
+	// for a connection made by ConnectTo, the number after its ident.
+	PeerName() entity.Name
+	PeerType() entity.Type
+	// PeerAddrs is the address vector that identifies the peer. Read only.
+	PeerAddrs() entity.AddrVec
+	// PeerGlobalID is the id that authentication gave the peer, or 0.
+	PeerGlobalID() uint64
+	// Features is the negotiated set of feature bits, 0 before the first session.
+	Features() uint64
+	// Policy is the policy the connection follows. Lossy may differ from what was
+	// configured: a connector adopts it from the server (msgr2 spec 3.1).
+	Policy() Policy
+
+	// LastKeepalive is when the peer last sent a KEEPALIVE2, LastKeepaliveAck the
+	// stamp of our last one that it answered; zero if never.
+	LastKeepalive() time.Time
+	LastKeepaliveAck() time.Time
+
+	// SetValue attaches a value of the user's (Ceph's "priv"), Value returns it.
+	SetValue(v any)
+	Value() any
+
+	// String names the connection for logs: peer, addresses, state.
+	String() string
+}

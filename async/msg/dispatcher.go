@@ -1,0 +1,75 @@
+package msg
+
+// Dispatcher receives messages. A messenger has an ordered chain of them
+// (AddDispatcherHead, AddDispatcherTail); the first whose Dispatch returns true
+// has handled the message. A message that nobody handles is counted and logged.
+//
+// Dispatch runs on a goroutine of the pool, never two at a time for one
+// Connection; it may block, which holds up that connection and, through the
+// throttles, its peer. The other methods a dispatcher may have are the small
+// interfaces below.
+//
+// No method of a dispatcher runs concurrently with another one for the same
+// Connection, fast dispatch excepted. A panic is caught, counted and reported;
+// the connection it happened for is closed as by a fault unless configured
+// otherwise.
+type Dispatcher interface {
+	Dispatch(m *Message) bool
+}
+
+// FastDispatcher takes messages on the connection's worker, right after they
+// were decoded, past the queue. Both methods must not block: they delay every
+// connection of the worker. Fast dispatched messages are not ordered against
+// queued ones.
+type FastDispatcher interface {
+	CanFastDispatch(m *Message) bool
+	FastDispatch(m *Message)
+}
+
+// FastPreprocessor sees every incoming message on the worker before it is fast
+// dispatched or queued. It must not block nor keep the message.
+type FastPreprocessor interface{ FastPreprocess(m *Message) }
+
+// ConnectHandler is told, by the pool, each time a session that this side
+// initiated becomes ready, reconnects included; before its first message.
+type ConnectHandler interface{ HandleConnect(c Connection) }
+
+// AcceptHandler is told, by the pool, each time a session that the peer
+// initiated becomes ready, reconnects included; before its first message.
+type AcceptHandler interface{ HandleAccept(c Connection) }
+
+// FastConnectHandler is HandleConnect on the worker; it must not block.
+type FastConnectHandler interface{ HandleFastConnect(c Connection) }
+
+// FastAcceptHandler is HandleAccept on the worker; it must not block.
+type FastAcceptHandler interface{ HandleFastAccept(c Connection) }
+
+// ResetHandler is told that a connection is gone for good without a local
+// MarkDown: a lossy session broke, or the connection was refused by the
+// protocol. At most once per Connection. The first handler that returns true
+// ends the chain. reason wraps the cause.
+type ResetHandler interface {
+	HandleReset(c Connection, reason error) bool
+}
+
+// RemoteResetHandler is told that the peer lost its side of the session
+// (policies with ResetCheck): messages sent before may not have been handled,
+// what was queued was dropped and reported. The connection goes on.
+type RemoteResetHandler interface{ HandleRemoteReset(c Connection) }
+
+// RefusedHandler is told that the peer's host refused the TCP connection, once
+// per attempt. The messenger goes on trying unless the connection is marked
+// down. The first handler that returns true ends the chain.
+type RefusedHandler interface {
+	HandleRefused(c Connection, err error) bool
+}
+
+// UndeliverableHandler is told of each message that was accepted by Send and is
+// dropped, with the reason: ErrMarkedDown, ErrReset, ErrRemoteReset,
+// ErrShutdown, ErrNoSession. "Dropped" means not known to be delivered: one that
+// was written but not acknowledged may have arrived. It runs on the worker or on
+// the goroutine that closed the connection, after Message.Notify, and must not
+// block. All handlers of the chain are told.
+type UndeliverableHandler interface {
+	HandleUndeliverable(c Connection, m *Message, reason error)
+}

@@ -1,0 +1,177 @@
+package msg
+
+import (
+	"sync"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+)
+
+// Priorities (msgr2 spec 1.6). At 64 and above the order is strict; below, a
+// token bucket shares the dispatcher (spec 4.3). 0 means the messenger's
+// default send priority.
+const (
+	PriorityLow     = 64
+	PriorityDefault = 127
+	PriorityHigh    = 196
+	PriorityHighest = 255
+)
+
+// Some message types (msgr2 spec 1.7). A system of its own may use any number.
+const (
+	TypePing               = 2
+	TypeMonMap             = 4
+	TypeMonGetMap          = 5
+	TypeMonSubscribe       = 15
+	TypeMonSubscribeAck    = 16
+	TypeMonGetVersion      = 19
+	TypeMonGetVersionReply = 20
+	TypeMonCommand         = 50
+	TypeMonCommandAck      = 51
+	TypeConfig             = 62
+	TypeCommand            = 97
+	TypeCommandReply       = 98
+)
+
+// Message is one message: a small header and three payload segments. The zero
+// value with a Type is a valid message to send.
+//
+// A message to send is built by its sender, who does not touch it or its slices
+// after Send until its end (see Notify). A received message belongs to the
+// dispatcher that handled it; it stays valid for as long as it is referenced,
+// unless Release is called.
+type Message struct {
+	// Type says how to read the payload.
+	Type uint16
+	// Priority, 0..255; see the constants.
+	Priority uint8
+	// Version of the payload's encoding, and Compat, the oldest decoder that can
+	// read it; Compat 0 is sent as Version (spec 1.6).
+	Version, Compat uint16
+	// TID is the application's transaction id, to match replies with requests.
+	TID uint64
+	// DataOff is a page offset hint for Data; the messenger only carries it.
+	DataOff uint16
+	// Front, Middle and Data are the segments; each may be empty. Front and
+	// Middle are bounded by 16 MiB, Data by 64 MiB unless configured otherwise.
+	Front, Middle, Data []byte
+
+	// Notify, if set, is told once how the sending ended. It runs on the
+	// connection's worker or on the goroutine that closed the connection, and
+	// must not block. Not carried on the wire.
+	Notify Notifier
+
+	conn        Connection
+	receipt     Receipt
+	seq         uint64
+	recvAt      time.Duration
+	charge      int64
+	buf         *Buffer
+	pooled      bool // the struct came from messagePool
+	autoRelease bool // Release when the sending has ended
+	held        bool
+	released    bool
+}
+
+// Notifier is told how the sending of a message ended.
+type Notifier interface {
+	// MessageSent is called once per accepted Send. err is nil when the message
+	// was acknowledged by the peer (lossless session), written to the network
+	// (lossy) or handed to the dispatch queue (loopback); otherwise it is the
+	// reason why it was not, or possibly not, delivered. c is the connection.
+	MessageSent(c Connection, m *Message, err error)
+}
+
+// NotifyFunc makes a function a Notifier.
+type NotifyFunc func(c Connection, m *Message, err error)
+
+// MessageSent calls f.
+func (f NotifyFunc) MessageSent(c Connection, m *Message, err error) { f(c, m, err) }
+
+// Receipt takes back what a received message holds of the throttles.
+// Implemented by the messenger; any goroutine may call it.
+type Receipt interface {
+	// DispatchDone: the dispatcher returned, or the message was discarded.
+	// Everything that was charged for the message is given back.
+	DispatchDone(size int64)
+	// Hold charges the policy throttles once more, without waiting, and Unhold
+	// gives that back.
+	Hold(size int64)
+	Unhold(size int64)
+}
+
+// Connection is where the message came from, or nil for one that was not received.
+func (m *Message) Connection() Connection { return m.conn }
+
+// Source is the name of the peer that sent it, or the zero Name.
+func (m *Message) Source() entity.Name {
+	if m.conn == nil {
+		return entity.Name{}
+	}
+	return m.conn.PeerName()
+}
+
+// Seq is the sequence number in its session, 0 for loopback and unsent messages.
+func (m *Message) Seq() uint64 { return m.seq }
+
+// ReceivedAt is the stack's monotonic time of complete reception.
+func (m *Message) ReceivedAt() time.Duration { return m.recvAt }
+
+// PayloadLen is the number of bytes in the three segments, the size that
+// throttles and queue bounds count.
+func (m *Message) PayloadLen() int { return len(m.Front) + len(m.Middle) + len(m.Data) }
+
+// Hold keeps a received message's share of the policy throttles beyond the
+// return of Dispatch, until Release. It is for dispatchers that hand the message
+// to another goroutine and want back-pressure to count it. Call it in Dispatch.
+func (m *Message) Hold() {
+	if !m.held && m.receipt != nil {
+		m.held = true
+		m.receipt.Hold(m.charge)
+	}
+}
+
+// Release gives the buffers back to the messenger's pools (and, after Hold, the
+// throttles). It is optional: without it the garbage collector takes the
+// buffers. After Release neither the message nor any slice of it may be touched.
+// Releasing twice panics where it can be seen. A message that was handed to Send
+// is the messenger's; do not release it.
+func (m *Message) Release() {
+	if m.released {
+		panic("msg: Message released twice")
+	}
+	if m.held {
+		m.receipt.Unhold(m.charge)
+	}
+	if b := m.buf; b != nil {
+		b.Free()
+	}
+	if !m.pooled {
+		m.buf, m.held, m.released = nil, false, true
+		return
+	}
+	*m = Message{released: true}
+	messagePool.Put(m)
+}
+
+// ReleaseAfterSend has the messenger Release the message when its sending has
+// ended. With it, a received message can be sent back or on without a copy. It
+// is the default for messages made by New.
+func (m *Message) ReleaseAfterSend() { m.autoRelease = true }
+
+var messagePool = sync.Pool{New: func() any { return new(Message) }}
+
+// New returns a pooled message whose Front has the given length, in a pooled
+// buffer (its content is arbitrary). The messenger takes both back when the
+// sending has ended, so that sending allocates nothing; the sender must not
+// touch it after Send. A message that was not sent may be given back with
+// Release.
+func New(typ uint16, frontLen int) *Message {
+	m := messagePool.Get().(*Message)
+	*m = Message{Type: typ, pooled: true, autoRelease: true}
+	if frontLen > 0 {
+		m.buf = NewBuffer(frontLen)
+		m.Front = m.buf.Bytes()
+	}
+	return m
+}

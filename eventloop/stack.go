@@ -1,0 +1,171 @@
+package eventloop
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Stack is a network with a fixed number of workers. It is opened once and
+// shared by any number of messengers; a messenger or a connection costs it no
+// goroutine. All methods may be called by any goroutine.
+type Stack interface {
+	// NumWorkers is the number of workers, at least 1 and constant.
+	NumWorkers() int
+	// Worker returns worker i, 0 <= i < NumWorkers.
+	Worker(i int) Worker
+	// Pick returns the worker with the least load, for a new connection.
+	Pick() Worker
+	// Clock is the clock that the workers' timers run on.
+	Clock() Clock
+	// Listen binds addr (port 0: the kernel picks) and accepts on one of the
+	// workers. The socket is bound and listening when Listen returns; accept
+	// runs on the listener's worker for every accepted socket and owns it: it
+	// hands it to a worker's Adopt or closes it.
+	Listen(addr netip.AddrPort, cfg ListenConfig, accept func(Socket)) (Listener, error)
+	// Close stops all workers. Sockets still open are closed without callbacks,
+	// tasks still posted are run or refused, never forgotten. It returns when
+	// no callback runs any more, and must not be called by a worker.
+	Close() error
+}
+
+// Worker is one event loop. Post, ID, Load and Now may be called by any
+// goroutine, the rest by the worker's own callbacks and tasks only.
+type Worker interface {
+	// ID is the worker's index in its stack.
+	ID() int
+	// Load is the number of transports and detached sockets assigned to it.
+	Load() int
+	// Post has the worker run t soon, in the order of posting. It never blocks.
+	// After the stack was closed it returns ErrStackClosed and t will not run.
+	Post(t Task) error
+
+	// Now is the stack's monotonic time; inside a callback it is the time at
+	// which the current round began, and does not move.
+	Now() time.Duration
+	// SetTimer arms t to fire at the time at (see Now), or moves it there when
+	// armed already. It fires once.
+	SetTimer(t *Timer, at time.Duration)
+	// StopTimer disarms t; afterwards its handler is not called any more.
+	StopTimer(t *Timer)
+	// Dial starts a connection and returns at once. The outcome arrives later,
+	// never from within Dial: HandleConnected, or HandleClosed with an error
+	// that wraps the system's (syscall.ECONNREFUSED, ENETUNREACH, ...) or
+	// ErrDialTimeout.
+	Dial(remote netip.AddrPort, cfg DialConfig, h Handler) Transport
+	// Adopt makes a socket, from accept or Detach, one of this worker's. There
+	// is no HandleConnected for it.
+	Adopt(s Socket, h Handler) Transport
+}
+
+// Task is work for a worker. Run is called once per Post, on the worker.
+type Task interface{ Run() }
+
+// TaskFunc makes a function a Task.
+type TaskFunc func()
+
+// Run calls f.
+func (f TaskFunc) Run() { f() }
+
+// ListenConfig holds the options of a listening socket; the zero value works.
+type ListenConfig struct {
+	// Backlog of the listening socket; 0 means 512.
+	Backlog int
+	Socket  SocketOptions
+	// OnError is told of accept failures (EMFILE, ENFILE, ...), at most one
+	// report per back-off period, on the listener's worker. nil ignores them;
+	// the listener goes on in either case.
+	OnError func(error)
+}
+
+// DialConfig holds the options of an outgoing connection; the zero value works.
+type DialConfig struct {
+	// Local address to bind before connecting; the zero value lets the kernel choose.
+	Local netip.AddrPort
+	// Timeout for the TCP connect; 0 leaves it to the kernel.
+	Timeout time.Duration
+	Socket  SocketOptions
+}
+
+// SocketOptions are applied to accepted and dialled sockets. TCP_NODELAY is
+// always on.
+type SocketOptions struct {
+	// RecvBuffer and SendBuffer in bytes (SO_RCVBUF, SO_SNDBUF); 0 leaves the kernel's.
+	RecvBuffer, SendBuffer int
+	// Priority is SO_PRIORITY; 0 leaves it unset.
+	Priority int
+	// UserTimeout is TCP_USER_TIMEOUT; 0 leaves it unset.
+	UserTimeout time.Duration
+}
+
+// Listener is a listening socket. Its methods may be called by any goroutine.
+type Listener interface {
+	// Addr is the bound address with the real port.
+	Addr() netip.AddrPort
+	// Close stops accepting. The socket is closed soon after; accept may still
+	// be running, but is not called any more once the worker has seen the close.
+	Close() error
+}
+
+// Socket is an established connection that belongs to no worker at the moment.
+// It has one owner, who adopts it or closes it.
+type Socket interface {
+	LocalAddr() netip.AddrPort
+	RemoteAddr() netip.AddrPort
+	// Close closes the connection; any goroutine.
+	Close() error
+}
+
+// Transport is a byte stream owned by a worker; all methods are worker only.
+type Transport interface {
+	LocalAddr() netip.AddrPort
+	RemoteAddr() netip.AddrPort
+	// Write hands bytes to the network and never blocks. It returns how many
+	// were taken, of all slices together; fewer than all means that the socket
+	// is full, and HandleFlush follows when it has room again. The slices are
+	// not kept. An error is fatal for the transport: HandleClosed does not
+	// follow, the caller closes it. Meant to be called from HandleFlush.
+	Write(bufs [][]byte) (int, error)
+	// WantFlush asks for one HandleFlush at the end of the current round; while
+	// the socket is full the call is deferred until it has room. Cheap when
+	// repeated.
+	WantFlush()
+	// PauseRead stops HandleRead after the current call, ResumeRead starts it
+	// again. While paused, an error of the connection is still reported; the
+	// peer's end of stream only after ResumeRead and all bytes before it.
+	PauseRead()
+	ResumeRead()
+	// CloseWrite sends FIN after what was written; reading goes on.
+	CloseWrite() error
+	// Close closes the connection; bytes already taken by Write are still sent.
+	// No callback follows. Closing twice is harmless.
+	Close()
+	// Abort closes with RST and throws away what was not sent. No callback follows.
+	Abort()
+	// Detach takes the connection away from this worker, for Adopt by another
+	// one. The transport is then dead and no callback follows.
+	Detach() (Socket, error)
+}
+
+// Handler is what a Transport calls, always on its worker and never two at a
+// time. In every callback the handler may use all methods of the transport,
+// Close included.
+type Handler interface {
+	// HandleConnected reports that a dialled connection is established.
+	HandleConnected(t Transport)
+	// ReadInto returns where the next bytes of the stream should land, or nil.
+	// Large payloads are received in place this way. It is asked right before a
+	// read. The stack does not keep the slice.
+	ReadInto() []byte
+	// HandleRead reports bytes: first direct bytes in the slice that ReadInto
+	// returned, then, only if that slice is full, those in rest. rest is the
+	// worker's scratch buffer, valid only during the call. Not both are empty.
+	HandleRead(direct int, rest []byte)
+	// HandleEOF reports that the peer sent FIN; no HandleRead follows, writing
+	// still works. Called once.
+	HandleEOF()
+	// HandleFlush is the time to Write, see WantFlush.
+	HandleFlush()
+	// HandleClosed reports that the connection failed (or could not be
+	// established). It is already closed; no other callback follows.
+	HandleClosed(err error)
+}

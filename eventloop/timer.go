@@ -1,0 +1,24 @@
+package eventloop
+
+import "time"
+
+// TimerHandler is called when a Timer fires, on the worker that armed it.
+type TimerHandler interface{ HandleTimer(now time.Duration) }
+
+// Timer is one deadline, embedded in what it belongs to so that arming it
+// allocates nothing. Init it once; it belongs to one worker at a time.
+type Timer struct {
+	handler TimerHandler
+	at      time.Duration
+	seq     uint64 // order of arming, breaks ties
+	index   int32  // position in the heap + 1; 0 = not armed
+}
+
+// Init sets the handler. The timer must not be armed.
+func (t *Timer) Init(h TimerHandler) { t.handler = h }
+
+// Armed says whether the timer is waiting to fire; worker only.
+func (t *Timer) Armed() bool { return t.index != 0 }
+
+// Deadline is when an armed timer fires; worker only.
+func (t *Timer) Deadline() time.Duration { return t.at }
