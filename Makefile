@@ -1,0 +1,62 @@
+# The targets of asyncmsgr. "make" or "make help" lists them.
+# CI (.ci/run) calls the same targets.
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Both modules, from the top, joined by go.work.
+PKGS     := ./... ./bench/...
+FUZZTIME ?= 10s
+COUNT    ?= 1
+# More flags for go test, for example: make test ARGS='-v -run Ping'
+ARGS     ?=
+
+# A -mod flag is refused in workspace mode, and stamping needs a git that
+# trusts the folder: neither may decide whether the tests run.
+export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
+export GOWORK  := $(CURDIR)/go.work
+
+.PHONY: help fmt lint check test race interop fuzz bench demo cover tidy ci
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+fmt: ## format all Go files
+	gofmt -w $$(git ls-files -co --exclude-standard '*.go')
+
+check: ## gofmt and go vet, changing nothing
+	@out=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	go vet $(PKGS)
+
+lint: check ## check, and staticcheck (downloads it once)
+	go run $(STATICCHECK) $(PKGS)
+
+test: check ## all tests of both modules
+	go test -count=$(COUNT) $(ARGS) $(PKGS)
+
+race: ## all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -count=$(COUNT) $(ARGS) $(PKGS)
+
+interop: ## the tests against real Ceph daemons; fails where they are not installed
+	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/...
+
+fuzz: ## each fuzz target for FUZZTIME
+	.ci/fuzz $(FUZZTIME)
+
+bench: ## the Go benchmarks of both modules
+	go test -run '^$$' -bench . -benchmem $(ARGS) $(PKGS)
+
+demo: ## a short tour: two messengers, a cut connection, nothing lost
+	go run ./bench/cmd/msgr demo
+
+cover: ## coverage of the library by its own tests, as coverage.html
+	go test -coverpkg=./... -coverprofile=cover.out $(ARGS) ./...
+	go tool cover -html=cover.out -o coverage.html
+	go tool cover -func=cover.out | tail -1
+
+tidy: ## tidy both modules and the workspace
+	GOWORK=off go mod tidy
+	cd bench && GOWORK=off go mod tidy
+	go work sync
+
+ci: ## what CI runs, on a Debian machine, as root
+	.ci/run

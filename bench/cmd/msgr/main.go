@@ -1,0 +1,100 @@
+// Command msgr is asyncmsgr's command line. Each subcommand is one file: a type
+// xxxCmd whose fields are its flags and whose Run does the work.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the list of subcommands. To add one, write its file and add its line.
+type cli struct {
+	Version versionCmd `cmd:"" help:"Print the version of msgr, of Go and of the network dependencies."`
+}
+
+// The exit codes of msgr.
+const (
+	exitOK    = 0 // the command did what was asked
+	exitFault = 1 // it ran, and did not succeed
+	exitUsage = 2 // the command line was not understood
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run parses args, runs the subcommand and returns the exit code. Help goes to
+// stdout; what is wrong goes to stderr, in one line.
+func run(args []string, stdout, stderr io.Writer) (code int) {
+	// kong leaves through Exit after --help; here that is a return with its code.
+	type exit int
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case exit:
+			code = int(p)
+		default:
+			panic(p)
+		}
+	}()
+	var c cli
+	parser := kong.Must(&c,
+		kong.Name("msgr"),
+		kong.Description("Ceph's AsyncMessenger as a Go library: demo, measurements and tools."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.BindTo(stdout, (*io.Writer)(nil)),
+	)
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "msgr: %v (see msgr --help)\n", err)
+		return exitUsage
+	}
+	if err := ctx.Run(); err != nil {
+		var usage usageError
+		fmt.Fprintf(stderr, "msgr %s: %v\n", ctx.Selected().Name, err)
+		if errors.As(err, &usage) {
+			return exitUsage
+		}
+		return exitFault
+	}
+	return exitOK
+}
+
+// usageError is an error in the arguments that only Run could find.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+type versionCmd struct{}
+
+// Run prints what the binary was built from.
+func (versionCmd) Run(w io.Writer) error {
+	version, deps := "(devel)", []*debug.Module(nil)
+	if info, ok := debug.ReadBuildInfo(); ok {
+		deps = info.Deps
+		if v := info.Main.Version; v != "" {
+			version = v
+		}
+	}
+	if _, err := fmt.Fprintf(w, "msgr %s, %s %s/%s, msgr v2.1\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH); err != nil {
+		return err
+	}
+	for _, d := range deps {
+		switch d.Path {
+		case "github.com/cloudwego/netpoll", "github.com/panjf2000/ants/v2":
+			if _, err := fmt.Fprintf(w, "  %s %s\n", d.Path, d.Version); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
