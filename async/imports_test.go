@@ -1,0 +1,315 @@
+package async_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The rules of this file keep the ladder: who may import whom, what the pure
+// packages may not do, and what the module depends on. They read the source
+// only, so they need no build and no network. A new package needs a row in
+// mayImport; a new dependency needs a line in directRequires and a paragraph in
+// docs/DEPENDENCIES.md.
+
+const modulePath = "github.com/asyncmsgr/asyncmsgr"
+
+// mayImport has, for each package of the root module, the packages of the
+// module that its non-test files may import. Tests may import more.
+var mayImport = map[string][]string{
+	"async/denc":             {},
+	"async/entity":           {"async/denc"},
+	"async/msg":              {"async/entity"},
+	"connection/frame":       {"async/denc", "async/entity"},
+	"connection/auth":        {"async/denc", "async/entity"},
+	"connection/session":     {"connection/frame", "connection/auth", "async/msg", "async/entity"},
+	"connection":             {"connection/session", "async/msg", "async/entity", "eventloop"},
+	"eventloop":              {},
+	"eventloop/simnet":       {"eventloop"},
+	"eventloop/stacktest":    {"eventloop"},
+	"eventloop/netpollstack": {"eventloop"},
+	"dispatch":               {"async/msg", "async/entity"},
+	"async":                  {"connection", "connection/session", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
+	"async/asynctest":        {"async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity"},
+	"async/interop":          {"async/denc", "async/msg", "async/entity"},
+}
+
+// importersOfAsync are the packages that may import the face, by prefix.
+var importersOfAsync = []string{"async/asynctest", "async/interop", "examples", "bench"}
+
+// directRequires are the root module's direct dependencies, all of them.
+var directRequires = []string{
+	"github.com/cloudwego/netpoll",
+	"github.com/panjf2000/ants/v2",
+	"golang.org/x/sys",
+	"github.com/stretchr/testify",
+	"go.uber.org/goleak",
+	"pgregory.net/rapid",
+}
+
+// mayImportOutside says which non-test files, by prefix of their path, may
+// import what from outside the module and the standard library.
+var mayImportOutside = map[string][]string{
+	"github.com/cloudwego/netpoll": {"eventloop/netpollstack/"},
+	"github.com/panjf2000/ants/v2": {"dispatch/antspool.go"},
+	"golang.org/x/sys":             {"eventloop/netpollstack/"},
+	// Test kits: packages of helpers that are linked into tests alone.
+	"github.com/stretchr/testify": {"eventloop/stacktest/", "async/asynctest/", "async/interop/"},
+	"go.uber.org/goleak":          {"eventloop/stacktest/", "async/asynctest/", "async/interop/"},
+	"pgregory.net/rapid":          {"async/asynctest/"},
+}
+
+// pure are the packages, or single files, that see no socket, clock, chance or
+// goroutine: what they need of these is handed to them.
+var pure = []string{
+	"connection/session/", "connection/frame/", "connection/auth/",
+	"async/entity/", "async/denc/", "async/msg/", "dispatch/prio.go",
+}
+
+// bannedInPure maps an import path to what a pure file may still use of it;
+// everything else of that import is refused.
+var bannedInPure = map[string]func(name string) bool{
+	"net":         func(name string) bool { return name == "ErrClosed" },
+	"net/http":    func(string) bool { return false },
+	"os":          func(string) bool { return false },
+	"syscall":     func(string) bool { return false },
+	"crypto/rand": func(string) bool { return false },
+	"time": func(name string) bool {
+		switch name {
+		case "Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker":
+			return false
+		}
+		return true
+	},
+	"math/rand":    seededRand,
+	"math/rand/v2": seededRand,
+}
+
+// seededRand allows the types and constructors of math/rand, which take their
+// source, and refuses its top-level functions, which share a hidden one.
+func seededRand(name string) bool {
+	switch name {
+	case "Rand", "Source", "PCG", "ChaCha8", "Zipf", "New", "NewSource", "NewPCG", "NewChaCha8", "NewZipf":
+		return true
+	}
+	return false
+}
+
+// goFile is one parsed source file of the root module.
+type goFile struct {
+	path string // relative to the module's root, with slashes
+	pkg  string // folder, relative to the root
+	test bool
+	fset *token.FileSet
+	ast  *ast.File
+}
+
+func (f goFile) at(p token.Pos) string {
+	return fmt.Sprintf("%s:%d", f.path, f.fset.Position(p).Line)
+}
+
+// importPath returns the path of an import without its quotes.
+func importPath(s *ast.ImportSpec) string {
+	p, err := strconv.Unquote(s.Path.Value)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// under says whether path is prefix or lies below it.
+func under(path, prefix string) bool {
+	return path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/")
+}
+
+func moduleFiles(t *testing.T) []goFile {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	var files []goFile
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if d.IsDir() {
+			if name := d.Name(); rel != "." && (name == "testdata" || name == "vendor" || name[0] == '.' || name[0] == '_') {
+				return filepath.SkipDir
+			}
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil && rel != "." {
+				return filepath.SkipDir // a module of its own
+			}
+			return nil
+		}
+		if !strings.HasSuffix(rel, ".go") {
+			return nil
+		}
+		fset := token.NewFileSet()
+		tree, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		files = append(files, goFile{path: rel, pkg: filepath.ToSlash(filepath.Dir(rel)), test: strings.HasSuffix(rel, "_test.go"), fset: fset, ast: tree})
+		return nil
+	})
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	return files
+}
+
+func TestImportsFollowTheLadder(t *testing.T) {
+	for _, f := range moduleFiles(t) {
+		for _, s := range f.ast.Imports {
+			path, ok := strings.CutPrefix(importPath(s), modulePath+"/")
+			if !ok {
+				continue
+			}
+			if path == "async" && f.pkg != "async" {
+				require.True(t, slices.ContainsFunc(importersOfAsync, func(p string) bool { return under(f.pkg, p) }),
+					"%s: only %v may import async, the face of the module", f.at(s.Pos()), importersOfAsync)
+			}
+			if f.test || under(f.pkg, "examples") {
+				continue
+			}
+			allowed, known := mayImport[f.pkg]
+			require.True(t, known, "%s: package %s has no row in mayImport", f.at(s.Pos()), f.pkg)
+			require.Contains(t, allowed, path, "%s: %s may not import %s", f.at(s.Pos()), f.pkg, path)
+		}
+	}
+}
+
+func TestDependenciesStayInTheirFolders(t *testing.T) {
+	for _, f := range moduleFiles(t) {
+		for _, s := range f.ast.Imports {
+			path := importPath(s)
+			if first, _, _ := strings.Cut(path, "/"); !strings.Contains(first, ".") || under(path, modulePath) {
+				continue // the standard library, or ours
+			}
+			i := slices.IndexFunc(directRequires, func(p string) bool { return under(path, p) })
+			require.GreaterOrEqual(t, i, 0, "%s: %s is none of the module's dependencies", f.at(s.Pos()), path)
+			if f.test {
+				continue
+			}
+			allowed := mayImportOutside[directRequires[i]]
+			require.True(t, slices.ContainsFunc(allowed, func(p string) bool { return under(f.path, p) }),
+				"%s: %s is for %v and tests alone", f.at(s.Pos()), path, allowed)
+		}
+	}
+}
+
+func TestPurePackagesStayPure(t *testing.T) {
+	for _, f := range moduleFiles(t) {
+		if f.test || !slices.ContainsFunc(pure, func(p string) bool { return under(f.path, p) }) {
+			continue
+		}
+		for _, complaint := range impurities(f) {
+			t.Errorf("%s: a pure file is handed its time, chance and bytes", complaint)
+		}
+	}
+}
+
+// impurities lists what a file does that a pure one must not.
+func impurities(f goFile) (found []string) {
+	banned := map[string]string{} // local name -> import path
+	for _, s := range f.ast.Imports {
+		path := importPath(s)
+		switch {
+		case under(path, "golang.org/x/sys"):
+			found = append(found, fmt.Sprintf("%s: imports %s", f.at(s.Pos()), path))
+		case bannedInPure[path] == nil:
+		case s.Name != nil && s.Name.Name == ".":
+			found = append(found, fmt.Sprintf("%s: dot import of %s", f.at(s.Pos()), path))
+		case s.Name != nil:
+			banned[s.Name.Name] = path
+		default:
+			name := path[strings.LastIndex(path, "/")+1:]
+			if name == "v2" {
+				name = "rand"
+			}
+			banned[name] = path
+		}
+	}
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			found = append(found, f.at(n.Pos())+": go statement")
+		case *ast.SelectorExpr:
+			id, ok := n.X.(*ast.Ident)
+			if !ok {
+				break
+			}
+			if path := banned[id.Name]; path != "" && !bannedInPure[path](n.Sel.Name) {
+				found = append(found, fmt.Sprintf("%s: uses %s.%s", f.at(n.Pos()), path, n.Sel.Name))
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// TestImpuritiesAreSeen makes sure that the check can fail.
+func TestImpuritiesAreSeen(t *testing.T) {
+	const src = `package p
+import ("net"; "net/netip"; "time"; dice "math/rand/v2"; "os"; "golang.org/x/sys/unix")
+func f(a netip.Addr, d time.Duration, r *dice.Rand) error {
+	go f(a, d, r)
+	time.Sleep(d)
+	_ = time.Now
+	_ = dice.IntN(3)
+	_ = dice.New(dice.NewPCG(1, 2))
+	_, _ = net.Dial("", "")
+	os.Exit(unix.EBADF)
+	return net.ErrClosed
+}`
+	fset := token.NewFileSet()
+	tree, err := parser.ParseFile(fset, "p.go", src, 0)
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		"p.go:2: imports golang.org/x/sys/unix",
+		"p.go:4: go statement",
+		"p.go:5: uses time.Sleep",
+		"p.go:6: uses time.Now",
+		"p.go:7: uses math/rand/v2.IntN",
+		"p.go:9: uses net.Dial",
+		"p.go:10: uses os.Exit",
+	}, impurities(goFile{path: "p.go", fset: fset, ast: tree}))
+}
+
+func TestDirectRequiresAreAllowed(t *testing.T) {
+	mod, err := os.ReadFile("../go.mod")
+	require.NoError(t, err)
+	var direct []string
+	inBlock := false
+	for line := range strings.Lines(string(mod)) {
+		code, comment, _ := strings.Cut(strings.TrimSpace(line), "//")
+		fields := strings.Fields(code)
+		switch {
+		case len(fields) == 0 || strings.TrimSpace(comment) == "indirect":
+		case fields[0] == "require" && len(fields) > 1 && fields[1] == "(":
+			inBlock = true
+		case fields[0] == ")":
+			inBlock = false
+		case fields[0] == "require":
+			direct = append(direct, fields[1])
+		case inBlock:
+			direct = append(direct, fields[0])
+		case fields[0] == "replace":
+			t.Errorf("go.mod must not replace anything: whoever requires the module would not get it: %s", line)
+		}
+	}
+	require.ElementsMatch(t, directRequires, direct, "direct requires of go.mod; a new one needs a line here and a paragraph in docs/DEPENDENCIES.md")
+}
