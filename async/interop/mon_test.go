@@ -1,0 +1,104 @@
+package interop
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// testContext ends before the test binary's own time-out would.
+func testContext(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// banner is what every msgr2 peer says first (msgr2 spec 1.2).
+const banner = "ceph v2\n\x10\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+
+// TestMonHarness checks the harness alone, without the library: the monitor says
+// its banner, answers a real client, and comes back after a stop and a crash.
+func TestMonHarness(t *testing.T) {
+	began := time.Now()
+	mon := StartMon(t, MonOptions{})
+	t.Logf("ready after %v", time.Since(began))
+	require.Equal(t, banner, readBanner(t, mon.Addr.String()))
+
+	out, stderr, err := Ceph(testContext(t, 20*time.Second), t, mon.Conf, "ping", "mon.a")
+	require.NoError(t, err, stderr)
+	var status struct {
+		Health any `json:"health"`
+		Status struct {
+			Name  string `json:"name"`
+			State string `json:"state"`
+		} `json:"mon_status"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &status))
+	require.Equal(t, "a", status.Status.Name)
+	require.Equal(t, "leader", status.Status.State)
+
+	for _, end := range []func(){mon.Stop, mon.Kill} {
+		end()
+		_, err = net.Dial("tcp4", mon.Addr.String())
+		require.Error(t, err)
+		mon.Start()
+		require.Equal(t, banner, readBanner(t, mon.Addr.String()))
+	}
+}
+
+// TestProxyHarness checks the cutting proxy in front of a real monitor.
+func TestProxyHarness(t *testing.T) {
+	mon := StartMon(t, MonOptions{Behind: true})
+	require.NotEqual(t, mon.Addr, mon.Bind)
+	p := StartProxy(t, mon.Addr, mon.Bind)
+	out, stderr, err := Ceph(testContext(t, 20*time.Second), t, mon.Conf, "ping", "mon.a")
+	require.NoError(t, err, stderr)
+	require.Contains(t, out, `"leader"`)
+	require.Zero(t, p.Cuts())
+
+	p.Plan(func(int) (up, down int64) { return -1, 10 })
+	c, err := net.Dial("tcp4", mon.Addr.String())
+	require.NoError(t, err)
+	defer c.Close()
+	got := make([]byte, 64)
+	n, err := c.Read(got)
+	for err == nil {
+		var more int
+		more, err = c.Read(got[n:])
+		n += more
+	}
+	require.ErrorContains(t, err, "connection reset by peer")
+	require.LessOrEqual(t, n, 10)
+	require.Equal(t, banner[:n], string(got[:n]))
+	require.Equal(t, 1, p.Cuts())
+
+	p.Refuse()
+	_, err = net.Dial("tcp4", mon.Addr.String())
+	require.ErrorContains(t, err, "connection refused")
+	p.Plan(nil)
+	p.Accept()
+	require.Equal(t, banner, readBanner(t, mon.Addr.String()))
+}
+
+func readBanner(t *testing.T, addr string) string {
+	t.Helper()
+	c, err := net.DialTimeout("tcp4", addr, 5*time.Second)
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetDeadline(time.Now().Add(5*time.Second)))
+	b := make([]byte, len(banner))
+	n := 0
+	for n < len(b) {
+		more, err := c.Read(b[n:])
+		require.NoError(t, err)
+		n += more
+	}
+	return string(b)
+}
