@@ -1,0 +1,160 @@
+package session
+
+import (
+	"fmt"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+)
+
+// Incoming is what an accepted peer asks for: a new session (CLIENT_IDENT) or
+// the continuation of one (SESSION_RECONNECT).
+type Incoming struct {
+	Reconnect    bool
+	PeerType     entity.Type
+	GID          int64
+	Auth         entity.AuthName
+	Addrs        entity.AddrVec
+	GlobalSeq    uint64
+	ClientCookie uint64
+	ServerCookie uint64
+	ConnectSeq   uint64
+	MsgSeq       uint64
+}
+
+// Existing is what is known of the session that stands under the same address.
+type Existing struct {
+	State         State
+	Lossy         bool
+	Server        bool
+	ResetCheck    bool
+	PeerType      entity.Type
+	Auth          entity.AuthName
+	PeerGlobalSeq uint64
+	ConnectSeq    uint64
+	ClientCookie  uint64
+	ServerCookie  uint64
+	// SentSeq and AckedSeq bound what the peer may claim to have received.
+	SentSeq, AckedSeq uint64
+}
+
+// Existing returns what Arbitrate needs to know of s.
+func (s *Session) Existing() Existing {
+	return Existing{
+		State: s.state, Lossy: s.policy.Lossy, Server: s.policy.Server, ResetCheck: s.policy.ResetCheck,
+		PeerType: s.peerType, Auth: s.authPeer, PeerGlobalSeq: s.peerGlobalSeq, ConnectSeq: s.connectSeq,
+		ClientCookie: s.clientCookie, ServerCookie: s.serverCookie, SentSeq: s.maxSeq, AckedSeq: s.ackedSeq,
+	}
+}
+
+// Action is what happens to an incoming connection.
+type Action uint8
+
+// The actions; the comment of each names the command that carries it out.
+const (
+	ActAccept          Action = iota + 1 // incoming.AnswerAccept, after registering it
+	ActReplace                           // existing.TakeOver(incoming)
+	ActStopAccept                        // existing.StopReplaced, then incoming.AnswerAccept
+	ActWait                              // incoming.AnswerWait, existing.Keepalive
+	ActSendReset                         // incoming.AnswerReset(Full)
+	ActSendRetry                         // incoming.AnswerRetry(Seq)
+	ActSendRetryGlobal                   // incoming.AnswerRetryGlobal(Seq)
+	ActRefuse                            // incoming.AnswerRefuse(Err), and existing.Keepalive if Probe
+)
+
+var actionNames = [...]string{"?", "accept", "replace", "stop-accept", "wait", "reset", "retry", "retry-global", "refuse"}
+
+func (a Action) String() string { return actionNames[a] }
+
+// Verdict is the decision of Arbitrate.
+type Verdict struct {
+	Action Action
+	Reset  bool   // ActReplace: the peer lost its session; drop ours first
+	Full   bool   // ActSendReset
+	Seq    uint64 // ActSendRetry, ActSendRetryGlobal
+	Probe  bool   // ActRefuse: make sure that the existing connection is alive
+	Err    error  // ActRefuse
+}
+
+func (v Verdict) String() string {
+	return fmt.Sprintf("%s reset=%t full=%t seq=%d err=%v", v.Action, v.Reset, v.Full, v.Seq, v.Err)
+}
+
+// Arbitrate decides what becomes of an incoming connection, given the session
+// that exists under the peer's addresses (nil if none) and which side has the
+// smaller address (msgr2 spec 3.5; the letters are the spec's). It is a pure
+// function of its arguments.
+func Arbitrate(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
+	if ex == nil || ex.State == StateClosed {
+		if in.Reconnect {
+			return Verdict{Action: ActSendReset, Full: true} // RECONNECT a
+		}
+		return Verdict{Action: ActAccept} // IDENT 4, 5a
+	}
+	// Addresses and cookies are claims of the peer. The session belongs to the
+	// entity that authenticated for it; another one does not get at it. (The
+	// origin does not check.)
+	if in.PeerType != ex.PeerType || ex.Auth != (entity.AuthName{}) && in.Auth != ex.Auth {
+		return Verdict{Action: ActRefuse, Err: fmt.Errorf("%w: %s %s claims the address of %s %s",
+			ErrNotOwner, in.PeerType, in.Auth, ex.PeerType, ex.Auth)}
+	}
+	if in.Reconnect {
+		return arbitrateReconnect(in, ex, peerIsSmaller)
+	}
+	return arbitrateIdent(in, ex, peerIsSmaller)
+}
+
+func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
+	sameCookie := ex.ClientCookie != 0 && ex.ClientCookie == in.ClientCookie
+	if ex.PeerGlobalSeq > in.GlobalSeq && (ex.State == StateReady || sameCookie) {
+		// c. An attempt that was overtaken. A peer that restarted under the same
+		// nonce looks like it too: then our connection is dead, which a keepalive
+		// finds out, and the peer's next attempt meets no READY session.
+		return Verdict{Action: ActRefuse, Probe: true, Err: fmt.Errorf("%w: global_seq %d, have %d", ErrStale, in.GlobalSeq, ex.PeerGlobalSeq)}
+	}
+	if ex.Lossy && !ex.trying() {
+		return Verdict{Action: ActStopAccept} // d
+	}
+	if ex.ServerCookie != 0 && !sameCookie {
+		return Verdict{Action: ActReplace, Reset: ex.ResetCheck} // e
+	}
+	if sameCookie {
+		return Verdict{Action: ActReplace} // f
+	}
+	if ex.racing() && !peerIsSmaller {
+		return Verdict{Action: ActWait} // h
+	}
+	return Verdict{Action: ActReplace} // g, h
+}
+
+// trying: our own attempt to connect has not led to a session yet.
+func (ex *Existing) trying() bool {
+	return ex.State.connecting() || ex.State == StateBackoff || ex.State == StateWait
+}
+
+// racing: our own attempt is under way right now, and may win. The connection
+// initiated by the smaller address survives. (While we only wait to try again,
+// the incoming connection is better than none; the origin makes it wait too.)
+func (ex *Existing) racing() bool { return ex.State.connecting() && !ex.Server }
+
+func arbitrateReconnect(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
+	switch {
+	case ex.ClientCookie != in.ClientCookie: // c
+		return Verdict{Action: ActSendReset, Full: ex.ResetCheck}
+	case ex.ServerCookie == 0: // d
+		return Verdict{Action: ActSendReset}
+	case ex.ServerCookie != in.ServerCookie:
+		// Not checked by the origin: a client cookie alone does not prove the session.
+		return Verdict{Action: ActSendReset, Full: ex.ResetCheck}
+	case ex.PeerGlobalSeq > in.GlobalSeq: // e
+		return Verdict{Action: ActSendRetryGlobal, Seq: ex.PeerGlobalSeq}
+	case ex.ConnectSeq > in.ConnectSeq: // f
+		return Verdict{Action: ActSendRetry, Seq: ex.ConnectSeq}
+	case ex.ConnectSeq == in.ConnectSeq && ex.racing() && !peerIsSmaller: // g
+		return Verdict{Action: ActWait}
+	case in.MsgSeq > ex.SentSeq || in.MsgSeq < ex.AckedSeq:
+		// Not checked by the origin: the peer claims what was never sent, or takes
+		// an acknowledgement back. The session is not what it thinks it is.
+		return Verdict{Action: ActSendReset, Full: true}
+	}
+	return Verdict{Action: ActReplace} // h
+}

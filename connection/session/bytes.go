@@ -1,0 +1,162 @@
+package session
+
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+)
+
+// HandleBytes takes received bytes and returns how many it consumed. Fewer than
+// all means that the session is paused (see Paused) or that the transport is
+// gone: in the first case the shell keeps the rest and gives it again later.
+func (s *Session) HandleBytes(now time.Duration, b []byte) int {
+	s.lastRead = now
+	total := 0
+	for len(b) > 0 && s.up && !s.paused {
+		n, err := s.step(now, b)
+		total += n
+		b = b[n:]
+		if err != nil {
+			s.fault(now, err)
+			break
+		}
+	}
+	return total
+}
+
+// Paused says that the session takes no bytes at the moment: it waits for the
+// gate, or for the answer to OutArbitrate.
+func (s *Session) Paused() bool { return s.paused }
+
+// ReadInto is where the rest of a large payload should be received, or nil.
+func (s *Session) ReadInto() []byte {
+	if s.state != StateReady || s.paused {
+		return nil
+	}
+	return s.dec.ReadInto()
+}
+
+// HandleDirect tells that n bytes were received into ReadInto's slice.
+func (s *Session) HandleDirect(now time.Duration, n int) {
+	s.lastRead = now
+	ev, err := s.dec.DidRead(n)
+	if err == nil {
+		err = s.handleEvent(now, ev)
+	} else {
+		err = s.badFrame(err)
+	}
+	if err != nil {
+		s.fault(now, err)
+	}
+}
+
+// step consumes up to one frame event's worth of bytes.
+func (s *Session) step(now time.Duration, b []byte) (int, error) {
+	if s.state == StateBannerConnecting || s.state == StateBannerAccepting {
+		return s.stepBanner(b)
+	}
+	n, ev, err := s.dec.Next(b)
+	if s.hs != nil {
+		if e := s.countPreAuth(b[:n]); e != nil {
+			return n, e
+		}
+	}
+	if err != nil {
+		return n, s.badFrame(err)
+	}
+	return n, s.handleEvent(now, ev)
+}
+
+func (s *Session) badFrame(err error) error {
+	return &ProtocolError{State: s.state, Err: err}
+}
+
+// countPreAuth bounds what a peer may send before it is authenticated, and
+// records it for the signature.
+func (s *Session) countPreAuth(p []byte) error {
+	h := s.hs
+	h.rxBytes += len(p)
+	if s.state < StateSessionConnecting || s.state.accepting() && s.state < StateSessionAccepting {
+		if h.rxBytes > s.cfg.PreAuthBytes {
+			return &ProtocolError{State: s.state, Err: ErrPreAuthLimit}
+		}
+	}
+	if h.recRx {
+		h.rxLog = append(h.rxLog, p...)
+	}
+	return nil
+}
+
+func (s *Session) handleEvent(now time.Duration, ev frame.Event) error {
+	switch ev {
+	case frame.GotPreamble:
+		return s.handlePreamble()
+	case frame.GotFrame:
+		if s.dec.Preamble().Tag == frame.TagMessage {
+			return s.handleMessage(now)
+		}
+		return s.handleControl(now)
+	}
+	return nil
+}
+
+// handlePreamble refuses a frame before any of its payload is read: a tag that
+// has no place in this state, or a message for which there is no room yet.
+func (s *Session) handlePreamble() error {
+	p := s.dec.Preamble()
+	if !Allowed(s.state, p.Tag) {
+		return s.protocolError(p.Tag, "frame not allowed in this state")
+	}
+	if p.Tag == frame.TagMessage {
+		s.admitMessage()
+	}
+	return nil
+}
+
+func (s *Session) handleControl(now time.Duration) error {
+	tag := s.dec.Preamble().Tag
+	if s.dec.Aborted() {
+		return s.protocolError(tag, "control frame aborted")
+	}
+	return transitions[s.state][tag](s, now, s.dec.Payload())
+}
+
+// parse decodes a control payload.
+func (s *Session) parse(c interface {
+	frame.Control
+	Parse([]byte) error
+}, payload []byte) error {
+	if err := c.Parse(payload); err != nil {
+		return &ProtocolError{State: s.state, Tag: c.Tag(), Err: err}
+	}
+	return nil
+}
+
+// queueControl encodes a handshake frame; Fill hands it to the network.
+func (s *Session) queueControl(c frame.Control) {
+	b := frame.GetBatch()
+	s.enc.AppendControl(b, c)
+	for _, p := range b.Buffers() {
+		s.queueRaw(p)
+	}
+	frame.PutBatch(b)
+}
+
+func (s *Session) queueRaw(p []byte) {
+	s.hs.tx = append(s.hs.tx, p...)
+	if s.hs.recTx {
+		s.hs.txLog = append(s.hs.txLog, p...)
+	}
+}
+
+// WantsWrite says whether Fill has something to produce.
+func (s *Session) WantsWrite() bool {
+	if !s.up {
+		return false
+	}
+	if s.hs != nil && len(s.hs.tx) > 0 {
+		return true
+	}
+	return s.state == StateReady &&
+		(s.kaWant || s.kaReply || s.ackLeft > 0 && !s.policy.Lossy || s.queue.n > 0 || s.resend < s.sent.len())
+}

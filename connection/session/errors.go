@@ -1,0 +1,100 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+)
+
+// Errors of sessions; compare with errors.Is.
+var (
+	// ErrProtocol: the peer broke the protocol; ProtocolError has the details.
+	ErrProtocol = errors.New("session: protocol error")
+	// ErrReadyTimeout: the handshake did not finish in time.
+	ErrReadyTimeout = errors.New("session: handshake timed out")
+	// ErrIdleTimeout: nothing was received for too long.
+	ErrIdleTimeout = errors.New("session: idle for too long")
+	// ErrKeepaliveTimeout: a KEEPALIVE2 was not answered in time.
+	ErrKeepaliveTimeout = errors.New("session: keepalive not answered")
+	// ErrMissingFeatures: one side lacks feature bits that the other requires.
+	ErrMissingFeatures = errors.New("session: missing features")
+	// ErrLostRace: the peer's connection attempt won (WAIT).
+	ErrLostRace = errors.New("session: lost connection race")
+	// ErrReplaced: another connection of the same peer took over.
+	ErrReplaced = errors.New("session: replaced")
+	// ErrStale: a newer connection of the same peer exists.
+	ErrStale = errors.New("session: stale connection attempt")
+	// ErrNotOwner: the address belongs to another authenticated entity.
+	ErrNotOwner = errors.New("session: address is owned by another entity")
+	// ErrBadSignature: AUTH_SIGNATURE does not match.
+	ErrBadSignature = errors.New("session: bad auth signature")
+	// ErrPreAuthLimit: too many bytes before authentication.
+	ErrPreAuthLimit = errors.New("session: too many bytes before authentication")
+	// ErrPeerClosed: the peer closed the TCP connection.
+	ErrPeerClosed = errors.New("session: closed by peer")
+)
+
+// ProtocolError says what the peer did that it must not. It is always the
+// peer's fault.
+type ProtocolError struct {
+	State  State
+	Tag    frame.Tag
+	Reason string
+	Err    error // the decoder's error, if that found it
+}
+
+func (e *ProtocolError) Error() string {
+	s := fmt.Sprintf("session: protocol error in %s", e.State)
+	if e.Tag != 0 {
+		s += fmt.Sprintf(" at %s", e.Tag)
+	}
+	if e.Reason != "" {
+		s += ": " + e.Reason
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap makes errors.Is(err, ErrProtocol) and the decoder's errors work.
+func (e *ProtocolError) Unwrap() []error {
+	if e.Err != nil {
+		return []error{ErrProtocol, e.Err}
+	}
+	return []error{ErrProtocol}
+}
+
+func (s *Session) protocolError(tag frame.Tag, format string, args ...any) error {
+	return &ProtocolError{State: s.state, Tag: tag, Reason: fmt.Sprintf(format, args...)}
+}
+
+// MissingFeaturesError tells which bits are missing and on which side.
+type MissingFeaturesError struct {
+	Missing uint64
+	Ours    bool // true: this side lacks them
+}
+
+func (e *MissingFeaturesError) Error() string {
+	who := "peer lacks"
+	if e.Ours {
+		who = "this side lacks"
+	}
+	return fmt.Sprintf("session: missing features: %s %#x", who, e.Missing)
+}
+
+// Unwrap returns ErrMissingFeatures.
+func (e *MissingFeaturesError) Unwrap() error { return ErrMissingFeatures }
+
+// permanent marks a fault that no reconnection can mend.
+type permanentError struct{ error }
+
+func (e permanentError) Unwrap() error { return e.error }
+
+func permanent(err error) error { return permanentError{err} }
+
+func isPermanent(err error) bool {
+	var p permanentError
+	return errors.As(err, &p)
+}

@@ -1,0 +1,95 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// fault handles the loss of the transport, a bad frame or a timeout (msgr2 spec
+// 3.6): what happens depends on the policy.
+func (s *Session) fault(now time.Duration, err error) {
+	if s.state == StateClosed {
+		return
+	}
+	was := s.state
+	s.emitErr(OutFault, err)
+	s.dropTransport()
+
+	switch {
+	case isPermanent(err), s.policy.Lossy && s.announced && !was.connecting():
+		s.close(err)
+		return
+	case !s.announced:
+		// A half-accepted connection nobody knows of disappears.
+		s.state = StateClosed
+		s.emitErr(OutClosed, err)
+		return
+	}
+
+	idle := s.queue.n == 0 && s.sent.len() == 0 && !s.kaWant
+	switch {
+	case s.policy.Standby && idle && was != StateWait && was != StateBackoff,
+		s.policy.Server,
+		s.target.IsBlank():
+		s.state, s.deadline, s.backoff = StateStandby, 0, 0
+	case was == StateReady:
+		s.connectSeq++
+		s.backoff = 0
+		s.connect(now)
+	default:
+		s.retryLater(now)
+	}
+}
+
+// close ends the session by a fault: everything queued is dropped and the user
+// hears of it.
+func (s *Session) close(err error) {
+	reason := fmt.Errorf("%w: %w", msg.ErrReset, err)
+	s.state, s.deadline = StateClosed, 0
+	s.drop(reason)
+	s.emitErr(OutClosed, reason)
+}
+
+// retryLater waits before the next attempt: exponential backoff with jitter.
+func (s *Session) retryLater(now time.Duration) {
+	if s.backoff == 0 {
+		s.backoff = s.cfg.InitialBackoff
+	} else {
+		s.backoff = min(2*s.backoff, s.cfg.MaxBackoff)
+	}
+	s.state = StateBackoff
+	s.deadline = now + s.jitter(s.backoff)
+}
+
+// lostRace waits for the peer's own connection, which won; if it does not come
+// we try again after the longest backoff (spec 3.3, WAIT).
+func (s *Session) lostRace(now time.Duration) {
+	s.emitErr(OutFault, ErrLostRace)
+	s.dropTransport()
+	s.state = StateWait
+	s.backoff = s.cfg.MaxBackoff
+	s.deadline = now + s.jitter(s.backoff)
+}
+
+// jitter spreads d over [d/2, d], so that many peers of one lost server do not
+// come back at the same moment.
+func (s *Session) jitter(d time.Duration) time.Duration {
+	half := d / 2
+	if half <= 0 {
+		return d
+	}
+	return half + time.Duration(s.env.Rand64()%uint64(half+1))
+}
+
+// resetSession forgets the session because the peer lost its side of it: what
+// was queued is dropped, and the user hears of it.
+func (s *Session) resetSession() {
+	s.emit(OutRemoteReset)
+	s.drop(msg.ErrRemoteReset)
+	s.clientCookie, s.serverCookie = 0, 0
+	s.connectSeq, s.peerGlobalSeq = 0, 0
+	s.inSeq, s.outSeq, s.ackedSeq, s.maxSeq = 0, 0, 0, 0
+	s.ackLeft = 0
+}

@@ -1,0 +1,95 @@
+package session
+
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+)
+
+// bannerMax bounds a banner: ten fixed bytes and a payload of at most 64.
+const bannerMax = 10 + 64
+
+// stepBanner collects the peer's banner (msgr2 spec 1.2) and answers with HELLO.
+func (s *Session) stepBanner(b []byte) (int, error) {
+	h := s.hs
+	// The banner may come in pieces, and HELLO right behind it.
+	have := len(h.banner)
+	b = b[:min(len(b), bannerMax-have)]
+	h.banner = append(h.banner, b...)
+	peer, n, err := frame.ParseBanner(h.banner)
+	if err != nil {
+		return len(b), s.badFrame(err)
+	}
+	if n == 0 {
+		return len(b), nil
+	}
+	used := n - have
+	if err := s.countPreAuth(h.banner[:n]); err != nil {
+		return used, err
+	}
+	h.banner = nil
+	mine := frame.Banner{Supported: frame.FeatureRevision1, Required: frame.FeatureRevision1}
+	if err := frame.CheckBanner(mine, peer); err != nil {
+		// "the connection is closed for good ... (no retry)" (spec 1.2)
+		return used, permanent(s.badFrame(err))
+	}
+	hello := frame.Hello{EntityType: s.cfg.Self.Type, PeerAddr: s.target}
+	if s.state == StateBannerConnecting {
+		s.state = StateHelloConnecting
+	} else {
+		s.state = StateHelloAccepting
+		hello.PeerAddr = entity.Addr{Type: entity.AddrMsgr2, AddrPort: h.remote}
+	}
+	s.queueControl(&hello)
+	return used, nil
+}
+
+func (s *Session) connectorHello(_ time.Duration, payload []byte) error {
+	var f frame.Hello
+	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	// "peer type must equal expected type else close+reset" (spec 3.3)
+	if s.peerType != entity.TypeAny && f.EntityType != s.peerType {
+		return permanent(s.protocolError(frame.TagHello, "peer is a %s, expected a %s", f.EntityType, s.peerType))
+	}
+	s.peerType = f.EntityType
+	s.peerName.Type = f.EntityType
+	s.env.LearnAddr(f.PeerAddr)
+	return s.beginAuth()
+}
+
+func (s *Session) acceptorHello(_ time.Duration, payload []byte) error {
+	var f frame.Hello
+	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	if f.EntityType == 0 {
+		return s.protocolError(frame.TagHello, "entity type 0")
+	}
+	s.peerType = f.EntityType
+	s.peerName = entity.Name{Type: f.EntityType, Num: -1}
+	s.policy = s.env.PolicyFor(f.EntityType)
+	s.env.LearnAddr(f.PeerAddr)
+	s.state = StateAuthAccepting
+	return nil
+}
+
+// stampOf turns monotonic time into the stamp of a KEEPALIVE2.
+func (s *Session) stampOf(now time.Duration) frame.Stamp {
+	t := s.cfg.Epoch.Add(now)
+	return frame.Stamp{Sec: uint32(t.Unix()), Nsec: uint32(t.Nanosecond())}
+}
+
+// features offered to the peer.
+func (s *Session) supported() uint64 {
+	if s.policy.FeaturesSupported != 0 {
+		return s.policy.FeaturesSupported
+	}
+	return msg.FeaturesAll
+}
+
+// required is OR-ed with MSG_ADDR2 always (spec 1.9).
+func (s *Session) required() uint64 { return s.policy.FeaturesRequired | msg.FeatureMsgAddr2 }

@@ -1,0 +1,242 @@
+package session
+
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+)
+
+// Flags of ceph_msg_header2 as C++ peers send them: COMPLETE | NOCRC (spec 1.6).
+const headerFlags = 3
+
+// admitMessage takes the throttles before the payload is read, or pauses
+// (msgr2 spec 4.4).
+func (s *Session) admitMessage() {
+	p := s.dec.Preamble()
+	var size int64
+	for _, seg := range p.Segments[1:] {
+		size += int64(seg.Len)
+	}
+	s.charged = size
+	if !s.gate.Admit(size) {
+		s.paused = true
+		return
+	}
+	s.makeBody()
+}
+
+func (s *Session) makeBody() {
+	if s.charged > 0 {
+		s.body = msg.NewBuffer(int(s.charged))
+		s.dec.SetBody(s.body.Bytes())
+	}
+}
+
+// Resume goes on after the gate granted what it had refused; the shell then
+// gives the bytes it kept.
+func (s *Session) Resume(now time.Duration) {
+	if s.state != StateReady || !s.paused || s.charged < 0 {
+		return
+	}
+	s.paused = false
+	s.lastRead = now
+	s.makeBody()
+}
+
+// handleMessage is a complete MESSAGE frame (spec 3.7).
+func (s *Session) handleMessage(now time.Duration) error {
+	if s.dec.Aborted() {
+		// "An aborted frame is silently dropped (throttles released ...)" (spec 1.4)
+		s.skipOK = true
+		s.abandonMessage()
+		return nil
+	}
+	h := s.dec.Header()
+	if err := s.handleAck(frame.TagMessage, h.AckSeq); err != nil {
+		return err
+	}
+	if h.Seq <= s.inSeq {
+		s.abandonMessage() // a duplicate
+		return nil
+	}
+	if h.Seq > s.inSeq+1 && s.inSeq != 0 && !s.skipOK && !s.cfg.AllowSeqGaps {
+		// Something between was lost. (The origin only logs it.) A new session may
+		// begin at any number: a peer that sends again what an old one left behind
+		// goes on counting.
+		err := s.protocolError(frame.TagMessage, "seq %d after %d", h.Seq, s.inSeq)
+		if !s.policy.Lossy {
+			s.resetSession()
+		}
+		return err
+	}
+	s.skipOK = false
+	s.inSeq = h.Seq
+	if !s.policy.Lossy {
+		s.ackLeft++
+	}
+	m := msg.NewIncoming(msg.Incoming{
+		Conn: s.conn, Receipt: s.rcpt, Seq: h.Seq, At: now, Charge: s.charged, Buf: s.body,
+	})
+	s.body, s.charged = nil, -1
+	m.Type, m.TID, m.Version, m.Compat, m.DataOff = h.Type, h.TID, h.Version, h.CompatVersion, h.DataOff
+	m.Priority = uint8(min(h.Priority, msg.PriorityHighest))
+	m.Front, m.Middle, m.Data = s.dec.Segments()
+	s.out = append(s.out, Output{Kind: OutDeliver, Msg: m})
+	return nil
+}
+
+// readyAck handles an ACK frame.
+func (s *Session) readyAck(_ time.Duration, payload []byte) error {
+	var f frame.Ack
+	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	return s.handleAck(f.Tag(), f.Seq)
+}
+
+// handleAck trims the sent list (spec 3.7). An acknowledgement of something that
+// was not wholly written is a lie; believing it would free memory that is still
+// being sent.
+func (s *Session) handleAck(tag frame.Tag, seq uint64) error {
+	if s.policy.Lossy || seq <= s.ackedSeq {
+		return nil
+	}
+	if seq > s.maxSeq {
+		return s.protocolError(tag, "ack of %d, sent %d", seq, s.maxSeq)
+	}
+	for i := range s.sent.len() {
+		x := s.sent.at(i)
+		if x.seq > seq {
+			break
+		}
+		if x.end == 0 || x.end > s.written {
+			return s.protocolError(tag, "ack of %d, which is not sent yet", seq)
+		}
+	}
+	s.acked(seq)
+	return nil
+}
+
+func (s *Session) acked(seq uint64) {
+	s.ackedSeq = max(s.ackedSeq, seq)
+	for s.sent.len() > 0 && s.sent.at(0).seq <= seq {
+		s.finish(s.sent.pop().m, nil)
+		s.resend = max(0, s.resend-1)
+	}
+}
+
+// readyKeepalive answers KEEPALIVE2 with the same stamp (spec 3.7).
+func (s *Session) readyKeepalive(_ time.Duration, payload []byte) error {
+	var f frame.Keepalive
+	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	s.kaReply, s.kaStamp = true, f.Stamp
+	s.emit(OutKeepalive)
+	return nil
+}
+
+func (s *Session) readyKeepaliveAck(_ time.Duration, payload []byte) error {
+	var f frame.KeepaliveAck
+	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	s.kaSent = 0
+	s.lastKeepaliveAck = f.Stamp
+	s.emit(OutKeepaliveAck)
+	return nil
+}
+
+// Fill encodes what is to be sent into b, up to about limit bytes and the number
+// of buffers that one write takes, in the order of the origin's writer (spec
+// 5.2): handshake, keepalives, messages to be sent again, then the queue by
+// priority, and an ACK if nothing else carried it. It reports whether there is
+// more.
+func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool) {
+	if !s.up {
+		return false
+	}
+	start := b.Len()
+	if h := s.hs; h != nil && len(h.tx) > 0 {
+		b.AppendRaw(h.tx)
+		h.tx = nil
+		if s.state == StateReady {
+			s.hs = nil
+		}
+	}
+	if s.state != StateReady {
+		s.encoded += uint64(b.Len() - start)
+		return false
+	}
+	s.fillKeepalives(now, b)
+	full := func() bool { return b.Len() >= limit || b.NumBuffers() >= buffersMax }
+	base := s.encoded - uint64(start) // stream position of b's first byte
+	for s.resend < s.sent.len() && !full() {
+		x := s.sent.at(s.resend)
+		s.resend++
+		s.encode(b, x.m, x.seq)
+		x.end = base + uint64(b.Len())
+	}
+	for s.resend == s.sent.len() && s.queue.n > 0 && !full() {
+		m := s.queue.pop()
+		s.outSeq++
+		s.encode(b, m, s.outSeq)
+		s.sent.push(sending{m: m, seq: s.outSeq, end: base + uint64(b.Len())})
+		s.resend++
+	}
+	if s.ackLeft > 0 && !s.policy.Lossy && !full() {
+		s.ackLeft = 0
+		s.enc.AppendControl(b, &frame.Ack{Seq: s.inSeq})
+	}
+	s.encoded += uint64(b.Len() - start)
+	return s.WantsWrite()
+}
+
+// buffersMax leaves room below IOV_MAX for the segments of one more message.
+const buffersMax = 1000
+
+func (s *Session) fillKeepalives(now time.Duration, b *frame.Batch) {
+	if s.kaReply {
+		s.kaReply = false
+		s.enc.AppendControl(b, &frame.KeepaliveAck{Stamp: s.kaStamp})
+	}
+	if s.kaWant {
+		s.kaWant = false
+		if s.kaSent == 0 {
+			s.kaSent = max(now, 1)
+		}
+		s.enc.AppendControl(b, &frame.Keepalive{Stamp: s.stampOf(now)})
+	}
+}
+
+func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
+	compat := m.Compat
+	if compat == 0 {
+		compat = m.Version
+	}
+	s.maxSeq = max(s.maxSeq, seq)
+	s.ackLeft = 0 // the header acknowledges
+	h := frame.Header{
+		Seq: seq, TID: m.TID, Type: m.Type, Priority: uint16(m.Priority), Version: m.Version,
+		DataOff: m.DataOff, AckSeq: s.inSeq, Flags: headerFlags, CompatVersion: compat,
+	}
+	s.enc.AppendMessage(b, &h, m.Front, m.Middle, m.Data)
+}
+
+// Written tells that the network took n more bytes of what Fill produced. On a
+// lossy session that ends the sending of the messages they complete.
+func (s *Session) Written(n int) {
+	s.written += uint64(n)
+	if !s.policy.Lossy || s.state != StateReady {
+		return
+	}
+	for s.sent.len() > 0 {
+		x := s.sent.at(0)
+		if x.end == 0 || x.end > s.written {
+			break
+		}
+		s.finish(s.sent.pop().m, nil)
+		s.resend--
+	}
+}

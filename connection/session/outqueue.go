@@ -1,0 +1,92 @@
+package session
+
+import "github.com/asyncmsgr/asyncmsgr/async/msg"
+
+// sending is one message on its way out.
+type sending struct {
+	m   *msg.Message
+	seq uint64 // 0: not yet assigned
+	end uint64 // position in the transport's stream after its last byte; 0: not yet encoded on this transport
+}
+
+// fifo is a queue of sendings that keeps no memory when empty.
+type fifo struct {
+	items []sending
+	head  int
+}
+
+func (f *fifo) len() int          { return len(f.items) - f.head }
+func (f *fifo) push(x sending)    { f.items = append(f.items, x) }
+func (f *fifo) at(i int) *sending { return &f.items[f.head+i] }
+
+func (f *fifo) pop() sending {
+	x := f.items[f.head]
+	f.items[f.head] = sending{}
+	f.head++
+	switch {
+	case f.head == len(f.items):
+		if cap(f.items) > 64 {
+			f.items = nil
+		}
+		f.items, f.head = f.items[:0], 0
+	case f.head > 1024 && f.head > len(f.items)/2:
+		n := copy(f.items, f.items[f.head:])
+		clear(f.items[n:])
+		f.items, f.head = f.items[:n], 0
+	}
+	return x
+}
+
+// outQueue holds what was not yet encoded, highest priority first, FIFO within
+// one priority (spec 3.2). Few priorities are in use at a time.
+type outQueue struct {
+	levels []level // descending priority, none empty
+	n      int
+}
+
+type level struct {
+	prio uint8
+	q    fifo
+}
+
+func (o *outQueue) push(m *msg.Message) {
+	o.n++
+	if len(o.levels) == 0 && cap(o.levels) > 0 {
+		// The level that pop left behind, with its memory.
+		o.levels = o.levels[:1]
+		o.levels[0].prio = m.Priority
+		o.levels[0].q.push(sending{m: m})
+		return
+	}
+	i := 0
+	for ; i < len(o.levels); i++ {
+		if o.levels[i].prio == m.Priority {
+			o.levels[i].q.push(sending{m: m})
+			return
+		}
+		if o.levels[i].prio < m.Priority {
+			break
+		}
+	}
+	o.levels = append(o.levels, level{})
+	copy(o.levels[i+1:], o.levels[i:])
+	o.levels[i] = level{prio: m.Priority}
+	o.levels[i].q.push(sending{m: m})
+}
+
+// pop returns the next message; the queue must not be empty.
+func (o *outQueue) pop() *msg.Message {
+	x := o.levels[0].q.pop()
+	o.n--
+	if o.levels[0].q.len() > 0 {
+		return x.m
+	}
+	if n := len(o.levels); n > 1 {
+		copy(o.levels, o.levels[1:])
+		o.levels[n-1] = level{}
+		o.levels = o.levels[:n-1]
+	} else {
+		o.levels = o.levels[:0]
+	}
+	return x.m
+}

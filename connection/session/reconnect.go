@@ -1,0 +1,207 @@
+package session
+
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+)
+
+// retriesMax bounds how often one handshake may be told RETRY or RETRY_GLOBAL.
+const retriesMax = 16
+
+// sendReconnect asks to resume the session (msgr2 spec 1.5, 3.3).
+func (s *Session) sendReconnect() {
+	s.state = StateSessionReconnecting
+	s.queueControl(&frame.SessionReconnect{
+		Addrs:        s.env.Addrs(),
+		ClientCookie: s.clientCookie,
+		ServerCookie: s.serverCookie,
+		GlobalSeq:    s.globalSeq,
+		ConnectSeq:   s.connectSeq,
+		MsgSeq:       s.inSeq,
+	})
+}
+
+func (s *Session) countRetry(tag frame.Tag) error {
+	s.hs.retries++
+	if s.hs.retries > retriesMax {
+		return s.protocolError(tag, "told to retry more than %d times", retriesMax)
+	}
+	return nil
+}
+
+// connectorRetry: our connect_seq was too low (spec 3.4).
+func (s *Session) connectorRetry(_ time.Duration, payload []byte) error {
+	var f frame.SessionRetry
+	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	if err := s.countRetry(f.Tag()); err != nil {
+		return err
+	}
+	if f.ConnectSeq+1 <= s.connectSeq {
+		return s.protocolError(f.Tag(), "retry with connect_seq %d, we sent %d", f.ConnectSeq, s.connectSeq)
+	}
+	s.connectSeq = f.ConnectSeq + 1
+	s.sendReconnect()
+	return nil
+}
+
+// connectorRetryGlobal: our global_seq was too low (spec 3.4). It has to rise.
+func (s *Session) connectorRetryGlobal(_ time.Duration, payload []byte) error {
+	var f frame.SessionRetryGlobal
+	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	if err := s.countRetry(f.Tag()); err != nil {
+		return err
+	}
+	s.globalSeq = s.env.NextGlobalSeq(max(f.GlobalSeq, s.globalSeq))
+	s.sendReconnect()
+	return nil
+}
+
+// connectorReset: the peer does not know the session (spec 3.4).
+func (s *Session) connectorReset(_ time.Duration, payload []byte) error {
+	var f frame.SessionReset
+	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	if f.Full {
+		s.resetSession()
+	} else {
+		s.serverCookie, s.connectSeq, s.inSeq = 0, 0, 0
+	}
+	s.sendClientIdent()
+	return nil
+}
+
+// connectorReconnectOK: the session goes on (spec 3.4).
+func (s *Session) connectorReconnectOK(now time.Duration, payload []byte) error {
+	var f frame.SessionReconnectOK
+	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	if err := s.checkMsgSeq(f.Tag(), f.MsgSeq); err != nil {
+		// It claims messages we never sent, or takes back an acknowledgement: the
+		// session cannot be continued. Both sides start a new one.
+		s.resetSession()
+		return err
+	}
+	s.resume(f.MsgSeq)
+	s.ready(now)
+	s.emit(OutConnected)
+	return nil
+}
+
+// checkMsgSeq: the peer's msg_seq must lie between what it acknowledged and what
+// was sent in this session. (The origin does not check.)
+func (s *Session) checkMsgSeq(tag frame.Tag, seq uint64) error {
+	if seq > s.maxSeq || seq < s.ackedSeq {
+		return s.protocolError(tag, "msg_seq %d, acknowledged %d, sent %d", seq, s.ackedSeq, s.maxSeq)
+	}
+	return nil
+}
+
+// resume drops what the peer has and sends the rest of the sent list again.
+func (s *Session) resume(peerHas uint64) {
+	s.acked(peerHas)
+	s.resend = 0
+	s.ackLeft = 0 // our in_seq was or is told in the handshake
+}
+
+// acceptorReconnect asks the messenger which session the peer means (spec 3.5).
+func (s *Session) acceptorReconnect(_ time.Duration, payload []byte) error {
+	var f frame.SessionReconnect
+	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	if err := s.countRetry(f.Tag()); err != nil {
+		return err
+	}
+	if err := s.checkPeerAddrs(f.Tag(), f.Addrs); err != nil {
+		return err
+	}
+	s.peerAddrs = f.Addrs
+	s.peerGlobalSeq = f.GlobalSeq
+	s.arbitrate(Incoming{
+		Reconnect: true, Addrs: f.Addrs, GlobalSeq: f.GlobalSeq,
+		ClientCookie: f.ClientCookie, ServerCookie: f.ServerCookie, ConnectSeq: f.ConnectSeq, MsgSeq: f.MsgSeq,
+	})
+	return nil
+}
+
+// AnswerWait tells the peer that our own connection to it wins.
+func (s *Session) AnswerWait() { s.answer(&frame.Wait{}) }
+
+// AnswerReset tells the peer that its session does not exist here any more; with
+// full, that what it queued is lost.
+func (s *Session) AnswerReset(full bool) { s.answer(&frame.SessionReset{Full: full}) }
+
+// AnswerRetry tells the peer to come again with a higher connect_seq.
+func (s *Session) AnswerRetry(connectSeq uint64) {
+	s.answer(&frame.SessionRetry{ConnectSeq: connectSeq})
+}
+
+// AnswerRetryGlobal tells the peer to come again with a higher global_seq.
+func (s *Session) AnswerRetryGlobal(globalSeq uint64) {
+	s.answer(&frame.SessionRetryGlobal{GlobalSeq: globalSeq})
+}
+
+// answer keeps reading on the same connection, where the connector answers
+// (spec 3.5); the handshake's deadline bounds how long.
+func (s *Session) answer(c frame.Control) {
+	s.mustArbitrate()
+	s.state = StateSessionAccepting
+	s.queueControl(c)
+}
+
+// AnswerRefuse closes the arbitrating connection.
+func (s *Session) AnswerRefuse(now time.Duration, err error) {
+	s.mustArbitrate()
+	s.fault(now, err)
+}
+
+// TakeOver makes s, the existing session of the peer, continue on the transport
+// of in, an arbitrating session, which is over afterwards (its shell lets go of
+// it without closing the transport). The shell hands the transport to s before
+// it carries out further outputs. reset says that the peer lost its session.
+func (s *Session) TakeOver(now time.Duration, in *Session, reset bool) {
+	in.mustArbitrate()
+	req := in.hs.incoming
+	s.emitErr(OutFault, ErrReplaced)
+	s.dropTransport()
+	if reset {
+		s.resetSession()
+	}
+	s.up = true
+	s.enc, s.rxCipher, s.hs = in.enc, in.rxCipher, in.hs
+	s.dec.SetPreAuth(false)
+	if s.rxCipher != nil {
+		s.dec.SetCipher(s.rxCipher)
+	}
+	s.peerGlobalSeq = req.GlobalSeq
+	s.authPeer, s.globalID = in.authPeer, in.globalID
+	in.hs, in.up = nil, false
+	in.state = StateClosed
+
+	if req.Reconnect {
+		s.connectSeq = req.ConnectSeq
+		s.resume(req.MsgSeq)
+		s.queueControl(&frame.SessionReconnectOK{MsgSeq: s.inSeq})
+		s.ready(now)
+		s.emit(OutAccepted)
+		return
+	}
+	s.peerAddrs, s.peerName, s.features = in.peerAddrs, in.peerName, in.features
+	s.clientCookie = req.ClientCookie
+	s.serverIdent(now)
+}
+
+// StopReplaced ends an existing lossy session because its peer came back.
+func (s *Session) StopReplaced() {
+	if s.state != StateClosed {
+		s.dropTransport()
+		s.close(ErrReplaced)
+	}
+}

@@ -1,0 +1,369 @@
+package session
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+)
+
+// Session is one peer (msgr2 spec 3). See the package comment for how to use it.
+type Session struct {
+	cfg   *Config
+	env   Env
+	gate  Gate
+	conn  msg.Connection // given to delivered messages
+	rcpt  msg.Receipt    // likewise
+	state State
+
+	// Who the peer is.
+	policy    msg.Policy
+	peerType  entity.Type
+	peerName  entity.Name
+	peerAddrs entity.AddrVec
+	target    entity.Addr // what we dial; blank if the peer cannot be dialled
+	authPeer  entity.AuthName
+	globalID  uint64
+	features  uint64
+
+	// The session (spec 3.2).
+	globalSeq     uint64
+	peerGlobalSeq uint64
+	connectSeq    uint64
+	clientCookie  uint64
+	serverCookie  uint64
+	inSeq         uint64
+	outSeq        uint64
+	ackedSeq      uint64 // highest seq the peer acknowledged
+	maxSeq        uint64 // highest seq ever encoded in this session
+	announced     bool   // the user knows of this connection
+	skipOK        bool   // an aborted frame may leave a hole
+
+	// Outgoing.
+	queue            outQueue
+	sent             fifo   // encoded: unacked (lossless), or not wholly written (lossy)
+	resend           int    // sent[resend:] must be encoded again on this transport
+	written          uint64 // bytes of this transport's stream taken by the network
+	encoded          uint64 // bytes of this transport's stream encoded
+	ackLeft          uint32 // received and not yet acknowledged
+	kaWant           bool   // a KEEPALIVE2 is to be sent
+	kaReply          bool   // a KEEPALIVE2_ACK is to be sent
+	kaStamp          frame.Stamp
+	lastKeepaliveAck frame.Stamp
+
+	// This transport.
+	up       bool // the transport is established
+	enc      frame.Encoder
+	dec      frame.Decoder
+	rxCipher frame.Cipher
+	hs       *handshake // until READY
+	paused   bool       // waiting for the gate or for arbitration
+	charged  int64      // taken from the gate for the message being read; -1: nothing
+	body     *msg.Buffer
+
+	// Time.
+	deadline time.Duration // end of the handshake or of the backoff; 0: none
+	lastRead time.Duration
+	kaSent   time.Duration // when the oldest unanswered KEEPALIVE2 went out; 0: none
+	backoff  time.Duration
+
+	out     []Output
+	outHead int
+}
+
+// handshake is what only lives between TCP connect and READY.
+type handshake struct {
+	remote     netip.AddrPort
+	banner     []byte // the peer's, while incomplete
+	tx         []byte // encoded and not yet handed to Fill
+	rxBytes    int
+	recRx      bool // record received bytes for the signature
+	recTx      bool
+	rxLog      []byte
+	txLog      []byte
+	client     auth.ClientExchange
+	server     auth.ServerExchange
+	result     auth.Result
+	incoming   Incoming
+	authRounds int
+	retries    int
+}
+
+// Peer describes whom a connecting session is meant for.
+type Peer struct {
+	Type   entity.Type
+	Addrs  entity.AddrVec // identifies the peer; its msgr2 address is dialled
+	Policy msg.Policy
+}
+
+func newSession(cfg *Config, env Env, gate Gate, conn msg.Connection, rcpt msg.Receipt) *Session {
+	s := &Session{cfg: cfg, env: env, gate: gate, conn: conn, rcpt: rcpt, charged: -1}
+	s.dec.Init(cfg.Limits)
+	return s
+}
+
+// NewConnector returns a session that will connect to peer, after Start. cfg
+// must have passed WithDefaults. conn and rcpt are set on delivered messages.
+func NewConnector(cfg *Config, env Env, gate Gate, conn msg.Connection, rcpt msg.Receipt, peer Peer) *Session {
+	s := newSession(cfg, env, gate, conn, rcpt)
+	s.policy = peer.Policy
+	s.peerType = peer.Type
+	s.peerName = entity.Name{Type: peer.Type, Num: -1}
+	s.peerAddrs = peer.Addrs
+	s.target = peer.Addrs.Msgr2()
+	s.announced = true
+	return s
+}
+
+// NewAcceptor returns a session for an accepted transport; call
+// HandleTransportUp next.
+func NewAcceptor(cfg *Config, env Env, gate Gate, conn msg.Connection, rcpt msg.Receipt) *Session {
+	return newSession(cfg, env, gate, conn, rcpt)
+}
+
+// State returns the state.
+func (s *Session) State() State { return s.state }
+
+// Policy returns the policy as it is in force.
+func (s *Session) Policy() msg.Policy { return s.policy }
+
+// PeerName, PeerAddrs, Features, GlobalID and Target tell what is known of the peer.
+func (s *Session) PeerName() entity.Name     { return s.peerName }
+func (s *Session) PeerAddrs() entity.AddrVec { return s.peerAddrs }
+func (s *Session) Features() uint64          { return s.features }
+func (s *Session) GlobalID() uint64          { return s.globalID }
+func (s *Session) Target() entity.Addr       { return s.target }
+
+// PeerType is the peer's type, 0 while unknown.
+func (s *Session) PeerType() entity.Type { return s.peerType }
+
+// Pending is the number of messages that were neither finished nor encoded, and
+// Unacked those that were encoded and not finished.
+func (s *Session) Pending() int { return s.queue.n }
+func (s *Session) Unacked() int { return s.sent.len() }
+
+// InSeq is the sequence number of the last message received.
+func (s *Session) InSeq() uint64 { return s.inSeq }
+
+// String describes the session in one line for logs.
+func (s *Session) String() string {
+	return fmt.Sprintf("%s %s %v gs=%d pgs=%d cs=%d in=%d out=%d queued=%d unacked=%d",
+		s.peerName, s.state, s.peerAddrs, s.globalSeq, s.peerGlobalSeq, s.connectSeq, s.inSeq, s.outSeq, s.queue.n, s.sent.len())
+}
+
+// Start makes a connecting session connect.
+func (s *Session) Start(now time.Duration) {
+	if s.state == StateNone {
+		s.connect(now)
+	}
+}
+
+// connect begins an attempt: the shell dials.
+func (s *Session) connect(now time.Duration) {
+	s.state = StateConnecting
+	s.globalSeq = s.env.NextGlobalSeq(s.globalSeq)
+	s.deadline = now + s.cfg.ReadyTimeout
+	s.emit(OutDial)
+}
+
+// HandleTransportUp tells that the dialled or accepted transport is
+// established. remote is the peer's address as the socket sees it.
+func (s *Session) HandleTransportUp(now time.Duration, remote netip.AddrPort) {
+	switch s.state {
+	case StateConnecting:
+		s.state = StateBannerConnecting
+	case StateNone:
+		s.state = StateBannerAccepting
+		s.deadline = now + s.cfg.ReadyTimeout
+	default:
+		panic(fmt.Sprintf("session: transport up in %s", s.state))
+	}
+	s.resetStream()
+	s.up = true
+	s.lastRead = now
+	s.hs = &handshake{remote: remote, recRx: true, recTx: true}
+	b := frame.Banner{Supported: frame.FeatureRevision1, Required: frame.FeatureRevision1}
+	s.queueRaw(b.Append(nil))
+}
+
+// resetStream forgets everything that belongs to one TCP connection.
+func (s *Session) resetStream() {
+	s.enc = frame.Encoder{}
+	s.dec.Reset()
+	s.dec.SetPreAuth(true)
+	s.rxCipher = nil
+	s.hs = nil
+	s.up, s.paused = false, false
+	s.written, s.encoded = 0, 0
+	s.kaReply, s.kaSent = false, 0
+	s.skipOK = false
+	for i := range s.sent.len() {
+		s.sent.at(i).end = 0
+	}
+	s.resend = 0
+}
+
+// Send queues m for sending; the session owns it until OutFinish.
+func (s *Session) Send(now time.Duration, m *msg.Message) {
+	if s.state == StateClosed {
+		s.finish(m, msg.ErrClosed)
+		return
+	}
+	s.queue.push(m)
+	s.wake(now)
+}
+
+// wake leaves STANDBY: there is something to send.
+func (s *Session) wake(now time.Duration) {
+	if s.state == StateStandby && !s.policy.Server {
+		if s.serverCookie != 0 {
+			s.connectSeq++
+		}
+		s.connect(now)
+	}
+}
+
+// Keepalive sends a KEEPALIVE2 soon.
+func (s *Session) Keepalive(now time.Duration) {
+	if s.state == StateClosed || s.state == StateStandby && s.policy.Server {
+		return
+	}
+	s.kaWant = true
+	s.wake(now)
+}
+
+// MarkDisposable makes the session lossy: the next fault ends it.
+func (s *Session) MarkDisposable() { s.policy.Lossy = true }
+
+// MarkDown ends the session. Everything queued is finished with reason.
+func (s *Session) MarkDown(reason error) {
+	if s.state == StateClosed {
+		return
+	}
+	s.stop(reason)
+	s.emit(OutClosed)
+}
+
+// stop closes transport and session and drops what was queued.
+func (s *Session) stop(reason error) {
+	s.dropTransport()
+	s.state = StateClosed
+	s.deadline = 0
+	s.drop(reason)
+}
+
+// dropTransport gives the transport up, if there is one, and what was taken for
+// a message that is not complete.
+func (s *Session) dropTransport() {
+	s.abandonMessage()
+	if s.up || s.state == StateConnecting {
+		s.emit(OutCloseTransport)
+	}
+	s.resetStream()
+}
+
+func (s *Session) abandonMessage() {
+	if s.charged >= 0 {
+		s.gate.Abandon(s.charged)
+		s.charged = -1
+	}
+	if s.body != nil {
+		s.dec.Reset() // it may refer to the buffer
+		s.body.Free()
+		s.body = nil
+	}
+}
+
+// drop finishes everything that waits for sending or acknowledgement.
+func (s *Session) drop(reason error) {
+	for s.sent.len() > 0 {
+		s.finish(s.sent.pop().m, reason)
+	}
+	s.resend = 0
+	for s.queue.n > 0 {
+		s.finish(s.queue.pop(), reason)
+	}
+	s.queue = outQueue{}
+	s.sent = fifo{}
+}
+
+// HandleTransportDown tells that the transport failed, was refused or was
+// closed by the peer. The shell has already let go of it.
+func (s *Session) HandleTransportDown(now time.Duration, err error, refused bool) {
+	if s.state == StateClosed || !s.up && s.state != StateConnecting {
+		return
+	}
+	if refused {
+		s.emitErr(OutRefused, err)
+	}
+	s.fault(now, err)
+}
+
+// Deadline is when HandleTimeout wants to be called; ok is false for never.
+func (s *Session) Deadline() (at time.Duration, ok bool) {
+	switch s.state {
+	case StateReady:
+		at, ok = s.readyDeadline()
+		return at, ok
+	case StateClosed, StateStandby, StateNone:
+		return 0, false
+	default:
+		return s.deadline, s.deadline != 0
+	}
+}
+
+func (s *Session) readyDeadline() (at time.Duration, ok bool) {
+	min := func(d time.Duration) {
+		if !ok || d < at {
+			at, ok = d, true
+		}
+	}
+	if s.cfg.IdleTimeout > 0 {
+		min(s.lastRead + s.cfg.IdleTimeout)
+	}
+	switch {
+	case s.kaSent != 0 && s.cfg.KeepaliveTimeout > 0:
+		min(max(s.kaSent, s.lastRead) + s.cfg.KeepaliveTimeout)
+	case s.cfg.KeepaliveInterval > 0:
+		min(s.lastRead + s.cfg.KeepaliveInterval)
+	}
+	return at, ok
+}
+
+// HandleTimeout acts on deadlines that have passed. Calling it early is harmless.
+func (s *Session) HandleTimeout(now time.Duration) {
+	at, ok := s.Deadline()
+	if !ok || now < at {
+		return
+	}
+	switch s.state {
+	case StateBackoff, StateWait:
+		if s.serverCookie != 0 {
+			s.connectSeq++
+		}
+		s.connect(now)
+	case StateReady:
+		s.readyTimeout(now)
+	default:
+		s.fault(now, ErrReadyTimeout)
+	}
+}
+
+func (s *Session) readyTimeout(now time.Duration) {
+	c := s.cfg
+	switch {
+	case s.paused && s.charged >= 0:
+		// It is this side that does not read: no evidence against the peer.
+		s.lastRead = now
+	case c.IdleTimeout > 0 && now >= s.lastRead+c.IdleTimeout:
+		s.fault(now, ErrIdleTimeout)
+	case s.kaSent != 0 && c.KeepaliveTimeout > 0 && now >= max(s.kaSent, s.lastRead)+c.KeepaliveTimeout:
+		s.fault(now, ErrKeepaliveTimeout)
+	case s.kaSent == 0 && c.KeepaliveInterval > 0 && now >= s.lastRead+c.KeepaliveInterval:
+		s.kaWant = true
+	}
+}

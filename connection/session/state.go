@@ -1,0 +1,108 @@
+package session
+
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+)
+
+// State is where a session is in the life of its connection (msgr2 spec 3.3).
+type State uint8
+
+// The states. Those from Connecting to Reconnecting are the connecting range,
+// from BannerAccepting to Arbitrating the accepting range.
+const (
+	StateNone State = iota
+	StateConnecting
+	StateBannerConnecting
+	StateHelloConnecting
+	StateAuthConnecting
+	StateAuthConnectingSign
+	StateSessionConnecting
+	StateSessionReconnecting
+	StateBannerAccepting
+	StateHelloAccepting
+	StateAuthAccepting
+	StateAuthAcceptingMore
+	StateAuthAcceptingSign
+	StateSessionAccepting
+	StateArbitrating
+	StateReady
+	StateStandby
+	StateBackoff
+	StateWait
+	StateClosed
+	numStates
+)
+
+var stateNames = [numStates]string{
+	"NONE", "CONNECTING", "BANNER_CONNECTING", "HELLO_CONNECTING", "AUTH_CONNECTING", "AUTH_CONNECTING_SIGN",
+	"SESSION_CONNECTING", "SESSION_RECONNECTING", "BANNER_ACCEPTING", "HELLO_ACCEPTING", "AUTH_ACCEPTING",
+	"AUTH_ACCEPTING_MORE", "AUTH_ACCEPTING_SIGN", "SESSION_ACCEPTING", "ARBITRATING", "READY", "STANDBY",
+	"BACKOFF", "WAIT", "CLOSED",
+}
+
+// States lists all states, for tests and tables.
+func States() []State {
+	out := make([]State, numStates)
+	for i := range out {
+		out[i] = State(i)
+	}
+	return out
+}
+
+func (s State) String() string {
+	if s < numStates {
+		return stateNames[s]
+	}
+	return "?"
+}
+
+func (s State) connecting() bool { return s >= StateConnecting && s <= StateSessionReconnecting }
+func (s State) accepting() bool  { return s >= StateBannerAccepting && s <= StateArbitrating }
+
+// handler handles the payload of one control frame. MESSAGE has no handler
+// here: see message.go.
+type handler func(s *Session, now time.Duration, payload []byte) error
+
+// transitions is the state machine: which tag may arrive in which state, and
+// what handles it. Whatever is not in it is a protocol error.
+var transitions [numStates][256]handler
+
+// messageStates are the states in which a MESSAGE may arrive.
+var messageStates [numStates]bool
+
+func init() {
+	on := func(st State, tag frame.Tag, h handler) { transitions[st][tag] = h }
+
+	on(StateHelloConnecting, frame.TagHello, (*Session).connectorHello)
+	on(StateAuthConnecting, frame.TagAuthBadMethod, (*Session).connectorAuthBadMethod)
+	on(StateAuthConnecting, frame.TagAuthReplyMore, (*Session).connectorAuthMore)
+	on(StateAuthConnecting, frame.TagAuthDone, (*Session).connectorAuthDone)
+	on(StateAuthConnectingSign, frame.TagAuthSignature, (*Session).connectorSignature)
+	on(StateSessionConnecting, frame.TagServerIdent, (*Session).connectorServerIdent)
+	on(StateSessionConnecting, frame.TagIdentMissingFeatures, (*Session).connectorMissingFeatures)
+	on(StateSessionConnecting, frame.TagWait, (*Session).connectorWait)
+	on(StateSessionReconnecting, frame.TagSessionReconnectOK, (*Session).connectorReconnectOK)
+	on(StateSessionReconnecting, frame.TagSessionReset, (*Session).connectorReset)
+	on(StateSessionReconnecting, frame.TagSessionRetry, (*Session).connectorRetry)
+	on(StateSessionReconnecting, frame.TagSessionRetryGlobal, (*Session).connectorRetryGlobal)
+	on(StateSessionReconnecting, frame.TagWait, (*Session).connectorWait)
+
+	on(StateHelloAccepting, frame.TagHello, (*Session).acceptorHello)
+	on(StateAuthAccepting, frame.TagAuthRequest, (*Session).acceptorAuthRequest)
+	on(StateAuthAcceptingMore, frame.TagAuthRequestMore, (*Session).acceptorAuthMore)
+	on(StateAuthAcceptingSign, frame.TagAuthSignature, (*Session).acceptorSignature)
+	on(StateSessionAccepting, frame.TagClientIdent, (*Session).acceptorClientIdent)
+	on(StateSessionAccepting, frame.TagSessionReconnect, (*Session).acceptorReconnect)
+
+	on(StateReady, frame.TagAck, (*Session).readyAck)
+	on(StateReady, frame.TagKeepalive, (*Session).readyKeepalive)
+	on(StateReady, frame.TagKeepaliveAck, (*Session).readyKeepaliveAck)
+	messageStates[StateReady] = true
+}
+
+// Allowed says whether a frame with that tag may arrive in that state.
+func Allowed(st State, tag frame.Tag) bool {
+	return transitions[st][tag] != nil || tag == frame.TagMessage && messageStates[st]
+}
