@@ -1,0 +1,34 @@
+// Package netpollstack is the real network: an eventloop.Stack on Linux epoll,
+// run by the pollers of cloudwego/netpoll.
+//
+// # A worker is a listener
+//
+// netpoll calls Accept of a netpoll.Listener on one of its poller goroutines
+// whenever the listener's descriptor is readable, and takes (nil, nil) for
+// "nothing to accept". A worker makes use of that: its descriptor is an epoll
+// set of its own, which is itself pollable, and its Accept runs a few rounds of
+// the event loop. netpoll multiplexes the workers, a worker its sockets:
+//
+//	netpoll poller ── epoll ──┬── worker 0 ── epoll ──┬── sockets, listening sockets
+//	                          └── worker 1 ── ...     ├── eventfd: tasks were posted
+//	                                                  └── timerfd: the next deadline
+//
+// Sockets are level-triggered. EPOLLOUT is armed only while a socket is full.
+// Reads go through one scratch buffer a worker, so an idle connection holds no
+// buffer; writes go out as one writev straight from the caller's slices.
+//
+// # Process-wide state
+//
+// The number of netpoll's pollers is global to the process. Open raises it to
+// the number of workers of all open stacks and never lowers it; see
+// Config.Pollers if the program uses netpoll itself. The poller goroutines live
+// as long as the process. With fewer pollers than workers, which netpoll's
+// round-robin placement can also bring about after stacks were closed, workers
+// share a poller goroutine: correct, just one after the other.
+//
+// # Panics
+//
+// What users hand to the library is recovered above this package. A panic that
+// reaches a worker is a broken invariant; netpoll does not recover it either
+// and the process ends with its stack trace.
+package netpollstack

@@ -1,0 +1,199 @@
+//go:build linux
+
+package netpollstack
+
+import (
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	defaultBacklog = 512
+	// acceptsPerRound bounds how long a storm of connections keeps the other
+	// sockets of the worker waiting.
+	acceptsPerRound = 64
+	// The pause after accept failed for want of descriptors or memory doubles
+	// from the first to the second.
+	backoffMin = 5 * time.Millisecond
+	backoffMax = time.Second
+)
+
+// listener implements eventloop.Listener.
+type listener struct {
+	w      *worker
+	addr   netip.AddrPort
+	fd     int
+	closed atomic.Bool // Close was called
+
+	// worker only
+	slot    uint32
+	done    bool // the descriptor is closed
+	accept  func(eventloop.Socket)
+	cfg     eventloop.ListenConfig
+	backoff time.Duration // the pause under way, or the last one; 0 after success
+	timer   eventloop.Timer
+}
+
+// listen is called by any goroutine.
+func (w *worker) listen(addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket)) (*listener, error) {
+	fd, err := bindListener(addr, cfg)
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{w: w, addr: localAddr(fd), fd: fd, cfg: cfg, accept: accept}
+	l.timer.Init(l)
+	w.listening.Add(1)
+	if err := w.Post(eventloop.TaskFunc(l.start)); err != nil {
+		w.listening.Add(-1)
+		unix.Close(fd)
+		return nil, err
+	}
+	return l, nil
+}
+
+func bindListener(addr netip.AddrPort, cfg eventloop.ListenConfig) (int, error) {
+	sa, family, err := toSockaddr(addr)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := openSocket(family, cfg.Socket)
+	if err != nil {
+		return -1, err
+	}
+	if err := bindAndListen(fd, family, sa, cfg.Backlog); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func bindAndListen(fd, family int, sa unix.Sockaddr, backlog int) error {
+	if backlog <= 0 {
+		backlog = defaultBacklog
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	if family == unix.AF_INET6 {
+		// IPv4 has listeners of its own, whatever the system's default is.
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	return os.NewSyscallError("listen", unix.Listen(fd, backlog))
+}
+
+// start puts the descriptor into the worker's set.
+func (l *listener) start() {
+	if l.w.stopping {
+		l.finish()
+		return
+	}
+	l.slot = l.w.poll.insert(l)
+	if err := l.w.poll.control(unix.EPOLL_CTL_ADD, l.fd, l.slot, unix.EPOLLIN); err != nil {
+		l.w.stack.cfg.Logger.Error("listener cannot be watched", "addr", l.addr, "err", err)
+		if l.cfg.OnError != nil {
+			l.cfg.OnError(err)
+		}
+		l.closeDescriptor()
+	}
+}
+
+// handleEvents implements pollable.
+func (l *listener) handleEvents(uint32) { l.acceptSome() }
+
+func (l *listener) acceptSome() {
+	for range acceptsPerRound {
+		if l.closed.Load() {
+			return
+		}
+		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch err {
+		case nil:
+			l.backoff = 0
+			l.accept(l.newSocket(fd, fromSockaddr(sa)))
+		case syscall.EAGAIN:
+			l.backoff = 0
+			return
+		case syscall.EINTR, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM, syscall.ETIMEDOUT,
+			syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH,
+			syscall.ENONET, syscall.ENOPROTOOPT, syscall.EOPNOTSUPP:
+			// The connection failed before it was accepted; accept(2).
+		default:
+			l.pause(os.NewSyscallError("accept4", err))
+			return
+		}
+	}
+}
+
+func (l *listener) newSocket(fd int, remote netip.AddrPort) *socket {
+	if p := l.cfg.Socket.Priority; p > 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, p)
+	}
+	local := l.addr
+	if local.Addr().IsUnspecified() {
+		local = localAddr(fd)
+	}
+	return newSocket(fd, local, remote, nil)
+}
+
+// pause stops watching the socket for a while: it stays readable, so that level
+// triggering would keep the worker spinning.
+func (l *listener) pause(err error) {
+	l.backoff = min(max(2*l.backoff, backoffMin), backoffMax)
+	l.watch(0)
+	l.w.timers.Set(&l.timer, l.w.now+l.backoff)
+	l.w.stack.cfg.Logger.Warn("accept failed", "addr", l.addr, "err", err, "retry", l.backoff)
+	if l.cfg.OnError != nil {
+		l.cfg.OnError(err)
+	}
+}
+
+// HandleTimer implements eventloop.TimerHandler: the pause is over.
+func (l *listener) HandleTimer(time.Duration) {
+	l.watch(unix.EPOLLIN)
+	l.acceptSome()
+}
+
+func (l *listener) watch(events uint32) {
+	if err := l.w.poll.control(unix.EPOLL_CTL_MOD, l.fd, l.slot, events); err != nil {
+		panic("netpollstack: watch listener " + l.addr.String() + ": " + err.Error())
+	}
+}
+
+func (l *listener) Addr() netip.AddrPort { return l.addr }
+
+func (l *listener) Close() error {
+	if !l.closed.Swap(true) {
+		// If the stack was closed, so was the socket.
+		_ = l.w.Post(eventloop.TaskFunc(func() {
+			if !l.done {
+				l.closeDescriptor()
+			}
+		}))
+	}
+	return nil
+}
+
+// closeDescriptor implements pollable.
+func (l *listener) closeDescriptor() {
+	l.w.timers.Stop(&l.timer)
+	l.w.poll.release(l.slot)
+	l.finish()
+}
+
+// finish closes the socket.
+func (l *listener) finish() {
+	l.done = true
+	l.w.listening.Add(-1)
+	unix.Close(l.fd)
+}

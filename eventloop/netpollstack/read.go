@@ -1,0 +1,87 @@
+//go:build linux
+
+package netpollstack
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawReadMax is the largest read, in bytes, that is done without telling the
+// Go scheduler: telling costs more than a small read, but a thread that is not
+// marked as being in a system call delays the garbage collector.
+const rawReadMax = 512 << 10
+
+// read receives until the socket is empty, ends, or had its budget.
+func (t *transport) read(events uint32) {
+	for budget := t.w.stack.cfg.ReadBudget; budget > 0; {
+		direct := t.h.ReadInto()
+		n, full, e := t.w.receive(int(t.fd), direct[:min(len(direct), budget)], len(direct) <= budget)
+		switch {
+		case e == syscall.EINTR:
+			continue
+		case e == syscall.EAGAIN:
+			if events&unix.EPOLLERR != 0 {
+				if err := socketError(int(t.fd)); err != nil {
+					t.fail(err)
+				}
+			}
+			return
+		case e != errNone:
+			t.fail(os.NewSyscallError("read", e))
+			return
+		case n == 0:
+			t.eof = true
+			t.update()
+			t.h.HandleEOF()
+			return
+		}
+		budget -= n
+		landed := min(n, len(direct))
+		t.h.HandleRead(landed, t.w.scratch[:n-landed])
+		if t.state != open || t.paused {
+			return
+		}
+		// A short read emptied the socket; if the peer's FIN has arrived too,
+		// the next read finds it.
+		if !full && events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) == 0 {
+			return
+		}
+	}
+}
+
+// receive reads into direct and then, if spill is set, into the scratch buffer.
+// full says whether there was no room left.
+func (w *worker) receive(fd int, direct []byte, spill bool) (n int, full bool, e syscall.Errno) {
+	var r uintptr
+	var room int
+	switch {
+	case len(direct) == 0:
+		room = len(w.scratch)
+		r, _, e = syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&w.scratch[0])), uintptr(room))
+	default:
+		iov, count := w.iovecs[:2], 1
+		room = len(direct)
+		iov[0].Base = &direct[0]
+		iov[0].SetLen(len(direct))
+		if spill {
+			count = 2
+			room += len(w.scratch)
+			iov[1].Base = &w.scratch[0]
+			iov[1].SetLen(len(w.scratch))
+		}
+		if room <= rawReadMax {
+			r, _, e = syscall.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count))
+		} else {
+			r, _, e = syscall.Syscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count))
+		}
+		iov[0].Base, iov[1].Base = nil, nil
+	}
+	if e != errNone {
+		return 0, false, e
+	}
+	return int(r), int(r) == room, errNone
+}

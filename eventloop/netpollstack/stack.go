@@ -1,0 +1,105 @@
+//go:build linux
+
+package netpollstack
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// stack implements eventloop.Stack.
+type stack struct {
+	cfg       Config
+	clock     eventloop.Clock
+	workers   []*worker
+	conns     eventloop.Placement // of connections
+	listeners eventloop.Placement // of listening sockets
+	closeOnce sync.Once
+}
+
+// Open starts the workers. It fails if descriptors or memory run out.
+func Open(cfg Config) (eventloop.Stack, error) {
+	s := &stack{cfg: cfg.withDefaults(), clock: eventloop.SystemClock()}
+	for i := range s.cfg.Workers {
+		w, err := newWorker(s, i)
+		if err != nil {
+			for _, w := range s.workers {
+				w.closeDescriptors()
+			}
+			return nil, fmt.Errorf("netpollstack: open worker %d: %w", i, err)
+		}
+		s.workers = append(s.workers, w)
+	}
+	if err := s.start(); err != nil {
+		return nil, fmt.Errorf("netpollstack: start: %w", err)
+	}
+	return s, nil
+}
+
+// start has netpoll serve every worker and waits until each has run once: then
+// netpoll has picked its poller, and its state may be touched again.
+func (s *stack) start() error {
+	pollers.mu.Lock()
+	defer pollers.mu.Unlock()
+	err := raisePollers(len(s.workers), s.cfg.Pollers)
+	serving := 0
+	for _, w := range s.workers {
+		if err != nil {
+			break
+		}
+		if err = w.serve(); err == nil {
+			serving++
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	pollers.workers -= len(s.workers)
+	s.stop(s.workers[:serving])
+	for _, w := range s.workers[serving:] {
+		w.closeDescriptors()
+	}
+	return err
+}
+
+// stop ends workers that netpoll serves and waits for them.
+func (s *stack) stop(workers []*worker) {
+	for _, w := range workers {
+		// Cannot fail: the mailbox is closed by this task only.
+		_ = w.Post(eventloop.TaskFunc(func() { w.stopping = true }))
+	}
+	for _, w := range workers {
+		<-w.ended
+		<-w.served
+	}
+}
+
+func (s *stack) NumWorkers() int               { return len(s.workers) }
+func (s *stack) Worker(i int) eventloop.Worker { return s.workers[i] }
+func (s *stack) Clock() eventloop.Clock        { return s.clock }
+
+func (s *stack) Pick() eventloop.Worker {
+	return s.workers[s.conns.Pick(len(s.workers), s.load)]
+}
+
+func (s *stack) load(i int) int { return s.workers[i].Load() }
+
+func (s *stack) Listen(addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket)) (eventloop.Listener, error) {
+	w := s.workers[s.listeners.Pick(len(s.workers), func(i int) int { return int(s.workers[i].listening.Load()) })]
+	return w.listen(addr, cfg, accept)
+}
+
+// Close may be called any number of times; all calls return when the stack is
+// closed.
+func (s *stack) Close() error {
+	s.closeOnce.Do(func() {
+		s.stop(s.workers)
+		pollers.mu.Lock()
+		pollers.workers -= len(s.workers)
+		pollers.mu.Unlock()
+	})
+	return nil
+}

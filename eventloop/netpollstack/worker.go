@@ -1,0 +1,271 @@
+//go:build linux
+
+package netpollstack
+
+import (
+	"context"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/cloudwego/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// tasksPerRound bounds how long posted tasks keep the sockets waiting.
+	tasksPerRound = 1024
+	// roundsPerAccept is how many rounds a busy worker runs before it gives
+	// way to the other workers of its poller.
+	roundsPerAccept = 8
+	// unarmed is the deadline of a timerfd that is not armed.
+	unarmed = time.Duration(1<<63 - 1)
+)
+
+// worker implements eventloop.Worker and netpoll.Listener.
+type worker struct {
+	// set once
+	stack   *stack
+	id      int
+	clock   eventloop.Clock
+	loop    netpoll.EventLoop
+	eventfd int
+	timerfd int
+	started chan struct{} // closed by the first round
+	ended   chan struct{} // closed by the last one
+	served  chan struct{} // closed when netpoll has let go of the worker
+
+	// any goroutine
+	mailbox   eventloop.Mailbox
+	load      atomic.Int32 // transports, and sockets detached from here
+	listening atomic.Int32 // listening sockets
+	roundTime atomic.Int64 // now while a round runs, 0 otherwise
+
+	// worker only
+	poll      *pollSet
+	now       time.Duration
+	timers    eventloop.TimerHeap
+	armed     time.Duration // deadline that the timerfd is armed for
+	dirty     []*transport  // want HandleFlush at the end of the round
+	flushing  []*transport  // the list before that, being worked off
+	failed    []failure     // reported at the beginning of the next round
+	reporting []failure     // the list before that, being worked off
+	scratch   []byte
+	iovecs    []unix.Iovec
+	lingers   int // lingering sockets
+	running   bool
+	stopping  bool
+}
+
+// failure is a HandleClosed that must not happen within the call that caused it.
+type failure struct {
+	t   *transport
+	err error
+}
+
+func newWorker(s *stack, id int) (w *worker, err error) {
+	w = &worker{
+		stack: s, id: id, clock: s.clock, eventfd: -1, timerfd: -1,
+		started: make(chan struct{}), ended: make(chan struct{}), served: make(chan struct{}), armed: unarmed,
+		scratch: make([]byte, s.cfg.ReadBuffer), iovecs: make([]unix.Iovec, iovMax),
+	}
+	w.mailbox.Init(w.kick)
+	if w.poll, err = newPollSet(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			w.closeDescriptors()
+		}
+	}()
+	// The eventfd begins readable, so that the first round runs at once. Both
+	// are edge-triggered: a write or an expiry is one event, nobody reads them.
+	if w.eventfd, err = unix.Eventfd(1, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	if w.timerfd, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("timerfd_create", err)
+	}
+	if err = w.poll.control(unix.EPOLL_CTL_ADD, w.eventfd, w.poll.insert(wakeUp{}), unix.EPOLLIN|unix.EPOLLET); err != nil {
+		return nil, err
+	}
+	if err = w.poll.control(unix.EPOLL_CTL_ADD, w.timerfd, w.poll.insert(alarm{w}), unix.EPOLLIN|unix.EPOLLET); err != nil {
+		return nil, err
+	}
+	w.loop, err = netpoll.NewEventLoop(nil)
+	return w, err
+}
+
+// wakeUp is the eventfd: its only purpose is to make the set readable.
+type wakeUp struct{}
+
+func (wakeUp) handleEvents(uint32) {}
+func (wakeUp) closeDescriptor()    {}
+
+// alarm is the timerfd.
+type alarm struct{ w *worker }
+
+func (a alarm) handleEvents(uint32) { a.w.armed = unarmed }
+func (a alarm) closeDescriptor()    {}
+
+// serve gives the worker to netpoll and waits for its first round.
+func (w *worker) serve() error {
+	failed := make(chan error, 1)
+	go func() {
+		defer close(w.served)
+		if err := w.loop.Serve(w); err != nil {
+			failed <- err
+		}
+	}()
+	select {
+	case <-w.started:
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// Accept implements netpoll.Listener: netpoll calls it, never twice at a time,
+// when the worker's epoll set is readable.
+func (w *worker) Accept() (net.Conn, error) {
+	w.mailbox.Awake()
+	if !w.running {
+		w.running = true
+		close(w.started)
+	}
+	for range roundsPerAccept {
+		busy := w.round()
+		if w.stopping {
+			w.end()
+			return nil, nil
+		}
+		if !busy {
+			break
+		}
+	}
+	w.roundTime.Store(0)
+	// Ready sockets keep the set readable; whatever else is left needs a kick.
+	if len(w.dirty) > 0 || len(w.failed) > 0 || !w.armTimer() || !w.mailbox.Sleep() {
+		w.kick()
+	}
+	return nil, nil
+}
+
+// round handles everything that is ready once, in the order that package
+// eventloop promises, and says whether there may be more to do right away.
+func (w *worker) round() bool {
+	w.now = w.clock.Now()
+	w.roundTime.Store(int64(w.now))
+	w.reportFailures()
+	events := w.poll.wait()
+	for i := range events {
+		if p := w.poll.lookup(&events[i]); p != nil {
+			p.handleEvents(events[i].Events)
+		}
+	}
+	w.timers.Expire(w.now)
+	for t := w.timers.PopExpired(); t != nil; t = w.timers.PopExpired() {
+		t.Fire(w.now)
+	}
+	tasks := w.mailbox.Run(tasksPerRound)
+	w.flush()
+	return len(events) > 0 || tasks > 0 || len(w.dirty) > 0 || len(w.failed) > 0
+}
+
+func (w *worker) reportFailures() {
+	w.failed, w.reporting = w.reporting[:0], w.failed
+	for i, f := range w.reporting {
+		w.reporting[i] = failure{}
+		f.t.fail(f.err)
+	}
+}
+
+// flush calls HandleFlush of the transports that asked for it. Those who ask
+// again meanwhile get it in the next round.
+func (w *worker) flush() {
+	w.dirty, w.flushing = w.flushing[:0], w.dirty
+	for i, t := range w.flushing {
+		w.flushing[i] = nil
+		t.flush()
+	}
+}
+
+// armTimer has the timerfd fire at the next deadline, at the latest. It returns
+// false if that has come already.
+func (w *worker) armTimer() bool {
+	at, ok := w.timers.Next()
+	if !ok || at >= w.armed {
+		return true
+	}
+	d := at - w.clock.Now()
+	if d <= 0 {
+		return false
+	}
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
+	if err := unix.TimerfdSettime(w.timerfd, 0, &spec, nil); err != nil {
+		panic("netpollstack: timerfd_settime: " + err.Error())
+	}
+	w.armed = at
+	return true
+}
+
+var one = uint64(1)
+
+// kick makes the epoll set readable; any goroutine, until the mailbox is closed.
+func (w *worker) kick() {
+	_, _, e := syscall.RawSyscall(unix.SYS_WRITE, uintptr(w.eventfd), uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one))
+	if e != errNone {
+		panic("netpollstack: write to eventfd: " + e.Error())
+	}
+}
+
+// end runs what was posted, closes everything and leaves netpoll. It runs on
+// the poller goroutine, so no event of this worker can be under way there.
+func (w *worker) end() {
+	w.mailbox.Close()
+	for w.mailbox.Run(tasksPerRound) > 0 {
+	}
+	w.poll.closeAll()
+	w.dirty, w.failed = nil, nil
+	_ = w.loop.Shutdown(context.Background()) // Serve returns nil
+	w.closeDescriptors()
+	w.roundTime.Store(0)
+	close(w.ended)
+}
+
+func (w *worker) closeDescriptors() {
+	for _, fd := range []int{w.poll.fd, w.eventfd, w.timerfd} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+// Addr implements netpoll.Listener; a worker has no address.
+func (w *worker) Addr() net.Addr { return &net.UnixAddr{Name: "netpollstack worker", Net: "unix"} }
+
+// Fd implements netpoll.Listener.
+func (w *worker) Fd() int { return w.poll.fd }
+
+// Close implements netpoll.Listener; the worker closes its descriptors itself.
+func (w *worker) Close() error { return nil }
+
+func (w *worker) ID() int   { return w.id }
+func (w *worker) Load() int { return int(w.load.Load()) }
+
+func (w *worker) Post(t eventloop.Task) error { return w.mailbox.Post(t) }
+
+// Now is, for other goroutines, up to one round old while the worker is busy.
+func (w *worker) Now() time.Duration {
+	if now := w.roundTime.Load(); now != 0 {
+		return time.Duration(now)
+	}
+	return w.clock.Now()
+}
+
+func (w *worker) SetTimer(t *eventloop.Timer, at time.Duration) { w.timers.Set(t, at) }
+func (w *worker) StopTimer(t *eventloop.Timer)                  { w.timers.Stop(t) }
