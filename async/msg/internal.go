@@ -62,21 +62,21 @@ func (t Ticket) Done() {
 	}
 }
 
-// Finish reports the end of a sending to the message's Notifier and releases
-// the message if that was asked for. m must not be used afterwards. A panic of
-// the notifier is returned, not propagated.
-func Finish(c Connection, m *Message, err error) (panicked any) {
-	if m.Notify != nil {
-		panicked = notify(c, m, err)
+// NotifySent tells the message's Notifier how the sending ended. A panic of it
+// is returned, not propagated.
+func NotifySent(c Connection, m *Message, err error) (panicked any) {
+	if m.Notify == nil {
+		return nil
 	}
-	if m.autoRelease {
-		m.Release()
-	}
-	return panicked
-}
-
-func notify(c Connection, m *Message, err error) (panicked any) {
 	defer func() { panicked = recover() }()
 	m.Notify.MessageSent(c, m, err)
 	return nil
+}
+
+// Sent is the very end of a sending: the message is released if that was asked
+// for, and must not be used by the messenger any more.
+func Sent(m *Message) {
+	if m.autoRelease {
+		m.Release()
+	}
 }

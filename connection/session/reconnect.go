@@ -163,19 +163,21 @@ func (s *Session) AnswerRefuse(now time.Duration, err error) {
 }
 
 // TakeOver makes s, the existing session of the peer, continue on the transport
-// of in, an arbitrating session, which is over afterwards (its shell lets go of
-// it without closing the transport). The shell hands the transport to s before
-// it carries out further outputs. reset says that the peer lost its session.
+// of in, an arbitrating session, which is over afterwards. The shell
+// closes the transport of s, if it has one, before the call and gives it that of
+// in. reset says that the peer lost its session.
 func (s *Session) TakeOver(now time.Duration, in *Session, reset bool) {
 	in.mustArbitrate()
 	req := in.hs.incoming
 	s.emitErr(OutFault, ErrReplaced)
-	s.dropTransport()
+	s.abandonMessage()
+	s.resetStream()
 	if reset {
 		s.resetSession()
 	}
 	s.up = true
 	s.enc, s.rxCipher, s.hs = in.enc, in.rxCipher, in.hs
+	s.encoded, s.written = in.encoded, in.written
 	s.dec.SetPreAuth(false)
 	if s.rxCipher != nil {
 		s.dec.SetCipher(s.rxCipher)

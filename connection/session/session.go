@@ -149,6 +149,15 @@ func (s *Session) Unacked() int { return s.sent.len() }
 // InSeq is the sequence number of the last message received.
 func (s *Session) InSeq() uint64 { return s.inSeq }
 
+// Announced says whether the user knows of the connection: it was asked for, or
+// was ready once.
+func (s *Session) Announced() bool { return s.announced }
+
+// LastKeepaliveAck is the stamp of our last KEEPALIVE2 that the peer answered.
+func (s *Session) LastKeepaliveAck() time.Time {
+	return time.Unix(int64(s.lastKeepaliveAck.Sec), int64(s.lastKeepaliveAck.Nsec))
+}
+
 // String describes the session in one line for logs.
 func (s *Session) String() string {
 	return fmt.Sprintf("%s %s %v gs=%d pgs=%d cs=%d in=%d out=%d queued=%d unacked=%d",
@@ -193,7 +202,7 @@ func (s *Session) HandleTransportUp(now time.Duration, remote netip.AddrPort) {
 // resetStream forgets everything that belongs to one TCP connection.
 func (s *Session) resetStream() {
 	s.enc = frame.Encoder{}
-	s.dec.Reset()
+	s.dec.Init(s.cfg.Limits)
 	s.dec.SetPreAuth(true)
 	s.rxCipher = nil
 	s.hs = nil
@@ -272,7 +281,6 @@ func (s *Session) abandonMessage() {
 		s.charged = -1
 	}
 	if s.body != nil {
-		s.dec.Reset() // it may refer to the buffer
 		s.body.Free()
 		s.body = nil
 	}

@@ -1,0 +1,217 @@
+package connection
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// Conn is one peer over a network. It implements msg.Connection; the exported
+// methods that are not part of that interface are for the messenger.
+type Conn struct {
+	// Constant.
+	id   uint64
+	sh   *Shared
+	anon bool
+
+	// Any goroutine.
+	info      atomic.Pointer[peerInfo]
+	connected atomic.Bool
+	lastKA    atomic.Int64 // unix nanoseconds
+	lastKAAck atomic.Int64
+	mu        sync.Mutex // guards the fields down to the blank line
+	inbox     []*msg.Message
+	cmds      command
+	posted    bool             // a Run is on its way
+	postedTo  eventloop.Worker // and to whom
+	closed    error            // nil: open
+	nmsgs     int              // held for sending: inbox, queue and sent list
+	nbytes    int64
+	room      chan struct{} // closed when there is room again; nil: nobody waits
+	value     any
+
+	// Worker only.
+	w        eventloop.Worker
+	t        eventloop.Transport
+	s        *session.Session
+	spare    []*msg.Message // inbox, swapped
+	pending  *frame.Batch   // encoded and not written
+	stash    []byte         // received while paused
+	thr      throttles
+	wait     *gateWait
+	timer    eventloop.Timer
+	draining bool
+	gone     bool
+}
+
+// command is what other goroutines ask of the worker.
+type command uint8
+
+const (
+	cmdStart command = 1 << iota
+	cmdMarkDown
+	cmdDisposable
+	cmdKeepalive
+)
+
+// peerInfo is what any goroutine may know of the peer; replaced, never changed.
+type peerInfo struct {
+	name     entity.Name
+	addrs    entity.AddrVec
+	features uint64
+	globalID uint64
+	policy   msg.Policy
+	remote   netip.AddrPort
+}
+
+func newConn(id uint64, sh *Shared, w eventloop.Worker) *Conn {
+	c := &Conn{id: id, sh: sh, w: w}
+	c.timer.Init(c)
+	return c
+}
+
+// Connect returns a connection to peer, placed on w. It does nothing before
+// Start. anon connections are not found by address.
+func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer, anon bool) *Conn {
+	c := newConn(id, sh, w)
+	c.anon = anon
+	c.s = session.NewConnector(sh.Session, sh.Env, c, c, receipt{&c.thr}, peer)
+	c.thr = throttles{peer.Policy.ThrottleMessages, peer.Policy.ThrottleBytes, sh.Dispatch}
+	c.publish()
+	return c
+}
+
+// Start makes a connection made by Connect connect. Any goroutine.
+func (c *Conn) Start() { c.command(cmdStart) }
+
+// Accept returns a connection for an accepted socket, placed on w. It owns sock
+// once Adopt was posted to w.
+func Accept(id uint64, sh *Shared, w eventloop.Worker) *Conn {
+	c := newConn(id, sh, w)
+	c.s = session.NewAcceptor(sh.Session, sh.Env, c, c, receipt{&c.thr})
+	c.publish()
+	return c
+}
+
+// Adopt begins the handshake on an accepted socket; on the connection's worker.
+func (c *Conn) Adopt(sock eventloop.Socket) {
+	if c.s.State() != session.StateNone { // marked down before it began
+		sock.Close()
+		return
+	}
+	c.t = c.w.Adopt(sock, c)
+	c.s.HandleTransportUp(c.now(), sock.RemoteAddr())
+	c.drain()
+}
+
+// Worker is the worker the connection is placed on; the connection's worker only.
+func (c *Conn) Worker() eventloop.Worker { return c.w }
+
+// Session is the core; the connection's worker only.
+func (c *Conn) Session() *session.Session { return c.s }
+
+// Anonymous says whether the connection is kept out of the registry.
+func (c *Conn) Anonymous() bool { return c.anon }
+
+// Shared returns what the connection shares with others.
+func (c *Conn) Shared() *Shared { return c.sh }
+
+func (c *Conn) stats() *Stats { return &c.sh.Stats[c.w.ID()] }
+
+// publish makes the session's view of the peer visible to all goroutines.
+func (c *Conn) publish() {
+	i := &peerInfo{
+		name: c.s.PeerName(), addrs: c.s.PeerAddrs(), features: c.s.Features(),
+		globalID: c.s.GlobalID(), policy: c.s.Policy(),
+	}
+	if c.t != nil {
+		i.remote = c.t.RemoteAddr()
+	}
+	c.info.Store(i)
+}
+
+// ID implements msg.Connection.
+func (c *Conn) ID() uint64 { return c.id }
+
+// IsConnected implements msg.Connection.
+func (c *Conn) IsConnected() bool { return c.connected.Load() }
+
+// IsClosed implements msg.Connection.
+func (c *Conn) IsClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed != nil
+}
+
+// IsLoopback implements msg.Connection.
+func (c *Conn) IsLoopback() bool { return false }
+
+// PeerName implements msg.Connection.
+func (c *Conn) PeerName() entity.Name { return c.info.Load().name }
+
+// PeerType implements msg.Connection.
+func (c *Conn) PeerType() entity.Type { return c.info.Load().name.Type }
+
+// PeerAddrs implements msg.Connection.
+func (c *Conn) PeerAddrs() entity.AddrVec { return c.info.Load().addrs }
+
+// PeerGlobalID implements msg.Connection.
+func (c *Conn) PeerGlobalID() uint64 { return c.info.Load().globalID }
+
+// Features implements msg.Connection.
+func (c *Conn) Features() uint64 { return c.info.Load().features }
+
+// Policy implements msg.Connection.
+func (c *Conn) Policy() msg.Policy { return c.info.Load().policy }
+
+// LastKeepalive implements msg.Connection.
+func (c *Conn) LastKeepalive() time.Time { return fromNanos(c.lastKA.Load()) }
+
+// LastKeepaliveAck implements msg.Connection.
+func (c *Conn) LastKeepaliveAck() time.Time { return fromNanos(c.lastKAAck.Load()) }
+
+func fromNanos(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n)
+}
+
+// SetValue implements msg.Connection.
+func (c *Conn) SetValue(v any) {
+	c.mu.Lock()
+	c.value = v
+	c.mu.Unlock()
+}
+
+// Value implements msg.Connection.
+func (c *Conn) Value() any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.value
+}
+
+// String implements msg.Connection.
+func (c *Conn) String() string {
+	i := c.info.Load()
+	state := "connecting"
+	switch {
+	case c.IsClosed():
+		state = "closed"
+	case c.IsConnected():
+		state = "connected"
+	}
+	return fmt.Sprintf("conn %d %s %s via %s %s", c.id, i.name, i.addrs, i.remote, state)
+}
+
+// LogValue makes slog print String only when it logs.
+func (c *Conn) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -1,0 +1,108 @@
+package connection
+
+import "github.com/asyncmsgr/asyncmsgr/async/msg"
+
+// throttles are taken in this order (msgr2 spec 4.4).
+type throttles [3]msg.Throttler
+
+func amount(stage int, size int64) int64 {
+	if stage == 0 {
+		return 1 // messages
+	}
+	return size
+}
+
+// needs says whether stage i applies: "0-size messages skip byte throttles".
+func (t *throttles) needs(i int, size int64) bool { return t[i] != nil && amount(i, size) > 0 }
+
+func (t *throttles) release(upTo int, size int64) {
+	for i := range upTo {
+		if t.needs(i, size) {
+			t[i].Release(amount(i, size))
+		}
+	}
+}
+
+// gateWait is a message that waits for a throttle. It exists only meanwhile.
+type gateWait struct {
+	c     *Conn
+	stage int
+	size  int64
+}
+
+// ThrottleGranted implements msg.ThrottleWaiter: the worker goes on.
+func (g *gateWait) ThrottleGranted() {
+	// A refused post means that the stack is closed; nobody reads any more.
+	_ = g.c.w.Post(g)
+}
+
+// Run implements eventloop.Task: stage was granted, try the ones behind it.
+func (g *gateWait) Run() {
+	c := g.c
+	if c.wait != g {
+		return // abandoned: whoever did that owns what was granted
+	}
+	g.stage++
+	if c.admitFrom(g) {
+		c.wait = nil
+		c.resume()
+	}
+}
+
+// Admit implements session.Gate.
+func (c *Conn) Admit(size int64) bool {
+	t := &c.thr
+	for i := range t {
+		if t.needs(i, size) && !t[i].Acquire(amount(i, size), nil) {
+			g := &gateWait{c: c, stage: i, size: size}
+			if c.admitFrom(g) {
+				return true // given back in between
+			}
+			c.wait = g
+			c.stats().ThrottleWaits.Add(1)
+			return false
+		}
+	}
+	return true
+}
+
+// admitFrom takes what is left from g.stage on, or waits in line at g.stage.
+func (c *Conn) admitFrom(g *gateWait) bool {
+	for ; g.stage < len(c.thr); g.stage++ {
+		if c.thr.needs(g.stage, g.size) && !c.thr[g.stage].Acquire(amount(g.stage, g.size), g) {
+			return false
+		}
+	}
+	return true
+}
+
+// Abandon implements session.Gate.
+func (c *Conn) Abandon(size int64) {
+	g := c.wait
+	if g == nil {
+		c.thr.release(len(c.thr), size)
+		return
+	}
+	c.wait = nil
+	upTo := g.stage
+	if !c.thr[g.stage].Cancel(g) {
+		upTo++ // granted meanwhile
+	}
+	c.thr.release(upTo, size)
+}
+
+// receipt gives back what delivered messages hold. It is a type of its own so
+// that the methods do not show on Conn.
+type receipt struct{ thr *throttles }
+
+func (r receipt) DispatchDone(size int64) { r.thr.release(len(r.thr), size) }
+
+func (r receipt) Hold(size int64) {
+	for i := range 2 {
+		if r.thr.needs(i, size) {
+			r.thr[i].Take(amount(i, size))
+		}
+	}
+}
+
+func (r receipt) Unhold(size int64) { r.thr.release(2, size) }

@@ -1,0 +1,344 @@
+package connection
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// Run implements eventloop.Task: what other goroutines left for the worker.
+func (c *Conn) Run() {
+	c.mu.Lock()
+	if c.postedTo != c.w {
+		// Moved to another worker since.
+		c.postedTo = c.w
+		c.mu.Unlock()
+		c.post()
+		return
+	}
+	ms, cmds := c.inbox, c.cmds
+	c.inbox, c.spare = c.spare, nil
+	c.cmds, c.posted = 0, false
+	closed := c.closed
+	c.mu.Unlock()
+
+	now := c.now()
+	if cmds&cmdStart != 0 {
+		c.s.Start(now)
+	}
+	for i, m := range ms {
+		c.s.Send(now, m)
+		ms[i] = nil
+	}
+	if cap(ms) <= inboxKept {
+		c.spare = ms[:0]
+	}
+	if cmds&cmdDisposable != 0 {
+		c.s.MarkDisposable()
+		c.publish()
+	}
+	if cmds&cmdKeepalive != 0 {
+		c.s.Keepalive(now)
+	}
+	if cmds&cmdMarkDown != 0 {
+		c.s.MarkDown(closed)
+	}
+	c.drain()
+}
+
+// inboxKept is the capacity up to which an empty inbox stays allocated.
+const inboxKept = 256
+
+// HandleConnected implements eventloop.Handler.
+func (c *Conn) HandleConnected(t eventloop.Transport) {
+	c.s.HandleTransportUp(c.now(), t.RemoteAddr())
+	c.drain()
+}
+
+// ReadInto implements eventloop.Handler.
+func (c *Conn) ReadInto() []byte { return c.s.ReadInto() }
+
+// HandleRead implements eventloop.Handler.
+func (c *Conn) HandleRead(direct int, rest []byte) {
+	now := c.now()
+	if direct > 0 {
+		c.s.HandleDirect(now, direct)
+	}
+	c.feed(now, rest)
+}
+
+// feed gives received bytes to the session and keeps what it does not take.
+func (c *Conn) feed(now time.Duration, b []byte) {
+	t := c.t
+	for t != nil && c.t == t && len(b) > 0 {
+		if c.s.Paused() {
+			c.stash = append(c.stash, b...)
+			t.PauseRead()
+			break
+		}
+		n := c.s.HandleBytes(now, b)
+		b = b[n:]
+		c.drain()
+	}
+	c.drain()
+}
+
+// resume goes on after a pause: the throttles were granted, or the arbitration
+// answered.
+func (c *Conn) resume() {
+	now := c.now()
+	c.s.Resume(now)
+	c.unstash(now)
+}
+
+func (c *Conn) unstash(now time.Duration) {
+	if c.s.Paused() {
+		c.drain()
+		return
+	}
+	b := c.stash
+	c.stash = nil
+	if len(b) > 0 {
+		// In a large body the rest is received in place; the stash is not.
+		c.feed(now, b)
+	}
+	if c.t != nil && !c.s.Paused() {
+		c.t.ResumeRead()
+	}
+	c.drain()
+}
+
+// HandleEOF implements eventloop.Handler. msgr2 has no half-closed connections.
+func (c *Conn) HandleEOF() {
+	t := c.t
+	c.lostTransport()
+	t.Close()
+	c.s.HandleTransportDown(c.now(), session.ErrPeerClosed, false)
+	c.drain()
+}
+
+// HandleClosed implements eventloop.Handler.
+func (c *Conn) HandleClosed(err error) {
+	c.lostTransport()
+	c.s.HandleTransportDown(c.now(), err, errors.Is(err, syscall.ECONNREFUSED))
+	c.drain()
+}
+
+// lostTransport forgets what belongs to the transport.
+func (c *Conn) lostTransport() {
+	c.t = nil
+	c.stash = nil
+	c.dropPending()
+}
+
+func (c *Conn) dropPending() {
+	if c.pending != nil {
+		c.pending.Reset()
+		frame.PutBatch(c.pending)
+		c.pending = nil
+	}
+}
+
+// HandleTimer implements eventloop.TimerHandler.
+func (c *Conn) HandleTimer(now time.Duration) {
+	c.s.HandleTimeout(now)
+	c.drain()
+}
+
+// HandleFlush implements eventloop.Handler: encode and write until the socket is
+// full, nothing is left, or the neighbours' turn has come.
+func (c *Conn) HandleFlush() {
+	t, now := c.t, c.now()
+	if t == nil {
+		return
+	}
+	o := &c.sh.Options
+	for budget := o.WriteBudget; ; {
+		if c.pending == nil {
+			c.pending = frame.GetBatch()
+		}
+		if c.pending.Len() == 0 {
+			c.s.Fill(now, c.pending, o.WriteBatch)
+			if c.pending.Len() == 0 {
+				break
+			}
+		}
+		n, err := t.Write(c.pending.Buffers())
+		c.pending.Advance(n)
+		c.s.Written(n)
+		if err != nil {
+			c.lostTransport()
+			t.Close()
+			c.s.HandleTransportDown(now, err, false)
+			break
+		}
+		if c.pending.Len() > 0 {
+			c.drain() // the socket is full: the stack calls again
+			return
+		}
+		if budget -= n; budget <= 0 {
+			t.WantFlush()
+			break
+		}
+	}
+	if c.pending != nil && c.pending.Len() == 0 {
+		c.dropPending()
+	}
+	c.drain()
+}
+
+// drain carries out what the session wants done. It is the one place where the
+// session's decisions meet the world.
+func (c *Conn) drain() {
+	if c.draining {
+		return // the outer call goes on
+	}
+	c.draining = true
+	var settled int
+	var settledBytes int64
+	delivered := false
+	for {
+		o, ok := c.s.NextOutput()
+		if !ok {
+			break
+		}
+		switch o.Kind {
+		case session.OutDeliver:
+			delivered = true
+			c.deliver(o.Msg)
+		case session.OutFinish:
+			settled++
+			settledBytes += int64(o.Msg.PayloadLen())
+			if o.Err == nil {
+				c.stats().Delivered.Add(1)
+			}
+			c.finish(o.Msg, o.Err)
+		default:
+			delivered = true
+			c.carryOut(o)
+		}
+	}
+	if delivered {
+		c.sh.Sink.EndOfBatch(c)
+	}
+	if settled > 0 {
+		c.settle(settled, settledBytes)
+	}
+	c.draining = false
+	c.rearm()
+}
+
+func (c *Conn) deliver(m *msg.Message) {
+	st := c.stats()
+	st.Received.Add(1)
+	st.ReceivedBytes.Add(uint64(m.PayloadLen()))
+	c.sh.Sink.Deliver(c, m)
+}
+
+func (c *Conn) carryOut(o session.Output) {
+	st := c.stats()
+	switch o.Kind {
+	case session.OutDial:
+		c.t = c.w.Dial(c.s.Target().AddrPort, c.sh.Options.Dial, c)
+	case session.OutCloseTransport:
+		if t := c.t; t != nil {
+			c.lostTransport()
+			t.Close()
+		}
+		c.connected.Store(false)
+	case session.OutFault:
+		c.connected.Store(false)
+		st.Faults.Add(1)
+		c.sh.Log.Debug("connection fault", "conn", c, "err", o.Err)
+	case session.OutArbitrate:
+		c.sh.Sink.Arbitrate(c)
+	case session.OutConnected:
+		c.readied(EventConnected)
+		st.Connected.Add(1)
+	case session.OutAccepted:
+		c.readied(EventAccepted)
+		st.Accepted.Add(1)
+	case session.OutRemoteReset:
+		st.RemoteResets.Add(1)
+		c.sh.Sink.Discard(c)
+		c.event(EventRemoteReset, nil)
+	case session.OutRefused:
+		st.Refused.Add(1)
+		c.event(EventRefused, o.Err)
+	case session.OutClosed:
+		c.ended(o.Err)
+	case session.OutKeepalive:
+		c.lastKA.Store(c.wall())
+	case session.OutKeepaliveAck:
+		c.lastKAAck.Store(c.s.LastKeepaliveAck().UnixNano())
+	}
+}
+
+func (c *Conn) wall() int64 { return c.sh.Session.Epoch.Add(c.now()).UnixNano() }
+
+func (c *Conn) event(ev Event, err error) {
+	if !c.IsClosed() {
+		c.sh.Sink.Event(c, ev, err)
+	}
+}
+
+func (c *Conn) readied(ev Event) {
+	if c.thr == (throttles{}) { // accepted: the policy is known by now
+		p := c.s.Policy()
+		c.thr = throttles{p.ThrottleMessages, p.ThrottleBytes, c.sh.Dispatch}
+	}
+	c.publish()
+	c.mu.Lock()
+	open := c.closed == nil
+	if open {
+		c.connected.Store(true)
+	}
+	c.mu.Unlock()
+	if open {
+		c.sh.Sink.Event(c, ev, nil)
+	}
+}
+
+// ended: the session is over. reason is nil after Close.
+func (c *Conn) ended(reason error) {
+	c.gone = true
+	c.connected.Store(false)
+	c.w.StopTimer(&c.timer)
+	c.mu.Lock()
+	first := c.closed == nil
+	if first {
+		c.closed = reason
+		c.wakeSenders()
+	}
+	c.mu.Unlock()
+	if first {
+		c.sh.Sink.Gone(c)
+		if c.s.Announced() {
+			c.stats().Resets.Add(1)
+			c.sh.Sink.Event(c, EventReset, reason)
+		}
+	}
+}
+
+// rearm sets the timer to the session's deadline and asks for a flush. A timer
+// that would fire too early is left alone: the session looks again then.
+func (c *Conn) rearm() {
+	if c.gone {
+		return
+	}
+	if at, ok := c.s.Deadline(); !ok {
+		if c.timer.Armed() {
+			c.w.StopTimer(&c.timer)
+		}
+	} else if !c.timer.Armed() || at < c.timer.Deadline() {
+		c.w.SetTimer(&c.timer, at)
+	}
+	if c.t != nil && c.s.WantsWrite() {
+		c.t.WantFlush()
+	}
+}

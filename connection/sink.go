@@ -1,0 +1,92 @@
+package connection
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// Event is something that happened to a connection.
+type Event uint8
+
+// The events.
+const (
+	EventConnected   Event = iota + 1 // ready, by our initiative
+	EventAccepted                     // ready, by the peer's
+	EventRemoteReset                  // the peer lost its session
+	EventRefused                      // the TCP connection was refused
+	EventReset                        // closed for good, not by MarkDown
+)
+
+// Sink is what a connection needs from the messenger. The calls come from the
+// connection's worker (those marked "any" from any goroutine, without a lock
+// held) and must not block.
+type Sink interface {
+	// Deliver takes a received message. Messages and events of one connection
+	// are handed over in order.
+	Deliver(c *Conn, m *msg.Message)
+	Event(c *Conn, ev Event, err error)
+	// EndOfBatch follows the last Deliver or Event of one piece of work.
+	EndOfBatch(c *Conn)
+	// Arbitrate finds the peer's session for an accepted connection and calls one
+	// of its Answer methods, now or later, on c.Worker's worker.
+	Arbitrate(c *Conn)
+	// Gone: the connection is closed; it is to be forgotten. Any; exactly once.
+	Gone(c *Conn)
+	// Discard: received messages of c that wait for dispatch are dropped. Any.
+	Discard(c *Conn)
+	// Undeliverable: the sending of m ended with err. Any.
+	Undeliverable(c *Conn, m *msg.Message, err error)
+	// UserPanic: a callback of the user's panicked. Any.
+	UserPanic(c *Conn, recovered any)
+}
+
+// Shared is what the connections of one messenger have in common.
+type Shared struct {
+	Session *session.Config
+	Env     session.Env
+	Sink    Sink
+	Log     *slog.Logger // never nil
+	// Dispatch is the dispatch throttle, taken last; nil: none.
+	Dispatch msg.Throttler
+	Options  Options
+	Stats    []Stats // one per worker of the stack
+}
+
+// Options of all connections of a messenger.
+type Options struct {
+	// SendMessagesMax and SendBytesMax bound what one connection holds for
+	// sending: queued, and sent but not acknowledged.
+	SendMessagesMax int
+	SendBytesMax    int64
+	// DefaultPriority fills in Message.Priority 0.
+	DefaultPriority uint8
+	// DialTimeout bounds a TCP connect; the handshake's deadline applies as well.
+	Dial eventloop.DialConfig
+	// WriteBatch is about how many bytes go into one writev, WriteBudget how many
+	// one connection writes before its neighbours on the worker get their turn.
+	WriteBatch, WriteBudget int
+}
+
+// Stats counts what happened on one worker; each is written by that worker only.
+type Stats struct {
+	Received, ReceivedBytes Counter // messages, payload bytes
+	Sent, SentBytes         Counter // encoded messages count again when replayed
+	Replayed                Counter
+	Delivered               Counter // sendings that ended well
+	Undeliverable           Counter
+	Faults                  Counter
+	Connected, Accepted     Counter
+	Resets, RemoteResets    Counter
+	Refused                 Counter
+	ThrottleWaits           Counter
+	_                       [64]byte // the next worker's counters are on another cache line
+}
+
+// stashMax bounds the received bytes that a paused connection keeps: one read.
+// It is what the stack reads at once, and documented, not enforced, here.
+
+func (c *Conn) now() time.Duration { return c.w.Now() }

@@ -1,0 +1,93 @@
+package connection
+
+import (
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// The methods of this file carry out what was decided about a connection in
+// StateArbitrating; all run on its worker.
+
+// MoveTo puts an arbitrating connection, with its transport, on worker w and
+// calls then there. If the transport cannot be moved the connection faults.
+func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
+	c.w.StopTimer(&c.timer)
+	sock, err := c.t.Detach()
+	if err != nil {
+		c.t = nil
+		c.s.HandleTransportDown(c.now(), err, false)
+		c.drain()
+		return
+	}
+	c.t = nil
+	c.mu.Lock()
+	c.w = w
+	c.mu.Unlock()
+	task := eventloop.TaskFunc(func() {
+		if c.s.State() != session.StateArbitrating { // marked down on the way
+			sock.Close()
+			return
+		}
+		c.t = w.Adopt(sock, c)
+		c.t.PauseRead()
+		then()
+	})
+	if w.Post(task) != nil {
+		sock.Close() // the stack is closed
+	}
+}
+
+// Answered goes on after one of the session's Answer methods was called.
+func (c *Conn) Answered() {
+	c.drain()
+	c.unstash(c.now())
+}
+
+// Poke carries out what a command on the session (Keepalive, StopReplaced) led to.
+func (c *Conn) Poke() { c.drain() }
+
+// TakeOver makes c, the existing connection of the peer, go on with the
+// transport of in, which is on the same worker and ceases to exist.
+func (c *Conn) TakeOver(in *Conn, reset bool) {
+	if c.t != nil {
+		t := c.t
+		c.lostTransport()
+		t.Close()
+	}
+	c.connected.Store(false)
+	sock, err := in.t.Detach()
+	in.t = nil
+	in.w.StopTimer(&in.timer)
+	now := c.now()
+	c.stash, in.stash = in.stash, nil
+	c.dropPending()
+	c.pending, in.pending = in.pending, nil
+	c.s.TakeOver(now, in.s, reset)
+	in.vanish()
+	if err != nil {
+		c.s.HandleTransportDown(now, err, false)
+		c.drain()
+		return
+	}
+	c.t = c.w.Adopt(sock, c)
+	c.t.PauseRead()
+	if c.pending != nil {
+		c.t.WantFlush()
+	}
+	c.drain()
+	c.unstash(now)
+}
+
+// vanish ends a connection that was taken over; nobody has seen it.
+func (c *Conn) vanish() {
+	c.gone = true
+	c.mu.Lock()
+	first := c.closed == nil
+	if first {
+		c.closed = session.ErrReplaced
+	}
+	c.mu.Unlock()
+	if first {
+		c.sh.Sink.Gone(c)
+	}
+}
