@@ -139,7 +139,7 @@ func (m *Mon) cleanup() {
 	m.end(syscall.SIGKILL) // faster than SIGTERM, and the store is thrown away
 	if m.t.Failed() {
 		for _, name := range []string{"mon.out", "mon.a.log"} {
-			m.t.Logf("the end of %s:\n%s", name, tail(filepath.Join(m.dir, "log", name), 6000))
+			m.t.Logf("the end of %s:\n%s", name, tail(filepath.Join(m.dir, "log", name), 3000))
 		}
 	}
 	if err := os.RemoveAll(m.dir); err != nil {
@@ -167,15 +167,20 @@ func (m *Mon) waitReady() error {
 			last = err
 			continue
 		}
-		var status struct{ State string }
+		var status struct {
+			State  string
+			Monmap struct{ Epoch int }
+		}
 		if err := json.Unmarshal(reply, &status); err != nil {
 			last = fmt.Errorf("%w: %q", err, reply) // the command is not registered yet
 			continue
 		}
-		if status.State == "leader" {
+		// A new monitor leads twice: of the seed map, epoch 0, and at once again of
+		// its own.
+		if status.State == "leader" && status.Monmap.Epoch > 0 {
 			return nil
 		}
-		last = fmt.Errorf("it is %s", status.State)
+		last = fmt.Errorf("it is %s of monmap epoch %d", status.State, status.Monmap.Epoch)
 	}
 }
 

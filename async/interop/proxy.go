@@ -21,10 +21,16 @@ type Proxy struct {
 	plan     func(n int) (up, down int64)
 	listener net.Listener // nil while refusing
 	live     map[*link]struct{}
+	streams  []*Streams // recorded, in the order of accepting; nil: not recording
 	accepted int
 	cuts     int
 	closed   bool
 }
+
+// Streams are the bytes of one proxied connection: those sent by the side that
+// connected (Up) and by the target (Down), as far as they were forwarded and up
+// to a MiB each.
+type Streams struct{ Up, Down limited }
 
 // StartProxy forwards connections from addr to target until the test ends.
 func StartProxy(t testing.TB, addr, target netip.AddrPort) *Proxy {
@@ -42,6 +48,24 @@ func (p *Proxy) Plan(plan func(n int) (up, down int64)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.plan, p.accepted = plan, 0
+}
+
+// Record keeps the bytes of the connections from now on; see Recorded.
+func (p *Proxy) Record() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.streams = []*Streams{}
+}
+
+// Recorded returns the bytes since Record, a connection an element. The caller
+// cuts all connections first, and no new ones may come: it waits until they are
+// over.
+func (p *Proxy) Recorded() []*Streams {
+	p.Refuse()
+	p.wg.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.streams
 }
 
 // CutAll cuts all connections now and returns how many.
@@ -145,10 +169,15 @@ func (p *Proxy) open(near *net.TCPConn) {
 		return
 	}
 	p.live[l] = struct{}{}
-	p.wg.Add(2)
+	var tapUp, tapDown io.Writer = io.Discard, io.Discard
+	if p.streams != nil {
+		s := &Streams{}
+		p.streams = append(p.streams, s)
+		tapUp, tapDown = &s.Up, &s.Down
+	}
 	p.mu.Unlock()
-	go l.copy(l.far, l.near, up)
-	go l.copy(l.near, l.far, down)
+	p.wg.Go(func() { l.copy(l.far, l.near, tapUp, up) })
+	p.wg.Go(func() { l.copy(l.near, l.far, tapDown, down) })
 }
 
 // link is one proxied connection.
@@ -162,13 +191,13 @@ type link struct {
 func (l *link) cut() (did bool) {
 	l.once.Do(func() {
 		did = true
-		reset(l.near)
-		reset(l.far)
 		p := l.proxy
 		p.mu.Lock()
-		defer p.mu.Unlock()
 		delete(p.live, l)
-		p.cuts++
+		p.cuts++ // before an end can see it
+		p.mu.Unlock()
+		reset(l.near)
+		reset(l.far)
 	})
 	return did
 }
@@ -186,14 +215,13 @@ func (l *link) hangUp() {
 }
 
 // copy forwards one direction, up to limit bytes if that is not negative.
-func (l *link) copy(dst, src *net.TCPConn, limit int64) {
-	defer l.proxy.wg.Done()
-	if limit < 0 {
-		_, _ = io.Copy(dst, src)
-		l.hangUp()
-		return
+func (l *link) copy(dst, src *net.TCPConn, tap io.Writer, limit int64) {
+	from := io.Reader(src)
+	if limit >= 0 {
+		from = io.LimitReader(src, limit)
 	}
-	if n, _ := io.CopyN(dst, src, limit); n == limit {
+	n, _ := io.Copy(io.MultiWriter(dst, tap), from)
+	if limit >= 0 && n == limit {
 		l.cut()
 		return
 	}
