@@ -1,0 +1,115 @@
+package frame
+
+import (
+	"fmt"
+	"math"
+)
+
+// Encoder appends frames to a Batch. The zero value encodes in crc mode. Not
+// safe for concurrent use: the frames of a connection have an order.
+type Encoder struct {
+	cipher Cipher
+	err    error
+}
+
+// controlRoom is the payload that a control frame is given room for before a
+// new chunk is begun.
+const controlRoom = 256
+
+// SetCipher switches to secure mode from the next frame on; nil back to crc mode.
+func (e *Encoder) SetCipher(c Cipher) {
+	if c != nil && c.Overhead() > overheadMax {
+		panic(fmt.Sprintf("frame: cipher adds %d bytes, at most %d", c.Overhead(), overheadMax))
+	}
+	e.cipher = c
+}
+
+// Err is the reason why frames are no longer encoded, or nil: an *Error with
+// code OutOfNonces, which takes 2^64 units. The connection must then be failed
+// without writing what the batch holds.
+func (e *Encoder) Err() error { return e.err }
+
+// AppendControl appends a control frame. c is not kept.
+func (e *Encoder) AppendControl(b *Batch, c Control) {
+	if e.cipher != nil {
+		b.tmp = c.AppendPayload(b.tmp[:0])
+		e.sealFrame(b, c.Tag(), lateComplete, b.tmp, nil, nil, nil)
+		return
+	}
+	room := b.room(PreambleLen + controlRoom + crcLen)
+	space := room[PreambleLen:PreambleLen:len(room)]
+	p := c.AppendPayload(space)
+	lens := [MaxSegments]int{segmentLen(p)}
+	switch {
+	case len(p) == 0:
+		putPreamble((*[PreambleLen]byte)(b.take(PreambleLen)), c.Tag(), &lens)
+	case len(p)+crcLen <= cap(space):
+		dst := b.take(PreambleLen + len(p) + crcLen)
+		putPreamble((*[PreambleLen]byte)(dst), c.Tag(), &lens)
+		if &p[0] != &dst[PreambleLen] {
+			copy(dst[PreambleLen:], p)
+		}
+		le.PutUint32(dst[PreambleLen+len(p):], segmentCRC(p))
+	default: // it has outgrown the chunk into memory of its own
+		p = append([]byte(nil), p...)
+		putPreamble((*[PreambleLen]byte)(b.take(PreambleLen)), c.Tag(), &lens)
+		b.ref(p)
+		le.PutUint32(b.small(crcLen), segmentCRC(p))
+	}
+}
+
+// AppendMessage appends a MESSAGE. Segments longer than 1 KiB are referenced and
+// must stay as they are until written; h is not kept.
+func (e *Encoder) AppendMessage(b *Batch, h *Header, front, middle, data []byte) {
+	e.appendMessage(b, h, front, middle, data, lateComplete)
+}
+
+// AppendAborted appends a MESSAGE whose late status says that the sender gave up
+// on it, for tests: the receiver drops it. One of the segments must not be
+// empty, for a frame without them has no late status.
+func (e *Encoder) AppendAborted(b *Batch, h *Header, front, middle, data []byte) {
+	if len(front)+len(middle)+len(data) == 0 {
+		panic("frame: AppendAborted of a message without payload")
+	}
+	e.appendMessage(b, h, front, middle, data, lateAborted)
+}
+
+func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte, late byte) {
+	if e.cipher != nil {
+		var hdr [HeaderLen]byte
+		h.put(&hdr)
+		b.tmp = append(b.tmp[:0], hdr[:]...)
+		e.sealFrame(b, TagMessage, late, b.tmp, front, middle, data)
+		return
+	}
+	lens := [MaxSegments]int{HeaderLen, segmentLen(front), segmentLen(middle), segmentLen(data)}
+	const headLen = PreambleLen + HeaderLen + crcLen
+	dst := b.small(headLen)
+	segments := putPreamble((*[PreambleLen]byte)(dst), TagMessage, &lens)
+	hdr := (*[HeaderLen]byte)(dst[PreambleLen:])
+	h.put(hdr)
+	le.PutUint32(dst[PreambleLen+HeaderLen:], segmentCRC(hdr[:]))
+	if segments == 1 {
+		return
+	}
+	b.payload(front)
+	b.payload(middle)
+	b.payload(data)
+	ep := b.small(EpilogueLen)
+	ep[0] = late
+	for i, seg := range [...][]byte{front, middle, data} {
+		crc := uint32(0)
+		if i+1 < segments {
+			crc = segmentCRC(seg)
+		}
+		le.PutUint32(ep[1+crcLen*i:], crc)
+	}
+}
+
+// segmentLen is the length of a segment. Ours to keep in range.
+func segmentLen(p []byte) int {
+	if int64(len(p)) > math.MaxUint32 {
+		panic(fmt.Sprintf("frame: segment of %d bytes", len(p)))
+	}
+	return len(p)
+}
