@@ -95,3 +95,10 @@ func readBanner(t *testing.T, addr string) string {
 	require.NoError(t, err)
 	return string(b)
 }
+
+// TestOSDHarness checks that an OSD starts and tells its address.
+func TestOSDHarness(t *testing.T) {
+	osd := StartOSD(t, StartMon(t, MonOptions{}))
+	require.Equal(t, banner, readBanner(t, osd.Addr.AddrPort.String()))
+	require.NotZero(t, osd.Addr.Nonce)
+}
