@@ -1,0 +1,90 @@
+package dispatch
+
+import "github.com/asyncmsgr/asyncmsgr/async/msg"
+
+// The events of a chain. A dispatcher that panics does not keep the event from
+// the others; the outcome is then Panicked.
+
+// Connect tells all ConnectHandlers. Called by the queue.
+func (c *Chain) Connect(conn msg.Connection) Outcome {
+	return eachTold(c, conn, c.links.Load().connect, func(h msg.ConnectHandler) { h.HandleConnect(conn) })
+}
+
+// Accept tells all AcceptHandlers. Called by the queue.
+func (c *Chain) Accept(conn msg.Connection) Outcome {
+	return eachTold(c, conn, c.links.Load().accept, func(h msg.AcceptHandler) { h.HandleAccept(conn) })
+}
+
+// FastConnect tells all FastConnectHandlers. Called on the worker, when the session
+// is ready and before Connect is enqueued.
+func (c *Chain) FastConnect(conn msg.Connection) Outcome {
+	start := c.now()
+	out := eachTold(c, conn, c.links.Load().fastConnect, func(h msg.FastConnectHandler) { h.HandleFastConnect(conn) })
+	c.watch(conn, "HandleFastConnect", start)
+	return out
+}
+
+// FastAccept tells all FastAcceptHandlers. Called on the worker, when the session
+// is ready and before Accept is enqueued.
+func (c *Chain) FastAccept(conn msg.Connection) Outcome {
+	start := c.now()
+	out := eachTold(c, conn, c.links.Load().fastAccept, func(h msg.FastAcceptHandler) { h.HandleFastAccept(conn) })
+	c.watch(conn, "HandleFastAccept", start)
+	return out
+}
+
+// RemoteReset tells all RemoteResetHandlers. Called by the queue.
+func (c *Chain) RemoteReset(conn msg.Connection) Outcome {
+	return eachTold(c, conn, c.links.Load().remoteReset, func(h msg.RemoteResetHandler) { h.HandleRemoteReset(conn) })
+}
+
+// Reset tells the ResetHandlers from head to tail until one returns true. Called
+// by the queue.
+func (c *Chain) Reset(conn msg.Connection, reason error) Outcome {
+	return firstTold(c, conn, c.links.Load().reset, func(h msg.ResetHandler) bool { return h.HandleReset(conn, reason) })
+}
+
+// Refused tells the RefusedHandlers from head to tail until one returns true.
+// Called by the queue.
+func (c *Chain) Refused(conn msg.Connection, err error) Outcome {
+	return firstTold(c, conn, c.links.Load().refused, func(h msg.RefusedHandler) bool { return h.HandleRefused(conn, err) })
+}
+
+// Undeliverable tells all UndeliverableHandlers of a message that was accepted by
+// Send and is dropped. Called on the worker or by whoever closed the connection.
+func (c *Chain) Undeliverable(conn msg.Connection, m *msg.Message, reason error) Outcome {
+	return eachTold(c, conn, c.links.Load().undeliverable, func(h msg.UndeliverableHandler) { h.HandleUndeliverable(conn, m, reason) })
+}
+
+// eachTold tells all handlers.
+func eachTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H)) Outcome {
+	out := Handled
+	for _, h := range handlers {
+		if !c.guard(conn, func() { tell(h) }) {
+			out = Panicked
+		}
+	}
+	return out
+}
+
+// firstTold tells handlers until one returns true.
+func firstTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H) bool) Outcome {
+	out := Handled
+	for _, h := range handlers {
+		done := false
+		if !c.guard(conn, func() { done = tell(h) }) {
+			out = Panicked
+		}
+		if done {
+			break
+		}
+	}
+	return out
+}
+
+// guard runs f and says whether it returned.
+func (c *Chain) guard(conn msg.Connection, f func()) (ok bool) {
+	defer c.caught(conn)
+	f()
+	return true
+}

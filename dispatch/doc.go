@@ -1,0 +1,38 @@
+// Package dispatch carries received messages and connection events from the
+// event-loop workers to user code: Queue orders them, an Executor runs the jobs
+// that drain it, Chain calls the dispatchers, Throttle and Gate bound what is
+// under way.
+//
+// # Order
+//
+// Within one connection and one priority, messages are dispatched in the order
+// of their enqueueing, and callbacks of one connection never overlap, whatever
+// Config.Width says. This holds because a connection that is being dispatched is
+// busy: nothing else of it is taken from the queue until the callback returned.
+//
+// Across connections and priorities (msgr2 spec 4.3):
+//
+//   - events (connect, accept, reset, remote reset, refused) come first, in the
+//     order of their arrival, and before every queued message of their connection;
+//   - then messages of priority 64 and above, strictly the highest priority
+//     first; connections of the same priority take turns. A flood of a high
+//     priority starves the lower ones: that is what strict means;
+//   - then the priorities below 64, which share by a token bucket: low ones get
+//     their part of the bytes even under a flood of higher ones.
+//
+// With Width 1 this is exactly the order of dispatch. With more, it is the order
+// in which dispatches begin, among the connections that are not busy.
+//
+// Fast dispatch (Chain.Fast) happens on the worker, past the queue, and is not
+// ordered against any of this.
+//
+// # Bounds
+//
+// The queue has no bound of its own: what is queued has passed the throttles
+// (Gate), which stop the reading of connections when their limits are reached.
+// The number of goroutines is bounded by the executor, plus at most one stand-in
+// goroutine per queue while the executor refuses jobs.
+//
+// Every message's share of the throttles is given back exactly once: when its
+// dispatch returned or panicked, or when it was discarded.
+package dispatch

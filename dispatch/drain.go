@@ -1,0 +1,290 @@
+package dispatch
+
+import (
+	"reflect"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// drainer is one job that drains a queue. It is reused.
+type drainer struct {
+	q *Queue
+	// job and standInJob are run and runStandIn, made once.
+	job, standInJob func()
+
+	// The goroutine that runs the job owns these.
+	item Item
+	out  Outcome
+
+	// Under q.mu.
+	class    *class // what is being dispatched; nil between items
+	dropped  bool   // the item was discarded, not dispatched
+	starting bool   // submitted, does not run yet
+	standIn  bool   // runs on the stand-in goroutine
+	count    uint64 // of items begun
+	seen     uint64 // count, when Stuck looked
+	seenAt   time.Duration
+}
+
+// startLocked returns a drainer to launch, if there is work for one more and room
+// for it, and none is on its way. Each one that has begun its first item starts
+// the next: so a burst costs its sender one Submit, and Width is reached as long
+// as there is work.
+func (q *Queue) startLocked() *drainer {
+	if q.starting > 0 || len(q.drainers) >= q.cfg.Width || q.prio.runnable == 0 {
+		return nil
+	}
+	var d *drainer
+	if n := len(q.idle); n > 0 {
+		d = q.idle[n-1]
+		q.idle = q.idle[:n-1]
+	} else {
+		d = &drainer{q: q}
+		d.job, d.standInJob = d.run, d.runStandIn
+	}
+	q.drainers = append(q.drainers, d)
+	d.starting = true
+	q.starting++
+	return d
+}
+
+// launch submits what startLocked returned, without the lock. If the executor
+// refuses, d runs as the stand-in, unless there is one already: that one goes on
+// until the queue is empty, so d is not needed for progress.
+func (q *Queue) launch(d *drainer) {
+	if d == nil || q.cfg.Executor.Submit(d.job) == nil {
+		return
+	}
+	q.mu.Lock()
+	q.stats.Refused++
+	if q.standIn {
+		q.retireLocked(d)
+		q.mu.Unlock()
+		return
+	}
+	q.standIn = true
+	d.standIn = true
+	q.stats.StandIns++
+	q.mu.Unlock()
+	q.cfg.Go(d.standInJob)
+}
+
+// retireLocked ends the job of d.
+func (q *Queue) retireLocked(d *drainer) {
+	if d.starting {
+		d.starting = false
+		q.starting--
+	}
+	if d.standIn {
+		d.standIn = false
+		q.standIn = false
+	}
+	i := slices.Index(q.drainers, d)
+	last := len(q.drainers) - 1
+	q.drainers[i] = q.drainers[last]
+	q.drainers[last] = nil
+	q.drainers = q.drainers[:last]
+	q.idle = append(q.idle, d) // at most Width
+}
+
+// run is the job on the executor.
+func (d *drainer) run() {
+	d.q.mu.Lock()
+	if d.standIn { // moved here from the stand-in goroutine
+		d.standIn = false
+		d.q.standIn = false
+	}
+	d.drain()
+}
+
+// runStandIn is the job on the stand-in goroutine.
+func (d *drainer) runStandIn() {
+	d.q.mu.Lock()
+	d.drain()
+}
+
+// drain dispatches items until none can be, or BatchMax of them and the executor
+// accepts the job anew. It is entered with the lock and takes it once per item.
+//
+//go:noinline
+func (d *drainer) drain() {
+	q := d.q
+	d.starting = false
+	q.starting--
+	completed := false
+	defer func() {
+		if !completed {
+			d.abandoned()
+		}
+	}()
+	for left := q.cfg.BatchMax; ; left-- {
+		if left == 0 {
+			left = q.cfg.BatchMax
+			if q.prio.runnable > 0 && d.moveOn() {
+				break
+			}
+		}
+		d.class = q.prio.pop(&d.item)
+		if d.class == nil {
+			q.retireLocked(d)
+			q.mu.Unlock()
+			break
+		}
+		d.count++
+		q.dispatching++
+		next := q.startLocked()
+		q.mu.Unlock()
+		q.launch(next)
+		d.dispatch()
+		q.mu.Lock()
+		d.endLocked()
+	}
+	completed = true
+}
+
+// moveOn sends the job to the end of the executor's line. true: it will run
+// there, d is not this goroutine's any more and the lock is free. false: the
+// executor refuses; the lock is held and the job goes on here.
+func (d *drainer) moveOn() bool {
+	q := d.q
+	d.starting = true
+	q.starting++
+	q.mu.Unlock()
+	if q.cfg.Executor.Submit(d.job) == nil {
+		return true
+	}
+	q.mu.Lock()
+	q.stats.Refused++
+	d.starting = false
+	q.starting--
+	return false
+}
+
+// dispatch hands the item to the handler and gives its throttles back, once,
+// whatever the handler does.
+func (d *drainer) dispatch() {
+	q, it := d.q, &d.item
+	d.out, d.dropped = Handled, false
+	if q.cfg.Stale(it) {
+		d.dropped = true
+		q.dropOne(it)
+		return
+	}
+	if it.Msg != nil {
+		// The ticket is taken before user code may release the message.
+		defer msg.TicketFor(it.Msg).Done()
+	}
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		d.out = Panicked
+		// A nil here is runtime.Goexit, which cannot be caught.
+		q.cfg.OnPanic(it.Conn, recover(), debug.Stack())
+	}()
+	d.out = q.cfg.Handler.Handle(it)
+	returned = true
+}
+
+// endLocked counts the item that was dispatched and frees its class.
+func (d *drainer) endLocked() {
+	q := d.q
+	switch {
+	case d.dropped:
+		q.stats.Discarded++
+	default:
+		q.stats.Dispatched++
+		switch d.out {
+		case Unhandled:
+			q.stats.Unhandled++
+		case Panicked:
+			q.stats.Panics++
+		}
+	}
+	c := d.class
+	d.class = nil
+	d.item = Item{}
+	q.prio.done(c)
+	q.endLocked()
+}
+
+// abandoned puts things right when the goroutine is being ended under the job, by
+// runtime.Goexit in user code or a panic in a hook, which goes on to the executor.
+// Another job takes over.
+func (d *drainer) abandoned() {
+	q := d.q
+	q.mu.Lock()
+	if d.class != nil {
+		d.endLocked()
+	}
+	q.retireLocked(d)
+	next := q.startLocked()
+	q.mu.Unlock()
+	q.launch(next)
+}
+
+// InFlight is a callback that has been running for long.
+type InFlight struct {
+	Conn msg.Connection // nil for class 0
+	Kind Kind
+	// For is how long it was seen running, a lower bound.
+	For time.Duration
+}
+
+// Stuck returns the callbacks that have been running for limit or longer, as far
+// as it could see: it compares with what it saw when it was called before, so it
+// has to be called now and then, and callbacks pay nothing for it. It needs
+// Config.Clock.
+func (q *Queue) Stuck(limit time.Duration) []InFlight {
+	now := q.cfg.Clock()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var stuck []InFlight
+	for _, d := range q.drainers {
+		if d.class == nil {
+			continue
+		}
+		if d.seen != d.count {
+			d.seen, d.seenAt = d.count, now
+		}
+		if since := now - d.seenAt; since >= limit {
+			stuck = append(stuck, InFlight{Conn: d.conn(), Kind: d.item.Kind, For: since})
+		}
+	}
+	return stuck
+}
+
+// conn is the connection being dispatched. The item is written under the lock, and
+// handlers get it to read.
+func (d *drainer) conn() msg.Connection { return d.item.Conn }
+
+// The functions from which user code is called, by name.
+var (
+	drainName = runtime.FuncForPC(reflect.ValueOf((*drainer).drain).Pointer()).Name()
+	dropName  = runtime.FuncForPC(reflect.ValueOf((*Queue).drop).Pointer()).Name()
+)
+
+// insideDispatch says whether the calling goroutine is in a callback of a queue.
+func insideDispatch() bool {
+	var pcs [64]uintptr
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs[:])
+		frames := runtime.CallersFrames(pcs[:n])
+		for more := n > 0; more; {
+			var f runtime.Frame
+			f, more = frames.Next()
+			if strings.HasPrefix(f.Function, drainName) || strings.HasPrefix(f.Function, dropName) {
+				return true
+			}
+		}
+		if n < len(pcs) {
+			return false
+		}
+	}
+}

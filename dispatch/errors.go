@@ -1,0 +1,17 @@
+package dispatch
+
+import "errors"
+
+// Errors of this package; compare with errors.Is.
+var (
+	// ErrStopped: the queue was stopped. What was to be enqueued was discarded
+	// and its throttles were given back.
+	ErrStopped = errors.New("dispatch: queue stopped")
+	// ErrInDispatch: Stop was called from inside a callback, where it cannot wait
+	// for that callback's end. The queue is stopped all the same.
+	ErrInDispatch = errors.New("dispatch: stopped from inside a dispatch, which goes on")
+	// ErrExecutorFull: the executor has no room for the job now.
+	ErrExecutorFull = errors.New("dispatch: executor full")
+	// ErrExecutorClosed: the executor was released.
+	ErrExecutorClosed = errors.New("dispatch: executor closed")
+)

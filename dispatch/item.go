@@ -1,0 +1,68 @@
+package dispatch
+
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// Kind says what an Item is: a message or one of the connection events.
+type Kind uint8
+
+// The kinds. All but KindMessage are events.
+const (
+	KindMessage Kind = iota
+	KindConnect
+	KindAccept
+	KindReset
+	KindRemoteReset
+	KindRefused
+)
+
+var kindNames = [...]string{"message", "connect", "accept", "reset", "remote reset", "refused"}
+
+// String is the kind's name in logs.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return "unknown"
+}
+
+// Item is one thing to dispatch. Use MessageItem and EventItem, or fill it in.
+type Item struct {
+	// Kind selects the callback.
+	Kind Kind
+	// Priority orders messages, 0..255; it is ignored for events, which come
+	// before all messages.
+	Priority uint8
+	// Class is the connection's ID, what order and Discard go by; 0 means no
+	// connection, is a class of its own and is never discarded by Discard.
+	Class uint64
+	// Msg is the message (KindMessage only; then it is not nil).
+	Msg *msg.Message
+	// Conn is the connection; it may be nil for messages of class 0.
+	Conn msg.Connection
+	// Err is the reason of a reset, or the error of a refused attempt.
+	Err error
+
+	at time.Duration // when it was enqueued
+}
+
+// MessageItem is the item of a received message: of its connection's class and
+// its own priority.
+func MessageItem(m *msg.Message) Item {
+	it := Item{Kind: KindMessage, Priority: m.Priority, Msg: m, Conn: m.Connection()}
+	if it.Conn != nil {
+		it.Class = it.Conn.ID()
+	}
+	return it
+}
+
+// EventItem is the item of an event of c. err is for KindReset and KindRefused.
+func EventItem(k Kind, c msg.Connection, err error) Item {
+	return Item{Kind: k, Class: c.ID(), Conn: c, Err: err}
+}
+
+// EnqueuedAt is when the item was enqueued, by the queue's clock.
+func (it *Item) EnqueuedAt() time.Duration { return it.at }

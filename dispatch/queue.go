@@ -1,0 +1,335 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// Handler handles the items of a queue. Chain is the one for dispatchers.
+type Handler interface {
+	// Handle handles one item, on a goroutine of the executor, never two at a time
+	// of the same class. it is valid until Handle returns. The queue gives the
+	// throttles of a message back; the message itself is the handler's.
+	Handle(it *Item) Outcome
+}
+
+// Outcome is how the handling of an item ended.
+type Outcome uint8
+
+const (
+	// Handled: a dispatcher took it, or it was an event.
+	Handled Outcome = iota
+	// Unhandled: no dispatcher wanted it.
+	Unhandled
+	// Panicked: a dispatcher panicked. The panic was caught and reported.
+	Panicked
+)
+
+// Config configures a Queue.
+type Config struct {
+	// Executor runs the drain jobs. Required. It may be shared.
+	Executor Executor
+	// Handler gets the items. Required.
+	Handler Handler
+	// Width is how many drain jobs run at once, that is, how many connections are
+	// dispatched at the same time; 0 means 1, the single dispatch thread of the
+	// original. With 1, a dispatcher that blocks holds up all connections.
+	Width int
+	// BatchMax is how many items a job dispatches before it goes to the end of the
+	// executor's line, so that queues that share it take turns; 0 means 256.
+	BatchMax int
+	// MinCost and MaxTokens bound what a message costs in the weighted classes,
+	// and their tokens, in bytes (msgr2 spec 4.3); 0 means 64 KiB and 16 MiB.
+	MinCost, MaxTokens int64
+	// Clock is monotonic time, for ages. nil: ages are 0.
+	Clock func() time.Duration
+	// Stale says, right before dispatch, that an item is not to be dispatched any
+	// more; it is then discarded. nil: messages of a connection that IsClosed, for
+	// those that were enqueued while it was being closed. It must not block.
+	Stale func(it *Item) bool
+	// OnDiscard is told of each item that is discarded (Discard, Stop, Stale or
+	// enqueued after Stop), after its throttles were given back and before its
+	// message is released; it is valid until OnDiscard returns. It must not block
+	// nor call Stop. nil: nobody is told.
+	OnDiscard func(it *Item)
+	// OnPanic is told of a panic that left the handler. A Chain reports those of
+	// its dispatchers itself. recovered is nil if the goroutine was ended by
+	// runtime.Goexit. nil: they are logged.
+	OnPanic func(conn msg.Connection, recovered any, stack []byte)
+	// Logger; nil means slog.Default().
+	Logger *slog.Logger
+	// Go starts the stand-in goroutine; nil means the go statement.
+	Go func(func())
+}
+
+// Defaults of Config.
+const (
+	DefaultWidth     = 1
+	DefaultBatchMax  = 256
+	DefaultMinCost   = 64 << 10
+	DefaultMaxTokens = 16 << 20
+)
+
+// Queue holds what was received until it is dispatched, in the order of the
+// package comment, and has it dispatched by jobs on an executor: one job per
+// burst, up to Width at a time while there is work for them, each going on until
+// the queue is empty. All methods may be called by any goroutine, from callbacks
+// too, and none but Stop blocks.
+//
+// If the executor refuses a job, the job runs on a stand-in goroutine of its own,
+// at most one per queue, which moves back to the executor as soon as that accepts
+// it. While there is a stand-in and the executor refuses more, the queue goes on
+// with the jobs it has and asks again with each item. So nothing is lost, and
+// nothing waits for another enqueue, but Width may not be reached.
+type Queue struct {
+	// Set by New.
+	cfg Config
+
+	mu          sync.Mutex
+	prio        prio
+	drainers    []*drainer // submitted or running, in no particular order
+	idle        []*drainer // for the next jobs
+	starting    int        // drainers that were submitted and do not run yet
+	dispatching int        // callbacks that run, and Stop's discarding
+	standIn     bool       // one of the drainers runs on a stand-in goroutine
+	stopping    bool
+	quiet       chan struct{} // closed when stopping and nothing is dispatched
+	stats       Stats
+}
+
+// Stats is what a Queue counted since its start, and its state.
+type Stats struct {
+	Len         int           // items queued
+	OldestAge   time.Duration // of the item that is queued longest
+	Dispatching int           // callbacks that run
+	Drainers    int           // jobs submitted or running
+
+	Enqueued   uint64 // items accepted
+	Dispatched uint64 // items whose callback returned, in whatever way
+	Discarded  uint64 // items discarded, those that came after Stop included
+	Unhandled  uint64 // messages that no dispatcher wanted
+	Panics     uint64 // callbacks that panicked
+	Refused    uint64 // jobs that the executor refused
+	StandIns   uint64 // jobs that ran on a stand-in goroutine
+
+	// EnqueuedBy is Enqueued by band.
+	EnqueuedBy [Bands]uint64
+}
+
+// The bands of Stats.EnqueuedBy.
+const (
+	BandEvents   = iota
+	BandHigh     // priority 196 and above
+	BandNormal   // 64 to 195
+	BandWeighted // below 64
+	Bands
+)
+
+// New returns a queue. It has no goroutine until something is enqueued. A Config
+// without Executor or Handler, or with negative numbers, panics.
+func New(cfg Config) *Queue {
+	if cfg.Executor == nil || cfg.Handler == nil {
+		panic("dispatch: New without Executor or Handler")
+	}
+	if cfg.Width < 0 || cfg.BatchMax < 0 || cfg.MinCost < 0 || cfg.MaxTokens < 0 {
+		panic(fmt.Sprintf("dispatch: New with width %d, batch %d, cost %d, tokens %d",
+			cfg.Width, cfg.BatchMax, cfg.MinCost, cfg.MaxTokens))
+	}
+	setDefault(&cfg.Width, DefaultWidth)
+	setDefault(&cfg.BatchMax, DefaultBatchMax)
+	setDefault(&cfg.MinCost, DefaultMinCost)
+	setDefault(&cfg.MaxTokens, DefaultMaxTokens)
+	if cfg.Clock == nil {
+		cfg.Clock = func() time.Duration { return 0 }
+	}
+	if cfg.Stale == nil {
+		cfg.Stale = closedMessage
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.OnPanic == nil {
+		log := cfg.Logger
+		cfg.OnPanic = func(conn msg.Connection, r any, stack []byte) { logPanic(log, conn, r, stack) }
+	}
+	if cfg.Go == nil {
+		cfg.Go = func(f func()) { go f() }
+	}
+	return &Queue{cfg: cfg, prio: newPrio(cfg.MinCost, cfg.MaxTokens), quiet: make(chan struct{})}
+}
+
+func setDefault[T int | int64](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+func closedMessage(it *Item) bool {
+	return it.Kind == KindMessage && it.Conn != nil && it.Conn.IsClosed()
+}
+
+func logPanic(log *slog.Logger, conn msg.Connection, r any, stack []byte) {
+	name := "none"
+	if conn != nil {
+		name = conn.String()
+	}
+	log.Error("dispatch: dispatcher panicked", "conn", name, "panic", r, "stack", string(stack))
+}
+
+// Enqueue is EnqueueBatch of one item.
+func (q *Queue) Enqueue(it Item) error {
+	one := [1]Item{it}
+	return q.EnqueueBatch(one[:])
+}
+
+// EnqueueBatch queues the items in their order, under one lock. The items are the
+// queue's from then on, whatever it returns; the slice stays the caller's. The
+// only error is ErrStopped: they were discarded.
+func (q *Queue) EnqueueBatch(items []Item) error {
+	if len(items) == 0 {
+		return nil
+	}
+	now := q.cfg.Clock()
+	q.mu.Lock()
+	if q.stopping {
+		q.stats.Discarded += uint64(len(items))
+		q.mu.Unlock()
+		q.drop(items)
+		return ErrStopped
+	}
+	for i := range items {
+		it := &items[i]
+		it.at = now
+		q.stats.EnqueuedBy[band(it)]++
+		q.prio.push(it)
+	}
+	q.stats.Enqueued += uint64(len(items))
+	d := q.startLocked()
+	q.mu.Unlock()
+	q.launch(d)
+	return nil
+}
+
+func band(it *Item) int {
+	switch {
+	case it.Kind != KindMessage:
+		return BandEvents
+	case it.Priority >= msg.PriorityHigh:
+		return BandHigh
+	case it.Priority >= weighted:
+		return BandNormal
+	default:
+		return BandWeighted
+	}
+}
+
+// Discard takes the queued messages of a class out, and its events too if that is
+// asked for, gives their throttles back and returns how many items there were.
+// After it returned, nothing that was queued before is dispatched; what is being
+// dispatched is not affected. Class 0 is never discarded (msgr2 spec 4.5).
+func (q *Queue) Discard(class uint64, events bool) int {
+	if class == 0 {
+		return 0
+	}
+	q.mu.Lock()
+	items := q.prio.discard(class, events, nil)
+	q.stats.Discarded += uint64(len(items))
+	q.mu.Unlock()
+	q.drop(items)
+	return len(items)
+}
+
+// Stop refuses further items, discards the queued ones, and waits until the
+// callbacks that run have returned or ctx ends, whose error is then wrapped.
+// After it returned nil no callback runs nor ever will. It may be called several
+// times and at the same time.
+//
+// From inside a callback of this or another queue (on the callback's goroutine)
+// it cannot wait without the risk of waiting for itself: it then returns
+// ErrInDispatch after doing everything else; nothing but what already runs will
+// be dispatched. Call it again from elsewhere to wait.
+func (q *Queue) Stop(ctx context.Context) error {
+	q.mu.Lock()
+	if !q.stopping {
+		q.stopping = true
+		items := q.prio.discardAll(nil)
+		q.stats.Discarded += uint64(len(items))
+		q.dispatching++
+		q.mu.Unlock()
+		q.drop(items)
+		q.mu.Lock()
+		q.endLocked()
+	}
+	running := q.dispatching
+	q.mu.Unlock()
+	if running > 0 && insideDispatch() {
+		return ErrInDispatch
+	}
+	select {
+	case <-q.quiet:
+		return nil
+	default:
+	}
+	select {
+	case <-q.quiet:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("dispatch: stop with %d callbacks running: %w", running, ctx.Err())
+	}
+}
+
+// endLocked counts the end of a callback.
+func (q *Queue) endLocked() {
+	q.dispatching--
+	if q.stopping && q.dispatching == 0 {
+		close(q.quiet)
+	}
+}
+
+// drop ends items that will not be dispatched.
+func (q *Queue) drop(items []Item) {
+	for i := range items {
+		q.dropOne(&items[i])
+	}
+}
+
+// dropOne gives a message's throttles back, then the message: nobody has it.
+func (q *Queue) dropOne(it *Item) {
+	if it.Msg != nil {
+		msg.TicketFor(it.Msg).Done()
+	}
+	if q.cfg.OnDiscard != nil {
+		q.cfg.OnDiscard(it)
+	}
+	if it.Msg != nil {
+		it.Msg.Release()
+	}
+}
+
+// Len is the number of items queued, without those that are being dispatched.
+func (q *Queue) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.prio.items
+}
+
+// OldestAge is for how long the oldest item has been queued; 0 if there is none.
+func (q *Queue) OldestAge() time.Duration { return q.Stats().OldestAge }
+
+// Stats is a snapshot.
+func (q *Queue) Stats() Stats {
+	now := q.cfg.Clock()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.stats
+	s.Len, s.Drainers, s.Dispatching = q.prio.items, len(q.drainers), q.dispatching
+	if n := q.prio.oldest; n != nil {
+		s.OldestAge = max(0, now-n.at)
+	}
+	return s
+}

@@ -1,0 +1,217 @@
+package dispatch
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// Throttle bounds an amount that is held by many (msgr2 spec 4.4). It implements
+// msg.Throttler. All methods may be called by any goroutine and do not block.
+//
+// The rule: c must wait if c <= limit and held+c > limit, or if c >= limit and
+// held > limit; and if others wait already. So an oversized amount is admitted
+// alone, once no more than the limit is held, and what is held is never more than
+// the limit plus one amount (Take excepted).
+//
+// Waiters are granted in their order, outside the lock and one at a time: each by
+// a goroutine that is in Release, SetLimit or Cancel, not always the one whose
+// release made the room.
+type Throttle struct {
+	mu       sync.Mutex
+	limit    int64
+	held     int64
+	head     *throttleWait
+	tail     *throttleWait
+	waiting  map[msg.ThrottleWaiter]*throttleWait // nil while nobody waits
+	granting bool                                 // some goroutine is in grant
+	peak     int64
+	waits    uint64
+}
+
+var _ msg.Throttler = (*Throttle)(nil)
+
+type throttleWait struct {
+	w          msg.ThrottleWaiter
+	n          int64
+	prev, next *throttleWait
+}
+
+// ThrottleStats is what a Throttle counted.
+type ThrottleStats struct {
+	Limit   int64  // 0: unlimited
+	Held    int64  // taken and not released
+	Peak    int64  // the most ever held
+	Waiting int    // those in line
+	Waits   uint64 // how many had to wait, in all
+}
+
+// NewThrottle returns a Throttle of the given limit; 0 means unlimited.
+func NewThrottle(limit int64) *Throttle {
+	t := new(Throttle)
+	t.SetLimit(limit)
+	return t
+}
+
+// Acquire takes n, 0 always succeeding. If that is not possible now and w is not
+// nil, w gets in line and is told once n was taken for it, perhaps before Acquire
+// returned. A w that is in line already panics.
+func (t *Throttle) Acquire(n int64, w msg.ThrottleWaiter) bool {
+	if n <= 0 {
+		mustNotBeNegative("acquire", n)
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.head == nil && t.admits(n) {
+		t.take(n)
+		return true
+	}
+	if w == nil {
+		return false
+	}
+	if t.waiting == nil {
+		t.waiting = make(map[msg.ThrottleWaiter]*throttleWait)
+	}
+	if t.waiting[w] != nil {
+		panic(fmt.Sprintf("dispatch: throttle waiter for %d waits already, for %d", n, t.waiting[w].n))
+	}
+	e := &throttleWait{w: w, n: n, prev: t.tail}
+	if t.tail == nil {
+		t.head = e
+	} else {
+		t.tail.next = e
+	}
+	t.tail = e
+	t.waiting[w] = e
+	t.waits++
+	return false
+}
+
+// Cancel takes w out of the line. false means that it is not in line: n was taken
+// for it, and the caller owns that, or it never waited. In the first case
+// ThrottleGranted has run, runs or is still to run.
+func (t *Throttle) Cancel(w msg.ThrottleWaiter) bool {
+	t.mu.Lock()
+	e := t.waiting[w]
+	if e == nil {
+		t.mu.Unlock()
+		return false
+	}
+	t.remove(e)
+	t.grantAndUnlock() // the next in line may want less
+	return true
+}
+
+// Take takes n without regard to the limit and to those in line.
+func (t *Throttle) Take(n int64) {
+	mustNotBeNegative("take", n)
+	t.mu.Lock()
+	t.take(n)
+	t.mu.Unlock()
+}
+
+// Release gives n back and grants those in line, as far as there is room.
+func (t *Throttle) Release(n int64) {
+	mustNotBeNegative("release", n)
+	t.mu.Lock()
+	if n > t.held {
+		defer t.mu.Unlock()
+		panic(fmt.Sprintf("dispatch: throttle release of %d with %d held", n, t.held))
+	}
+	t.held -= n
+	t.grantAndUnlock()
+}
+
+// SetLimit changes the limit; 0 means unlimited. A higher one grants those in
+// line; a lower one takes nothing back.
+func (t *Throttle) SetLimit(limit int64) {
+	mustNotBeNegative("limit", limit)
+	t.mu.Lock()
+	t.limit = limit
+	t.grantAndUnlock()
+}
+
+// Stats is a snapshot.
+func (t *Throttle) Stats() ThrottleStats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return ThrottleStats{Limit: t.limit, Held: t.held, Peak: t.peak, Waiting: len(t.waiting), Waits: t.waits}
+}
+
+func (t *Throttle) admits(n int64) bool {
+	if t.limit == 0 {
+		return true
+	}
+	mustWait := n <= t.limit && t.held > t.limit-n || n >= t.limit && t.held > t.limit
+	return !mustWait
+}
+
+func (t *Throttle) take(n int64) {
+	t.held += n
+	if t.held < 0 {
+		panic(fmt.Sprintf("dispatch: throttle overflows by taking %d", n))
+	}
+	t.peak = max(t.peak, t.held)
+}
+
+func (t *Throttle) remove(e *throttleWait) {
+	if e.prev == nil {
+		t.head = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		t.tail = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	if t.head == nil {
+		t.waiting = nil
+	} else {
+		delete(t.waiting, e.w)
+	}
+}
+
+// grantAndUnlock grants from the head of the line while there is room. Only one
+// goroutine does so at a time: what others give back meanwhile, a callback that
+// is being told included, is found by its loop. So callbacks come in order and
+// never nest.
+func (t *Throttle) grantAndUnlock() {
+	if t.granting {
+		t.mu.Unlock()
+		return
+	}
+	for t.head != nil && t.admits(t.head.n) {
+		e := t.head
+		t.remove(e)
+		t.take(e.n)
+		t.granting = true
+		t.mu.Unlock()
+		t.tell(e.w)
+		t.mu.Lock()
+		t.granting = false
+	}
+	t.mu.Unlock()
+}
+
+// tell calls the waiter. Should it panic, the next release grants again.
+func (t *Throttle) tell(w msg.ThrottleWaiter) {
+	told := false
+	defer func() {
+		if !told {
+			t.mu.Lock()
+			t.granting = false
+			t.mu.Unlock()
+		}
+	}()
+	w.ThrottleGranted()
+	told = true
+}
+
+func mustNotBeNegative(what string, n int64) {
+	if n < 0 {
+		panic(fmt.Sprintf("dispatch: throttle %s of %d", what, n))
+	}
+}
