@@ -57,11 +57,11 @@ func (p *Proxy) Record() {
 	p.streams = []*Streams{}
 }
 
-// Recorded returns the bytes since Record, a connection an element. The caller
-// cuts all connections first, and no new ones may come: it waits until they are
-// over.
+// Recorded ends the proxying and returns the bytes since Record, a connection an
+// element.
 func (p *Proxy) Recorded() []*Streams {
 	p.Refuse()
+	p.CutAll()
 	p.wg.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()

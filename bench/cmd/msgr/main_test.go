@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+)
+
+func TestRun(t *testing.T) {
+	for _, c := range []struct {
+		args           []string
+		code           int
+		stdout, stderr string // what has to be there; "" means nothing at all
+	}{
+		{[]string{"version"}, exitOK, "msgr v2.1", ""},
+		{nil, exitOK, "Usage: msgr <command>", ""},
+		{[]string{"--help"}, exitOK, "Commands:", ""},
+		{[]string{"version", "--help"}, exitOK, "Usage: msgr version", ""},
+		{[]string{"nope"}, exitUsage, "", "msgr: unexpected argument nope"},
+		{[]string{"version", "--nope"}, exitUsage, "", "msgr: unknown flag --nope"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(c.args, &stdout, &stderr); code != c.code {
+			t.Errorf("msgr %q: exit code %d, want %d", c.args, code, c.code)
+		}
+		for _, out := range []struct{ what, got, want string }{
+			{"stdout", stdout.String(), c.stdout}, {"stderr", stderr.String(), c.stderr},
+		} {
+			if (out.want == "") != (out.got == "") || !bytes.Contains([]byte(out.got), []byte(out.want)) {
+				t.Errorf("msgr %q: %s is %q, want %q", c.args, out.what, out.got, out.want)
+			}
+		}
+	}
+}
