@@ -401,7 +401,7 @@ func (d *Decoder) first(unit []byte) error {
 		}
 	case l > 0:
 		seg = unit[:l:l]
-		if got, want := segmentCRC(seg), le.Uint32(unit[l:]); got != want {
+		if got, want := le.Uint32(unit[l:]), segmentCRC(seg); got != want {
 			return &Error{Code: BadSegmentCRC, Tag: d.pre.Tag, Len: l, Got: uint64(got), Want: uint64(want)}
 		}
 	}
@@ -439,14 +439,14 @@ func (d *Decoder) tail(unit []byte) error {
 		return d.openTail(unit)
 	}
 	for i := 1; i < MaxSegments; i++ {
-		want := le.Uint32(unit[1+crcLen*(i-1):])
+		got := le.Uint32(unit[1+crcLen*(i-1):])
 		if i < int(d.pre.NumSegments) {
-			if got := d.crc[i]; got != want {
+			if want := d.crc[i]; got != want {
 				return &Error{Code: BadSegmentCRC, Tag: d.pre.Tag, Segment: i, Len: int(d.pre.Segments[i].Len),
 					Got: uint64(got), Want: uint64(want)}
 			}
-		} else if want != 0 && want != crcEmpty {
-			return &Error{Code: BadUnusedCRC, Tag: d.pre.Tag, Segment: i, Got: uint64(want)}
+		} else if got != 0 && got != crcEmpty {
+			return &Error{Code: BadUnusedCRC, Tag: d.pre.Tag, Segment: i, Got: uint64(got)}
 		}
 	}
 	return d.lateStatus(unit[0])

@@ -90,7 +90,8 @@ type Error struct {
 	// Len is the length that was declared or found and Limit the one allowed,
 	// where the code is about lengths; for BadSegmentCount, the count.
 	Len, Limit int
-	// Got and Want are the two sides of a mismatch: crcs, features, statuses.
+	// Got is what was received (a crc, a status, features) and Want what it
+	// should have been.
 	Got, Want uint64
 	// Err is the cause, or nil.
 	Err error

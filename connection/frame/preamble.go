@@ -46,7 +46,7 @@ type Preamble struct {
 // parse reads the fields after the crc was verified, and checks what is common to
 // all frames.
 func (p *Preamble) parse(b *[PreambleLen]byte) error {
-	if got, want := preambleCRC(b[:28]), le.Uint32(b[28:]); got != want {
+	if got, want := le.Uint32(b[28:]), preambleCRC(b[:28]); got != want {
 		return &Error{Code: BadPreambleCRC, Got: uint64(got), Want: uint64(want)}
 	}
 	p.Tag = Tag(b[0])
