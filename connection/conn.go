@@ -26,6 +26,7 @@ type Conn struct {
 	// Any goroutine.
 	info      atomic.Pointer[peerInfo]
 	connected atomic.Bool
+	isClosed  atomic.Bool  // closed != nil
 	lastKA    atomic.Int64 // unix nanoseconds
 	lastKAAck atomic.Int64
 	mu        sync.Mutex // guards the fields down to the blank line
@@ -34,23 +35,23 @@ type Conn struct {
 	posted    bool             // a Run is on its way
 	postedTo  eventloop.Worker // and to whom
 	closed    error            // nil: open
+	fault     error            // for cmdFault
 	nmsgs     int              // held for sending: inbox, queue and sent list
 	nbytes    int64
 	room      chan struct{} // closed when there is room again; nil: nobody waits
 	value     any
 
 	// Worker only.
-	w        eventloop.Worker
-	t        eventloop.Transport
-	s        *session.Session
-	spare    []*msg.Message // inbox, swapped
-	pending  *frame.Batch   // encoded and not written
-	stash    []byte         // received while paused
-	thr      throttles
-	wait     *gateWait
-	timer    eventloop.Timer
-	draining bool
-	gone     bool
+	w       eventloop.Worker
+	t       eventloop.Transport
+	s       *session.Session
+	spare   []*msg.Message // inbox, swapped
+	pending *frame.Batch   // encoded and not written
+	stash   []byte         // received while paused
+	thr     throttles
+	wait    *gateWait
+	timer   eventloop.Timer
+	gone    bool
 }
 
 // command is what other goroutines ask of the worker.
@@ -61,6 +62,7 @@ const (
 	cmdMarkDown
 	cmdDisposable
 	cmdKeepalive
+	cmdFault
 )
 
 // peerInfo is what any goroutine may know of the peer; replaced, never changed.
@@ -125,6 +127,8 @@ func (c *Conn) Anonymous() bool { return c.anon }
 // Shared returns what the connection shares with others.
 func (c *Conn) Shared() *Shared { return c.sh }
 
+func (c *Conn) now() time.Duration { return c.w.Now() }
+
 func (c *Conn) stats() *Stats { return &c.sh.Stats[c.w.ID()] }
 
 // publish makes the session's view of the peer visible to all goroutines.
@@ -146,10 +150,18 @@ func (c *Conn) ID() uint64 { return c.id }
 func (c *Conn) IsConnected() bool { return c.connected.Load() }
 
 // IsClosed implements msg.Connection.
-func (c *Conn) IsClosed() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.closed != nil
+func (c *Conn) IsClosed() bool { return c.isClosed.Load() }
+
+// closeLocked sets why the connection is closed; under mu. It returns false if
+// that was known already.
+func (c *Conn) closeLocked(reason error) bool {
+	if c.closed != nil {
+		return false
+	}
+	c.closed = reason
+	c.isClosed.Store(true)
+	c.wakeSenders()
+	return true
 }
 
 // IsLoopback implements msg.Connection.

@@ -24,7 +24,7 @@ func (c *Conn) Run() {
 	ms, cmds := c.inbox, c.cmds
 	c.inbox, c.spare = c.spare, nil
 	c.cmds, c.posted = 0, false
-	closed := c.closed
+	closed, fault := c.closed, c.fault
 	c.mu.Unlock()
 
 	now := c.now()
@@ -44,6 +44,9 @@ func (c *Conn) Run() {
 	}
 	if cmds&cmdKeepalive != 0 {
 		c.s.Keepalive(now)
+	}
+	if cmds&cmdFault != 0 {
+		c.s.Fault(now, fault)
 	}
 	if cmds&cmdMarkDown != 0 {
 		c.s.MarkDown(closed)
@@ -74,43 +77,45 @@ func (c *Conn) HandleRead(direct int, rest []byte) {
 
 // feed gives received bytes to the session and keeps what it does not take.
 func (c *Conn) feed(now time.Duration, b []byte) {
-	t := c.t
-	for t != nil && c.t == t && len(b) > 0 {
-		if c.s.Paused() {
-			c.stash = append(c.stash, b...)
-			t.PauseRead()
-			break
+	for {
+		t := c.t
+		if t == nil {
+			return
 		}
-		n := c.s.HandleBytes(now, b)
-		b = b[n:]
-		c.drain()
+		if len(b) > 0 && !c.s.Paused() {
+			b = b[c.s.HandleBytes(now, b):]
+		}
+		if c.s.Paused() {
+			// Keep the rest before anything else happens: the connection may be
+			// handed to another worker, or to another connection.
+			c.stash = append(c.stash, b...)
+			b = nil
+			t.PauseRead()
+		}
+		if !c.drain() || len(b) == 0 || c.t != t {
+			return
+		}
 	}
-	c.drain()
 }
 
-// resume goes on after a pause: the throttles were granted, or the arbitration
-// answered.
+// resume goes on after the throttles were granted.
 func (c *Conn) resume() {
 	now := c.now()
 	c.s.Resume(now)
 	c.unstash(now)
 }
 
+// unstash gives the session what was kept while it was paused, and reads on.
 func (c *Conn) unstash(now time.Duration) {
-	if c.s.Paused() {
-		c.drain()
+	if c.s.Paused() || c.t == nil {
 		return
 	}
 	b := c.stash
 	c.stash = nil
+	c.t.ResumeRead()
 	if len(b) > 0 {
-		// In a large body the rest is received in place; the stash is not.
 		c.feed(now, b)
 	}
-	if c.t != nil && !c.s.Paused() {
-		c.t.ResumeRead()
-	}
-	c.drain()
 }
 
 // HandleEOF implements eventloop.Handler. msgr2 has no half-closed connections.
@@ -164,6 +169,7 @@ func (c *Conn) HandleFlush() {
 		}
 		if c.pending.Len() == 0 {
 			c.s.Fill(now, c.pending, o.WriteBatch)
+			c.countFilled()
 			if c.pending.Len() == 0 {
 				break
 			}
@@ -192,16 +198,24 @@ func (c *Conn) HandleFlush() {
 	c.drain()
 }
 
-// drain carries out what the session wants done. It is the one place where the
-// session's decisions meet the world.
-func (c *Conn) drain() {
-	if c.draining {
-		return // the outer call goes on
+func (c *Conn) countFilled() {
+	f := c.s.TakeFilled()
+	if f.Messages == 0 {
+		return
 	}
-	c.draining = true
+	st := c.stats()
+	st.Sent.Add(f.Messages)
+	st.SentBytes.Add(f.Bytes)
+	st.Replayed.Add(f.Replayed)
+}
+
+// drain carries out what the session wants done. It is the one place where the
+// session's decisions meet the world. false means that the connection was handed
+// to another worker: the caller must not touch it any more.
+func (c *Conn) drain() bool {
 	var settled int
 	var settledBytes int64
-	delivered := false
+	delivered, arbitrate := false, false
 	for {
 		o, ok := c.s.NextOutput()
 		if !ok {
@@ -218,6 +232,8 @@ func (c *Conn) drain() {
 				c.stats().Delivered.Add(1)
 			}
 			c.finish(o.Msg, o.Err)
+		case session.OutArbitrate:
+			arbitrate = true
 		default:
 			delivered = true
 			c.carryOut(o)
@@ -229,8 +245,11 @@ func (c *Conn) drain() {
 	if settled > 0 {
 		c.settle(settled, settledBytes)
 	}
-	c.draining = false
 	c.rearm()
+	if arbitrate {
+		return c.sh.Sink.Arbitrate(c)
+	}
+	return true
 }
 
 func (c *Conn) deliver(m *msg.Message) {
@@ -255,8 +274,6 @@ func (c *Conn) carryOut(o session.Output) {
 		c.connected.Store(false)
 		st.Faults.Add(1)
 		c.sh.Log.Debug("connection fault", "conn", c, "err", o.Err)
-	case session.OutArbitrate:
-		c.sh.Sink.Arbitrate(c)
 	case session.OutConnected:
 		c.readied(EventConnected)
 		st.Connected.Add(1)
@@ -310,11 +327,7 @@ func (c *Conn) ended(reason error) {
 	c.connected.Store(false)
 	c.w.StopTimer(&c.timer)
 	c.mu.Lock()
-	first := c.closed == nil
-	if first {
-		c.closed = reason
-		c.wakeSenders()
-	}
+	first := c.closeLocked(reason)
 	c.mu.Unlock()
 	if first {
 		c.sh.Sink.Gone(c)

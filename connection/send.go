@@ -70,7 +70,7 @@ func (c *Conn) enqueue(m *msg.Message, wait bool) (room <-chan struct{}, err err
 		return room, err
 	}
 	if m.Priority == 0 {
-		m.Priority = o.DefaultPriority
+		m.Priority = uint8(o.DefaultPriority.Load())
 	}
 	c.nmsgs++
 	c.nbytes += size
@@ -124,17 +124,24 @@ func (c *Conn) MarkDown() { c.Close(msg.ErrMarkedDown) }
 // worker.
 func (c *Conn) Close(reason error) {
 	c.mu.Lock()
-	if c.closed != nil {
-		c.mu.Unlock()
+	first := c.closeLocked(reason)
+	c.mu.Unlock()
+	if !first {
 		return
 	}
-	c.closed = reason
-	c.wakeSenders()
-	c.mu.Unlock()
 	c.connected.Store(false)
 	c.sh.Sink.Gone(c)
 	c.sh.Sink.Discard(c)
 	c.command(cmdMarkDown)
+}
+
+// Fault makes the connection lose its transport for that reason, as if the
+// network had failed: a lossy session ends, a lossless one reconnects. Any goroutine.
+func (c *Conn) Fault(err error) {
+	c.mu.Lock()
+	c.fault = err
+	c.mu.Unlock()
+	c.command(cmdFault)
 }
 
 // wakeSenders lets those who wait for room try again; under mu.

@@ -2,7 +2,7 @@ package connection
 
 import (
 	"log/slog"
-	"time"
+	"sync/atomic"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
@@ -31,9 +31,9 @@ type Sink interface {
 	Event(c *Conn, ev Event, err error)
 	// EndOfBatch follows the last Deliver or Event of one piece of work.
 	EndOfBatch(c *Conn)
-	// Arbitrate finds the peer's session for an accepted connection and calls one
-	// of its Answer methods, now or later, on c.Worker's worker.
-	Arbitrate(c *Conn)
+	// Arbitrate finds the peer's session for an accepted connection, decides and
+	// carries out. It returns false if c was handed to another worker (MoveTo).
+	Arbitrate(c *Conn) bool
 	// Gone: the connection is closed; it is to be forgotten. Any; exactly once.
 	Gone(c *Conn)
 	// Discard: received messages of c that wait for dispatch are dropped. Any.
@@ -63,7 +63,7 @@ type Options struct {
 	SendMessagesMax int
 	SendBytesMax    int64
 	// DefaultPriority fills in Message.Priority 0.
-	DefaultPriority uint8
+	DefaultPriority *atomic.Uint32
 	// DialTimeout bounds a TCP connect; the handshake's deadline applies as well.
 	Dial eventloop.DialConfig
 	// WriteBatch is about how many bytes go into one writev, WriteBudget how many
@@ -76,6 +76,7 @@ type Stats struct {
 	Received, ReceivedBytes Counter // messages, payload bytes
 	Sent, SentBytes         Counter // encoded messages count again when replayed
 	Replayed                Counter
+	FastDispatched          Counter
 	Delivered               Counter // sendings that ended well
 	Undeliverable           Counter
 	Faults                  Counter
@@ -85,8 +86,3 @@ type Stats struct {
 	ThrottleWaits           Counter
 	_                       [64]byte // the next worker's counters are on another cache line
 }
-
-// stashMax bounds the received bytes that a paused connection keeps: one read.
-// It is what the stack reads at once, and documented, not enforced, here.
-
-func (c *Conn) now() time.Duration { return c.w.Now() }

@@ -39,8 +39,9 @@ func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
 
 // Answered goes on after one of the session's Answer methods was called.
 func (c *Conn) Answered() {
-	c.drain()
-	c.unstash(c.now())
+	if c.drain() {
+		c.unstash(c.now())
+	}
 }
 
 // Poke carries out what a command on the session (Keepalive, StopReplaced) led to.
@@ -74,18 +75,16 @@ func (c *Conn) TakeOver(in *Conn, reset bool) {
 	if c.pending != nil {
 		c.t.WantFlush()
 	}
-	c.drain()
-	c.unstash(now)
+	if c.drain() {
+		c.unstash(now)
+	}
 }
 
 // vanish ends a connection that was taken over; nobody has seen it.
 func (c *Conn) vanish() {
 	c.gone = true
 	c.mu.Lock()
-	first := c.closed == nil
-	if first {
-		c.closed = session.ErrReplaced
-	}
+	first := c.closeLocked(session.ErrReplaced)
 	c.mu.Unlock()
 	if first {
 		c.sh.Sink.Gone(c)

@@ -43,6 +43,13 @@ func (s *Session) fault(now time.Duration, err error) {
 	}
 }
 
+// Fault gives the transport up, if there is one, as if the network had failed.
+func (s *Session) Fault(now time.Duration, err error) {
+	if s.up || s.state == StateConnecting {
+		s.fault(now, err)
+	}
+}
+
 // close ends the session by a fault: everything queued is dropped and the user
 // hears of it.
 func (s *Session) close(err error) {

@@ -82,7 +82,7 @@ func (s *Session) handleMessage(now time.Duration) error {
 	m.Type, m.TID, m.Version, m.Compat, m.DataOff = h.Type, h.TID, h.Version, h.CompatVersion, h.DataOff
 	m.Priority = uint8(min(h.Priority, msg.PriorityHighest))
 	m.Front, m.Middle, m.Data = s.dec.Segments()
-	s.out = append(s.out, Output{Kind: OutDeliver, Msg: m})
+	s.put(Output{Kind: OutDeliver, Msg: m})
 	return nil
 }
 
@@ -175,6 +175,7 @@ func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool)
 	for s.resend < s.sent.len() && !full() {
 		x := s.sent.at(s.resend)
 		s.resend++
+		s.filled.Replayed++
 		s.encode(b, x.m, x.seq)
 		x.end = base + uint64(b.Len())
 	}
@@ -191,6 +192,16 @@ func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool)
 	}
 	s.encoded += uint64(b.Len() - start)
 	return s.WantsWrite()
+}
+
+// Filled counts what Fill encoded.
+type Filled struct{ Messages, Bytes, Replayed uint64 }
+
+// TakeFilled returns what was encoded since the last call.
+func (s *Session) TakeFilled() Filled {
+	f := s.filled
+	s.filled = Filled{}
+	return f
 }
 
 // buffersMax leaves room below IOV_MAX for the segments of one more message.
@@ -217,6 +228,8 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 	}
 	s.maxSeq = max(s.maxSeq, seq)
 	s.ackLeft = 0 // the header acknowledges
+	s.filled.Messages++
+	s.filled.Bytes += uint64(m.PayloadLen())
 	h := frame.Header{
 		Seq: seq, TID: m.TID, Type: m.Type, Priority: uint16(m.Priority), Version: m.Version,
 		DataOff: m.DataOff, AckSeq: s.inSeq, Flags: headerFlags, CompatVersion: compat,

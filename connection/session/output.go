@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
@@ -60,37 +61,39 @@ func (o Output) String() string {
 	return o.Kind.String()
 }
 
-func (s *Session) emit(k OutputKind)                { s.out = append(s.out, Output{Kind: k}) }
-func (s *Session) emitErr(k OutputKind, err error)  { s.out = append(s.out, Output{Kind: k, Err: err}) }
-func (s *Session) finish(m *msg.Message, err error) { s.out = append(s.out, Output{OutFinish, m, err}) }
+// outputs are collected in pooled buffers: an idle session holds none.
+type outputs struct {
+	list []Output
+	head int
+}
+
+var outputsPool = sync.Pool{New: func() any { return new(outputs) }}
+
+func (s *Session) put(o Output) {
+	if s.out == nil {
+		s.out = outputsPool.Get().(*outputs)
+	}
+	s.out.list = append(s.out.list, o)
+}
+
+func (s *Session) emit(k OutputKind)                { s.put(Output{Kind: k}) }
+func (s *Session) emitErr(k OutputKind, err error)  { s.put(Output{Kind: k, Err: err}) }
+func (s *Session) finish(m *msg.Message, err error) { s.put(Output{OutFinish, m, err}) }
 
 // NextOutput returns the next thing to do, in order.
 func (s *Session) NextOutput() (Output, bool) {
-	if s.outHead == len(s.out) {
-		s.out, s.outHead = s.out[:0], 0
+	q := s.out
+	if q == nil {
 		return Output{}, false
 	}
-	o := s.out[s.outHead]
-	s.out[s.outHead] = Output{}
-	s.outHead++
+	if q.head == len(q.list) {
+		q.list, q.head = q.list[:0], 0
+		s.out = nil
+		outputsPool.Put(q)
+		return Output{}, false
+	}
+	o := q.list[q.head]
+	q.list[q.head] = Output{}
+	q.head++
 	return o, true
-}
-
-// LendOutputs gives the session a slice to collect outputs in, so that an idle
-// session holds none; ReturnOutputs takes it back when it is empty.
-func (s *Session) LendOutputs(buf []Output) {
-	if s.out == nil {
-		s.out = buf[:0]
-	}
-}
-
-// ReturnOutputs returns the slice that outputs are collected in, or nil when
-// there are outputs left.
-func (s *Session) ReturnOutputs() []Output {
-	if s.outHead != len(s.out) {
-		return nil
-	}
-	buf := s.out
-	s.out, s.outHead = nil, 0
-	return buf[:0]
 }

@@ -49,6 +49,7 @@ type Session struct {
 	resend           int    // sent[resend:] must be encoded again on this transport
 	written          uint64 // bytes of this transport's stream taken by the network
 	encoded          uint64 // bytes of this transport's stream encoded
+	filled           Filled // not yet taken by TakeFilled
 	ackLeft          uint32 // received and not yet acknowledged
 	kaWant           bool   // a KEEPALIVE2 is to be sent
 	kaReply          bool   // a KEEPALIVE2_ACK is to be sent
@@ -71,8 +72,7 @@ type Session struct {
 	kaSent   time.Duration // when the oldest unanswered KEEPALIVE2 went out; 0: none
 	backoff  time.Duration
 
-	out     []Output
-	outHead int
+	out *outputs // nil: nothing to do
 }
 
 // handshake is what only lives between TCP connect and READY.

@@ -1,0 +1,187 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// ErrBound: the messenger is bound already.
+var ErrBound = errors.New("msgr: already bound")
+
+// nonceStep is what Rebind adds to the nonce (spec 5.5).
+const nonceStep = 1_000_000
+
+// unboundAddrs identify a messenger that does not listen.
+func (m *Messenger) unboundAddrs() entity.AddrVec {
+	ap := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	if m.cfg.BindBeforeConnect.IsValid() {
+		ap = netip.AddrPortFrom(m.cfg.BindBeforeConnect.Addr(), 0)
+	}
+	return entity.AddrVec{{Type: entity.AddrAny, Nonce: m.nonce, AddrPort: ap}}
+}
+
+// learnAddr fills in an own address that is still unspecified with what a peer
+// sees. Ports, types and nonces stay.
+func (m *Messenger) learnAddr(seen entity.Addr) {
+	ip := seen.AddrPort.Addr()
+	if !ip.IsValid() || ip.IsUnspecified() {
+		return
+	}
+	for {
+		old := m.addrs.Load()
+		next := old.Clone()
+		changed := false
+		for i := range next {
+			a := next[i].AddrPort.Addr()
+			if a.IsUnspecified() && (a.Is4() == ip.Is4() || next[i].Type == entity.AddrAny) {
+				next[i].AddrPort = netip.AddrPortFrom(ip, next[i].AddrPort.Port())
+				changed = true
+			}
+		}
+		if !changed || m.addrs.CompareAndSwap(old, &next) {
+			return
+		}
+	}
+}
+
+// Bind listens on one or several addresses, which together become the
+// messenger's address vector. Port 0 takes a free port: from BindPortMin..Max if
+// those are set, else the kernel's choice. When no port is free it tries again
+// BindRetries times. Call it before Start; it blocks while it waits.
+func (m *Messenger) Bind(addrs ...netip.AddrPort) error {
+	return m.BindContext(context.Background(), addrs...)
+}
+
+// BindContext is Bind that gives up when ctx ends.
+func (m *Messenger) BindContext(ctx context.Context, addrs ...netip.AddrPort) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.bound:
+		return ErrBound
+	case m.state == stateClosing:
+		return msg.ErrShutdown
+	}
+	return m.bindLocked(ctx, addrs, nil)
+}
+
+func (m *Messenger) bindLocked(ctx context.Context, addrs []netip.AddrPort, avoid map[uint16]bool) error {
+	if len(addrs) == 0 {
+		return errors.New("msgr: bind: no address")
+	}
+	for try := 0; ; try++ {
+		ls, vec, err := m.listenAll(addrs, avoid)
+		if err == nil {
+			m.listeners, m.bound = ls, true
+			m.setAddrs(vec)
+			return nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || try >= m.cfg.BindRetries {
+			return err
+		}
+		m.log.Warn("bind: address in use, trying again", "err", err, "after", m.cfg.BindRetryDelay)
+		if err := sleep(ctx, m.cfg.BindRetryDelay); err != nil {
+			return fmt.Errorf("msgr: bind: %w", err)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *Messenger) listenAll(addrs []netip.AddrPort, avoid map[uint16]bool) (ls []eventloop.Listener, vec entity.AddrVec, err error) {
+	for _, a := range addrs {
+		l, err := m.listen(a, avoid)
+		if err != nil {
+			for _, l := range ls {
+				_ = l.Close()
+			}
+			return nil, nil, fmt.Errorf("msgr: bind %s: %w", a, err)
+		}
+		ls = append(ls, l)
+		vec = append(vec, entity.Addr{Type: entity.AddrMsgr2, Nonce: m.nonce, AddrPort: l.Addr()})
+	}
+	return ls, vec, nil
+}
+
+// listen opens one listener, looking for a port if none is given.
+func (m *Messenger) listen(a netip.AddrPort, avoid map[uint16]bool) (eventloop.Listener, error) {
+	lo, hi := a.Port(), a.Port()
+	if lo == 0 && m.cfg.BindPortMin != 0 {
+		lo, hi = m.cfg.BindPortMin, max(m.cfg.BindPortMin, m.cfg.BindPortMax)
+	}
+	lc := eventloop.ListenConfig{
+		Backlog: m.cfg.ListenBacklog, Socket: m.cfg.Socket,
+		OnError: func(err error) {
+			m.counts.acceptErrors.Add(1)
+			m.log.Warn("accept", "err", err)
+		},
+	}
+	var err error = syscall.EADDRINUSE
+	tries := 0
+	for port := int(lo); port <= int(hi); {
+		if lo != 0 && avoid[uint16(port)] {
+			port++
+			continue
+		}
+		var l eventloop.Listener
+		l, err = m.cfg.Stack.Listen(netip.AddrPortFrom(a.Addr(), uint16(port)), lc, m.accepted)
+		if err == nil {
+			if !avoid[l.Addr().Port()] {
+				return l, nil
+			}
+			_ = l.Close() // the kernel chose one to be avoided
+			if tries++; tries < 64 {
+				continue
+			}
+			err = syscall.EADDRINUSE
+		} else if !errors.Is(err, syscall.EADDRINUSE) {
+			return nil, err
+		}
+		port++
+	}
+	return nil, err
+}
+
+// Rebind takes new ports, not those to avoid nor the ones it has, and a new
+// nonce, so that peers see a new incarnation; all connections are marked down.
+func (m *Messenger) Rebind(avoid ...uint16) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.state == stateClosing:
+		return msg.ErrShutdown
+	case !m.bound:
+		return errors.New("msgr: rebind: not bound")
+	}
+	av := map[uint16]bool{}
+	for _, p := range avoid {
+		av[p] = true
+	}
+	var addrs []netip.AddrPort
+	for _, l := range m.listeners {
+		av[l.Addr().Port()] = true
+		addrs = append(addrs, netip.AddrPortFrom(l.Addr().Addr(), 0))
+		_ = l.Close()
+	}
+	m.listeners = nil
+	m.nonce += nonceStep
+	m.closeAll(msg.ErrMarkedDown)
+	return m.bindLocked(context.Background(), addrs, av)
+}

@@ -1,0 +1,118 @@
+package async
+
+import (
+	"fmt"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// ConnectTo returns the connection with the peer of that type and those
+// addresses, and begins to connect if there is none. It returns at once; what
+// becomes of it arrives as events. The own addresses give the loopback
+// connection. Errors: ErrNotStarted, ErrShutdown, ErrNoSession (the policy says
+// that such peers connect to us, and this one has not).
+func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
+	return m.connect(t, addrs, false)
+}
+
+// ConnectAnon is ConnectTo that always makes a new connection, which no lookup
+// finds: for several connections with one peer.
+func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
+	return m.connect(t, addrs, true)
+}
+
+// Lookup returns the connection with the peer, or nil.
+func (m *Messenger) Lookup(addrs entity.AddrVec) msg.Connection {
+	if c := m.reg.lookup(addrs); c != nil {
+		return c
+	}
+	return nil
+}
+
+// Loopback returns the messenger's connection to itself.
+func (m *Messenger) Loopback() msg.Connection { return m.loop }
+
+// SendTo sends x to a peer, connecting if need be. See ConnectTo and
+// Connection.Send for the errors; on an error x stays the caller's.
+func (m *Messenger) SendTo(x *msg.Message, t entity.Type, addrs entity.AddrVec) error {
+	c, err := m.ConnectTo(t, addrs)
+	if err != nil {
+		return err
+	}
+	return c.Send(x)
+}
+
+func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg.Connection, error) {
+	if err := m.usable(); err != nil {
+		return nil, err
+	}
+	if addrs.Equal(m.Addrs()) && !anon {
+		return m.loop, nil
+	}
+	policy := m.policies.get(t)
+	if !anon {
+		if c := m.reg.lookup(addrs); c != nil {
+			return c, nil
+		}
+		if policy.Server {
+			return nil, fmt.Errorf("%w: %s %s has to connect to us", msg.ErrNoSession, t, addrs)
+		}
+	}
+	target := addrs.Msgr2()
+	if target.IsBlank() || target.AddrPort.Port() == 0 || target.AddrPort.Addr().IsUnspecified() {
+		return nil, fmt.Errorf("msgr: connect: no msgr2 address to dial in %s", addrs)
+	}
+	addrs = addrs.Clone()
+	peer := session.Peer{Type: t, Addrs: addrs, Policy: policy}
+	c := connection.Connect(m.lastConnID.Add(1), &m.shared, m.cfg.Stack.Pick(), peer, anon)
+	key := ""
+	if !anon {
+		key = addrs.Key()
+	}
+	if ex, err := m.reg.add(c, key); ex != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return ex, nil // another goroutine was faster
+	}
+	c.Start()
+	return c, nil
+}
+
+// accepted takes a socket from a listener, on the listener's worker.
+func (m *Messenger) accepted(sock eventloop.Socket) {
+	m.mu.Lock()
+	switch m.state {
+	case stateNew:
+		if len(m.early) < m.cfg.HandshakesMax {
+			m.early = append(m.early, sock)
+			m.mu.Unlock()
+			return
+		}
+		fallthrough
+	case stateClosing:
+		m.mu.Unlock()
+		_ = sock.Close()
+		return
+	}
+	m.mu.Unlock()
+	m.accept(sock)
+}
+
+// accept begins the handshake of an accepted socket on the least loaded worker.
+func (m *Messenger) accept(sock eventloop.Socket) {
+	w := m.cfg.Stack.Pick()
+	c := connection.Accept(m.lastConnID.Add(1), &m.shared, w)
+	if !m.reg.addHandshake(c, m.cfg.HandshakesMax) {
+		_ = sock.Close()
+		return
+	}
+	if w.Post(eventloop.TaskFunc(func() { c.Adopt(sock) })) != nil {
+		m.reg.remove(c)
+		_ = sock.Close()
+	}
+}

@@ -1,0 +1,103 @@
+package async
+
+import (
+	"fmt"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
+)
+
+// sink is what connections report to: the seam between connection and dispatch.
+type sink struct{ m *Messenger }
+
+// Deliver implements connection.Sink: fast dispatch here and now, or the queue.
+func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
+	m := k.m
+	if c.IsClosed() {
+		// Marked down while it was being received: as if discarded from the queue.
+		m.counts.discarded.Add(1)
+		msg.TicketFor(x).Done()
+		x.Release()
+		return
+	}
+	switch m.chain.Fast(x) {
+	case dispatch.Unhandled:
+		w := c.Worker().ID()
+		m.batches[w] = append(m.batches[w], dispatch.Item{
+			Kind: dispatch.KindMessage, Priority: x.Priority, Class: c.ID(), Msg: x, Conn: c,
+		})
+	default:
+		m.shared.Stats[c.Worker().ID()].FastDispatched.Add(1)
+	}
+}
+
+// EndOfBatch implements connection.Sink: one lock for all that one read brought.
+func (k sink) EndOfBatch(c *connection.Conn) {
+	b := &k.m.batches[c.Worker().ID()]
+	if len(*b) == 0 {
+		return
+	}
+	_ = k.m.queue.EnqueueBatch(*b) // refused: discarded there, by Shutdown
+	clear(*b)
+	*b = (*b)[:0]
+}
+
+// Event implements connection.Sink.
+func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
+	m := k.m
+	var kind dispatch.Kind
+	switch ev {
+	case connection.EventConnected:
+		m.chain.FastConnect(c)
+		kind = dispatch.KindConnect
+	case connection.EventAccepted:
+		m.reg.readied(c)
+		m.chain.FastAccept(c)
+		kind = dispatch.KindAccept
+	case connection.EventRemoteReset:
+		kind = dispatch.KindRemoteReset
+	case connection.EventRefused:
+		kind = dispatch.KindRefused
+	case connection.EventReset:
+		kind = dispatch.KindReset
+	default:
+		panic(fmt.Sprintf("async: event %d", ev))
+	}
+	w := c.Worker().ID()
+	m.batches[w] = append(m.batches[w], dispatch.Item{Kind: kind, Class: c.ID(), Conn: c, Err: err})
+}
+
+// Arbitrate implements connection.Sink.
+func (k sink) Arbitrate(c *connection.Conn) bool { return k.m.arbitrate(c, 0) }
+
+// Gone implements connection.Sink.
+func (k sink) Gone(c *connection.Conn) { k.m.reg.remove(c) }
+
+// Discard implements connection.Sink. Events go too when the connection was
+// closed by the user, who wants to hear no more of it.
+func (k sink) Discard(c *connection.Conn) { k.m.queue.Discard(c.ID(), c.IsClosed()) }
+
+// Undeliverable implements connection.Sink.
+func (k sink) Undeliverable(c *connection.Conn, x *msg.Message, err error) {
+	k.m.undeliverable(c, x, err)
+}
+
+// UserPanic implements connection.Sink.
+func (k sink) UserPanic(c *connection.Conn, r any) { k.m.userPanicked(c, r, nil) }
+
+func (m *Messenger) undeliverable(c msg.Connection, x *msg.Message, err error) {
+	m.counts.undeliverable.Add(1)
+	m.chain.Undeliverable(c, x, err)
+}
+
+func (m *Messenger) discarded(*dispatch.Item) { m.counts.discarded.Add(1) }
+
+// userPanicked is told of each panic of user code.
+func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
+	m.counts.panics.Add(1)
+	m.log.Error("panic in a callback", "conn", c, "panic", r, "stack", string(stack))
+	if conn, ok := c.(*connection.Conn); ok && !m.cfg.IgnorePanics {
+		conn.Fault(fmt.Errorf("%w: %v", ErrPanic, r))
+	}
+}

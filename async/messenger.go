@@ -1,0 +1,271 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// Messenger sends and receives messages under one name and one set of addresses.
+// All methods may be called by any goroutine.
+type Messenger struct {
+	// Constant after New.
+	cfg      Config
+	log      *slog.Logger
+	sessCfg  session.Config
+	shared   connection.Shared
+	chain    *dispatch.Chain
+	queue    *dispatch.Queue
+	throttle *dispatch.Throttle // nil: unbounded
+	loop     *loopback
+
+	// Any goroutine.
+	policies    policySet
+	reg         registry
+	globalSeq   atomic.Uint64
+	lastConnID  atomic.Uint64
+	defaultPrio atomic.Uint32
+	counts      counts
+
+	addrs atomic.Pointer[entity.AddrVec]
+
+	mu        sync.Mutex // guards the fields below
+	state     lifeState
+	nonce     uint32
+	bound     bool
+	listeners []eventloop.Listener
+	early     []eventloop.Socket // accepted before Start
+	done      chan struct{}      // closed when Shutdown has ended
+	doneErr   error
+
+	// Each worker its own: what it collects for the queue during one batch.
+	batches [][]dispatch.Item
+}
+
+type lifeState uint8
+
+const (
+	stateNew lifeState = iota
+	stateStarted
+	stateClosing
+)
+
+// New returns a messenger that is not started. It starts no goroutine. An error
+// means that the default stack or executor could not be opened.
+func New(cfg Config) (*Messenger, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m := &Messenger{cfg: cfg, log: cfg.Logger.With("messenger", cfg.Name.String()), nonce: cfg.Nonce, done: make(chan struct{})}
+	m.sessCfg = cfg.session()
+	m.policies.def = msg.DefaultPolicy()
+	m.policies.byType = map[entity.Type]msg.Policy{}
+	m.reg.init()
+	m.defaultPrio.Store(defaultPriority)
+	m.setAddrs(m.unboundAddrs())
+
+	m.chain = dispatch.NewChain(dispatch.ChainConfig{
+		Clock: cfg.Clock.Now, FastLimit: cfg.FastDispatchLimit, Logger: m.log,
+		OnPanic: m.userPanicked,
+	})
+	m.queue = dispatch.New(dispatch.Config{
+		Executor: cfg.Executor, Handler: m.chain, Width: cfg.DispatchWidth, Clock: cfg.Clock.Now, Logger: m.log,
+		OnPanic:   m.userPanicked,
+		OnDiscard: m.discarded,
+	})
+	m.shared = connection.Shared{
+		Session: &m.sessCfg, Env: env{m}, Sink: sink{m}, Log: m.log,
+		Options: connection.Options{
+			SendMessagesMax: cfg.SendQueueMessages, SendBytesMax: cfg.SendQueueBytes, DefaultPriority: &m.defaultPrio,
+			Dial:       eventloop.DialConfig{Local: cfg.BindBeforeConnect, Timeout: cfg.DialTimeout, Socket: cfg.Socket},
+			WriteBatch: cfg.WriteBatch, WriteBudget: cfg.WriteBudget,
+		},
+		Stats: make([]connection.Stats, cfg.Stack.NumWorkers()),
+	}
+	if cfg.DispatchThrottleBytes > 0 {
+		m.throttle = dispatch.NewThrottle(cfg.DispatchThrottleBytes)
+		m.shared.Dispatch = m.throttle
+	}
+	m.batches = make([][]dispatch.Item, cfg.Stack.NumWorkers())
+	m.loop = newLoopback(m, m.lastConnID.Add(1))
+	return m, nil
+}
+
+// AddDispatcherHead puts d before all dispatchers.
+func (m *Messenger) AddDispatcherHead(d msg.Dispatcher) { m.chain.AddHead(d) }
+
+// AddDispatcherTail puts d behind all dispatchers.
+func (m *Messenger) AddDispatcherTail(d msg.Dispatcher) { m.chain.AddTail(d) }
+
+// SetDefaultSendPriority sets the priority of messages that are sent with 0.
+func (m *Messenger) SetDefaultSendPriority(p uint8) {
+	if p == 0 {
+		p = defaultPriority
+	}
+	m.defaultPrio.Store(uint32(p))
+}
+
+// Name is the messenger's name.
+func (m *Messenger) Name() entity.Name { return m.cfg.Name }
+
+// Addrs are the messenger's addresses: those it is bound to, or, for a client,
+// one of type "any" with port 0 that only identifies it. An unspecified IP is
+// replaced by what the first peer reports. The slice is read only.
+func (m *Messenger) Addrs() entity.AddrVec { return *m.addrs.Load() }
+
+func (m *Messenger) setAddrs(a entity.AddrVec) { m.addrs.Store(&a) }
+
+// Start lets connections in and out.
+func (m *Messenger) Start() error {
+	m.mu.Lock()
+	if m.state != stateNew {
+		s := m.state
+		m.mu.Unlock()
+		if s == stateClosing {
+			return msg.ErrShutdown
+		}
+		return nil
+	}
+	m.state = stateStarted
+	early := m.early
+	m.early = nil
+	m.mu.Unlock()
+	for _, sock := range early {
+		m.accept(sock)
+	}
+	return nil
+}
+
+// usable returns why connections cannot be made, or nil.
+func (m *Messenger) usable() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch m.state {
+	case stateNew:
+		return msg.ErrNotStarted
+	case stateClosing:
+		return msg.ErrShutdown
+	}
+	return nil
+}
+
+// MarkDown closes the connection with the peer that has these addresses, as
+// Connection.MarkDown does, and says whether there was one.
+func (m *Messenger) MarkDown(addrs entity.AddrVec) bool {
+	c := m.reg.lookup(addrs)
+	if c != nil {
+		c.MarkDown()
+	}
+	return c != nil
+}
+
+// MarkDownAll closes all connections.
+func (m *Messenger) MarkDownAll() { m.closeAll(msg.ErrMarkedDown) }
+
+func (m *Messenger) closeAll(reason error) {
+	for _, c := range m.reg.snapshot() {
+		c.Close(reason)
+	}
+}
+
+// Shutdown stops listening, closes all connections (what they held is reported
+// undeliverable with ErrShutdown), waits for the dispatchers that run, discards
+// what is queued, and returns. No callback runs after it has returned nil. If
+// ctx ends first its error is wrapped; the shutdown goes on, and Wait waits for
+// it. Calling it again waits for the first call.
+//
+// It must not be called by what runs on a worker. Called by a dispatcher, it
+// cannot wait for that dispatcher: it returns dispatch.ErrInDispatch.
+func (m *Messenger) Shutdown(ctx context.Context) error {
+	m.mu.Lock()
+	first := m.state != stateClosing
+	m.state = stateClosing
+	ls, early := m.listeners, m.early
+	m.listeners, m.early = nil, nil
+	m.mu.Unlock()
+	if first {
+		m.reg.close()
+		for _, l := range ls {
+			_ = l.Close()
+		}
+		for _, s := range early {
+			_ = s.Close()
+		}
+		m.loop.Close(msg.ErrShutdown)
+		m.closeAll(msg.ErrShutdown)
+		defer close(m.done)
+	} else {
+		select {
+		case <-m.done:
+			return m.doneErr
+		case <-ctx.Done():
+			return fmt.Errorf("shutdown: %w", ctx.Err())
+		}
+	}
+	err := m.flushWorkers(ctx)
+	if e := m.queue.Stop(ctx); e != nil {
+		err = errors.Join(err, e)
+	}
+	m.doneErr = err
+	return err
+}
+
+// flushWorkers waits until every worker has done what was posted so far: all
+// connections are closed then and have reported what they held.
+func (m *Messenger) flushWorkers(ctx context.Context) error {
+	n := m.cfg.Stack.NumWorkers()
+	// Twice: an arbitrating connection may be on its way to another worker.
+	for range 2 {
+		ch := make(chan struct{}, n)
+		posted := 0
+		for i := range n {
+			if m.cfg.Stack.Worker(i).Post(eventloop.TaskFunc(func() { ch <- struct{}{} })) == nil {
+				posted++
+			}
+		}
+		for range posted {
+			select {
+			case <-ch:
+			case <-ctx.Done():
+				return fmt.Errorf("shutdown: %w", ctx.Err())
+			}
+		}
+	}
+	return nil
+}
+
+// Wait returns when Shutdown has ended.
+func (m *Messenger) Wait() { <-m.done }
+
+// env is what sessions ask of the messenger.
+type env struct{ m *Messenger }
+
+func (e env) Addrs() entity.AddrVec              { return e.m.Addrs() }
+func (e env) LearnAddr(a entity.Addr)            { e.m.learnAddr(a) }
+func (e env) PolicyFor(t entity.Type) msg.Policy { return e.m.policies.get(t) }
+func (e env) Rand64() uint64                     { return e.m.cfg.Rand() }
+func (e env) AuthClient() auth.Client            { return e.m.cfg.AuthClient }
+func (e env) AuthServer() auth.Server            { return e.m.cfg.AuthServer }
+
+// NextGlobalSeq implements session.Env (spec 3.2, get_global_seq).
+func (e env) NextGlobalSeq(atLeast uint64) uint64 {
+	for {
+		old := e.m.globalSeq.Load()
+		next := max(old, atLeast) + 1
+		if e.m.globalSeq.CompareAndSwap(old, next) {
+			return next
+		}
+	}
+}
