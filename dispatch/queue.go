@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -195,16 +196,22 @@ func (q *Queue) EnqueueBatch(items []Item) error {
 		return nil
 	}
 	now := q.cfg.Clock()
+	for i := range items {
+		it := &items[i]
+		it.at = now
+		if it.Kind > KindRefused || (it.Kind == KindMessage) != (it.Msg != nil) {
+			panic(fmt.Sprintf("dispatch: item %d of class %d is of kind %d, with message: %t", i, it.Class, it.Kind, it.Msg != nil))
+		}
+	}
 	q.mu.Lock()
 	if q.stopping {
 		q.stats.Discarded += uint64(len(items))
 		q.mu.Unlock()
-		q.drop(items)
+		q.drop(slices.Clone(items)) // a copy, so that items does not escape
 		return ErrStopped
 	}
 	for i := range items {
 		it := &items[i]
-		it.at = now
 		q.stats.EnqueuedBy[band(it)]++
 		q.prio.push(it)
 	}

@@ -24,8 +24,11 @@ type Throttle struct {
 	held     int64
 	head     *throttleWait
 	tail     *throttleWait
-	waiting  map[msg.ThrottleWaiter]*throttleWait // nil while nobody waits
-	granting bool                                 // some goroutine is in grant
+	waiting  map[msg.ThrottleWaiter]*throttleWait
+	mapPeak  int           // the most that waiting ever held
+	free     *throttleWait // at most throttleFreeMax
+	nFree    int
+	granting bool // some goroutine is in grantAndUnlock's callback
 	peak     int64
 	waits    uint64
 }
@@ -37,6 +40,13 @@ type throttleWait struct {
 	n          int64
 	prev, next *throttleWait
 }
+
+// Memory kept for later waiters: entries, and the size above which an emptied map
+// is dropped, because maps do not shrink.
+const (
+	throttleFreeMax = 64
+	throttleMapMax  = 1024
+)
 
 // ThrottleStats is what a Throttle counted.
 type ThrottleStats struct {
@@ -77,7 +87,14 @@ func (t *Throttle) Acquire(n int64, w msg.ThrottleWaiter) bool {
 	if t.waiting[w] != nil {
 		panic(fmt.Sprintf("dispatch: throttle waiter for %d waits already, for %d", n, t.waiting[w].n))
 	}
-	e := &throttleWait{w: w, n: n, prev: t.tail}
+	e := t.free
+	if e == nil {
+		e = new(throttleWait)
+	} else {
+		t.free = e.next
+		t.nFree--
+	}
+	*e = throttleWait{w: w, n: n, prev: t.tail}
 	if t.tail == nil {
 		t.head = e
 	} else {
@@ -85,6 +102,7 @@ func (t *Throttle) Acquire(n int64, w msg.ThrottleWaiter) bool {
 	}
 	t.tail = e
 	t.waiting[w] = e
+	t.mapPeak = max(t.mapPeak, len(t.waiting))
 	t.waits++
 	return false
 }
@@ -167,10 +185,15 @@ func (t *Throttle) remove(e *throttleWait) {
 	} else {
 		e.next.prev = e.prev
 	}
-	if t.head == nil {
-		t.waiting = nil
-	} else {
-		delete(t.waiting, e.w)
+	delete(t.waiting, e.w)
+	if t.head == nil && t.mapPeak > throttleMapMax {
+		t.waiting, t.mapPeak = nil, 0
+	}
+	*e = throttleWait{}
+	if t.nFree < throttleFreeMax {
+		e.next = t.free
+		t.free = e
+		t.nFree++
 	}
 }
 
@@ -184,12 +207,12 @@ func (t *Throttle) grantAndUnlock() {
 		return
 	}
 	for t.head != nil && t.admits(t.head.n) {
-		e := t.head
-		t.remove(e)
-		t.take(e.n)
+		w, n := t.head.w, t.head.n
+		t.remove(t.head)
+		t.take(n)
 		t.granting = true
 		t.mu.Unlock()
-		t.tell(e.w)
+		t.tell(w)
 		t.mu.Lock()
 		t.granting = false
 	}

@@ -1,0 +1,132 @@
+package dispatch
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestInline(t *testing.T) {
+	e := new(Inline)
+	require.False(t, e.Step())
+	var got []int
+	require.NoError(t, e.Submit(func() {
+		got = append(got, 1)
+		_ = e.Submit(func() { got = append(got, 3) })
+		require.Panics(t, func() { e.Step() }, "not re-entrant")
+	}))
+	require.NoError(t, e.Submit(func() { got = append(got, 2) }))
+	require.Equal(t, 2, e.Len())
+	require.Equal(t, 3, e.Run())
+	require.Equal(t, []int{1, 2, 3}, got)
+
+	require.NoError(t, e.Submit(func() { panic("job") }))
+	require.Panics(t, func() { e.Step() })
+	require.False(t, e.Step(), "usable after a panic")
+}
+
+func TestAntsPoolBound(t *testing.T) {
+	p, err := NewAntsPool(AntsConfig{Size: 2})
+	require.NoError(t, err)
+	require.Equal(t, 2, p.Size())
+	block, started := make(chan struct{}), make(chan struct{})
+	for range 2 {
+		require.NoError(t, p.Submit(func() { started <- struct{}{}; <-block }))
+	}
+	<-started
+	<-started
+	require.ErrorIs(t, p.Submit(func() {}), ErrExecutorFull)
+	require.Equal(t, 2, p.Running())
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, p.Release(ctx), context.Canceled)
+	require.ErrorIs(t, p.Submit(func() {}), ErrExecutorClosed)
+	close(block)
+	require.NoError(t, p.Release(context.Background()))
+}
+
+func TestAntsPoolConfig(t *testing.T) {
+	_, err := NewAntsPool(AntsConfig{Size: -1})
+	require.Error(t, err)
+	_, err = NewAntsPool(AntsConfig{Expiry: -1})
+	require.Error(t, err)
+	p, err := NewAntsPool(AntsConfig{})
+	require.NoError(t, err)
+	require.Equal(t, DefaultAntsSize, p.Size())
+	require.NoError(t, p.Release(context.Background()))
+}
+
+func TestAntsPoolSurvivesPanic(t *testing.T) {
+	got := make(chan any, 1)
+	p, err := NewAntsPool(AntsConfig{Size: 1, OnPanic: func(r any, stack []byte) {
+		if !strings.Contains(string(stack), "TestAntsPoolSurvivesPanic") {
+			r = "no stack"
+		}
+		got <- r
+	}})
+	require.NoError(t, err)
+	require.NoError(t, p.Submit(func() { panic("job") }))
+	require.Equal(t, "job", <-got)
+	for p.Submit(func() { got <- "alive" }) != nil {
+		runtime.Gosched()
+	}
+	require.Equal(t, "alive", <-got)
+	require.NoError(t, p.Release(context.Background()))
+}
+
+// Every job that was accepted has run when Release returns.
+func TestAntsPoolReleaseDuringSubmit(t *testing.T) {
+	for range 200 {
+		p, err := NewAntsPool(AntsConfig{Size: 4})
+		require.NoError(t, err)
+		var accepted, ran atomic.Int64
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				for {
+					switch p.Submit(func() { ran.Add(1) }) {
+					case nil:
+						accepted.Add(1)
+					case ErrExecutorClosed:
+						return
+					}
+				}
+			})
+		}
+		require.NoError(t, p.Release(context.Background()))
+		atReturn := ran.Load()
+		wg.Wait()
+		require.Equal(t, accepted.Load(), atReturn)
+	}
+}
+
+// How many goroutines a pool keeps: two while it is idle, none after Release.
+func TestAntsPoolGoroutines(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	p, err := NewAntsPool(AntsConfig{Size: 8, Expiry: time.Millisecond})
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Add(1)
+		for p.Submit(wg.Done) != nil {
+			runtime.Gosched()
+		}
+	}
+	wg.Wait()
+	require.Eventually(t, func() bool { return p.Running() == 0 }, time.Minute, time.Millisecond, "idle ones expire")
+	buf := make([]byte, 1<<20)
+	stacks := string(buf[:runtime.Stack(buf, true)])
+	count := func(f string) int { return strings.Count(stacks, "ants/v2.(*poolCommon)."+f+"(") }
+	require.Equal(t, 2, count("purgeStaleWorkers"), "this pool's and ants' default pool's")
+	require.Equal(t, 2, count("ticktock"))
+	require.NoError(t, p.Release(context.Background()))
+	require.NoError(t, goleak.Find(before))
+}
