@@ -15,6 +15,7 @@ import (
 
 // cli is the list of subcommands. To add one, write its file and add its line.
 type cli struct {
+	Decode  decodeCmd  `cmd:"" help:"Print and verify recorded connections, frame by frame."`
 	Version versionCmd `cmd:"" help:"Print the version of msgr, of Go and of the network dependencies."`
 }
 
