@@ -87,8 +87,9 @@ func (v AddrVec) First() Addr {
 	return v[0]
 }
 
-// Key is v as a map key: equal vectors have equal keys and no others do. It is
-// not for people; see String.
+// Key is v as a map key: equal vectors have equal keys and no others do, as far
+// as the wire can tell (named IPv6 zones do not count). It is not for people;
+// see String.
 func (v AddrVec) Key() string {
 	b := make([]byte, 0, len(v)*(8+sockaddr6Len))
 	for _, a := range v {
