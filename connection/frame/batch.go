@@ -8,9 +8,10 @@ import (
 const (
 	// chunkLen is the size of an arena chunk.
 	chunkLen = 8 << 10
-	// copyMax is the longest payload segment that is copied into the arena; an
-	// iovec of its own costs the kernel more than the copy of so few bytes.
-	copyMax = 1 << 10
+	// copyMax is the longest payload segment that is copied into the arena. Two
+	// iovecs more cost a writev some 120 ns per message, as much as the copy of
+	// 3 to 4 KiB (measured on a Unix socket with 32 messages per writev).
+	copyMax = 2 << 10
 	// chunksKept and iovKept bound what a Batch keeps in the pool.
 	chunksKept = 4
 	iovKept    = 1 << 10

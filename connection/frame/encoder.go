@@ -58,7 +58,7 @@ func (e *Encoder) AppendControl(b *Batch, c Control) {
 	}
 }
 
-// AppendMessage appends a MESSAGE. Segments longer than 1 KiB are referenced and
+// AppendMessage appends a MESSAGE. Segments longer than 2 KiB are referenced and
 // must stay as they are until written; h is not kept.
 func (e *Encoder) AppendMessage(b *Batch, h *Header, front, middle, data []byte) {
 	e.appendMessage(b, h, front, middle, data, lateComplete)
