@@ -3,31 +3,53 @@
 package netpollstack
 
 import (
+	"os"
 	"runtime"
 	"sync"
 
 	"github.com/cloudwego/netpoll"
+	"golang.org/x/sys/unix"
 )
 
 // pollers is the one place that touches netpoll's process-wide settings.
 var pollers = struct {
-	mu      sync.Mutex // also held while workers register, netpoll's own state is not guarded
-	raised  int        // what netpoll was set to; it starts with this number
+	mu      sync.Mutex // also held while workers register: netpoll's own state is not guarded
 	workers int        // of all open stacks
-}{raised: runtime.GOMAXPROCS(0)/20 + 1}
+	set     int        // what netpoll is set to; it starts with this number
+	running int        // how many of them were started under our eyes
+}{set: runtime.GOMAXPROCS(0)/20 + 1}
 
-// raisePollers makes room for n more workers; pollers.mu is held. netpoll grows
-// when it next picks a poller and closes none as long as the number only rises.
+// raisePollers makes room for n more workers; pollers.mu is held. The number
+// never falls: netpoll would close pollers together with who is on them.
 func raisePollers(n, least int) error {
+	want := max(pollers.workers+n, least, pollers.set)
+	if want > pollers.running {
+		// When netpoll cannot open a poller it closes all the others and panics
+		// in the next call. So see first whether there are descriptors enough.
+		if err := probeDescriptors(2 * (want - pollers.running)); err != nil {
+			return err
+		}
+		if want > pollers.set {
+			//lint:ignore SA1019 Configure would also reset the process's load balance and no-copy settings
+			if err := netpoll.SetNumLoops(want); err != nil {
+				return err
+			}
+		}
+		netpoll.Initialize() // starts them now
+		pollers.set, pollers.running = want, want
+	}
 	pollers.workers += n
-	want := max(pollers.workers, least)
-	if want <= pollers.raised {
-		return nil
+	return nil
+}
+
+// probeDescriptors says whether n more descriptors could be opened.
+func probeDescriptors(n int) error {
+	for range n {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		if err != nil {
+			return os.NewSyscallError("eventfd", err)
+		}
+		defer unix.Close(fd)
 	}
-	//lint:ignore SA1019 Configure would also reset the process's load balance and no-copy settings
-	if err := netpoll.SetNumLoops(want); err != nil {
-		return err
-	}
-	pollers.raised = want
 	return nil
 }

@@ -26,9 +26,7 @@ func Open(cfg Config) (eventloop.Stack, error) {
 	for i := range s.cfg.Workers {
 		w, err := newWorker(s, i)
 		if err != nil {
-			for _, w := range s.workers {
-				w.closeDescriptors()
-			}
+			s.discard(0)
 			return nil, fmt.Errorf("netpollstack: open worker %d: %w", i, err)
 		}
 		s.workers = append(s.workers, w)
@@ -44,25 +42,26 @@ func Open(cfg Config) (eventloop.Stack, error) {
 func (s *stack) start() error {
 	pollers.mu.Lock()
 	defer pollers.mu.Unlock()
-	err := raisePollers(len(s.workers), s.cfg.Pollers)
-	serving := 0
-	for _, w := range s.workers {
-		if err != nil {
-			break
-		}
-		if err = w.serve(); err == nil {
-			serving++
+	if err := raisePollers(len(s.workers), s.cfg.Pollers); err != nil {
+		s.discard(0)
+		return err
+	}
+	for i, w := range s.workers {
+		if err := w.serve(); err != nil {
+			pollers.workers -= len(s.workers)
+			s.stop(s.workers[:i])
+			s.discard(i)
+			return err
 		}
 	}
-	if err == nil {
-		return nil
-	}
-	pollers.workers -= len(s.workers)
-	s.stop(s.workers[:serving])
-	for _, w := range s.workers[serving:] {
+	return nil
+}
+
+// discard releases the workers from number i on, which netpoll does not serve.
+func (s *stack) discard(i int) {
+	for _, w := range s.workers[i:] {
 		w.closeDescriptors()
 	}
-	return err
 }
 
 // stop ends workers that netpoll serves and waits for them.

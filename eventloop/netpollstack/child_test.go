@@ -1,0 +1,157 @@
+//go:build linux
+
+package netpollstack
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func init() {
+	children["panic"] = childPanic
+	children["emfile"] = childEMFILE
+}
+
+func child(t *testing.T, name string) *exec.Cmd {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), childEnv+"="+name)
+	return cmd
+}
+
+func childPanic() {
+	s, err := Open(Config{Workers: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = s.Worker(0).Post(eventloop.TaskFunc(func() { panic("broken invariant") }))
+	select {}
+}
+
+// A panic on a worker ends the process with a stack trace: netpoll has no
+// recover on that path.
+func TestPanicIsLoud(t *testing.T) {
+	out, err := child(t, "panic").CombinedOutput()
+	require.Error(t, err, "the process survived: %s", out)
+	require.Contains(t, string(out), "panic: broken invariant")
+	require.Contains(t, string(out), "netpollstack.childPanic")
+}
+
+// countingLog counts log records.
+type countingLog struct {
+	slog.Handler
+	n atomic.Int64
+}
+
+func (l *countingLog) Handle(context.Context, slog.Record) error { l.n.Add(1); return nil }
+func (l *countingLog) Enabled(context.Context, slog.Level) bool  { return true }
+func (l *countingLog) WithAttrs([]slog.Attr) slog.Handler        { return l }
+func (l *countingLog) WithGroup(string) slog.Handler             { return l }
+func fewFiles(n uint64) error {
+	return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n})
+}
+
+// greeter says hello and waits for the end.
+type greeter struct{ echoServer }
+
+func (g *greeter) HandleFlush() { _, _ = g.t.Write([][]byte{[]byte("hi")}) }
+
+// childEMFILE serves with few descriptors. For each accept failure it prints
+// the rounds so far, and ends when its standard input does.
+func childEMFILE() {
+	if err := fewFiles(48); err != nil {
+		fmt.Println(err)
+		return
+	}
+	logs := &countingLog{}
+	s, err := Open(Config{Workers: 1, Logger: slog.New(logs)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	w := s.Worker(0).(*worker)
+	reports := int64(0)
+	cfg := eventloop.ListenConfig{OnError: func(err error) {
+		if reports++; logs.n.Load() != reports {
+			fmt.Println("log records:", logs.n.Load())
+		}
+		fmt.Println(w.rounds, err)
+	}}
+	l, err := s.Listen(loopback, cfg, func(sock eventloop.Socket) {
+		g := &greeter{}
+		g.t = w.Adopt(sock, g)
+		g.t.WantFlush()
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(l.Addr())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	if err := s.Close(); err != nil {
+		fmt.Println(err)
+	}
+}
+
+// While the process is out of descriptors, a listener neither spins nor floods
+// the log, and goes on as soon as there are some.
+func TestAcceptOutOfDescriptors(t *testing.T) {
+	cmd := child(t, "emfile")
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(stdout)
+	require.True(t, lines.Scan())
+	addr := lines.Text()
+
+	const conns = 120
+	var all [conns]net.Conn
+	for i := range all {
+		all[i], err = net.Dial("tcp", addr)
+		require.NoError(t, err, addr)
+	}
+	// Five failures in a row take 5+10+20+40 ms; each costs a few rounds.
+	var first, last uint64
+	for i := range 5 {
+		require.True(t, lines.Scan())
+		line := lines.Text()
+		require.True(t, strings.HasSuffix(line, syscall.EMFILE.Error()), line)
+		_, err := fmt.Sscan(line, &last)
+		require.NoError(t, err)
+		if i == 0 {
+			first = last
+		}
+	}
+	require.Less(t, last-first, uint64(60), "rounds while starved")
+	go func() { // further reports must not block the child
+		for lines.Scan() {
+		}
+	}()
+	// Closing what was accepted lets in the rest.
+	for _, c := range all {
+		hi := make([]byte, 2)
+		_, err := io.ReadFull(c, hi)
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+	}
+	require.NoError(t, stdin.Close())
+	require.NoError(t, cmd.Wait())
+}

@@ -1,0 +1,422 @@
+//go:build linux
+
+package netpollstack
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// do runs f on w and waits.
+func do(t testing.TB, w eventloop.Worker, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	require.NoError(t, w.Post(eventloop.TaskFunc(func() {
+		defer close(done)
+		f()
+	})))
+	<-done
+}
+
+// idle is a handler that does what its fields say and signals what happened.
+type idle struct {
+	t         eventloop.Transport
+	connected chan struct{}
+	eof       chan struct{}
+	closed    chan error
+	pauseRead bool
+}
+
+func newIdle() *idle {
+	return &idle{connected: make(chan struct{}), eof: make(chan struct{}), closed: make(chan error, 1)}
+}
+
+func (i *idle) HandleConnected(t eventloop.Transport) {
+	i.t = t
+	close(i.connected)
+}
+func (i *idle) ReadInto() []byte       { return nil }
+func (i *idle) HandleRead(int, []byte) {}
+func (i *idle) HandleEOF()             { close(i.eof) }
+func (i *idle) HandleFlush()           {}
+func (i *idle) HandleClosed(err error) { i.closed <- err }
+
+// connect makes a connection between two handlers on w, the stack's only worker.
+func connect(t testing.TB, w *worker, opts eventloop.SocketOptions) (client, server *idle) {
+	t.Helper()
+	client, server = newIdle(), newIdle()
+	accepted := make(chan struct{})
+	l, err := w.stack.Listen(loopback, eventloop.ListenConfig{Socket: opts}, func(s eventloop.Socket) {
+		_ = w.Post(eventloop.TaskFunc(func() {
+			server.t = w.Adopt(s, server)
+			close(accepted)
+		}))
+	})
+	require.NoError(t, err)
+	do(t, w, func() { w.Dial(l.Addr(), eventloop.DialConfig{Socket: opts}, client) })
+	<-client.connected
+	<-accepted
+	require.NoError(t, l.Close())
+	do(t, w.stack.workers[0], func() {})
+	return client, server
+}
+
+// roundsDuring returns how many rounds w runs in d of doing nothing.
+func roundsDuring(t testing.TB, w *worker, d time.Duration) uint64 {
+	t.Helper()
+	after := make(chan uint64, 1)
+	var before uint64
+	timer := &eventloop.Timer{}
+	timer.Init(timerFunc(func() { after <- w.rounds }))
+	do(t, w, func() {
+		before = w.rounds
+		w.SetTimer(timer, w.Now()+d)
+	})
+	return <-after - before
+}
+
+type timerFunc func()
+
+func (f timerFunc) HandleTimer(time.Duration) { f() }
+
+// Conditions that epoll reports again and again must not keep a worker busy.
+func TestNoSpin(t *testing.T) {
+	const few = 20
+	s := openStack(t, Config{Workers: 1})
+	w := s.workers[0]
+	require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few), "nothing open")
+
+	t.Run("paused with bytes waiting", func(t *testing.T) {
+		c, srv := connect(t, w, eventloop.SocketOptions{})
+		do(t, w, func() {
+			srv.t.PauseRead()
+			_, _ = c.t.Write([][]byte{[]byte("bytes")})
+		})
+		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few))
+		do(t, w, func() { _ = c.t.CloseWrite() })
+		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few), "FIN of the peer")
+		do(t, w, func() { _ = srv.t.CloseWrite() })
+		<-c.eof
+		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few), "FIN in both directions")
+		do(t, w, func() { srv.t.ResumeRead() })
+		<-srv.eof
+		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few), "after EOF")
+	})
+	t.Run("full", func(t *testing.T) {
+		c, srv := connect(t, w, eventloop.SocketOptions{})
+		do(t, w, func() {
+			srv.t.PauseRead()
+			for range 1000 {
+				_, _ = c.t.Write([][]byte{make([]byte, 1<<16)})
+			}
+			c.t.WantFlush()
+		})
+		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few))
+		do(t, w, func() {
+			c.t.PauseRead()
+			_ = srv.t.CloseWrite()
+		})
+		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few), "and paused, with FIN")
+		do(t, w, func() { srv.t.Abort() })
+		require.ErrorIs(t, <-c.closed, unix.EPIPE, "what Linux calls a reset after FIN")
+	})
+	t.Run("write failed", func(t *testing.T) {
+		c, srv := connect(t, w, eventloop.SocketOptions{})
+		do(t, w, func() {
+			_ = c.t.CloseWrite()
+			_, err := c.t.Write([][]byte{{1}})
+			require.ErrorIs(t, err, unix.EPIPE)
+			srv.t.Abort()
+		})
+		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few))
+	})
+	t.Run("after timers", func(t *testing.T) {
+		timers := make([]eventloop.Timer, 100)
+		do(t, w, func() {
+			for i := range timers {
+				timers[i].Init(timerFunc(func() {}))
+				w.SetTimer(&timers[i], w.Now()+time.Hour)
+			}
+		})
+		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few), "none due")
+		do(t, w, func() {
+			for i := range timers {
+				w.StopTimer(&timers[i])
+			}
+		})
+	})
+}
+
+// An event that was fetched before its slot changed hands reaches nobody.
+func TestStaleEvent(t *testing.T) {
+	set, err := newPollSet()
+	require.NoError(t, err)
+	defer unix.Close(set.fd)
+	fd, err := unix.Eventfd(1, unix.EFD_NONBLOCK)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	a, b := &transport{}, &transport{}
+	i := set.insert(a)
+	require.NoError(t, set.control(unix.EPOLL_CTL_ADD, fd, i, unix.EPOLLIN))
+	events := set.wait()
+	require.Len(t, events, 1)
+	require.Same(t, a, set.lookup(&events[0]))
+	set.release(i)
+	require.Nil(t, set.lookup(&events[0]))
+	require.Equal(t, i, set.insert(b), "the slot is used again")
+	require.Nil(t, set.lookup(&events[0]))
+}
+
+// Options of the listener and of Dial reach both ends.
+func TestSocketOptions(t *testing.T) {
+	s := openStack(t, Config{Workers: 1})
+	opts := eventloop.SocketOptions{RecvBuffer: 20 << 10, SendBuffer: 30 << 10, Priority: 3, UserTimeout: 7 * time.Second}
+	c, srv := connect(t, s.workers[0], opts)
+	do(t, s.workers[0], func() {
+		for _, h := range []*idle{c, srv} {
+			fd := int(h.t.(*transport).fd)
+			for _, o := range []struct{ level, name, want int }{
+				{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+				{unix.SOL_SOCKET, unix.SO_RCVBUF, 40 << 10}, // the kernel doubles it
+				{unix.SOL_SOCKET, unix.SO_SNDBUF, 60 << 10},
+				{unix.SOL_SOCKET, unix.SO_PRIORITY, 3},
+				{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 7000},
+			} {
+				got, err := unix.GetsockoptInt(fd, o.level, o.name)
+				require.NoError(t, err)
+				require.Equal(t, o.want, got, "option %d", o.name)
+			}
+			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			require.NoError(t, err)
+			require.NotZero(t, flags&unix.FD_CLOEXEC)
+		}
+	})
+}
+
+// A closed connection whose last bytes the peer does not take lingers for a
+// bounded time only, and costs no load.
+func TestLingerEnds(t *testing.T) {
+	s := openStack(t, Config{Workers: 1})
+	w := s.workers[0]
+	c, srv := connect(t, w, eventloop.SocketOptions{})
+	fds := openFiles(t)
+	do(t, w, func() {
+		srv.t.PauseRead()
+		for range 1000 {
+			_, _ = c.t.Write([][]byte{make([]byte, 1<<16)})
+		}
+		c.t.Close()
+		require.Equal(t, 1, w.lingers)
+		require.Equal(t, 1, w.Load(), "the other end")
+	})
+	require.Equal(t, fds, openFiles(t))
+	// Not waiting for lingerTime: fire its timer.
+	do(t, w, func() {
+		w.timers.Expire(w.now + lingerTime)
+		for tm := w.timers.PopExpired(); tm != nil; tm = w.timers.PopExpired() {
+			tm.Fire(w.now)
+		}
+		require.Zero(t, w.lingers)
+	})
+	require.Equal(t, fds-1, openFiles(t))
+
+	// Lingering sockets do not survive the stack.
+	c, _ = connect(t, w, eventloop.SocketOptions{})
+	do(t, w, func() {
+		_, _ = c.t.Write([][]byte{make([]byte, 1<<16)})
+		c.t.Close()
+	})
+	require.NoError(t, s.Close())
+}
+
+func openFiles(t testing.TB) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(files)
+}
+
+// leakCycles is how many times TestOpenCloseLeaksNothing opens a stack; 2 000
+// have been run by hand.
+const leakCycles = 200
+
+// Open, use under load and Close leave no descriptor and no goroutine behind.
+func TestOpenCloseLeaksNothing(t *testing.T) {
+	cycle := func() {
+		s, err := Open(Config{Workers: 2, ReadBuffer: 4 << 10})
+		require.NoError(t, err)
+		accepted := make(chan struct{}, 3)
+		l, err := s.Listen(loopback, eventloop.ListenConfig{}, func(sock eventloop.Socket) {
+			h := newIdle()
+			w := s.Pick()
+			if w.Post(eventloop.TaskFunc(func() { h.t = w.Adopt(sock, h) })) != nil {
+				_ = sock.Close()
+			}
+			accepted <- struct{}{}
+		})
+		require.NoError(t, err)
+		for range 3 {
+			w := s.Pick()
+			do(t, w, func() { w.Dial(l.Addr(), eventloop.DialConfig{Timeout: time.Minute}, newIdle()) })
+		}
+		<-accepted
+		var wg sync.WaitGroup
+		for i := range 2 {
+			wg.Go(func() {
+				for s.Worker(i).Post(nop{}) == nil {
+					runtime.Gosched()
+				}
+			})
+		}
+		require.NoError(t, s.Close())
+		wg.Wait()
+	}
+	cycle() // netpoll's pollers
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	for range leakCycles {
+		cycle()
+	}
+	require.Equal(t, files, openFiles(t))
+	require.LessOrEqual(t, runtime.NumGoroutine(), goroutines+1)
+}
+
+type nop struct{}
+
+func (nop) Run() {}
+
+func TestConfigDefaults(t *testing.T) {
+	c := Config{}.withDefaults()
+	require.Equal(t, runtime.GOMAXPROCS(0), c.Workers)
+	require.GreaterOrEqual(t, c.ReadBudget, c.ReadBuffer)
+	c = Config{Workers: 1 << 20, ReadBuffer: 1, ReadBudget: 1}.withDefaults()
+	require.Equal(t, maxWorkers, c.Workers)
+	require.Equal(t, minReadBuffer, c.ReadBudget)
+}
+
+// Open fails cleanly when descriptors run out, whichever one it is.
+func TestOpenOutOfDescriptors(t *testing.T) {
+	s := openStack(t, Config{Workers: 2}) // netpoll's pollers
+	before, failed := openFiles(t), 0
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+	for limit := uint64(0); ; limit++ {
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: old.Max}))
+		another, err := Open(Config{Workers: 3})
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
+		if err == nil {
+			require.NoError(t, another.Close())
+			break
+		}
+		failed++
+		require.ErrorIs(t, err, unix.EMFILE)
+		require.Equal(t, before, openFiles(t))
+	}
+	require.Greater(t, failed, 9)
+	do(t, s.Worker(0), func() {}) // still runs
+}
+
+// The budget of memory: what a connection costs here without its handler.
+func TestTransportSize(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(transport{}), uintptr(144))
+	require.LessOrEqual(t, unsafe.Sizeof(slot{}), uintptr(24))
+}
+
+// Reading and writing allocate nothing.
+func TestEchoAllocs(t *testing.T) {
+	s := openStack(t, Config{Workers: 1})
+	to := workerEcho(t, s)
+	ld := load{size: 64, window: 4, count: 20_000}
+	workerClients(s, to, 1, ld)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	workerClients(s, to, 1, ld)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.Mallocs-before.Mallocs, uint64(ld.count/20))
+}
+
+// Many slices in one Write: the worker's array of iovecs is used again.
+func TestWriteAllocs(t *testing.T) {
+	s := openStack(t, Config{Workers: 1})
+	c, _ := connect(t, s.workers[0], eventloop.SocketOptions{})
+	bufs := make([][]byte, 3*iovMax/2)
+	for i := range bufs {
+		bufs[i] = []byte{1}
+	}
+	do(t, s.workers[0], func() {
+		require.Zero(t, testing.AllocsPerRun(10, func() {
+			if _, err := c.t.Write(bufs); err != nil {
+				panic(err)
+			}
+		}))
+	})
+}
+
+func TestSockaddr(t *testing.T) {
+	for _, s := range []string{"1.2.3.4:5", "[::1]:6", "[fe80::1%7]:8"} {
+		addr := netip.MustParseAddrPort(s)
+		sa, _, err := toSockaddr(addr)
+		require.NoError(t, err)
+		require.Equal(t, addr, fromSockaddr(sa))
+	}
+	sa, family, err := toSockaddr(netip.MustParseAddrPort("[::ffff:1.2.3.4]:5"))
+	require.NoError(t, err)
+	require.Equal(t, unix.AF_INET, family)
+	require.Equal(t, "1.2.3.4:5", fromSockaddr(sa).String())
+	_, _, err = toSockaddr(netip.MustParseAddrPort("[fe80::1%nosuchinterface]:8"))
+	require.ErrorIs(t, err, unix.ENODEV)
+	_, _, err = toSockaddr(netip.AddrPort{})
+	require.ErrorIs(t, err, unix.EINVAL)
+	require.Equal(t, netip.AddrPort{}, fromSockaddr(&unix.SockaddrUnix{}))
+}
+
+// BenchmarkIdle reports what an idle connection with its handler costs, both
+// ends in this process: heap and resident set an end.
+func BenchmarkIdle(b *testing.B) {
+	const conns = 4000
+	s := openStack(b, Config{})
+	accepted := make(chan struct{}, conns)
+	l, err := s.Listen(loopback, eventloop.ListenConfig{Backlog: 4096}, func(sock eventloop.Socket) {
+		w := s.Pick()
+		_ = w.Post(eventloop.TaskFunc(func() {
+			h := &echoServer{}
+			h.t = w.Adopt(sock, h)
+			accepted <- struct{}{}
+		}))
+	})
+	require.NoError(b, err)
+	usage := func() (heap, rss float64) {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		statm, err := os.ReadFile("/proc/self/statm")
+		require.NoError(b, err)
+		var size, resident int
+		_, err = fmt.Sscan(string(statm), &size, &resident)
+		require.NoError(b, err)
+		return float64(m.HeapAlloc), float64(resident * os.Getpagesize())
+	}
+	heap0, rss0 := usage()
+	for i := range conns {
+		w := s.Worker(i % s.NumWorkers())
+		do(b, w, func() { w.Dial(l.Addr(), eventloop.DialConfig{}, &echoServer{}) })
+	}
+	for range conns {
+		<-accepted
+	}
+	heap1, rss1 := usage()
+	for b.Loop() {
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric((heap1-heap0)/2/conns, "heap-B/conn")
+	b.ReportMetric((rss1-rss0)/2/conns, "rss-B/conn")
+}
