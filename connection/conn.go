@@ -49,6 +49,7 @@ type Conn struct {
 	pending *frame.Batch   // encoded and not written
 	stash   []byte         // received while paused
 	thr     throttles
+	thrSet  bool // thr is final: receipts read it on other goroutines
 	wait    *gateWait
 	timer   eventloop.Timer
 	gone    bool
@@ -87,9 +88,14 @@ func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer, anon 
 	c := newConn(id, sh, w)
 	c.anon = anon
 	c.s = session.NewConnector(sh.Session, sh.Env, c, c, receipt{&c.thr}, peer)
-	c.thr = throttles{peer.Policy.ThrottleMessages, peer.Policy.ThrottleBytes, sh.Dispatch}
+	c.setThrottles(peer.Policy)
 	c.publish()
 	return c
+}
+
+// setThrottles is called once, before the first message is received.
+func (c *Conn) setThrottles(p msg.Policy) {
+	c.thr, c.thrSet = throttles{p.ThrottleMessages, p.ThrottleBytes, c.sh.Dispatch}, true
 }
 
 // Start makes a connection made by Connect connect. Any goroutine.

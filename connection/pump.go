@@ -282,6 +282,7 @@ func (c *Conn) carryOut(o session.Output) {
 		st.Accepted.Add(1)
 	case session.OutRemoteReset:
 		st.RemoteResets.Add(1)
+		c.sh.Sink.EndOfBatch(c) // what this read brought before goes too
 		c.sh.Sink.Discard(c)
 		c.event(EventRemoteReset, nil)
 	case session.OutRefused:
@@ -305,9 +306,8 @@ func (c *Conn) event(ev Event, err error) {
 }
 
 func (c *Conn) readied(ev Event) {
-	if c.thr == (throttles{}) { // accepted: the policy is known by now
-		p := c.s.Policy()
-		c.thr = throttles{p.ThrottleMessages, p.ThrottleBytes, c.sh.Dispatch}
+	if !c.thrSet { // accepted: the policy is known by now
+		c.setThrottles(c.s.Policy())
 	}
 	c.publish()
 	c.mu.Lock()

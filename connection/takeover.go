@@ -12,9 +12,11 @@ import (
 // calls then there. If the transport cannot be moved the connection faults.
 func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
 	c.w.StopTimer(&c.timer)
-	sock, err := c.t.Detach()
+	t := c.t
+	sock, err := t.Detach()
 	if err != nil {
-		c.t = nil
+		c.lostTransport()
+		t.Close()
 		c.s.HandleTransportDown(c.now(), err, false)
 		c.drain()
 		return
@@ -57,6 +59,9 @@ func (c *Conn) TakeOver(in *Conn, reset bool) {
 	}
 	c.connected.Store(false)
 	sock, err := in.t.Detach()
+	if err != nil {
+		in.t.Close()
+	}
 	in.t = nil
 	in.w.StopTimer(&in.timer)
 	now := c.now()
