@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"eventloop/stacktest":    {"eventloop"},
 	"eventloop/netpollstack": {"eventloop"},
 	"dispatch":               {"async/msg", "async/entity"},
-	"async":                  {"connection", "connection/session", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
+	"async":                  {"connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
 	"async/asynctest":        {"async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity"},
 	"async/interop":          {"async/denc", "async/msg", "async/entity"},
 }
