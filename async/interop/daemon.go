@@ -144,12 +144,20 @@ func adminCommand(socket, prefix string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(c, int64(binary.BigEndian.Uint32(size[:]))))
 }
 
-// tail returns the last n bytes of a file, whole lines, or why it cannot.
+// tail returns the last n bytes of a log, whole lines, or why it cannot. Left out
+// is that the daemon was asked for its status too early.
 func tail(path string, n int) []byte {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return []byte(err.Error())
 	}
+	var kept []byte
+	for line := range bytes.Lines(b) {
+		if !bytes.Contains(line, []byte("not defined")) && len(bytes.TrimSpace(line)) > 0 {
+			kept = append(kept, line...)
+		}
+	}
+	b = kept
 	if len(b) > n {
 		b = b[len(b)-n:]
 		if i := bytes.IndexByte(b, '\n'); i >= 0 {
