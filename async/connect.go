@@ -58,9 +58,9 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 		if c := m.reg.lookup(addrs); c != nil {
 			return c, nil
 		}
-		if policy.Server {
-			return nil, fmt.Errorf("%w: %s %s has to connect to us", msg.ErrNoSession, t, addrs)
-		}
+	}
+	if policy.Server {
+		return nil, fmt.Errorf("%w: %s %s has to connect to us", msg.ErrNoSession, t, addrs)
 	}
 	target := addrs.Msgr2()
 	if target.IsBlank() || target.AddrPort.Port() == 0 || target.AddrPort.Addr().IsUnspecified() {
@@ -93,6 +93,7 @@ func (m *Messenger) accepted(sock eventloop.Socket) {
 			m.mu.Unlock()
 			return
 		}
+		m.reg.turnAway()
 		fallthrough
 	case stateClosing:
 		m.mu.Unlock()
@@ -112,7 +113,7 @@ func (m *Messenger) accept(sock eventloop.Socket) {
 		return
 	}
 	if w.Post(eventloop.TaskFunc(func() { c.Adopt(sock) })) != nil {
-		m.reg.remove(c)
-		_ = sock.Close()
+		_ = sock.Close() // the stack is closed
+		c.Close(msg.ErrShutdown)
 	}
 }

@@ -74,9 +74,12 @@ func (k sink) Arbitrate(c *connection.Conn) bool { return k.m.arbitrate(c, 0) }
 // Gone implements connection.Sink.
 func (k sink) Gone(c *connection.Conn) { k.m.reg.remove(c) }
 
+// Ended implements connection.Sink.
+func (k sink) Ended(*connection.Conn) { k.m.reg.ended() }
+
 // Discard implements connection.Sink. Events go too when the connection was
 // closed by the user, who wants to hear no more of it.
-func (k sink) Discard(c *connection.Conn) { k.m.queue.Discard(c.ID(), c.IsClosed()) }
+func (k sink) Discard(c *connection.Conn) { k.m.queue.Discard(c.ID(), c.MarkedDown()) }
 
 // Undeliverable implements connection.Sink.
 func (k sink) Undeliverable(c *connection.Conn, x *msg.Message, err error) {
@@ -89,6 +92,17 @@ func (k sink) UserPanic(c *connection.Conn, r any) { k.m.userPanicked(c, r, nil)
 func (m *Messenger) undeliverable(c msg.Connection, x *msg.Message, err error) {
 	m.counts.undeliverable.Add(1)
 	m.chain.Undeliverable(c, x, err)
+}
+
+// stale says that an item is not to be dispatched any more: it came out of the
+// worker while its connection was being closed. After MarkDown that goes for
+// events too.
+func stale(it *dispatch.Item) bool {
+	if it.Kind == dispatch.KindMessage {
+		return it.Conn.IsClosed()
+	}
+	c, ok := it.Conn.(*connection.Conn)
+	return ok && c.MarkedDown()
 }
 
 func (m *Messenger) discarded(*dispatch.Item) { m.counts.discarded.Add(1) }

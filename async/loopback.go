@@ -102,11 +102,11 @@ func (l *loopback) Run() {
 			l.drop(x, closed)
 			continue
 		}
-		d := msg.Deliverable(x, msg.Incoming{Conn: l, Receipt: l, At: l.w.Now(), Charge: int64(x.PayloadLen())})
 		if p := msg.NotifySent(l, x, nil); p != nil {
 			l.m.userPanicked(l, p, nil)
 		}
-		msg.Sent(x)
+		d := msg.Deliverable(x, msg.Incoming{Conn: l, Receipt: l, At: l.w.Now(), Charge: int64(x.PayloadLen())})
+		l.m.shared.Stats[l.w.ID()].Delivered.Add(1)
 		if l.m.chain.Fast(d) == dispatch.Unhandled {
 			items = append(items, dispatch.Item{Kind: dispatch.KindMessage, Priority: d.Priority, Class: l.id, Msg: d, Conn: l})
 		}

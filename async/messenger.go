@@ -46,8 +46,7 @@ type Messenger struct {
 	bound     bool
 	listeners []eventloop.Listener
 	early     []eventloop.Socket // accepted before Start
-	done      chan struct{}      // closed when Shutdown has ended
-	doneErr   error
+	closing   chan struct{}      // closed when Shutdown has closed everything
 
 	// Each worker its own: what it collects for the queue during one batch.
 	batches [][]dispatch.Item
@@ -68,7 +67,7 @@ func New(cfg Config) (*Messenger, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Messenger{cfg: cfg, log: cfg.Logger.With("messenger", cfg.Name.String()), nonce: cfg.Nonce, done: make(chan struct{})}
+	m := &Messenger{cfg: cfg, log: cfg.Logger.With("messenger", cfg.Name.String()), nonce: cfg.Nonce, closing: make(chan struct{})}
 	m.sessCfg = cfg.session()
 	m.policies.def = msg.DefaultPolicy()
 	m.policies.byType = map[entity.Type]msg.Policy{}
@@ -84,6 +83,7 @@ func New(cfg Config) (*Messenger, error) {
 		Executor: cfg.Executor, Handler: m.chain, Width: cfg.DispatchWidth, Clock: cfg.Clock.Now, Logger: m.log,
 		OnPanic:   m.userPanicked,
 		OnDiscard: m.discarded,
+		Stale:     stale,
 	})
 	m.shared = connection.Shared{
 		Session: &m.sessCfg, Env: env{m}, Sink: sink{m}, Log: m.log,
@@ -183,71 +183,79 @@ func (m *Messenger) closeAll(reason error) {
 // Shutdown stops listening, closes all connections (what they held is reported
 // undeliverable with ErrShutdown), waits for the dispatchers that run, discards
 // what is queued, and returns. No callback runs after it has returned nil. If
-// ctx ends first its error is wrapped; the shutdown goes on, and Wait waits for
-// it. Calling it again waits for the first call.
+// ctx ends first its error is wrapped; the shutdown goes on, and another Shutdown
+// or Wait waits for its end.
 //
 // It must not be called by what runs on a worker. Called by a dispatcher, it
 // cannot wait for that dispatcher: it returns dispatch.ErrInDispatch.
 func (m *Messenger) Shutdown(ctx context.Context) error {
+	m.beginShutdown()
+	return m.awaitEnd(ctx)
+}
+
+// Wait returns when Shutdown was called and has ended. Called by a dispatcher it
+// returns when nothing but that is left to wait for.
+func (m *Messenger) Wait() {
+	<-m.closing
+	_ = m.awaitEnd(context.Background())
+}
+
+func (m *Messenger) beginShutdown() {
 	m.mu.Lock()
-	first := m.state != stateClosing
+	if m.state == stateClosing {
+		m.mu.Unlock()
+		return
+	}
 	m.state = stateClosing
 	ls, early := m.listeners, m.early
 	m.listeners, m.early = nil, nil
 	m.mu.Unlock()
-	if first {
-		m.reg.close()
-		for _, l := range ls {
-			_ = l.Close()
-		}
-		for _, s := range early {
-			_ = s.Close()
-		}
-		m.loop.Close(msg.ErrShutdown)
-		m.closeAll(msg.ErrShutdown)
-		defer close(m.done)
-	} else {
+	m.reg.close()
+	for _, l := range ls {
+		_ = l.Close()
+	}
+	for _, s := range early {
+		_ = s.Close()
+	}
+	m.loop.Close(msg.ErrShutdown)
+	m.closeAll(msg.ErrShutdown)
+	close(m.closing)
+}
+
+// awaitEnd waits until nothing runs for the messenger any more.
+func (m *Messenger) awaitEnd(ctx context.Context) error {
+	err := m.awaitWorkers(ctx)
+	return errors.Join(err, m.queue.Stop(ctx))
+}
+
+// awaitWorkers waits until every connection has ended, and with it has reported
+// what it held, and every worker has done what was posted so far: the loopback
+// connection's last run is among that.
+func (m *Messenger) awaitWorkers(ctx context.Context) error {
+	n := m.cfg.Stack.NumWorkers()
+	done := make(chan struct{}, n)
+	for _, ch := range []<-chan struct{}{m.closing, m.reg.empty} {
 		select {
-		case <-m.done:
-			return m.doneErr
+		case <-ch:
 		case <-ctx.Done():
 			return fmt.Errorf("shutdown: %w", ctx.Err())
 		}
 	}
-	err := m.flushWorkers(ctx)
-	if e := m.queue.Stop(ctx); e != nil {
-		err = errors.Join(err, e)
-	}
-	m.doneErr = err
-	return err
-}
-
-// flushWorkers waits until every worker has done what was posted so far: all
-// connections are closed then and have reported what they held.
-func (m *Messenger) flushWorkers(ctx context.Context) error {
-	n := m.cfg.Stack.NumWorkers()
-	// Twice: an arbitrating connection may be on its way to another worker.
-	for range 2 {
-		ch := make(chan struct{}, n)
-		posted := 0
-		for i := range n {
-			if m.cfg.Stack.Worker(i).Post(eventloop.TaskFunc(func() { ch <- struct{}{} })) == nil {
-				posted++
-			}
+	posted := 0
+	for i := range n {
+		if m.cfg.Stack.Worker(i).Post(eventloop.TaskFunc(func() { done <- struct{}{} })) == nil {
+			posted++
 		}
-		for range posted {
-			select {
-			case <-ch:
-			case <-ctx.Done():
-				return fmt.Errorf("shutdown: %w", ctx.Err())
-			}
+	}
+	for range posted {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return fmt.Errorf("shutdown: %w", ctx.Err())
 		}
 	}
 	return nil
 }
-
-// Wait returns when Shutdown has ended.
-func (m *Messenger) Wait() { <-m.done }
 
 // env is what sessions ask of the messenger.
 type env struct{ m *Messenger }

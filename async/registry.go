@@ -18,7 +18,10 @@ type registry struct {
 	// handshakes counts accepted connections that were not ready yet.
 	handshakes int
 	refused    uint64 // accepted sockets closed at HandshakesMax
-	closing    bool   // no new connection
+	// live counts connections until their workers are done with them.
+	live    int
+	closing bool          // no new connection
+	empty   chan struct{} // closed when closing and live is 0
 }
 
 type entry struct {
@@ -30,6 +33,7 @@ type entry struct {
 func (r *registry) init() {
 	r.byAddr = map[string]*connection.Conn{}
 	r.all = map[uint64]*entry{}
+	r.empty = make(chan struct{})
 }
 
 // lookup returns the connection of the peer with these addresses, or nil.
@@ -54,6 +58,7 @@ func (r *registry) add(c *connection.Conn, key string) (existing *connection.Con
 		r.byAddr[key] = c
 	}
 	r.all[c.ID()] = &entry{conn: c, key: key}
+	r.live++
 	return nil, nil
 }
 
@@ -67,14 +72,34 @@ func (r *registry) addHandshake(c *connection.Conn, limit int) bool {
 	}
 	r.handshakes++
 	r.all[c.ID()] = &entry{conn: c, handshake: true}
+	r.live++
 	return true
+}
+
+// turnAway counts a socket that was closed for want of room.
+func (r *registry) turnAway() {
+	r.mu.Lock()
+	r.refused++
+	r.mu.Unlock()
 }
 
 // close lets no new connection in.
 func (r *registry) close() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.closing = true
-	r.mu.Unlock()
+	if r.live == 0 {
+		close(r.empty)
+	}
+}
+
+// ended: the worker of a connection is done with it.
+func (r *registry) ended() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.live--; r.live == 0 && r.closing {
+		close(r.empty)
+	}
 }
 
 // claim makes c the connection of the peer with that key. If there is one

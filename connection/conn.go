@@ -27,6 +27,8 @@ type Conn struct {
 	info      atomic.Pointer[peerInfo]
 	connected atomic.Bool
 	isClosed  atomic.Bool  // closed != nil
+	isDown    atomic.Bool  // Close was called
+	isOver    atomic.Bool  // Sink.Ended was called
 	lastKA    atomic.Int64 // unix nanoseconds
 	lastKAAck atomic.Int64
 	mu        sync.Mutex // guards the fields down to the blank line
@@ -157,6 +159,10 @@ func (c *Conn) IsConnected() bool { return c.connected.Load() }
 
 // IsClosed implements msg.Connection.
 func (c *Conn) IsClosed() bool { return c.isClosed.Load() }
+
+// MarkedDown says whether Close was called: the user wants to hear no more of
+// this connection. Any goroutine.
+func (c *Conn) MarkedDown() bool { return c.isDown.Load() }
 
 // closeLocked sets why the connection is closed; under mu. It returns false if
 // that was known already.

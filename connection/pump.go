@@ -215,6 +215,7 @@ func (c *Conn) countFilled() {
 func (c *Conn) drain() bool {
 	var settled int
 	var settledBytes int64
+	var good, received, receivedBytes uint64
 	delivered, arbitrate := false, false
 	for {
 		o, ok := c.s.NextOutput()
@@ -224,12 +225,14 @@ func (c *Conn) drain() bool {
 		switch o.Kind {
 		case session.OutDeliver:
 			delivered = true
-			c.deliver(o.Msg)
+			received++
+			receivedBytes += uint64(o.Msg.PayloadLen())
+			c.sh.Sink.Deliver(c, o.Msg)
 		case session.OutFinish:
 			settled++
 			settledBytes += int64(o.Msg.PayloadLen())
 			if o.Err == nil {
-				c.stats().Delivered.Add(1)
+				good++
 			}
 			c.finish(o.Msg, o.Err)
 		case session.OutArbitrate:
@@ -239,24 +242,29 @@ func (c *Conn) drain() bool {
 			c.carryOut(o)
 		}
 	}
+	if received > 0 {
+		st := c.stats()
+		st.Received.Add(received)
+		st.ReceivedBytes.Add(receivedBytes)
+	}
 	if delivered {
 		c.sh.Sink.EndOfBatch(c)
 	}
+	if good > 0 {
+		c.stats().Delivered.Add(good)
+	}
 	if settled > 0 {
 		c.settle(settled, settledBytes)
+	}
+	if c.gone {
+		c.over()
+		return true
 	}
 	c.rearm()
 	if arbitrate {
 		return c.sh.Sink.Arbitrate(c)
 	}
 	return true
-}
-
-func (c *Conn) deliver(m *msg.Message) {
-	st := c.stats()
-	st.Received.Add(1)
-	st.ReceivedBytes.Add(uint64(m.PayloadLen()))
-	c.sh.Sink.Deliver(c, m)
 }
 
 func (c *Conn) carryOut(o session.Output) {
@@ -328,7 +336,13 @@ func (c *Conn) ended(reason error) {
 	c.w.StopTimer(&c.timer)
 	c.mu.Lock()
 	first := c.closeLocked(reason)
+	ms := c.inbox // accepted, and too late for the session
+	c.inbox = nil
+	reason = c.closed
 	c.mu.Unlock()
+	for _, m := range ms {
+		c.finish(m, reason)
+	}
 	if first {
 		c.sh.Sink.Gone(c)
 		if c.s.Announced() {
@@ -338,12 +352,16 @@ func (c *Conn) ended(reason error) {
 	}
 }
 
+// over says that the worker is done with the connection.
+func (c *Conn) over() {
+	if !c.isOver.Swap(true) {
+		c.sh.Sink.Ended(c)
+	}
+}
+
 // rearm sets the timer to the session's deadline and asks for a flush. A timer
 // that would fire too early is left alone: the session looks again then.
 func (c *Conn) rearm() {
-	if c.gone {
-		return
-	}
 	if at, ok := c.s.Deadline(); !ok {
 		if c.timer.Armed() {
 			c.w.StopTimer(&c.timer)

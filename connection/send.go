@@ -107,6 +107,7 @@ func (c *Conn) post() {
 	if err := c.postedTo.Post(c); err != nil {
 		// The stack was closed under the messenger: nothing can be sent any more.
 		c.abandonInbox(msg.ErrShutdown)
+		c.over()
 	}
 }
 
@@ -123,10 +124,12 @@ func (c *Conn) MarkDown() { c.Close(msg.ErrMarkedDown) }
 // more is accepted or dispatched for the connection. The rest is done by the
 // worker.
 func (c *Conn) Close(reason error) {
+	c.isDown.Store(true)
 	c.mu.Lock()
 	first := c.closeLocked(reason)
 	c.mu.Unlock()
 	if !first {
+		c.sh.Sink.Discard(c) // of a reset that was not dispatched yet too
 		return
 	}
 	c.connected.Store(false)

@@ -36,6 +36,9 @@ type Sink interface {
 	Arbitrate(c *Conn) bool
 	// Gone: the connection is closed; it is to be forgotten. Any; exactly once.
 	Gone(c *Conn)
+	// Ended: the worker is done with c, nothing more is called for it. Any; exactly
+	// once, and as the last call.
+	Ended(c *Conn)
 	// Discard: received messages of c that wait for dispatch are dropped. Any.
 	Discard(c *Conn)
 	// Undeliverable: the sending of m ended with err. Any.

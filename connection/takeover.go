@@ -36,6 +36,7 @@ func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
 	})
 	if w.Post(task) != nil {
 		sock.Close() // the stack is closed
+		c.over()
 	}
 }
 
@@ -94,4 +95,5 @@ func (c *Conn) vanish() {
 	if first {
 		c.sh.Sink.Gone(c)
 	}
+	c.over()
 }
