@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -62,26 +63,24 @@ func (m *Messenger) Bind(addrs ...netip.AddrPort) error {
 
 // BindContext is Bind that gives up when ctx ends.
 func (m *Messenger) BindContext(ctx context.Context, addrs ...netip.AddrPort) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	switch {
-	case m.bound:
+	m.bindMu.Lock()
+	defer m.bindMu.Unlock()
+	if len(m.boundTo) > 0 {
 		return ErrBound
-	case m.state == stateClosing:
-		return msg.ErrShutdown
 	}
-	return m.bindLocked(ctx, addrs, nil)
+	return m.bind(ctx, addrs, nil)
 }
 
-func (m *Messenger) bindLocked(ctx context.Context, addrs []netip.AddrPort, avoid map[uint16]bool) error {
+// bind tries to listen until that succeeds or there were enough tries; under
+// bindMu. It does not hold mu while it waits.
+func (m *Messenger) bind(ctx context.Context, addrs []netip.AddrPort, avoid map[uint16]bool) error {
 	if len(addrs) == 0 {
 		return errors.New("msgr: bind: no address")
 	}
 	for try := 0; ; try++ {
-		ls, vec, err := m.listenAll(addrs, avoid)
+		err := m.tryBind(addrs, avoid)
 		if err == nil {
-			m.listeners, m.bound = ls, true
-			m.setAddrs(vec)
+			m.boundTo = slices.Clone(addrs)
 			return nil
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) || try >= m.cfg.BindRetries {
@@ -92,6 +91,22 @@ func (m *Messenger) bindLocked(ctx context.Context, addrs []netip.AddrPort, avoi
 			return fmt.Errorf("msgr: bind: %w", err)
 		}
 	}
+}
+
+// tryBind listens and takes the addresses, which peers that connect at once see.
+func (m *Messenger) tryBind(addrs []netip.AddrPort, avoid map[uint16]bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.state == stateClosing {
+		return msg.ErrShutdown
+	}
+	ls, vec, err := m.listenAll(addrs, avoid)
+	if err != nil {
+		return err
+	}
+	m.listeners = ls
+	m.setAddrs(vec)
+	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -161,27 +176,33 @@ func (m *Messenger) listen(a netip.AddrPort, avoid map[uint16]bool) (eventloop.L
 
 // Rebind takes new ports, not those to avoid nor the ones it has, and a new
 // nonce, so that peers see a new incarnation; all connections are marked down.
+// After an error the messenger does not listen; Rebind may be called again.
 func (m *Messenger) Rebind(avoid ...uint16) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	switch {
-	case m.state == stateClosing:
-		return msg.ErrShutdown
-	case !m.bound:
+	m.bindMu.Lock()
+	defer m.bindMu.Unlock()
+	if len(m.boundTo) == 0 {
 		return errors.New("msgr: rebind: not bound")
 	}
 	av := map[uint16]bool{}
 	for _, p := range avoid {
 		av[p] = true
 	}
-	var addrs []netip.AddrPort
+	m.mu.Lock()
+	if m.state == stateClosing {
+		m.mu.Unlock()
+		return msg.ErrShutdown
+	}
 	for _, l := range m.listeners {
 		av[l.Addr().Port()] = true
-		addrs = append(addrs, netip.AddrPortFrom(l.Addr().Addr(), 0))
 		_ = l.Close()
 	}
 	m.listeners = nil
 	m.nonce += nonceStep
+	m.mu.Unlock()
 	m.closeAll(msg.ErrMarkedDown)
-	return m.bindLocked(context.Background(), addrs, av)
+	addrs := make([]netip.AddrPort, len(m.boundTo))
+	for i, a := range m.boundTo {
+		addrs[i] = netip.AddrPortFrom(a.Addr(), 0)
+	}
+	return m.bind(context.Background(), addrs, av)
 }

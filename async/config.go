@@ -147,6 +147,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.DispatchWidth = orDefault(c.DispatchWidth, 4)
 	c.DispatchThrottleBytes = orDefault(c.DispatchThrottleBytes, 100<<20)
+	c.FastDispatchLimit = orDefault(c.FastDispatchLimit, 100*time.Millisecond)
 	c.SendQueueMessages = orDefault(c.SendQueueMessages, 1<<16)
 	c.SendQueueBytes = orDefault(c.SendQueueBytes, 256<<20)
 	c.ReadyTimeout = orDefault(c.ReadyTimeout, 10*time.Second)

@@ -2,6 +2,7 @@ package async
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
@@ -23,24 +24,54 @@ func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
 	}
 	switch m.chain.Fast(x) {
 	case dispatch.Unhandled:
-		w := c.Worker().ID()
-		m.batches[w] = append(m.batches[w], dispatch.Item{
+		b := &m.batches[c.Worker().ID()]
+		b.items = append(b.items, dispatch.Item{
 			Kind: dispatch.KindMessage, Priority: x.Priority, Class: c.ID(), Msg: x, Conn: c,
 		})
 	default:
-		m.shared.Stats[c.Worker().ID()].FastDispatched.Add(1)
+		m.batches[c.Worker().ID()].fast++
 	}
 }
 
-// EndOfBatch implements connection.Sink: one lock for all that one read brought.
+// batch is what one worker collects until the end of one piece of work.
+type batch struct {
+	items []dispatch.Item
+	fast  uint64        // messages that were fast dispatched
+	ended time.Duration // when the last batch ended
+	_     [64]byte      // the next worker's is on another cache line
+}
+
+// EndOfBatch implements connection.Sink: one lock for all that one read brought,
+// and one look at the clock for the watchdog.
 func (k sink) EndOfBatch(c *connection.Conn) {
-	b := &k.m.batches[c.Worker().ID()]
-	if len(*b) == 0 {
+	m, w := k.m, c.Worker()
+	b := &m.batches[w.ID()]
+	if b.fast > 0 {
+		m.shared.Stats[w.ID()].FastDispatched.Add(b.fast)
+		b.fast = 0
+		m.watch(c, b, w.Now())
+	}
+	if len(b.items) == 0 {
 		return
 	}
-	_ = k.m.queue.EnqueueBatch(*b) // refused: discarded there, by Shutdown
-	clear(*b)
-	*b = (*b)[:0]
+	_ = m.queue.EnqueueBatch(b.items) // refused: discarded there, by Shutdown
+	clear(b.items)
+	b.items = b.items[:0]
+}
+
+// watch notices when the user's code held up a worker: since its round began, or
+// since the batch before this one in the round.
+func (m *Messenger) watch(c *connection.Conn, b *batch, round time.Duration) {
+	if m.cfg.FastDispatchLimit < 0 {
+		return
+	}
+	now := m.cfg.Stack.Clock().Now()
+	took := now - max(round, b.ended)
+	b.ended = now
+	if took > m.cfg.FastDispatchLimit {
+		m.counts.slow.Add(1)
+		m.log.Warn("fast dispatch held up a worker", "conn", c, "took", took)
+	}
 }
 
 // Event implements connection.Sink.
@@ -64,8 +95,8 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	default:
 		panic(fmt.Sprintf("async: event %d", ev))
 	}
-	w := c.Worker().ID()
-	m.batches[w] = append(m.batches[w], dispatch.Item{Kind: kind, Class: c.ID(), Conn: c, Err: err})
+	b := &m.batches[c.Worker().ID()]
+	b.items = append(b.items, dispatch.Item{Kind: kind, Class: c.ID(), Conn: c, Err: err})
 }
 
 // Arbitrate implements connection.Sink.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -40,16 +41,18 @@ type Messenger struct {
 
 	addrs atomic.Pointer[entity.AddrVec]
 
+	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
+	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
+
 	mu        sync.Mutex // guards the fields below
 	state     lifeState
 	nonce     uint32
-	bound     bool
 	listeners []eventloop.Listener
 	early     []eventloop.Socket // accepted before Start
 	closing   chan struct{}      // closed when Shutdown has closed everything
 
 	// Each worker its own: what it collects for the queue during one batch.
-	batches [][]dispatch.Item
+	batches []batch
 }
 
 type lifeState uint8
@@ -76,7 +79,7 @@ func New(cfg Config) (*Messenger, error) {
 	m.setAddrs(m.unboundAddrs())
 
 	m.chain = dispatch.NewChain(dispatch.ChainConfig{
-		Clock: cfg.Clock.Now, FastLimit: cfg.FastDispatchLimit, Logger: m.log,
+		FastLimit: -1, Logger: m.log, // see Messenger.watch
 		OnPanic: m.userPanicked,
 	})
 	m.queue = dispatch.New(dispatch.Config{
@@ -98,7 +101,7 @@ func New(cfg Config) (*Messenger, error) {
 		m.throttle = dispatch.NewThrottle(cfg.DispatchThrottleBytes)
 		m.shared.Dispatch = m.throttle
 	}
-	m.batches = make([][]dispatch.Item, cfg.Stack.NumWorkers())
+	m.batches = make([]batch, cfg.Stack.NumWorkers())
 	m.loop = newLoopback(m, m.lastConnID.Add(1))
 	return m, nil
 }

@@ -12,6 +12,7 @@ type counts struct {
 	discarded     atomic.Uint64
 	undeliverable atomic.Uint64
 	panics        atomic.Uint64
+	slow          atomic.Uint64
 }
 
 // Stats is a snapshot of what a messenger counted since New.
@@ -33,6 +34,9 @@ type Stats struct {
 	// ThrottleWaits counts how often reading was stopped for lack of room.
 	ThrottleWaits uint64
 	Panics        uint64
+	// SlowFastDispatches is how often fast dispatch held up a worker for longer
+	// than FastDispatchLimit.
+	SlowFastDispatches uint64
 	// AcceptErrors are failures of accept (see ListenConfig.OnError), Turned away
 	// are accepted sockets closed because of HandshakesMax.
 	AcceptErrors, TurnedAway uint64

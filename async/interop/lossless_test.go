@@ -169,3 +169,34 @@ func TestLosslessWithAFailingMon(t *testing.T) {
 	t.Logf("%d sessions by us, %d by the monitor", len(box.connects), len(box.accepts))
 	require.Greater(t, len(box.connects)+len(box.accepts), 1)
 }
+
+// TestLosslessMonForgets kills the monitor and starts it again. It has lost its
+// side of the session and says so: we hear of it once, what was under way is
+// reported lost, and the same connection goes on with a new session.
+func TestLosslessMonForgets(t *testing.T) {
+	mon := StartMon(t, MonOptions{})
+	m, box := peer(t, true, msg.LosslessPeerReuse())
+	conn, err := m.ConnectTo(entity.TypeMon, peerOf(mon.Addr))
+	require.NoError(t, err)
+	const questions = 20
+	for i := range questions {
+		ask(t, conn, i)
+	}
+	answers(t, box, 0, questions)
+	mon.Kill()
+	for i := range questions { // to nobody
+		ask(t, conn, i)
+	}
+	mon.Start()
+
+	for range questions + 1 { // every question, and the event
+		require.ErrorIs(t, receive(t, box.lost, "word of a loss"), msg.ErrRemoteReset)
+	}
+	require.Empty(t, box.lost)
+	for i := range questions {
+		ask(t, conn, i)
+	}
+	answers(t, box, 0, questions)
+	require.Empty(t, box.resets)
+	require.Equal(t, uint64(1), m.Stats().RemoteResets)
+}

@@ -48,11 +48,15 @@ func (b *Buffer) Bytes() []byte { return b.b[:b.n:b.n] }
 // Free gives the buffer back. Neither b nor its bytes may be used afterwards.
 func (b *Buffer) Free() {
 	if PoisonBuffers {
-		for i := range b.b {
-			b.b[i] = 0xdb
-		}
+		poison(b.b)
 	}
 	if b.class >= 0 {
 		bufferPools[b.class].Put(b)
+	}
+}
+
+func poison(b []byte) {
+	for i := range b {
+		b[i] = 0xdb
 	}
 }

@@ -12,31 +12,40 @@ type Incoming struct {
 	At      time.Duration
 	// Charge is what was taken from the throttles for it, in bytes.
 	Charge int64
-	// Buf backs the segments and is freed by Release; nil leaves them to the
-	// garbage collector.
-	Buf *Buffer
 }
 
-// NewIncoming returns a pooled message with its receive side set; the caller
-// fills in header and segments.
-func NewIncoming(in Incoming) *Message {
-	m := messagePool.Get().(*Message)
-	*m = Message{conn: in.Conn, receipt: in.Receipt, seq: in.Seq, recvAt: in.At, charge: in.Charge, buf: in.Buf, pooled: true}
-	return m
+// NewBody returns a pooled message and n bytes for its segments to be received
+// into. It becomes a received one by SetIncoming, or is dropped with Release.
+func NewBody(n int) (*Message, []byte) {
+	m := fromPool()
+	return m, m.reserve(n)
+}
+
+// SetIncoming sets the receive side of a message.
+func SetIncoming(m *Message, in Incoming) {
+	m.conn, m.receipt, m.seq, m.recvAt, m.charge = in.Conn, in.Receipt, in.Seq, in.At, in.Charge
 }
 
 // Deliverable returns the message that a loopback connection delivers for m: a
 // shallow copy, so that the sender's Notify and the receiver's Release do not
-// meet. Whoever delivers it passes on m's buffers: for a message made by New
-// they move to the copy.
+// meet. The buffers of a message made by New move to the copy: m is not to be
+// released any more.
 func Deliverable(m *Message, in Incoming) *Message {
-	d := NewIncoming(in)
+	if m.autoRelease && m.pooled {
+		// The same object changes sides; the sender has given it away.
+		if m.held {
+			m.held = false
+			m.receipt.Unhold(m.charge)
+		}
+		m.autoRelease, m.Notify = false, nil
+		SetIncoming(m, in)
+		return m
+	}
+	d := fromPool()
+	SetIncoming(d, in)
 	d.Type, d.Priority, d.Version, d.Compat = m.Type, m.Priority, m.Version, m.Compat
 	d.TID, d.DataOff = m.TID, m.DataOff
 	d.Front, d.Middle, d.Data = m.Front, m.Middle, m.Data
-	if m.autoRelease {
-		d.buf, m.buf = m.buf, nil
-	}
 	return d
 }
 

@@ -67,6 +67,7 @@ type Message struct {
 	recvAt      time.Duration
 	charge      int64
 	buf         *Buffer
+	small       []byte // a pooled message's own room for small payloads
 	pooled      bool // the struct came from messagePool
 	autoRelease bool // Release when the sending has ended
 	held        bool
@@ -150,7 +151,10 @@ func (m *Message) Release() {
 		m.buf, m.held, m.released = nil, false, true
 		return
 	}
-	*m = Message{released: true}
+	if PoisonBuffers {
+		poison(m.small)
+	}
+	*m = Message{released: true, small: m.small}
 	messagePool.Put(m)
 }
 
@@ -159,7 +163,40 @@ func (m *Message) Release() {
 // is the default for messages made by New.
 func (m *Message) ReleaseAfterSend() { m.autoRelease = true }
 
-var messagePool = sync.Pool{New: func() any { return new(Message) }}
+// pooledMessage is a message with room for a small payload behind it, so that
+// receiving one is at most one allocation.
+type pooledMessage struct {
+	Message
+	room [smallMax]byte
+}
+
+// smallMax is the payload up to which a pooled message needs no Buffer.
+const smallMax = 128
+
+var messagePool = sync.Pool{New: func() any {
+	p := new(pooledMessage)
+	p.small = p.room[:]
+	return &p.Message
+}}
+
+func fromPool() *Message {
+	m := messagePool.Get().(*Message)
+	m.pooled, m.released = true, false
+	return m
+}
+
+// reserve returns n bytes that belong to the message until its Release, for its
+// segments. Their content is arbitrary. It is called at most once.
+func (m *Message) reserve(n int) []byte {
+	switch {
+	case n == 0:
+		return nil
+	case n <= len(m.small):
+		return m.small[:n:n]
+	}
+	m.buf = NewBuffer(n)
+	return m.buf.Bytes()
+}
 
 // New returns a pooled message whose Front has the given length, in a pooled
 // buffer (its content is arbitrary). The messenger takes both back when the
@@ -167,11 +204,8 @@ var messagePool = sync.Pool{New: func() any { return new(Message) }}
 // touch it after Send. A message that was not sent may be given back with
 // Release.
 func New(typ uint16, frontLen int) *Message {
-	m := messagePool.Get().(*Message)
-	*m = Message{Type: typ, pooled: true, autoRelease: true}
-	if frontLen > 0 {
-		m.buf = NewBuffer(frontLen)
-		m.Front = m.buf.Bytes()
-	}
+	m := fromPool()
+	m.Type, m.autoRelease = typ, true
+	m.Front = m.reserve(frontLen)
 	return m
 }

@@ -27,9 +27,10 @@ func (s *Session) admitMessage() {
 }
 
 func (s *Session) makeBody() {
-	if s.charged > 0 {
-		s.body = msg.NewBuffer(int(s.charged))
-		s.dec.SetBody(s.body.Bytes())
+	m, body := msg.NewBody(int(s.charged))
+	s.body = m
+	if len(body) > 0 {
+		s.dec.SetBody(body)
 	}
 }
 
@@ -75,9 +76,8 @@ func (s *Session) handleMessage(now time.Duration) error {
 	if !s.policy.Lossy {
 		s.ackLeft++
 	}
-	m := msg.NewIncoming(msg.Incoming{
-		Conn: s.conn, Receipt: s.rcpt, Seq: h.Seq, At: now, Charge: s.charged, Buf: s.body,
-	})
+	m := s.body
+	msg.SetIncoming(m, msg.Incoming{Conn: s.conn, Receipt: s.rcpt, Seq: h.Seq, At: now, Charge: s.charged})
 	s.body, s.charged = nil, -1
 	m.Type, m.TID, m.Version, m.Compat, m.DataOff = h.Type, h.TID, h.Version, h.CompatVersion, h.DataOff
 	m.Priority = uint8(min(h.Priority, msg.PriorityHighest))

@@ -9,7 +9,11 @@ type sending struct {
 	end uint64 // position in the transport's stream after its last byte; 0: not yet encoded on this transport
 }
 
-// fifo is a queue of sendings that keeps no memory when empty.
+// fifoKept is the capacity up to which an empty fifo keeps its memory: enough for
+// a connection with a few hundred messages in flight not to allocate.
+const fifoKept = 512
+
+// fifo is a queue of sendings that keeps little memory when empty.
 type fifo struct {
 	items []sending
 	head  int
@@ -25,7 +29,7 @@ func (f *fifo) pop() sending {
 	f.head++
 	switch {
 	case f.head == len(f.items):
-		if cap(f.items) > 64 {
+		if cap(f.items) > fifoKept {
 			f.items = nil
 		}
 		f.items, f.head = f.items[:0], 0

@@ -64,7 +64,7 @@ type Session struct {
 	hs       *handshake // until READY
 	paused   bool       // waiting for the gate or for arbitration
 	charged  int64      // taken from the gate for the message being read; -1: nothing
-	body     *msg.Buffer
+	body     *msg.Message // being received
 
 	// Time.
 	deadline time.Duration // end of the handshake or of the backoff; 0: none
@@ -281,7 +281,7 @@ func (s *Session) abandonMessage() {
 		s.charged = -1
 	}
 	if s.body != nil {
-		s.body.Free()
+		s.body.Release()
 		s.body = nil
 	}
 }
