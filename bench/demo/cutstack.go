@@ -1,0 +1,202 @@
+package demo
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// CutKind is how a connection is cut.
+type CutKind uint8
+
+// The kinds of cuts. What a peer sees is up to its own kernel.
+const (
+	// CutRST aborts: both ends see a reset, bytes on their way may be lost.
+	CutRST CutKind = iota
+	// CutFIN closes in order: the peer gets every byte before the cut, then the
+	// end of the stream. This end sees a broken pipe, or, when it was reading,
+	// the peer's end.
+	CutFIN
+	// CutVanish sends FIN too, but this end does not notice: what it writes
+	// from then on is taken and gone, until the peer's own end arrives. When
+	// reading it is CutFIN.
+	CutVanish
+)
+
+func (k CutKind) String() string {
+	return [...]string{CutRST: "rst", CutFIN: "fin", CutVanish: "vanish"}[k]
+}
+
+// CutDir is the direction whose bytes a cut counts.
+type CutDir uint8
+
+// The directions, seen from the end that is cut.
+const (
+	CutWrite CutDir = iota
+	CutRead
+)
+
+func (d CutDir) String() string { return [...]string{CutWrite: "write", CutRead: "read"}[d] }
+
+// Cut is one cut: it happens when After more bytes have passed in direction Dir.
+// The byte count is exact, so that a cut falls into the middle of a frame.
+type Cut struct {
+	Kind  CutKind
+	Dir   CutDir
+	After int64
+}
+
+func (c Cut) String() string { return fmt.Sprintf("%s after %d bytes of %s", c.Kind, c.After, c.Dir) }
+
+// CutError is what the cut end is told. It wraps the error of the system that a
+// real failure would have brought.
+type CutError struct {
+	Cut Cut
+	Err syscall.Errno // ECONNRESET or EPIPE
+}
+
+func (e *CutError) Error() string { return fmt.Sprintf("cut (%s): %v", e.Cut, e.Err) }
+
+// Unwrap returns the system's error.
+func (e *CutError) Unwrap() error { return e.Err }
+
+// CutConfig configures a CutStack; the zero value cuts nothing by itself.
+type CutConfig struct {
+	// Plan is asked for every new transport, dialled or adopted, whether it is to
+	// be cut. Several workers call it at a time; nil means never.
+	Plan func(dialled bool) (Cut, bool)
+	// OnCut is told of every cut when it happens, with the number of bytes that
+	// the transport had written and read. Several workers call it at a time.
+	OnCut func(c Cut, written, read int64)
+}
+
+// CutStack is an eventloop.Stack around another one that cuts connections. For
+// whoever uses it, a cut is a failure of the network: nothing else differs from
+// the stack beneath. It adds no goroutine and no copy.
+//
+// The methods of its own may be called by any goroutine.
+type CutStack struct {
+	inner   eventloop.Stack
+	cfg     CutConfig
+	workers []*cutWorker
+	calm    atomic.Bool
+	cuts    atomic.Uint64
+
+	mu   sync.Mutex
+	live []*cutTransport // in no particular order
+}
+
+// NewCutStack returns a stack that uses inner. Closing it closes inner.
+func NewCutStack(inner eventloop.Stack, cfg CutConfig) *CutStack {
+	s := &CutStack{inner: inner, cfg: cfg}
+	for i := range inner.NumWorkers() {
+		s.workers = append(s.workers, &cutWorker{Worker: inner.Worker(i), s: s})
+	}
+	return s
+}
+
+// NumWorkers implements eventloop.Stack.
+func (s *CutStack) NumWorkers() int { return len(s.workers) }
+
+// Worker implements eventloop.Stack.
+func (s *CutStack) Worker(i int) eventloop.Worker { return s.workers[i] }
+
+// Pick implements eventloop.Stack.
+func (s *CutStack) Pick() eventloop.Worker { return s.workers[s.inner.Pick().ID()] }
+
+// Clock implements eventloop.Stack.
+func (s *CutStack) Clock() eventloop.Clock { return s.inner.Clock() }
+
+// Listen implements eventloop.Stack. An accepted socket can be cut once it is
+// adopted.
+func (s *CutStack) Listen(addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket)) (eventloop.Listener, error) {
+	return s.inner.Listen(addr, cfg, accept)
+}
+
+// Close implements eventloop.Stack.
+func (s *CutStack) Close() error { return s.inner.Close() }
+
+// Live is the number of transports that could be cut now.
+func (s *CutStack) Live() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.live)
+}
+
+// Cuts is the number of cuts so far.
+func (s *CutStack) Cuts() uint64 { return s.cuts.Load() }
+
+// Arm plans c for one of the live transports: number pick modulo Live, so that a
+// random pick takes a random one. One that was armed before and is still waiting
+// for its bytes is cut at once instead. It says whether there was any transport;
+// the cut itself happens later, on the worker, or never, if the bytes do not come.
+func (s *CutStack) Arm(pick uint64, c Cut) bool {
+	s.mu.Lock()
+	if len(s.live) == 0 {
+		s.mu.Unlock()
+		return false
+	}
+	t := s.live[pick%uint64(len(s.live))]
+	s.mu.Unlock()
+	return t.w.Post(eventloop.TaskFunc(func() { t.arm(c) })) == nil
+}
+
+// Calm stops all cutting, planned cuts included, or allows it again. Cuts that
+// workers are about to make may still happen.
+func (s *CutStack) Calm(on bool) { s.calm.Store(on) }
+
+func (s *CutStack) add(t *cutTransport) {
+	s.mu.Lock()
+	t.index = len(s.live)
+	s.live = append(s.live, t)
+	s.mu.Unlock()
+}
+
+// remove may be called twice.
+func (s *CutStack) remove(t *cutTransport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.index < 0 {
+		return
+	}
+	last := len(s.live) - 1
+	s.live[t.index] = s.live[last]
+	s.live[t.index].index = t.index
+	s.live[last] = nil
+	s.live = s.live[:last]
+	t.index = -1
+}
+
+// cutWorker is a worker whose transports can be cut.
+type cutWorker struct {
+	eventloop.Worker
+	s *CutStack
+}
+
+// Dial implements eventloop.Worker.
+func (w *cutWorker) Dial(remote netip.AddrPort, cfg eventloop.DialConfig, h eventloop.Handler) eventloop.Transport {
+	t := w.newTransport(h, true)
+	t.in = w.Worker.Dial(remote, cfg, t)
+	return t
+}
+
+// Adopt implements eventloop.Worker.
+func (w *cutWorker) Adopt(sock eventloop.Socket, h eventloop.Handler) eventloop.Transport {
+	t := w.newTransport(h, false)
+	t.in = w.Worker.Adopt(sock, t)
+	t.connected = true
+	w.s.add(t)
+	return t
+}
+
+func (w *cutWorker) newTransport(h eventloop.Handler, dialled bool) *cutTransport {
+	t := &cutTransport{w: w, h: h, index: -1}
+	if w.s.cfg.Plan != nil {
+		t.cut, t.armed = w.s.cfg.Plan(dialled)
+	}
+	return t
+}
