@@ -58,6 +58,7 @@ func (s *source) fill(p *peer) {
 				p.e.t.Errorf("HandleFlush at %d with a full socket", s.sent)
 			}
 			s.moved = false
+			p.note("full")
 			return
 		}
 	}
