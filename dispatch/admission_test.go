@@ -95,13 +95,17 @@ func TestAdmissionWithoutPayload(t *testing.T) {
 	requireHeld(t, th, 1, 20, 20)
 	g.DispatchDone(0)
 	requireHeld(t, th, 0, 20, 20)
+
+	g = &Gate{Bytes: neverThrottle{}, Dispatch: neverThrottle{}}
+	require.True(t, a.Admit(g, 0, nil))
+	g.DispatchDone(0)
 }
 
 func TestGateHold(t *testing.T) {
 	g, th := newGate(1, 10, 10)
 	var a Admission
 	require.True(t, a.Admit(g, 10, nil))
-	m := msg.NewIncoming(msg.Incoming{Receipt: g, Charge: 10})
+	m := newIncoming(msg.Incoming{Receipt: g, Charge: 10})
 	ticket := msg.TicketFor(m)
 	m.Hold()
 	requireHeld(t, th, 2, 20, 10)
@@ -129,6 +133,9 @@ func TestGateUnlimited(t *testing.T) {
 		g.DispatchDone(1)
 	}))
 }
+
+// neverThrottle may not be called.
+type neverThrottle struct{ msg.Throttler }
 
 // racyThrottle calls meanwhile in the middle of Acquire, where other goroutines
 // may come in between.
@@ -191,15 +198,15 @@ func TestAdmissionCancelAtEachMoment(t *testing.T) {
 				}
 				require.False(t, a.Admit(g, 5, admittedFunc(func() { admitted++ })))
 				th[0].Release(1)
+				for i := range th {
+					require.Zero(t, th[i].Stats().Waiting, "moment %d: in line after the cancel", moment)
+				}
 				if full && stage > 0 {
 					th[stage].Release(amount[stage])
 				}
 				require.Equal(t, 1, cancelled, "moment %d", moment)
 				require.Zero(t, admitted)
 				requireHeld(t, th, 0, 0, 0)
-				for i := range th {
-					require.Zero(t, th[i].Stats().Waiting)
-				}
 			}
 		}
 	}

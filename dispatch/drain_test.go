@@ -222,7 +222,7 @@ func TestDrainBlockedDispatcher(t *testing.T) {
 		if g != nil {
 			in.Receipt = g
 		}
-		m := msg.NewIncoming(in)
+		m := newIncoming(in)
 		m.Priority = prio
 		require.NoError(t, q.Enqueue(MessageItem(m)))
 		return true
@@ -244,6 +244,25 @@ func TestDrainBlockedDispatcher(t *testing.T) {
 	close(release)
 	require.NoError(t, q.Stop(context.Background()))
 	require.Zero(t, gate.Messages.(*Throttle).Stats().Held)
+}
+
+// One burst: the job that is blocked by its first item has started another before.
+func TestDrainWidthWithinOneBurst(t *testing.T) {
+	const width = 3
+	var all sync.WaitGroup
+	all.Add(width)
+	q := New(Config{Executor: newTestPool(t, width), Width: width, Handler: handlerFunc(func(*Item) Outcome {
+		all.Done()
+		all.Wait()
+		return Handled
+	})})
+	var burst []Item
+	for _, c := range newConns(width) {
+		burst = append(burst, EventItem(KindAccept, c, nil))
+	}
+	require.NoError(t, q.EnqueueBatch(burst))
+	all.Wait()
+	require.NoError(t, q.Stop(context.Background()))
 }
 
 // Discard under load: once it returned, nothing that was enqueued before is

@@ -61,7 +61,7 @@ func newMessage(c *fakeConn, prio uint8, seq uint64, r *receipts, charge int64) 
 		in.Receipt = r
 		r.held.Add(charge)
 	}
-	m := msg.NewIncoming(in)
+	m := newIncoming(in)
 	m.Priority = prio
 	return m
 }
@@ -75,3 +75,10 @@ func (f handlerFunc) Handle(it *Item) Outcome { return f(it) }
 type dispatcherFunc func(m *msg.Message) bool
 
 func (f dispatcherFunc) Dispatch(m *msg.Message) bool { return f(m) }
+
+// newIncoming is a received message without payload.
+func newIncoming(in msg.Incoming) *msg.Message {
+	m, _ := msg.NewBody(0)
+	msg.SetIncoming(m, in)
+	return m
+}

@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -172,4 +174,43 @@ func TestPrioSteadyStateAllocatesNothing(t *testing.T) {
 	}
 	round()
 	require.Zero(t, testing.AllocsPerRun(100, round))
+}
+
+// The price has to be below the tokens, not equal to them.
+func TestPrioWeightedPrice(t *testing.T) {
+	p := newPrio(1000, 1<<20)
+	pushMessage(&p, 1, 1, 1000)
+	for range 3 {
+		pushMessage(&p, 2, 2, 2997) // gives priority 1 2997/3+1 = 1000 tokens
+	}
+	_, prios := popAll(&p)
+	require.Equal(t, []uint8{2, 2, 1, 2}, prios)
+}
+
+// Events come by arrival, with many connections, some of which are discarded.
+func TestPrioEventsByArrival(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	p := newPrio(DefaultMinCost, DefaultMaxTokens)
+	conns := newConns(50)
+	var want []uint64
+	var it Item
+	for range 20_000 {
+		c := conns[rnd.IntN(len(conns))]
+		switch n := rnd.IntN(10); {
+		case n < 5:
+			e := EventItem(KindAccept, c, nil)
+			p.push(&e)
+			want = append(want, c.id)
+		case n < 6:
+			n := len(want)
+			want = slices.DeleteFunc(want, func(id uint64) bool { return id == c.id })
+			require.Len(t, p.discard(c.id, true, nil), n-len(want))
+		case len(want) > 0:
+			k := p.pop(&it)
+			require.Equal(t, want[0], it.Class)
+			want = want[1:]
+			p.done(k)
+		}
+	}
+	require.NotEmpty(t, want)
 }

@@ -67,6 +67,10 @@ func TestQueueBatchMaxGoesToTheEndOfTheLine(t *testing.T) {
 	require.Equal(t, 4, e.Run(), "two more jobs each")
 	require.Equal(t, []any{0, 1, 2, 3, 4}, a.got)
 	require.Equal(t, a.got, b.got)
+	for range 2 {
+		require.NoError(t, qa.Enqueue(MessageItem(newMessage(c, 127, 9, nil, 0))))
+	}
+	require.Equal(t, 1, e.Run(), "no job for an empty queue")
 }
 
 func TestQueueAge(t *testing.T) {
@@ -181,6 +185,25 @@ func TestQueueStopInsideDispatch(t *testing.T) {
 	require.NoError(t, q.Stop(context.Background()))
 }
 
+// A second Stop waits until the first one has given everything back.
+func TestQueueStopWaitsForTheOther(t *testing.T) {
+	dropping, finish := make(chan struct{}), make(chan struct{})
+	q := New(Config{Executor: new(Inline), Handler: new(seqs), OnDiscard: func(*Item) {
+		close(dropping)
+		<-finish
+	}})
+	require.NoError(t, q.Enqueue(EventItem(KindAccept, newConns(1)[0], nil)))
+	first := make(chan error)
+	go func() { first <- q.Stop(context.Background()) }()
+	<-dropping
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, q.Stop(ctx), context.Canceled)
+	close(finish)
+	require.NoError(t, <-first)
+	require.NoError(t, q.Stop(context.Background()))
+}
+
 func TestQueueStopTimesOut(t *testing.T) {
 	started, finish := make(chan struct{}), make(chan struct{})
 	q := New(Config{Executor: goExecutor{}, Handler: handlerFunc(func(*Item) Outcome {
@@ -223,7 +246,7 @@ func TestQueuePanicsLeakNothing(t *testing.T) {
 	c := newConns(1)[0]
 	for i := range n {
 		gate.Take(10)
-		m := msg.NewIncoming(msg.Incoming{Conn: c, Receipt: gate, Charge: 10, Seq: uint64(i)})
+		m := newIncoming(msg.Incoming{Conn: c, Receipt: gate, Charge: 10, Seq: uint64(i)})
 		require.NoError(t, q.Enqueue(MessageItem(m)))
 	}
 	e.Run()
@@ -363,6 +386,7 @@ func TestQueueRefusedJobStandsIn(t *testing.T) {
 		if len(h.got) == 3 {
 			e.refuse = false
 		}
+		require.Equal(t, len(h.got) < 4, q.standIn)
 		return h.Handle(it)
 	})
 	standIns.Run()
