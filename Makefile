@@ -37,7 +37,7 @@ race: ## all tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -count=$(COUNT) $(ARGS) $(PKGS)
 
 interop: ## the tests against real Ceph daemons; fails where they are not installed
-	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/...
+	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
 
 fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)
