@@ -125,8 +125,8 @@ func (d *Decoder) Next(b []byte) (n int, ev Event, err error) {
 	}
 	switch d.state {
 	case atHead:
-		unit, n := d.collect(b, d.headLen())
-		if unit == nil {
+		unit, n, ok := d.collect(b, d.headLen())
+		if !ok {
 			return n, NeedMore, nil
 		}
 		if err := d.head(unit); err != nil {
@@ -135,9 +135,9 @@ func (d *Decoder) Next(b []byte) (n int, ev Event, err error) {
 		d.state = atFirst
 		return n, GotPreamble, nil
 	case atFirst:
-		unit, k := d.collect(b, d.firstLen())
+		unit, k, ok := d.collect(b, d.firstLen())
 		n += k
-		if unit == nil {
+		if !ok {
 			return n, NeedMore, nil
 		}
 		if err := d.first(unit); err != nil {
@@ -154,9 +154,9 @@ func (d *Decoder) Next(b []byte) (n int, ev Event, err error) {
 		}
 		d.state = atTail
 	}
-	unit, k := d.collect(b[n:], d.tailLen())
+	unit, k, ok := d.collect(b[n:], d.tailLen())
 	n += k
-	if unit == nil {
+	if !ok {
 		return n, NeedMore, nil
 	}
 	if err := d.tail(unit); err != nil {
@@ -271,30 +271,30 @@ func (d *Decoder) fail(err error) error {
 }
 
 // collect returns the next need bytes when they are all there: as part of b if
-// nothing was collected before, otherwise from where they were collected. It
-// returns nil while bytes are missing, having consumed all of b.
-func (d *Decoder) collect(b []byte, need int) (unit []byte, n int) {
+// nothing was collected before, otherwise from where they were collected. While
+// bytes are missing it consumes all of b.
+func (d *Decoder) collect(b []byte, need int) (unit []byte, n int, ok bool) {
 	if d.have == 0 && len(b) >= need {
-		return b[:need:need], need
+		return b[:need:need], need, true
 	}
 	n = min(len(b), need-d.have)
 	if need <= smallMax && d.inSmall() {
 		copy(d.small[d.have:], b[:n])
 		d.have += n
 		if d.have < need {
-			return nil, n
+			return nil, n, false
 		}
 		d.have = 0
-		return d.small[:need:need], n
+		return d.small[:need:need], n, true
 	}
 	base := len(d.acc) - d.have // secure mode keeps the start of segment 0 there
 	d.acc = append(d.acc, b[:n]...)
 	d.have += n
 	if d.have < need {
-		return nil, n
+		return nil, n, false
 	}
 	d.have = 0
-	return d.acc[base:], n
+	return d.acc[base:], n, true
 }
 
 // fill takes body bytes from b and returns how many.

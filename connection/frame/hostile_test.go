@@ -213,34 +213,40 @@ func TestLimits(t *testing.T) {
 
 // What a preamble declares is not believed: memory follows what arrives.
 func TestLengthBomb(t *testing.T) {
-	const arrives = 100 << 10
 	for _, m := range modes {
-		e, c := m.pair()
-		var b Batch
-		head := PreambleLen + HeaderLen + crcLen
-		if c == nil {
-			e.AppendMessage(&b, &testHeader, nil, nil, make([]byte, LimitData))
-		} else {
-			head = secureHeadLen + 16
-			var pre [PreambleLen]byte
-			putPreamble(&pre, TagMessage, &[MaxSegments]int{HeaderLen, 0, 0, LimitData})
-			e.seal(b.small(head), pre[:], testHeader.Append(nil))
-			b.ref(make([]byte, arrives))
-		}
-		stream := b.AppendTo(nil)[:head+arrives]
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		f := newFeeder(c)
-		for off := 0; off < len(stream); off += 1000 {
-			require.NoError(t, f.feed(stream[off:min(off+1000, len(stream))]))
-		}
-		runtime.ReadMemStats(&after)
-		total := after.TotalAlloc - before.TotalAlloc
-		t.Logf("%s: declared %d, arrived %d, allocated %d in all", m.name, LimitData, arrives, total)
-		require.Less(t, total, uint64(8*arrives), "all allocations of growing together")
-		require.LessOrEqual(t, max(cap(f.d.body), cap(f.d.acc)), 2*arrives+allocStep)
+		t.Run(m.name, func(t *testing.T) { lengthBomb(t, m, false) })
+		t.Run(m.name+", in place", func(t *testing.T) { lengthBomb(t, m, true) })
 	}
+}
+
+func lengthBomb(t *testing.T, m mode, direct bool) {
+	const arrives = 100 << 10
+	e, c := m.pair()
+	var b Batch
+	head := PreambleLen + HeaderLen + crcLen
+	if c == nil {
+		e.AppendMessage(&b, &testHeader, nil, nil, make([]byte, LimitData))
+	} else {
+		head = secureHeadLen + 16
+		dst := b.small(head)
+		putPreamble((*[PreambleLen]byte)(dst), TagMessage, &[MaxSegments]int{HeaderLen, 0, 0, LimitData})
+		e.seal(dst, PreambleLen, testHeader.Append(nil))
+		b.ref(make([]byte, arrives))
+	}
+	stream := b.AppendTo(nil)[:head+arrives]
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	f := newFeeder(c)
+	f.direct = direct
+	for off := 0; off < len(stream); off += 1000 {
+		require.NoError(t, f.feed(stream[off:min(off+1000, len(stream))]))
+	}
+	runtime.ReadMemStats(&after)
+	total := after.TotalAlloc - before.TotalAlloc
+	t.Logf("%s: declared %d, arrived %d, allocated %d in all", m.name, LimitData, arrives, total)
+	require.Less(t, total, uint64(8*arrives), "all allocations of growing together")
+	require.LessOrEqual(t, max(cap(f.d.body), cap(f.d.acc)), 2*arrives+allocStep)
 }
 
 // A control frame whose payload does not come is not believed either.

@@ -184,12 +184,11 @@ func (e *Encoder) sealFrame(b *Batch, t Tag, late byte, first, front, middle, da
 	if e.err != nil {
 		return
 	}
-	var pre [PreambleLen]byte
-	segments := putPreamble(&pre, t, &lens)
-	inline := first[:min(len(first), secureInlineLen)]
-	e.seal(b.small(secureHeadLen+overhead), pre[:], inline)
+	head := b.small(secureHeadLen + overhead)
+	segments := putPreamble((*[PreambleLen]byte)(head), t, &lens)
+	e.seal(head, PreambleLen, first[:min(len(first), secureInlineLen)])
 	if n := secureRestLen(len(first), overhead); n > 0 {
-		e.seal(b.block(n), first[secureInlineLen:])
+		e.seal(b.block(n), 0, first[secureInlineLen:])
 	}
 	if segments == 1 {
 		return
@@ -214,12 +213,9 @@ func (e *Encoder) sealTail(dst []byte, late byte, segs ...[]byte) {
 	e.sealInPlace(dst)
 }
 
-// seal fills dst with the unit of the given parts and zeros.
-func (e *Encoder) seal(dst []byte, parts ...[]byte) {
-	off := 0
-	for _, p := range parts {
-		off += copy(dst[off:], p)
-	}
+// seal fills dst, whose first off bytes are there, with p and zeros, and seals it.
+func (e *Encoder) seal(dst []byte, off int, p []byte) {
+	off += copy(dst[off:], p)
 	clear(dst[off:])
 	e.sealInPlace(dst)
 }

@@ -1,7 +1,9 @@
 package frame
 
 import (
+	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
@@ -44,6 +46,20 @@ func TestOutOfNonces(t *testing.T) {
 	g.begun = true
 	_, err := decodeAll(g, make([]byte, 96))
 	requireCode(t, OutOfNonces, err)
+}
+
+// The same in the middle of a frame.
+func TestOutOfNoncesInside(t *testing.T) {
+	g := testGCM()
+	g.nonce[4]-- // one nonce is left
+	g.begun = true
+	var e Encoder
+	e.SetCipher(g)
+	var b Batch
+	segs := []byte(strings.Repeat("secret", 40))
+	e.sealFrame(&b, TagMessage, lateComplete, segs, segs, nil, segs)
+	requireCode(t, OutOfNonces, e.Err())
+	require.NotContains(t, string(b.AppendTo(nil)), "secret")
 }
 
 // Units out of order, replayed or of the other direction do not open.
@@ -127,6 +143,33 @@ func TestReadIntoIsBody(t *testing.T) {
 	require.Same(t, &body[0], &got[0])
 	_, _, again := d.Segments()
 	require.Nil(t, again, "they were handed over")
+}
+
+// A frame without payload is complete with its preamble, even if there are no
+// more bytes to give.
+func TestNextWithoutBytes(t *testing.T) {
+	for _, m := range modes {
+		e, c := m.pair()
+		var b Batch
+		e.AppendControl(&b, &Wait{})
+		var d Decoder
+		d.Init(Limits{})
+		d.SetCipher(c)
+		_, ev, err := d.Next(b.AppendTo(nil))
+		require.NoError(t, err)
+		require.Equal(t, GotPreamble, ev)
+		n, ev, err := d.Next(nil)
+		require.NoError(t, err)
+		require.Zero(t, n)
+		require.Equal(t, GotFrame, ev)
+		require.Empty(t, d.Payload())
+		_, ev, err = d.Next(nil)
+		require.NoError(t, err)
+		require.Equal(t, NeedMore, ev)
+	}
+	var d Decoder
+	t.Logf("%d bytes", unsafe.Sizeof(d))
+	require.Less(t, unsafe.Sizeof(d), uintptr(512), "idle connections hold one")
 }
 
 func TestDecoderMisuse(t *testing.T) {
