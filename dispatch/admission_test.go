@@ -162,8 +162,9 @@ func (r *racyThrottle) Acquire(n int64, w msg.ThrottleWaiter) bool {
 // Cancel and grants at each moment of a resumption that goes from stage 0 to 2.
 func TestAdmissionCancelAtEachMoment(t *testing.T) {
 	for moment := range 6 {
-		for _, full := range []bool{true, false} { // is the stage of the moment full?
+		for _, isFull := range []bool{true, false} { // is the stage of the moment full?
 			for _, free := range []bool{true, false} { // does it get free right after the cancel?
+				full := isFull
 				g, th := newGate(1, 10, 10)
 				stage := moment / 2
 				racy := &racyThrottle{Throttle: th[stage]}
