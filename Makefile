@@ -3,6 +3,8 @@
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+GOFMT := $(shell go env GOROOT)/bin/gofmt
+
 # Both modules, from the top, joined by go.work.
 PKGS     := ./... ./bench/...
 FUZZTIME ?= 10s
@@ -21,10 +23,10 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 fmt: ## format all Go files
-	gofmt -w $$(git ls-files -co --exclude-standard '*.go')
+	$(GOFMT) -w $$(git ls-files -co --exclude-standard '*.go')
 
 check: ## gofmt and go vet, changing nothing
-	@out=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	@out=$$($(GOFMT) -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	go vet $(PKGS)
 
 lint: check ## check, and staticcheck (downloads it once)

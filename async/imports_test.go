@@ -317,3 +317,15 @@ func TestDirectRequiresAreAllowed(t *testing.T) {
 	}
 	require.ElementsMatch(t, directRequires, direct, "direct requires of go.mod; a new one needs a line here and a paragraph in docs/DEPENDENCIES.md")
 }
+
+func TestReadmeShowsTheExample(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	example, err := os.ReadFile("../examples/echo/main.go")
+	require.NoError(t, err)
+	_, program, ok := strings.Cut(string(example), "\n)\n\n") // after the imports
+	require.True(t, ok)
+	program, _, ok = strings.Cut(program, "\nfunc must") // before the helpers
+	require.True(t, ok)
+	require.Contains(t, string(readme), "```go\n"+program+"```\n")
+}
