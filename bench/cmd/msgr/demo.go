@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/bench/demo"
+)
+
+type demoCmd struct {
+	Seconds    float64 `default:"12" help:"How long traffic runs."`
+	OSDs       int     `name:"osds" default:"3" help:"Number of OSDs."`
+	Clients    int     `default:"8" help:"How many clients are busy all the time."`
+	Conns      int     `default:"32" help:"How many clients there are in all, each with a messenger of its own and a session with every OSD."`
+	ObjectSize int     `default:"16384" help:"Size of most objects in bytes."`
+	Sizes      []int   `help:"Sizes of objects in bytes, instead of some around --object-size."`
+	CutRate    float64 `default:"30" help:"How many connections are cut per second; 0: none."`
+	Seed       uint64  `help:"Seed of traffic and cuts; 0: from the clock."`
+	JSON       bool    `name:"json" help:"Print one JSON object instead of the table."`
+}
+
+var errBroken = errors.New("a promise was broken")
+
+// Run runs the demo. Interrupted, it ends early and reports what there is.
+func (c *demoCmd) Run(w io.Writer) error {
+	cfg := demo.Config{
+		Duration: time.Duration(c.Seconds * float64(time.Second)), OSDs: c.OSDs, Clients: c.Clients, Conns: max(c.Conns, c.Clients),
+		ObjectSize: c.ObjectSize, Sizes: c.Sizes, CutRate: c.CutRate, Seed: c.Seed,
+	}
+	if c.Seconds <= 0 || c.OSDs <= 0 || c.Clients <= 0 || c.ObjectSize <= 0 || c.CutRate < 0 {
+		return usageError{errors.New("--seconds, --osds, --clients and --object-size must be more than 0, --cut-rate not less")}
+	}
+	if c.CutRate == 0 {
+		cfg.CutRate = -1
+	}
+	terminal := !c.JSON && isTerminal(w)
+	if terminal {
+		cfg.Progress = w
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	r, err := demo.Run(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.JSON:
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		err = e.Encode(r)
+	default:
+		if terminal {
+			fmt.Fprint(w, "\r\x1b[K")
+		}
+		err = r.Write(w)
+	}
+	if err == nil && !r.OK {
+		err = errBroken
+	}
+	return err
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,300 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
+)
+
+const (
+	// quietMax is how long the store may take to answer what is in flight when
+	// the traffic ends; shutdownMax how long the messengers may take to end.
+	quietMax    = 5 * time.Second
+	shutdownMax = 5 * time.Second
+	// poolMax bounds the goroutines that dispatch, for all messengers together.
+	poolMax = 64
+	// The backoffs are short because every failure here is over at once.
+	backoffMin = 10 * time.Millisecond
+	backoffMax = 200 * time.Millisecond
+	// Cold objects are those no client writes: replicas get them by recovery.
+	coldPerOSD = 32
+	firstCold  = 1 << 24
+)
+
+func isCold(object uint32) bool { return object >= firstCold }
+
+// demo is one run.
+type demo struct {
+	cfg      Config
+	contents *contents
+	oracle   *Oracle
+	stack    *CutStack
+	pool     *dispatch.AntsPool
+	clock    eventloop.Clock
+	start    time.Time
+
+	messengers []*async.Messenger
+	osds       []*osd
+	clients    []*client
+	manager    *manager
+
+	// Any goroutine.
+	acked    []atomic.Uint64 // by object: generation acknowledged to its writer
+	meters   [numClasses]*meter
+	notifies atomic.Int64 // sendings with a Notify whose end is not known
+	stopping atomic.Bool  // no new operations
+	closing  atomic.Bool  // the messengers are being shut down
+	cuts     cutCounts
+
+	rngMu sync.Mutex
+	rng   *rand.Rand // of the cuts
+
+	used usage // the most seen
+}
+
+type cutCounts struct {
+	kinds     [3]atomic.Uint64
+	dirs      [2]atomic.Uint64
+	handshake atomic.Uint64 // of which before handshakeBytes
+}
+
+// handshakeBytes is about what one side writes until a session is ready.
+const handshakeBytes = 450
+
+func (d *demo) now() time.Duration { return d.clock.Now() }
+
+// Run runs the demo until its time is over or ctx ends, whichever is first, and
+// reports. The error is for what kept it from running; broken promises are in
+// the report.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	before := usageNow()
+	d := &demo{cfg: cfg, oracle: NewOracle(), contents: newContents(cfg.Seed, cfg.Sizes), rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
+	for i := range d.meters {
+		d.meters[i] = newMeter()
+	}
+	d.acked = make([]atomic.Uint64, cfg.Conns*objectsPerClient)
+	if err := d.open(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	r := &Report{Seed: cfg.Seed}
+	d.run(ctx)
+	r.Seconds = time.Since(d.start).Seconds()
+	d.quiet()
+	d.oracle.Close()
+	d.verify(r)
+	d.fill(r, before)
+	if err := d.close(); err != nil {
+		d.oracle.Failed("shutdown: %v", err)
+	}
+	r.GoroutinesAfter = d.leaks(before.goroutines)
+	d.conclude(r)
+	return r, nil
+}
+
+// open starts everything and connects it.
+func (d *demo) open() error {
+	inner, err := netpollstack.Open(netpollstack.Config{Workers: d.cfg.Workers})
+	if err != nil {
+		return err
+	}
+	d.stack = NewCutStack(inner, CutConfig{Plan: d.planCut, OnCut: d.onCut})
+	d.stack.Calm(true)
+	d.clock = d.stack.Clock()
+	if d.pool, err = dispatch.NewAntsPool(dispatch.AntsConfig{Size: poolMax}); err != nil {
+		return err
+	}
+	for i := range d.cfg.OSDs {
+		o, err := newOSD(d, i)
+		if err != nil {
+			return err
+		}
+		d.osds = append(d.osds, o)
+		for k := range coldPerOSD {
+			id := uint32(firstCold + i*coldPerOSD + k)
+			h, b := d.contents.body(id, 1)
+			o.objects[id] = object{1, append(h, b...)}
+			o.own = append(o.own, id)
+		}
+	}
+	for _, o := range d.osds {
+		if err := o.connect(); err != nil {
+			return err
+		}
+	}
+	for i := range d.cfg.Conns {
+		c, err := newClient(d, i)
+		if err != nil {
+			return err
+		}
+		d.clients = append(d.clients, c)
+	}
+	d.manager, err = newManager(d)
+	return err
+}
+
+// messenger returns a messenger on the demo's stack and pool.
+func (d *demo) messenger(name entity.Name) (*async.Messenger, error) {
+	m, err := async.New(async.Config{
+		Name: name, Stack: d.stack, Executor: d.pool, InitialBackoff: backoffMin, MaxBackoff: backoffMax,
+	})
+	if err == nil {
+		d.messengers = append(d.messengers, m)
+	}
+	return m, err
+}
+
+// primaryOf is the OSD that takes writes and reads of an object.
+func (d *demo) primaryOf(object uint32) int {
+	if isCold(object) {
+		return int(object-firstCold) / coldPerOSD
+	}
+	return int(mix(uint64(object)) % uint64(d.cfg.OSDs))
+}
+
+// quiet waits until everything under way has its answer.
+func (d *demo) quiet() {
+	d.stack.Calm(true)
+	d.stopping.Store(true)
+	deadline := time.Now().Add(quietMax)
+	for {
+		ops, pushes := 0, 0
+		for _, c := range d.clients {
+			ops += c.inFlight()
+		}
+		for _, o := range d.osds {
+			o.mu.Lock()
+			pushes += len(o.pushes) + len(o.writes)
+			o.mu.Unlock()
+		}
+		missing, _ := d.oracle.Missing()
+		notifies, polls := d.notifies.Load(), d.manager.outstanding()
+		if ops == 0 && pushes == 0 && missing == 0 && notifies == 0 && polls == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			d.oracle.Failed("not quiet after %v: %d operations, %d pushes and replications, %d messages, %d notifications, %d polls",
+				quietMax, ops, pushes, missing, notifies, polls)
+			for _, m := range d.messengers {
+				for _, l := range d.linksOf(m) {
+					if !l.conn.IsConnected() {
+						d.oracle.Failed("%s is not connected: %v", m.Name(), l.conn)
+					}
+				}
+			}
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func (d *demo) linksOf(m *async.Messenger) (ls []*link) {
+	for _, c := range d.clients {
+		if c.m == m {
+			return c.links
+		}
+	}
+	for _, o := range d.osds {
+		if o.clu == m {
+			for _, l := range o.peers {
+				if l != nil {
+					ls = append(ls, l)
+				}
+			}
+		}
+	}
+	return ls
+}
+
+// verify compares every copy of every object with what was acknowledged.
+func (d *demo) verify(r *Report) {
+	check := func(id uint32, want uint64) {
+		p := d.primaryOf(id)
+		for _, at := range append([]int{p}, d.osds[p].replicas...) {
+			x, err := d.osds[at].copyOf(id)
+			switch {
+			case err != nil && isCold(id) && at != p:
+				r.NotRecovered++ // the run was too short for that
+				continue
+			case err != nil:
+				d.oracle.Lost(1, "%v, gen %d was acknowledged", err, want)
+			case x.gen != want:
+				d.oracle.Lost(1, "%s has object %d gen %d, gen %d was acknowledged", d.osds[at].name, id, x.gen, want)
+			case !d.contents.is(id, x.gen, x.header(), x.data()):
+				d.oracle.Failed("%s: object %d gen %d has a wrong content", d.osds[at].name, id, x.gen)
+			}
+			r.Copies++
+			r.CopyBytes += uint64(len(x.body))
+		}
+	}
+	for id := range d.acked {
+		if gen := d.acked[id].Load(); gen > 0 {
+			r.Objects++
+			check(uint32(id), gen)
+		}
+	}
+	for id := range uint32(d.cfg.OSDs * coldPerOSD) {
+		r.Objects++
+		check(firstCold+id, 1)
+	}
+}
+
+// close ends everything, in any state of open.
+func (d *demo) close() error {
+	d.stopping.Store(true)
+	d.closing.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownMax)
+	defer cancel()
+	var errs []error
+	for _, m := range d.messengers {
+		if err := m.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", m.Name(), err))
+		}
+	}
+	if d.pool != nil {
+		errs = append(errs, d.pool.Release(ctx))
+	}
+	if d.stack != nil {
+		errs = append(errs, d.stack.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// leaks waits until no more goroutines run than before, and netpoll's pollers,
+// which stay, and returns how many those are.
+func (d *demo) leaks(before int) int {
+	most := before + d.stack.NumWorkers()
+	deadline := time.Now().Add(time.Second)
+	for {
+		n := usageNow().goroutines
+		if n <= most {
+			return n
+		}
+		if time.Now().After(deadline) {
+			d.oracle.Failed("%d goroutines are left, there were %d and %d pollers", n, before, d.stack.NumWorkers())
+			return n
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// sessions is the number of sessions of the first moment.
+func (d *demo) sessions() int {
+	return d.cfg.Conns*d.cfg.OSDs + d.cfg.OSDs*(d.cfg.OSDs-1)/2 + d.cfg.OSDs
+}
+
+var _ msg.Notifier = (*writeOp)(nil)
