@@ -1,4 +1,4 @@
-package async
+package perf
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
@@ -142,14 +143,14 @@ func (e *echoPair) send(c msg.Connection) {
 }
 
 func newEchoPair(b testing.TB, server, client msg.Policy, fast bool, size int) *echoPair {
-	srv, err := New(Config{Name: entity.OSD(0)})
+	srv, err := async.New(async.Config{Name: entity.OSD(0)})
 	require.NoError(b, err)
 	srv.SetDefaultPolicy(server)
 	srv.AddDispatcherTail(echoServer{fast})
 	require.NoError(b, srv.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
 	require.NoError(b, srv.Start())
 	e := &echoPair{size: size}
-	cl, err := New(Config{Name: entity.Client(1)})
+	cl, err := async.New(async.Config{Name: entity.Client(1)})
 	require.NoError(b, err)
 	cl.SetDefaultPolicy(client)
 	cl.AddDispatcherTail(echoClient{e, fast})

@@ -1,4 +1,4 @@
-package async
+package perf
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
@@ -42,7 +43,7 @@ func rssKiB() int {
 // idleServer accepts connections and prints, for every line on its input, how
 // many there are and what they cost.
 func idleServer() {
-	m, err := New(Config{Name: entity.OSD(0), HandshakesMax: 20000, ListenBacklog: 4096})
+	m, err := async.New(async.Config{Name: entity.OSD(0), HandshakesMax: 20000, ListenBacklog: 4096})
 	if err != nil {
 		panic(err)
 	}
@@ -98,9 +99,9 @@ func idleConnections(b *testing.B, n int) {
 	}
 	_, rss0, g0 := ask()
 	mine0, myG0 := rssKiB(), runtime.NumGoroutine()
-	var ms []*Messenger
+	var ms []*async.Messenger
 	for i := range n {
-		m, err := New(Config{Name: entity.Client(int64(i))})
+		m, err := async.New(async.Config{Name: entity.Client(int64(i))})
 		require.NoError(b, err)
 		ms = append(ms, m)
 		require.NoError(b, m.Start())
