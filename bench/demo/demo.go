@@ -12,7 +12,6 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
 )
@@ -22,8 +21,8 @@ const (
 	// the traffic ends; shutdownMax how long the messengers may take to end.
 	quietMax    = 5 * time.Second
 	shutdownMax = 5 * time.Second
-	// poolMax bounds the goroutines that dispatch, for all messengers together.
-	poolMax = 64
+	// dispatchMax is how many dispatchers run at a time, of all messengers together.
+	dispatchMax = 8
 	// The backoffs are short because every failure here is over at once.
 	backoffMin = 10 * time.Millisecond
 	backoffMax = 200 * time.Millisecond
@@ -40,7 +39,7 @@ type demo struct {
 	contents *contents
 	oracle   *Oracle
 	stack    *CutStack
-	pool     *dispatch.AntsPool
+	pool     *executor
 	clock    eventloop.Clock
 	start    time.Time
 
@@ -78,23 +77,18 @@ func (d *demo) now() time.Duration { return d.clock.Now() }
 // reports. The error is for what kept it from running; broken promises are in
 // the report.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
-	cfg, err := cfg.withDefaults()
+	before := usageNow()
+	d, err := newDemo(cfg)
 	if err != nil {
 		return nil, err
 	}
-	before := usageNow()
-	d := &demo{cfg: cfg, oracle: NewOracle(), contents: newContents(cfg.Seed, cfg.Sizes), rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
-	for i := range d.meters {
-		d.meters[i] = newMeter()
-	}
-	d.acked = make([]atomic.Uint64, cfg.Conns*objectsPerClient)
 	if err := d.open(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	r := &Report{Seed: cfg.Seed}
+	r := &Report{Seed: d.cfg.Seed}
 	d.run(ctx)
 	r.Seconds = time.Since(d.start).Seconds()
-	d.quiet()
+	d.quiet(quietMax)
 	d.oracle.Close()
 	d.verify(r)
 	d.fill(r, before)
@@ -106,6 +100,19 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	return r, nil
 }
 
+func newDemo(cfg Config) (*demo, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{cfg: cfg, oracle: NewOracle(), contents: newContents(cfg.Seed, cfg.Sizes), rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
+	for i := range d.meters {
+		d.meters[i] = newMeter()
+	}
+	d.acked = make([]atomic.Uint64, cfg.Conns*objectsPerClient)
+	return d, nil
+}
+
 // open starts everything and connects it.
 func (d *demo) open() error {
 	inner, err := netpollstack.Open(netpollstack.Config{Workers: d.cfg.Workers})
@@ -115,7 +122,7 @@ func (d *demo) open() error {
 	d.stack = NewCutStack(inner, CutConfig{Plan: d.planCut, OnCut: d.onCut})
 	d.stack.Calm(true)
 	d.clock = d.stack.Clock()
-	if d.pool, err = dispatch.NewAntsPool(dispatch.AntsConfig{Size: poolMax}); err != nil {
+	if d.pool, err = newExecutor(dispatchMax); err != nil {
 		return err
 	}
 	for i := range d.cfg.OSDs {
@@ -166,11 +173,12 @@ func (d *demo) primaryOf(object uint32) int {
 	return int(mix(uint64(object)) % uint64(d.cfg.OSDs))
 }
 
-// quiet waits until everything under way has its answer.
-func (d *demo) quiet() {
+// quiet ends cuts and traffic and waits until everything under way has its
+// answer, at most for limit.
+func (d *demo) quiet(limit time.Duration) {
 	d.stack.Calm(true)
 	d.stopping.Store(true)
-	deadline := time.Now().Add(quietMax)
+	deadline := time.Now().Add(limit)
 	for {
 		ops, pushes := 0, 0
 		for _, c := range d.clients {
@@ -188,7 +196,7 @@ func (d *demo) quiet() {
 		}
 		if time.Now().After(deadline) {
 			d.oracle.Failed("not quiet after %v: %d operations, %d pushes and replications, %d messages, %d notifications, %d polls",
-				quietMax, ops, pushes, missing, notifies, polls)
+				limit, ops, pushes, missing, notifies, polls)
 			for _, m := range d.messengers {
 				for _, l := range d.linksOf(m) {
 					if !l.conn.IsConnected() {

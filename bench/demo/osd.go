@@ -16,8 +16,8 @@ import (
 // The bounds of what clients may have in work at an OSD: messages and payload
 // bytes. They are held until all replicas have a write, so they are reached.
 const (
-	publicMessagesMax = 64
-	publicBytesMax    = 2 << 20
+	publicMessagesMax = 8
+	publicBytesMax    = 256 << 10
 )
 
 // osd keeps objects. Its public messenger is its dispatcher; the cluster

@@ -1,0 +1,289 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/stretchr/testify/require"
+)
+
+// small is a run that is short and rough.
+func small() Config {
+	return Config{Duration: 2 * time.Second, OSDs: 3, Clients: 3, Conns: 6, ObjectSize: 4096, CutRate: 150}
+}
+
+func TestDemo(t *testing.T) {
+	msg.PoisonBuffers = true
+	defer func() { msg.PoisonBuffers = false }()
+	r, err := Run(context.Background(), small())
+	require.NoError(t, err)
+	t.Logf("seed %d: %s", r.Seed, r.Line())
+	require.True(t, r.OK, "%+v", r)
+	require.Positive(t, r.Cuts)
+	require.Positive(t, r.Reconnects)
+	require.Len(t, r.Classes, int(numClasses))
+	for _, c := range r.Classes {
+		require.Positive(t, c.Ops, c.Class)
+		require.Positive(t, c.P50ms, c.Class)
+		require.LessOrEqual(t, c.P50ms, c.P99ms, c.Class)
+	}
+	require.Positive(t, r.Objects)
+	require.Equal(t, 3*r.Objects, r.Copies+r.NotRecovered)
+	for _, kind := range []string{"rst", "fin", "vanish", "read", "write"} {
+		require.Positive(t, r.CutKinds[kind], kind)
+	}
+
+	var out bytes.Buffer
+	require.NoError(t, r.Write(&out))
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	require.Regexp(t, `^demo: ok ops=\d+ cuts=\d+ reconnects=\d+ replayed=\d+ lost=0 duplicated=0 goroutines=\d+/\d+ threads=\d+$`, lines[len(lines)-1])
+	b, err := json.Marshal(r)
+	require.NoError(t, err)
+	require.Contains(t, string(b), `"ok":true`)
+}
+
+// The demo ends early, with everything in order, when its context does.
+func TestDemoInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cfg := small()
+	cfg.Duration = time.Hour
+	cfg.Progress = cancelOnWrite{cancel} // traffic is under way by then
+	r, err := Run(ctx, cfg)
+	require.NoError(t, err)
+	require.True(t, r.OK, "%+v", r)
+}
+
+type cancelOnWrite struct{ cancel func() }
+
+func (c cancelOnWrite) Write(p []byte) (int, error) {
+	c.cancel()
+	return len(p), nil
+}
+
+func TestDemoWithoutCutsAndReplicas(t *testing.T) {
+	r, err := Run(context.Background(), Config{Duration: 200 * time.Millisecond, OSDs: 1, Clients: 2, Conns: 2, CutRate: -1, Sizes: []int{1, 100000}})
+	require.NoError(t, err)
+	require.True(t, r.OK, "%+v", r)
+	require.Zero(t, r.Cuts)
+	require.Zero(t, r.Reconnects)
+	require.Zero(t, r.LossyResets)
+}
+
+func TestConfigRefused(t *testing.T) {
+	for _, c := range []Config{
+		{OSDs: 65}, {OSDs: 2, Replicas: 3}, {Clients: 5, Conns: 4}, {Sizes: []int{0}}, {ObjectSize: objectSizeMax},
+		{Duration: -1}, {Conns: 10000, ObjectSize: 1 << 20},
+	} {
+		_, err := Run(context.Background(), c)
+		require.Error(t, err, "%+v", c)
+	}
+}
+
+// What makes the demo fail: each fault is planted in a messenger's dispatcher,
+// as if the messenger beneath had lost, doubled or spoilt a message.
+func TestPlantedFaults(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		tamper  func(o *osd, m *msg.Message) (taken bool)
+		says    string
+		lost    bool
+		doubled bool
+	}{
+		{"lost replication", func(*osd, *msg.Message) bool { return true }, "lost", true, false},
+		{"duplicate replication", func(o *osd, m *msg.Message) bool {
+			clusterSide{o}.from(m)
+			return false
+		}, "duplicate", false, true},
+		{"bit flipped", func(_ *osd, m *msg.Message) bool {
+			m.Data[len(m.Data)-1] ^= 1
+			return false
+		}, "checksum", true, false},
+		{"generation skipped", func(o *osd, m *msg.Message) bool {
+			p, _ := decode(m)
+			o.mu.Lock()
+			o.objects[p.Object] = object{gen: p.Gen, body: []byte("0123456789abcdef")}
+			o.mu.Unlock()
+			return false
+		}, "on gen", false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := startFor(t, Config{Duration: time.Hour, OSDs: 2, Clients: 1, Conns: 1, CutRate: -1})
+			planted := make(chan struct{})
+			var once sync.Once
+			for _, o := range d.osds {
+				o.clu.AddDispatcherHead(tamperer(func(m *msg.Message) (taken bool) {
+					if m.Type == typeReplicate {
+						once.Do(func() {
+							taken = c.tamper(o, m)
+							close(planted)
+						})
+					}
+					return taken
+				}))
+			}
+			for _, c := range d.clients {
+				c.begin()
+			}
+			<-planted
+			d.stopping.Store(true)
+			d.quiet(200 * time.Millisecond)
+			d.oracle.Close()
+			r := &Report{}
+			d.verify(r)
+			d.conclude(r)
+			require.False(t, r.OK)
+			require.Contains(t, r.Line(), "demo: FAILED ")
+			require.Contains(t, strings.Join(r.FirstFailures, "\n"), c.says)
+			require.Equal(t, c.lost, r.Lost > 0, "%v", r.FirstFailures)
+			require.Equal(t, c.doubled, r.Duplicated > 0, "%v", r.FirstFailures)
+		})
+	}
+}
+
+type tamperer func(m *msg.Message) bool
+
+func (f tamperer) Dispatch(m *msg.Message) bool { return f(m) }
+
+// startFor opens a demo without running it.
+func startFor(t *testing.T, cfg Config) *demo {
+	cfg.Seed = 1
+	d, err := newDemo(cfg)
+	require.NoError(t, err)
+	require.NoError(t, d.open())
+	t.Cleanup(func() { require.NoError(t, d.close()) })
+	return d
+}
+
+func TestOracle(t *testing.T) {
+	conn, other := fakeConn{id: 1}, fakeConn{id: 2}
+	newStream := func(lossy bool) (*Oracle, *Stream) {
+		o := NewOracle()
+		s := o.Stream("a", "b", "x", 1, lossy)
+		require.Same(t, s, o.Stream("a", "b", "x", 1, lossy))
+		require.NotSame(t, s, o.Stream("b", "a", "x", 1, lossy))
+		return o, s
+	}
+	verdict := func(o *Oracle) (lost, duplicated, failures uint64) {
+		n, _ := o.Failures()
+		return o.lost.Load(), o.duplicated.Load(), n
+	}
+	t.Run("in order, priorities apart", func(t *testing.T) {
+		o, s := newStream(false)
+		for _, prio := range []uint8{prioNormal, prioHeartbeat, prioRecovery} {
+			s.lanes[laneOf(prio)].sent.Store(2)
+			s.Received(conn, prio, 1)
+			s.Received(conn, prio, 2)
+		}
+		o.Close()
+		lost, duplicated, failures := verdict(o)
+		require.Zero(t, lost+duplicated+failures)
+	})
+	t.Run("gap", func(t *testing.T) {
+		o, s := newStream(false)
+		s.Received(conn, prioNormal, 1)
+		s.Received(conn, prioNormal, 4)
+		lost, duplicated, failures := verdict(o)
+		require.Equal(t, []uint64{2, 0, 1}, []uint64{lost, duplicated, failures})
+	})
+	t.Run("duplicate and disorder", func(t *testing.T) {
+		o, s := newStream(false)
+		for _, n := range []uint64{1, 1, 2, 1} {
+			s.Received(conn, prioNormal, n)
+		}
+		lost, duplicated, failures := verdict(o)
+		require.Equal(t, []uint64{0, 2, 2}, []uint64{lost, duplicated, failures})
+	})
+	t.Run("missing tail", func(t *testing.T) {
+		o, s := newStream(false)
+		s.lanes[laneOf(prioNormal)].sent.Store(3)
+		s.Received(conn, prioNormal, 1)
+		o.Close()
+		lost, _, _ := verdict(o)
+		require.EqualValues(t, 2, lost)
+	})
+	t.Run("a lossy stream may miss its tail only", func(t *testing.T) {
+		o, s := newStream(true)
+		s.lanes[laneOf(prioNormal)].sent.Store(3)
+		s.Received(conn, prioNormal, 1)
+		o.Close()
+		lost, _, failures := verdict(o)
+		require.Zero(t, lost+failures)
+		_, lossy := o.Missing()
+		require.EqualValues(t, 2, lossy)
+		s.Received(conn, prioNormal, 3)
+		lost, _, _ = verdict(o)
+		require.EqualValues(t, 1, lost)
+	})
+	t.Run("another connection", func(t *testing.T) {
+		o, s := newStream(false)
+		s.Received(conn, prioNormal, 1)
+		s.Received(other, prioNormal, 2)
+		_, _, failures := verdict(o)
+		require.EqualValues(t, 1, failures)
+	})
+}
+
+type fakeConn struct {
+	msg.Connection
+	id uint64
+}
+
+func (fakeConn) String() string { return "conn" }
+
+func TestPayload(t *testing.T) {
+	m := newMessage(typeWrite, prioNormal, 7, payload{Object: 3, Gen: 5}, []byte("head"), []byte("data"))
+	setSeq(m, 9)
+	setEpoch(m, 11)
+	require.Len(t, m.Front, payloadLen)
+	p, err := decode(m)
+	require.NoError(t, err)
+	require.Equal(t, payload{Seq: 9, Epoch: 11, Object: 3, Gen: 5, Sum: p.Sum}, p)
+	m.Data = []byte("dat4")
+	_, err = decode(m)
+	require.ErrorIs(t, err, errSum)
+	for n := range m.Front {
+		_, err := decode(&msg.Message{Front: m.Front[:n]})
+		require.Error(t, err, n)
+	}
+}
+
+func TestContents(t *testing.T) {
+	c := newContents(1, []int{10, 1000})
+	h, d := c.body(1, 2)
+	require.True(t, c.is(1, 2, h, d))
+	require.False(t, c.is(1, 3, h, d))
+	require.False(t, c.is(2, 2, h, d))
+	other := bytes.Clone(d)
+	other[0]++
+	require.False(t, c.is(1, 2, h, other))
+}
+
+// The executor runs everything once and never more than its size at a time.
+func TestExecutor(t *testing.T) {
+	e, err := newExecutor(2)
+	require.NoError(t, err)
+	const jobs = 50
+	began, goOn, ended := make(chan struct{}, jobs), make(chan struct{}), make(chan struct{}, jobs)
+	for range jobs {
+		require.NoError(t, e.Submit(func() {
+			began <- struct{}{}
+			<-goOn
+			ended <- struct{}{}
+		}))
+	}
+	<-began
+	<-began
+	require.Empty(t, began, "two at a time")
+	close(goOn)
+	for range jobs {
+		<-ended
+	}
+	require.NoError(t, e.Release(context.Background()))
+	require.Error(t, e.Submit(func() {}))
+}
