@@ -33,6 +33,10 @@ type Existing struct {
 	ConnectSeq    uint64
 	ClientCookie  uint64
 	ServerCookie  uint64
+	// Undialable: this side cannot or must not call the peer; it can only wait.
+	Undialable bool
+	// Contested: see Session.contested.
+	Contested bool
 	// SentSeq and AckedSeq bound what the peer may claim to have received.
 	SentSeq, AckedSeq uint64
 }
@@ -40,9 +44,10 @@ type Existing struct {
 // Existing returns what Arbitrate needs to know of s.
 func (s *Session) Existing() Existing {
 	return Existing{
-		State: s.state, Lossy: s.policy.Lossy, Server: s.policy.Server, ResetCheck: s.policy.ResetCheck,
+		State: s.state, Lossy: s.policy.Lossy || s.disposable, Server: s.policy.Server, ResetCheck: s.policy.ResetCheck,
 		PeerType: s.peerType, Auth: s.authPeer, PeerGlobalSeq: s.peerGlobalSeq, ConnectSeq: s.connectSeq,
 		ClientCookie: s.clientCookie, ServerCookie: s.serverCookie, SentSeq: s.maxSeq, AckedSeq: s.ackedSeq,
+		Undialable: !s.canDial(), Contested: s.contested,
 	}
 }
 
@@ -93,7 +98,7 @@ func Arbitrate(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 	// Addresses and cookies are claims of the peer. The session belongs to the
 	// entity that authenticated for it; another one does not get at it. (The
 	// origin does not check.)
-	if in.PeerType != ex.PeerType || ex.Auth != (entity.AuthName{}) && in.Auth != ex.Auth {
+	if in.PeerType != ex.PeerType && ex.PeerType != entity.TypeAny || ex.Auth != (entity.AuthName{}) && in.Auth != ex.Auth {
 		return Verdict{Action: ActRefuse, Err: fmt.Errorf("%w: %s %s claims the address of %s %s",
 			ErrNotOwner, in.PeerType, in.Auth, ex.PeerType, ex.Auth)}
 	}
@@ -105,17 +110,19 @@ func Arbitrate(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 
 func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 	sameCookie := ex.ClientCookie != 0 && ex.ClientCookie == in.ClientCookie
-	if ex.PeerGlobalSeq > in.GlobalSeq && (ex.State == StateReady || sameCookie) {
+	waits := ex.State == StateStandby && ex.Undialable
+	if ex.PeerGlobalSeq > in.GlobalSeq && (!waits || sameCookie) {
 		// c. An attempt that was overtaken. A peer that restarted under the same
-		// nonce looks like it too: then our connection is dead, which a keepalive
-		// finds out, and the peer's next attempt meets no READY session.
+		// nonce looks like it too; but then the keepalive finds out that our
+		// connection is dead, or makes us call the peer, which answers RESET. Only
+		// one who cannot call has to believe the newcomer.
 		return Verdict{Action: ActRefuse, Probe: true, Err: fmt.Errorf("%w: global_seq %d, have %d", ErrStale, in.GlobalSeq, ex.PeerGlobalSeq)}
 	}
 	if ex.Lossy && !ex.trying() {
 		return Verdict{Action: ActStopAccept} // d
 	}
 	if ex.ServerCookie != 0 && !sameCookie {
-		return Verdict{Action: ActReplace, Reset: ex.ResetCheck} // e
+		return Verdict{Action: ActReplace, Reset: ex.ResetCheck && !ex.Contested} // e
 	}
 	if sameCookie {
 		return Verdict{Action: ActReplace} // f
@@ -147,10 +154,15 @@ func arbitrateReconnect(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 		return Verdict{Action: ActSendReset, Full: ex.ResetCheck}
 	case ex.PeerGlobalSeq > in.GlobalSeq: // e
 		return Verdict{Action: ActSendRetryGlobal, Seq: ex.PeerGlobalSeq}
-	case ex.ConnectSeq > in.ConnectSeq: // f
-		return Verdict{Action: ActSendRetry, Seq: ex.ConnectSeq}
-	case ex.ConnectSeq == in.ConnectSeq && ex.racing() && !peerIsSmaller: // g
+	case ex.ConnectSeq >= in.ConnectSeq && ex.racing() && !peerIsSmaller:
+		// g, and before f: were an attempt that is behind told RETRY while ours is
+		// under way, each side could outbid the other without end.
 		return Verdict{Action: ActWait}
+	case ex.ConnectSeq > in.ConnectSeq, // f
+		// Our session is alive at that very connect_seq, so this attempt was given
+		// up by the peer before. Who is still there can say so by a higher one.
+		ex.ConnectSeq == in.ConnectSeq && ex.State == StateReady:
+		return Verdict{Action: ActSendRetry, Seq: ex.ConnectSeq}
 	case in.MsgSeq > ex.SentSeq || in.MsgSeq < ex.AckedSeq:
 		// Not checked by the origin: the peer claims what was never sent, or takes
 		// an acknowledgement back. The session is not what it thinks it is.

@@ -10,9 +10,11 @@ import (
 // all means that the session is paused (see Paused) or that the transport is
 // gone: in the first case the shell keeps the rest and gives it again later.
 func (s *Session) HandleBytes(now time.Duration, b []byte) int {
-	s.lastRead = now
+	if len(b) > 0 {
+		s.lastRead = now
+	}
 	total := 0
-	for len(b) > 0 && s.up && !s.paused {
+	for (len(b) > 0 || s.again) && s.up && !s.paused {
 		n, err := s.step(now, b)
 		total += n
 		b = b[n:]
@@ -56,6 +58,9 @@ func (s *Session) step(now time.Duration, b []byte) (int, error) {
 		return s.stepBanner(b)
 	}
 	n, ev, err := s.dec.Next(b)
+	// A frame may be complete with its preamble: WAIT, and in secure mode all
+	// short ones.
+	s.again = ev == frame.GotPreamble
 	if s.hs != nil {
 		if e := s.countPreAuth(b[:n]); e != nil {
 			return n, e
@@ -92,6 +97,9 @@ func (s *Session) handleEvent(now time.Duration, ev frame.Event) error {
 	case frame.GotPreamble:
 		return s.handlePreamble()
 	case frame.GotFrame:
+		if s.state == StateReady {
+			s.contested = false // a frame within the session: the peer knows it
+		}
 		if s.dec.Preamble().Tag == frame.TagMessage {
 			return s.handleMessage(now)
 		}

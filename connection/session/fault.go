@@ -18,7 +18,7 @@ func (s *Session) fault(now time.Duration, err error) {
 	s.dropTransport()
 
 	switch {
-	case isPermanent(err), s.policy.Lossy && s.announced && !was.connecting():
+	case isPermanent(err), (s.policy.Lossy || s.disposable) && s.announced && !was.connecting():
 		s.close(err)
 		return
 	case !s.announced:
@@ -31,13 +31,11 @@ func (s *Session) fault(now time.Duration, err error) {
 	idle := s.queue.n == 0 && s.sent.len() == 0 && !s.kaWant
 	switch {
 	case s.policy.Standby && idle && was != StateWait && was != StateBackoff,
-		s.policy.Server,
-		s.target.IsBlank():
+		!s.canDial():
 		s.state, s.deadline, s.backoff = StateStandby, 0, 0
 	case was == StateReady:
-		s.connectSeq++
 		s.backoff = 0
-		s.connect(now)
+		s.reconnect(now)
 	default:
 		s.retryLater(now)
 	}
@@ -98,5 +96,5 @@ func (s *Session) resetSession() {
 	s.clientCookie, s.serverCookie = 0, 0
 	s.connectSeq, s.peerGlobalSeq = 0, 0
 	s.inSeq, s.outSeq, s.ackedSeq, s.maxSeq = 0, 0, 0, 0
-	s.ackLeft = 0
+	s.holeSeq, s.ackLeft, s.contested = 0, 0, false
 }

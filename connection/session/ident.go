@@ -13,7 +13,7 @@ func (s *Session) sendClientIdent() {
 	s.connectSeq = 0
 	var flags uint64
 	switch {
-	case s.policy.Lossy:
+	case s.policy.Lossy || s.disposable:
 		flags, s.clientCookie = frame.FlagLossy, 0
 	case s.clientCookie == 0:
 		s.clientCookie = s.nonZeroRand()
@@ -86,6 +86,7 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 	s.peerGlobalSeq = f.GlobalSeq
 	s.features = f.FeaturesSupported & s.supported()
 	s.newSession()
+	s.contested = false
 	s.ready(now)
 	s.emit(OutConnected)
 	return nil
@@ -95,7 +96,7 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 // acknowledged in an earlier one is sent again, under new numbers, before
 // anything else.
 func (s *Session) newSession() {
-	s.inSeq, s.outSeq, s.ackedSeq, s.maxSeq, s.ackLeft = 0, 0, 0, 0, 0
+	s.inSeq, s.outSeq, s.ackedSeq, s.holeSeq, s.ackLeft = 0, 0, 0, 0, 0
 	for i := range s.sent.len() {
 		x := s.sent.at(i)
 		s.outSeq++
@@ -121,6 +122,9 @@ func (s *Session) ready(now time.Duration) {
 func (s *Session) acceptorClientIdent(_ time.Duration, payload []byte) error {
 	var f frame.ClientIdent
 	if err := s.parse(&f, payload); err != nil {
+		return err
+	}
+	if err := s.countRetry(f.Tag()); err != nil {
 		return err
 	}
 	// "addrs empty or first blank -> fault. target_addr not in my own addrs

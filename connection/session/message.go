@@ -35,7 +35,7 @@ func (s *Session) makeBody() {
 }
 
 // Resume goes on after the gate granted what it had refused; the shell then
-// gives the bytes it kept.
+// takes the outputs and gives the bytes it kept.
 func (s *Session) Resume(now time.Duration) {
 	if s.state != StateReady || !s.paused || s.charged < 0 {
 		return
@@ -43,13 +43,14 @@ func (s *Session) Resume(now time.Duration) {
 	s.paused = false
 	s.lastRead = now
 	s.makeBody()
+	s.HandleBytes(now, nil) // the frame may be complete already
 }
 
 // handleMessage is a complete MESSAGE frame (spec 3.7).
 func (s *Session) handleMessage(now time.Duration) error {
 	if s.dec.Aborted() {
 		// "An aborted frame is silently dropped (throttles released ...)" (spec 1.4)
-		s.skipOK = true
+		s.holeSeq = max(s.holeSeq, s.dec.Header().Seq)
 		s.abandonMessage()
 		return nil
 	}
@@ -61,17 +62,17 @@ func (s *Session) handleMessage(now time.Duration) error {
 		s.abandonMessage() // a duplicate
 		return nil
 	}
-	if h.Seq > s.inSeq+1 && s.inSeq != 0 && !s.skipOK && !s.cfg.AllowSeqGaps {
+	if h.Seq > max(s.inSeq, s.holeSeq)+1 && s.inSeq != 0 && !s.cfg.AllowSeqGaps {
 		// Something between was lost. (The origin only logs it.) A new session may
 		// begin at any number: a peer that sends again what an old one left behind
-		// goes on counting.
+		// goes on counting. An aborted frame leaves a hole, also for the
+		// connections that follow.
 		err := s.protocolError(frame.TagMessage, "seq %d after %d", h.Seq, s.inSeq)
 		if !s.policy.Lossy {
 			s.resetSession()
 		}
 		return err
 	}
-	s.skipOK = false
 	s.inSeq = h.Seq
 	if !s.policy.Lossy {
 		s.ackLeft++

@@ -6,8 +6,14 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
-// retriesMax bounds how often one handshake may be told RETRY or RETRY_GLOBAL.
+// retriesMax bounds how often one handshake may be told RETRY or RETRY_GLOBAL,
+// and how often the acceptor listens to CLIENT_IDENT and SESSION_RECONNECT.
 const retriesMax = 16
+
+// seqMax bounds global_seq and connect_seq that a peer may name. Counting to it
+// takes longer than anything lives; a jump there is meant to make our counters
+// wrap, and the one for global_seq serves all connections.
+const seqMax = 1 << 62
 
 // sendReconnect asks to resume the session (msgr2 spec 1.5, 3.3).
 func (s *Session) sendReconnect() {
@@ -39,7 +45,7 @@ func (s *Session) connectorRetry(_ time.Duration, payload []byte) error {
 	if err := s.countRetry(f.Tag()); err != nil {
 		return err
 	}
-	if f.ConnectSeq+1 <= s.connectSeq {
+	if f.ConnectSeq < s.connectSeq || f.ConnectSeq > seqMax {
 		return s.protocolError(f.Tag(), "retry with connect_seq %d, we sent %d", f.ConnectSeq, s.connectSeq)
 	}
 	s.connectSeq = f.ConnectSeq + 1
@@ -56,6 +62,9 @@ func (s *Session) connectorRetryGlobal(_ time.Duration, payload []byte) error {
 	if err := s.countRetry(f.Tag()); err != nil {
 		return err
 	}
+	if f.GlobalSeq > seqMax {
+		return s.protocolError(f.Tag(), "retry with global_seq %d", f.GlobalSeq)
+	}
 	s.globalSeq = s.env.NextGlobalSeq(max(f.GlobalSeq, s.globalSeq))
 	s.sendReconnect()
 	return nil
@@ -67,10 +76,11 @@ func (s *Session) connectorReset(_ time.Duration, payload []byte) error {
 	if err := s.parse(&f, payload); err != nil {
 		return err
 	}
-	if f.Full {
+	if f.Full && !s.contested {
 		s.resetSession()
 	} else {
-		s.serverCookie, s.connectSeq, s.inSeq = 0, 0, 0
+		// The queue survives. What the peer does not know it has not counted either.
+		s.serverCookie, s.connectSeq, s.inSeq, s.peerGlobalSeq = 0, 0, 0, 0
 	}
 	s.sendClientIdent()
 	return nil
@@ -88,6 +98,7 @@ func (s *Session) connectorReconnectOK(now time.Duration, payload []byte) error 
 		s.resetSession()
 		return err
 	}
+	s.contested = false
 	s.resume(f.MsgSeq)
 	s.ready(now)
 	s.emit(OutConnected)
@@ -121,6 +132,9 @@ func (s *Session) acceptorReconnect(_ time.Duration, payload []byte) error {
 	}
 	if err := s.checkPeerAddrs(f.Tag(), f.Addrs); err != nil {
 		return err
+	}
+	if f.GlobalSeq > seqMax || f.ConnectSeq > seqMax {
+		return s.protocolError(f.Tag(), "global_seq %d, connect_seq %d", f.GlobalSeq, f.ConnectSeq)
 	}
 	s.peerAddrs = f.Addrs
 	s.peerGlobalSeq = f.GlobalSeq
@@ -188,6 +202,7 @@ func (s *Session) TakeOver(now time.Duration, in *Session, reset bool) {
 	in.state = StateClosed
 
 	if req.Reconnect {
+		s.contested = false
 		s.connectSeq = req.ConnectSeq
 		s.resume(req.MsgSeq)
 		s.queueControl(&frame.SessionReconnectOK{MsgSeq: s.inSeq})
@@ -195,7 +210,10 @@ func (s *Session) TakeOver(now time.Duration, in *Session, reset bool) {
 		s.emit(OutAccepted)
 		return
 	}
-	s.peerAddrs, s.peerName, s.features = in.peerAddrs, in.peerName, in.features
+	s.peerType, s.peerAddrs, s.peerName, s.features = in.peerType, in.peerAddrs, in.peerName, in.features
+	if s.serverCookie == 0 && s.clientCookie != 0 && s.clientCookie != req.ClientCookie {
+		s.contested = true
+	}
 	s.clientCookie = req.ClientCookie
 	s.serverIdent(now)
 }

@@ -40,8 +40,15 @@ type Session struct {
 	outSeq        uint64
 	ackedSeq      uint64 // highest seq the peer acknowledged
 	maxSeq        uint64 // highest seq ever encoded in this session
+	holeSeq       uint64 // highest seq of a frame that its sender aborted
 	announced     bool   // the user knows of this connection
-	skipOK        bool   // an aborted frame may leave a hole
+	disposable    bool   // MarkDisposable: the next fault ends the session
+	// contested: the session began by accepting the peer's CLIENT_IDENT when one
+	// of ours was, or could have been, on its way. Should the two have crossed,
+	// both sides accepted a session that the other does not know. So until the
+	// peer proves that it knows this one, its word that it does not know it is no
+	// sign that it lost anything.
+	contested bool
 
 	// Outgoing.
 	queue            outQueue
@@ -61,15 +68,16 @@ type Session struct {
 	enc      frame.Encoder
 	dec      frame.Decoder
 	rxCipher frame.Cipher
-	hs       *handshake // until READY
-	paused   bool       // waiting for the gate or for arbitration
-	charged  int64      // taken from the gate for the message being read; -1: nothing
+	hs       *handshake   // until READY
+	paused   bool         // waiting for the gate or for arbitration
+	again    bool         // dec.Next is due, even without bytes
+	charged  int64        // taken from the gate for the message being read; -1: nothing
 	body     *msg.Message // being received
 
 	// Time.
 	deadline time.Duration // end of the handshake or of the backoff; 0: none
 	lastRead time.Duration
-	kaSent   time.Duration // when the oldest unanswered KEEPALIVE2 went out; 0: none
+	kaSent   time.Duration // since when a KEEPALIVE2 is unanswered; 0: none
 	backoff  time.Duration
 
 	out *outputs // nil: nothing to do
@@ -129,7 +137,11 @@ func NewAcceptor(cfg *Config, env Env, gate Gate, conn msg.Connection, rcpt msg.
 func (s *Session) State() State { return s.state }
 
 // Policy returns the policy as it is in force.
-func (s *Session) Policy() msg.Policy { return s.policy }
+func (s *Session) Policy() msg.Policy {
+	p := s.policy
+	p.Lossy = p.Lossy || s.disposable
+	return p
+}
 
 // PeerName, PeerAddrs, Features, GlobalID and Target tell what is known of the peer.
 func (s *Session) PeerName() entity.Name     { return s.peerName }
@@ -206,10 +218,9 @@ func (s *Session) resetStream() {
 	s.dec.SetPreAuth(true)
 	s.rxCipher = nil
 	s.hs = nil
-	s.up, s.paused = false, false
+	s.up, s.paused, s.again = false, false, false
 	s.written, s.encoded = 0, 0
 	s.kaReply, s.kaSent = false, 0
-	s.skipOK = false
 	for i := range s.sent.len() {
 		s.sent.at(i).end = 0
 	}
@@ -228,25 +239,44 @@ func (s *Session) Send(now time.Duration, m *msg.Message) {
 
 // wake leaves STANDBY: there is something to send.
 func (s *Session) wake(now time.Duration) {
-	if s.state == StateStandby && !s.policy.Server {
-		if s.serverCookie != 0 {
-			s.connectSeq++
-		}
-		s.connect(now)
+	if s.state == StateStandby && s.canDial() {
+		s.reconnect(now)
 	}
+}
+
+// canDial says whether this side may call the peer, and knows where.
+func (s *Session) canDial() bool { return !s.policy.Server && !s.target.IsBlank() }
+
+// reconnect begins another attempt. Only an established session counts them.
+func (s *Session) reconnect(now time.Duration) {
+	if s.serverCookie != 0 {
+		s.connectSeq++
+	}
+	s.connect(now)
 }
 
 // Keepalive sends a KEEPALIVE2 soon.
 func (s *Session) Keepalive(now time.Duration) {
-	if s.state == StateClosed || s.state == StateStandby && s.policy.Server {
+	if s.state == StateClosed || s.state == StateStandby && !s.canDial() {
 		return
 	}
-	s.kaWant = true
+	s.wantKeepalive(now)
 	s.wake(now)
 }
 
-// MarkDisposable makes the session lossy: the next fault ends it.
-func (s *Session) MarkDisposable() { s.policy.Lossy = true }
+// wantKeepalive has Fill send a KEEPALIVE2. On a ready session the time for the
+// answer runs from here: a socket that takes nothing is no better than a peer
+// that says nothing.
+func (s *Session) wantKeepalive(now time.Duration) {
+	s.kaWant = true
+	if s.state == StateReady && s.kaSent == 0 {
+		s.kaSent = max(now, 1)
+	}
+}
+
+// MarkDisposable makes the next fault end the session, as if it were lossy. What
+// is sent until then is acknowledged as before.
+func (s *Session) MarkDisposable() { s.disposable = true }
 
 // MarkDown ends the session. Everything queued is finished with reason.
 func (s *Session) MarkDown(reason error) {
@@ -334,8 +364,10 @@ func (s *Session) readyDeadline() (at time.Duration, ok bool) {
 		min(s.lastRead + s.cfg.IdleTimeout)
 	}
 	switch {
-	case s.kaSent != 0 && s.cfg.KeepaliveTimeout > 0:
-		min(max(s.kaSent, s.lastRead) + s.cfg.KeepaliveTimeout)
+	case s.kaSent != 0:
+		if s.cfg.KeepaliveTimeout > 0 {
+			min(max(s.kaSent, s.lastRead) + s.cfg.KeepaliveTimeout)
+		}
 	case s.cfg.KeepaliveInterval > 0:
 		min(s.lastRead + s.cfg.KeepaliveInterval)
 	}
@@ -350,10 +382,7 @@ func (s *Session) HandleTimeout(now time.Duration) {
 	}
 	switch s.state {
 	case StateBackoff, StateWait:
-		if s.serverCookie != 0 {
-			s.connectSeq++
-		}
-		s.connect(now)
+		s.reconnect(now)
 	case StateReady:
 		s.readyTimeout(now)
 	default:
@@ -372,6 +401,6 @@ func (s *Session) readyTimeout(now time.Duration) {
 	case s.kaSent != 0 && c.KeepaliveTimeout > 0 && now >= max(s.kaSent, s.lastRead)+c.KeepaliveTimeout:
 		s.fault(now, ErrKeepaliveTimeout)
 	case s.kaSent == 0 && c.KeepaliveInterval > 0 && now >= s.lastRead+c.KeepaliveInterval:
-		s.kaWant = true
+		s.wantKeepalive(now)
 	}
 }

@@ -1,0 +1,300 @@
+package session
+
+import (
+	"fmt"
+	"hash/maphash"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// scene is a world in which every order of events is tried.
+type scene struct {
+	start func(t failer) *world
+	check func(w *world)
+	cuts  int // how many times a wire may break, at any point
+	late  int // how many times a timer may fire though bytes are in flight
+	until time.Duration
+	steps int
+	max   int // states
+}
+
+// option is a choice at one point of a scene.
+type option struct {
+	move  move
+	cut   *wire
+	timer bool
+}
+
+func (o option) String() string {
+	switch {
+	case o.cut != nil:
+		return fmt.Sprintf("cut wire %d", o.cut.n)
+	case o.timer:
+		return "timer"
+	}
+	return o.move.String()
+}
+
+// playing is one run of a scene.
+type playing struct {
+	w          *world
+	sc         *scene
+	cuts, late int
+	steps      int
+}
+
+func (p *playing) options() (os []option) {
+	ms := p.w.moves()
+	for _, m := range ms {
+		os = append(os, option{move: m})
+	}
+	at, ok := p.w.nextDeadline()
+	ok = ok && at <= p.sc.until
+	if len(ms) == 0 {
+		if ok {
+			os = append(os, option{timer: true})
+		}
+		return os
+	}
+	if ok && p.late < p.sc.late {
+		os = append(os, option{timer: true})
+	}
+	if p.cuts < p.sc.cuts {
+		for _, x := range p.w.wires {
+			if x.state == wireUp {
+				os = append(os, option{cut: x})
+			}
+		}
+	}
+	return os
+}
+
+func (p *playing) play(o option, busy bool) {
+	p.w.logf("- %v", o)
+	p.steps++
+	switch {
+	case o.cut != nil:
+		p.cuts++
+		p.w.cut(o.cut)
+	case o.timer:
+		if busy {
+			p.late++
+		}
+		at, _ := p.w.nextDeadline()
+		p.w.advance(at)
+	default:
+		p.w.do(o.move)
+	}
+	if p.steps > p.sc.steps {
+		p.w.failf("no rest after %d steps: a livelock", p.steps)
+	}
+}
+
+// explore tries all orders, visiting each state of the world once.
+func explore(t *testing.T, sc scene) (states int) {
+	seen := map[uint64]bool{}
+	seed := maphash.MakeSeed()
+	stack := [][]uint8{{}}
+	for len(stack) > 0 {
+		path := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		p := &playing{w: sc.start(t), sc: &sc}
+		for _, i := range path {
+			os := p.options()
+			p.play(os[i], len(p.w.moves()) > 0)
+		}
+		for {
+			h := maphash.String(seed, p.fingerprint())
+			if seen[h] {
+				break
+			}
+			seen[h] = true
+			if len(seen) >= sc.max {
+				t.Logf("stopped after %d states", len(seen))
+				return len(seen)
+			}
+			os := p.options()
+			if len(os) == 0 {
+				sc.check(p.w)
+				break
+			}
+			for i := len(os) - 1; i > 0; i-- {
+				stack = append(stack, append(path[:len(path):len(path)], uint8(i)))
+			}
+			path = append(path[:len(path):len(path)], 0)
+			p.play(os[0], len(p.w.moves()) > 0)
+		}
+	}
+	return len(seen)
+}
+
+// fingerprint is everything that the future depends on.
+func (p *playing) fingerprint() string {
+	w := p.w
+	b := fmt.Appendf(nil, "%d %d|", p.cuts, p.late)
+	for _, n := range w.nodes {
+		rng := *n.rng
+		b = fmt.Appendf(b, "%d %x %v|", n.gseq, rng.Uint64(), n.got)
+		for _, c := range n.conns {
+			if c.closed {
+				b = fmt.Appendf(b, "x%d %v", c.resets, c.done)
+				continue
+			}
+			s := c.s
+			at, _ := s.Deadline()
+			b = fmt.Appendf(b, "%d %v %v %d %d %d %d %d ", c.id, s.state, s.policy.Lossy, at-w.now, s.globalSeq, s.peerGlobalSeq, s.connectSeq, s.backoff)
+			b = fmt.Appendf(b, "%x %x %d %d %d %d %d ", s.clientCookie, s.serverCookie, s.inSeq, s.outSeq, s.ackedSeq, s.maxSeq, s.ackLeft)
+			b = fmt.Appendf(b, "%d %d %v %v %v %d %d %v %v %d;", s.queue.n, s.resend, s.kaWant, s.kaReply, s.paused, c.ready, c.remote, c.done, s.sentState(), len(c.stash))
+			if c.end != nil {
+				b = fmt.Appendf(b, "w%d.%d", c.end.w.n, c.end.side)
+			}
+		}
+	}
+	for _, x := range w.wires {
+		if x.state == wireGone {
+			continue
+		}
+		b = fmt.Appendf(b, "|%d %d", x.n, x.state)
+		for _, e := range x.ends {
+			b = fmt.Appendf(b, "<%v %v %x>", e.conn, e.eof, e.in)
+		}
+	}
+	return string(b)
+}
+
+func (s *Session) sentState() (x []uint64) {
+	for i := range s.sent.len() {
+		x = append(x, s.sent.at(i).m.TID, s.sent.at(i).seq, s.sent.at(i).end)
+	}
+	return x
+}
+
+// peers is two nodes that call each other at the same moment. i and j order
+// their addresses.
+func peers(t failer, policy msg.Policy, i, j int) (w *world, a, b *simNode) {
+	w = &world{t: t}
+	a, b = w.node(i, policy), w.node(j, policy)
+	return w, a, b
+}
+
+// raceRest brings a world to rest and checks that one session survived in which
+// nothing was lost or duplicated. dials bounds the attempts.
+func raceRest(dials int) func(w *world) {
+	return func(w *world) {
+		w.rule = nil
+		a, b := w.nodes[0], w.nodes[1]
+		if fmt.Sprint(a.got) != "[21 22]" || fmt.Sprint(b.got) != "[11 12]" {
+			w.failf("delivered %v and %v", a.got, b.got)
+		}
+		for _, n := range w.nodes {
+			if len(n.open()) != 1 {
+				w.failf("%s has %d connections", n.name, len(n.open()))
+			}
+			c := n.open()[0]
+			if c.id != 1 || c != n.to(w.other(n)) {
+				w.failf("%s: the connection object changed", c)
+			}
+			if !c.isReady() && c.s.State() != StateStandby {
+				w.failf("%s rests in %s", c, c.s.State())
+			}
+			for _, x := range n.conns {
+				if x.remote+x.resets > 0 && x.s.Announced() {
+					w.failf("%s: reset: %v", x, x.events)
+				}
+			}
+			for id, err := range c.done {
+				if err != nil {
+					w.failf("%s: message %d finished with %v", c, id, err)
+				}
+			}
+			if len(c.done) != 2 || c.s.Unacked()+c.s.Pending() > 0 {
+				w.failf("%s: %d of 2 messages finished", c, len(c.done))
+			}
+		}
+		if w.dialed > dials {
+			w.failf("%d dials, at most %d", w.dialed, dials)
+		}
+	}
+}
+
+func (w *world) other(n *simNode) *simNode {
+	if n == w.nodes[0] {
+		return w.nodes[1]
+	}
+	return w.nodes[0]
+}
+
+var racePolicies = []struct {
+	name   string
+	policy msg.Policy
+}{
+	{"lossless_peer", msg.LosslessPeer()},
+	{"lossless_peer_reuse", msg.LosslessPeerReuse()},
+	{"default", msg.DefaultPolicy()},
+}
+
+// raceConnect: neither knows the other.
+func raceConnect(policy msg.Policy, i, j int) func(t failer) *world {
+	return func(t failer) *world {
+		w, a, b := peers(t, policy, i, j)
+		for k, n := range w.nodes {
+			c := n.connectTo(w.other(n))
+			c.send(uint64(10*k+11), 127, 0)
+			c.send(uint64(10*k+12), 127, 0)
+		}
+		_, _ = a, b
+		return w
+	}
+}
+
+// raceReconnect: a session broke; both have messages for each other.
+func raceReconnect(policy msg.Policy, i, j int) func(t failer) *world {
+	return func(t failer) *world {
+		w, a, b := peers(t, policy, i, j)
+		c := a.connectTo(b)
+		c.send(11, 127, 0)
+		w.runFor(time.Second)
+		d := b.to(a)
+		d.send(21, 127, 0)
+		w.runFor(time.Second)
+		c.send(12, 127, 0)
+		d.send(22, 127, 0)
+		w.cut(w.wires[0])
+		w.dialed = 0
+		return w
+	}
+}
+
+func TestRaces(t *testing.T) {
+	for _, kind := range []struct {
+		name  string
+		start func(msg.Policy, int, int) func(failer) *world
+	}{{"connect", raceConnect}, {"reconnect", raceReconnect}} {
+		for _, p := range racePolicies {
+			for _, order := range [][2]int{{1, 2}, {2, 1}} {
+				for _, f := range [][2]int{{0, 0}, {1, 0}, {0, 1}, {1, 1}} {
+					name := fmt.Sprintf("%s/%s/%d%d/cuts=%d,late=%d", kind.name, p.name, order[0], order[1], f[0], f[1])
+					t.Run(name, func(t *testing.T) {
+						states := 100000
+						if !long {
+							states = []int{5000, 1500, 0}[f[0]+f[1]]
+						}
+						if states == 0 {
+							t.Skip("set ASYNCMSGR_LONG")
+						}
+						n := explore(t, scene{
+							start: kind.start(p.policy, order[0], order[1]), check: raceRest(8 + 4*f[0] + 6*f[1]),
+							cuts: f[0], late: f[1], until: 40 * time.Second, steps: 600, max: states,
+						})
+						require.Positive(t, n)
+						t.Logf("%d states", n)
+					})
+				}
+			}
+		}
+	}
+}
