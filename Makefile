@@ -29,7 +29,9 @@ check: ## gofmt and go vet, changing nothing
 	@out=$$($(GOFMT) -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	go vet $(PKGS)
 
-lint: check ## check, and staticcheck (downloads it once)
+lint: check ## check, tidiness and staticcheck (downloads it once)
+	GOWORK=off go mod tidy -diff
+	cd bench && GOWORK=off go mod tidy -diff
 	go run $(STATICCHECK) $(PKGS)
 
 test: check ## all tests of both modules
@@ -55,10 +57,9 @@ cover: ## coverage of the library by its own tests, as coverage.html
 	go tool cover -html=cover.out -o coverage.html
 	go tool cover -func=cover.out | tail -1
 
-tidy: ## tidy both modules and the workspace
+tidy: ## tidy both modules
 	GOWORK=off go mod tidy
 	cd bench && GOWORK=off go mod tidy
-	go work sync
 
 ci: ## what CI runs, on a Debian machine, as root
 	.ci/run
