@@ -81,6 +81,33 @@ func TestMailboxClose(t *testing.T) {
 	require.Panics(t, func() { _ = m.Post(nil) })
 }
 
+// Close waits for a wake-up under way, so that what it uses may be released.
+func TestMailboxCloseWaitsForWakeUp(t *testing.T) {
+	var m Mailbox
+	waking, release := make(chan struct{}), make(chan struct{})
+	var woken atomic.Bool
+	m.Init(func() {
+		close(waking)
+		<-release
+		woken.Store(true)
+	})
+	require.True(t, m.Sleep())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = m.Post(nop{}) })
+	<-waking
+	wg.Go(func() {
+		for m.Post(nop{}) == nil { // until Close has begun
+			runtime.Gosched()
+		}
+		close(release)
+	})
+	m.Close()
+	require.True(t, woken.Load())
+	wg.Wait()
+	for m.Run(1024) > 0 {
+	}
+}
+
 type canary struct{ data [64]byte }
 
 func (c *canary) Run() { c.data[0]++ }

@@ -73,7 +73,7 @@ type greeter struct{ echoServer }
 func (g *greeter) HandleFlush() { _, _ = g.t.Write([][]byte{[]byte("hi")}) }
 
 // childEMFILE serves with few descriptors. For each accept failure it prints
-// the rounds so far, and ends when its standard input does.
+// the rounds and microseconds so far, and ends when its standard input does.
 func childEMFILE() {
 	if err := fewFiles(48); err != nil {
 		fmt.Println(err)
@@ -91,7 +91,7 @@ func childEMFILE() {
 		if reports++; logs.n.Load() != reports {
 			fmt.Println("log records:", logs.n.Load())
 		}
-		fmt.Println(w.rounds, err)
+		fmt.Println(w.rounds, w.now.Microseconds(), err)
 	}}
 	l, err := s.Listen(loopback, cfg, func(sock eventloop.Socket) {
 		g := &greeter{}
@@ -130,14 +130,18 @@ func TestAcceptOutOfDescriptors(t *testing.T) {
 	}
 	// Five failures in a row take 5+10+20+40 ms; each costs a few rounds.
 	var first, last uint64
+	var now, before int64
 	for i := range 5 {
 		require.True(t, lines.Scan())
 		line := lines.Text()
 		require.True(t, strings.HasSuffix(line, syscall.EMFILE.Error()), line)
-		_, err := fmt.Sscan(line, &last)
+		before = now
+		_, err := fmt.Sscan(line, &last, &now)
 		require.NoError(t, err)
 		if i == 0 {
 			first = last
+		} else {
+			require.GreaterOrEqual(t, now-before, backoffMin.Microseconds()<<(i-1), "pause %d", i)
 		}
 	}
 	require.Less(t, last-first, uint64(60), "rounds while starved")

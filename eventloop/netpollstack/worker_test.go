@@ -13,11 +13,12 @@ import (
 	"unsafe"
 
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-// do runs f on w and waits.
+// do runs f on w and waits. f asserts: require would end the poller's goroutine.
 func do(t testing.TB, w eventloop.Worker, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -34,7 +35,7 @@ type idle struct {
 	connected chan struct{}
 	eof       chan struct{}
 	closed    chan error
-	pauseRead bool
+	flushed   chan struct{} // if set
 }
 
 func newIdle() *idle {
@@ -48,7 +49,11 @@ func (i *idle) HandleConnected(t eventloop.Transport) {
 func (i *idle) ReadInto() []byte       { return nil }
 func (i *idle) HandleRead(int, []byte) {}
 func (i *idle) HandleEOF()             { close(i.eof) }
-func (i *idle) HandleFlush()           {}
+func (i *idle) HandleFlush() {
+	if i.flushed != nil {
+		i.flushed <- struct{}{}
+	}
+}
 func (i *idle) HandleClosed(err error) { i.closed <- err }
 
 // connect makes a connection between two handlers on w, the stack's only worker.
@@ -130,12 +135,26 @@ func TestNoSpin(t *testing.T) {
 		do(t, w, func() { srv.t.Abort() })
 		require.ErrorIs(t, <-c.closed, unix.EPIPE, "what Linux calls a reset after FIN")
 	})
+	t.Run("full no more", func(t *testing.T) {
+		c, srv := connect(t, w, eventloop.SocketOptions{})
+		c.flushed = make(chan struct{}, 1)
+		do(t, w, func() {
+			srv.t.PauseRead()
+			for range 1000 {
+				_, _ = c.t.Write([][]byte{make([]byte, 1<<16)})
+			}
+			srv.t.ResumeRead()
+		})
+		<-c.flushed // and has nothing more to write
+		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few)+100)
+		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few))
+	})
 	t.Run("write failed", func(t *testing.T) {
 		c, srv := connect(t, w, eventloop.SocketOptions{})
 		do(t, w, func() {
 			_ = c.t.CloseWrite()
 			_, err := c.t.Write([][]byte{{1}})
-			require.ErrorIs(t, err, unix.EPIPE)
+			assert.ErrorIs(t, err, unix.EPIPE)
 			srv.t.Abort()
 		})
 		require.Less(t, roundsDuring(t, w, 20*time.Millisecond), uint64(few))
@@ -193,14 +212,32 @@ func TestSocketOptions(t *testing.T) {
 				{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 7000},
 			} {
 				got, err := unix.GetsockoptInt(fd, o.level, o.name)
-				require.NoError(t, err)
-				require.Equal(t, o.want, got, "option %d", o.name)
+				assert.NoError(t, err)
+				assert.Equal(t, o.want, got, "option %d", o.name)
 			}
 			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-			require.NoError(t, err)
-			require.NotZero(t, flags&unix.FD_CLOEXEC)
+			assert.NoError(t, err)
+			assert.NotZero(t, flags&unix.FD_CLOEXEC)
 		}
 	})
+}
+
+// A dial's timer does not outlive the dial.
+func TestDialTimerStops(t *testing.T) {
+	s := openStack(t, Config{Workers: 1})
+	w, to := s.workers[0], blackhole(t)
+	cfg := eventloop.DialConfig{Timeout: time.Hour}
+	do(t, w, func() {
+		tr := w.Dial(to, cfg, newIdle())
+		assert.Equal(t, 1, w.timers.Len())
+		tr.Close()
+		assert.Zero(t, w.timers.Len())
+	})
+	h := newIdle()
+	echo := workerEcho(t, s)
+	do(t, w, func() { w.Dial(echo, cfg, h) })
+	<-h.connected
+	do(t, w, func() { assert.Zero(t, w.timers.Len()) })
 }
 
 // A closed connection whose last bytes the peer does not take lingers for a
@@ -216,8 +253,8 @@ func TestLingerEnds(t *testing.T) {
 			_, _ = c.t.Write([][]byte{make([]byte, 1<<16)})
 		}
 		c.t.Close()
-		require.Equal(t, 1, w.lingers)
-		require.Equal(t, 1, w.Load(), "the other end")
+		assert.Equal(t, 1, w.lingers)
+		assert.Equal(t, 1, w.Load(), "the other end")
 	})
 	require.Equal(t, fds, openFiles(t))
 	// Not waiting for lingerTime: fire its timer.
@@ -226,7 +263,7 @@ func TestLingerEnds(t *testing.T) {
 		for tm := w.timers.PopExpired(); tm != nil; tm = w.timers.PopExpired() {
 			tm.Fire(w.now)
 		}
-		require.Zero(t, w.lingers)
+		assert.Zero(t, w.lingers)
 	})
 	require.Equal(t, fds-1, openFiles(t))
 
@@ -353,7 +390,7 @@ func TestWriteAllocs(t *testing.T) {
 		bufs[i] = []byte{1}
 	}
 	do(t, s.workers[0], func() {
-		require.Zero(t, testing.AllocsPerRun(10, func() {
+		assert.Zero(t, testing.AllocsPerRun(10, func() {
 			if _, err := c.t.Write(bufs); err != nil {
 				panic(err)
 			}
