@@ -22,13 +22,15 @@ func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
 		x.Release()
 		return
 	}
-	switch m.chain.Fast(x) {
+	size := int64(x.PayloadLen()) // x may be gone afterwards
+	switch m.chain.FastOwing(x) {
 	case dispatch.Unhandled:
 		b := &m.batches[c.Worker().ID()]
 		b.items = append(b.items, dispatch.Item{
 			Kind: dispatch.KindMessage, Priority: x.Priority, Class: c.ID(), Msg: x, Conn: c,
 		})
 	default:
+		c.FastDone(size)
 		m.batches[c.Worker().ID()].fast++
 	}
 }

@@ -55,6 +55,9 @@ type Messenger struct {
 	batches []batch
 }
 
+// dispatchCredit is what a connection takes of the dispatch throttle at a time.
+const dispatchCredit = 32 << 10
+
 type lifeState uint8
 
 const (
@@ -100,6 +103,9 @@ func New(cfg Config) (*Messenger, error) {
 	if cfg.DispatchThrottleBytes > 0 {
 		m.throttle = dispatch.NewThrottle(cfg.DispatchThrottleBytes)
 		m.shared.Dispatch = m.throttle
+		if cfg.DispatchThrottleBytes >= 256*dispatchCredit {
+			m.shared.Options.DispatchCredit = dispatchCredit
+		}
 	}
 	m.batches = make([]batch, cfg.Stack.NumWorkers())
 	m.loop = newLoopback(m, m.lastConnID.Add(1))

@@ -53,6 +53,7 @@ type Conn struct {
 	thr     throttles
 	thrSet  bool // thr is final: receipts read it on other goroutines
 	wait    *gateWait
+	credit  int64 // taken of the dispatch throttle in advance
 	timer   eventloop.Timer
 	gone    bool
 }

@@ -2,6 +2,41 @@ package connection
 
 import "github.com/asyncmsgr/asyncmsgr/async/msg"
 
+// dispatchStage is the dispatch throttle's place in throttles.
+const dispatchStage = 2
+
+// takeCredit takes size from what the connection has of the dispatch throttle in
+// advance, for the messages of one read: one visit instead of one per message.
+// returnCredit gives the rest back when the read has been worked off.
+func (c *Conn) takeCredit(size int64) bool {
+	if c.credit >= size {
+		c.credit -= size
+		return true
+	}
+	step := c.sh.Options.DispatchCredit
+	if step == 0 || !c.thr[dispatchStage].Acquire(size-c.credit+step, nil) {
+		return false
+	}
+	c.credit = step
+	return true
+}
+
+func (c *Conn) returnCredit() {
+	if c.credit > 0 {
+		c.thr[dispatchStage].Release(c.credit)
+		c.credit = 0
+	}
+}
+
+// FastDone gives back what a message of size payload bytes held, which was
+// dispatched on the worker. The connection's worker only.
+func (c *Conn) FastDone(size int64) {
+	c.thr.release(dispatchStage, size)
+	if c.thr.needs(dispatchStage, size) {
+		c.credit += size
+	}
+}
+
 // throttles are taken in this order (msgr2 spec 4.4).
 type throttles [3]msg.Throttler
 
@@ -53,7 +88,7 @@ func (g *gateWait) Run() {
 func (c *Conn) Admit(size int64) bool {
 	t := &c.thr
 	for i := range t {
-		if t.needs(i, size) && !t[i].Acquire(amount(i, size), nil) {
+		if t.needs(i, size) && !(i == dispatchStage && c.takeCredit(size)) && !t[i].Acquire(amount(i, size), nil) {
 			g := &gateWait{c: c, stage: i, size: size}
 			if c.admitFrom(g) {
 				return true // given back in between

@@ -241,6 +241,7 @@ func (c *Conn) drain() bool {
 			c.carryOut(o)
 		}
 	}
+	c.returnCredit()
 	if received > 0 {
 		st := c.stats()
 		st.Received.Add(received)

@@ -69,6 +69,9 @@ type Options struct {
 	DefaultPriority *atomic.Uint32
 	// DialTimeout bounds a TCP connect; the handshake's deadline applies as well.
 	Dial eventloop.DialConfig
+	// DispatchCredit is how much of the dispatch throttle a connection takes at a
+	// time, in bytes; small beside its limit. 0: what each message needs.
+	DispatchCredit int64
 	// WriteBatch is about how many bytes go into one writev, WriteBudget how many
 	// one connection writes before its neighbours on the worker get their turn.
 	WriteBatch, WriteBudget int

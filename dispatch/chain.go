@@ -189,17 +189,25 @@ func (c *Chain) Dispatch(m *msg.Message) Outcome {
 // Unhandled means that m is to be enqueued; otherwise it is over with m: its
 // throttles were given back, and after Panicked the connection is to be faulted.
 func (c *Chain) Fast(m *msg.Message) Outcome {
+	ticket := msg.TicketFor(m)
+	out := c.FastOwing(m)
+	if out != Unhandled {
+		ticket.Done()
+	}
+	return out
+}
+
+// FastOwing is Fast that leaves the throttles to the caller, who may have many
+// messages to give back at once.
+func (c *Chain) FastOwing(m *msg.Message) Outcome {
 	l := c.links.Load()
 	if len(l.preprocess) == 0 && len(l.fast) == 0 {
 		return Unhandled
 	}
-	conn, ticket := m.Connection(), msg.TicketFor(m)
+	conn := m.Connection()
 	start := c.now()
 	out, method := c.fast(l, conn, m)
 	c.watch(conn, method, start)
-	if out != Unhandled {
-		ticket.Done()
-	}
 	return out
 }
 

@@ -68,8 +68,8 @@ type Message struct {
 	charge      int64
 	buf         *Buffer
 	small       []byte // a pooled message's own room for small payloads
-	pooled      bool // the struct came from messagePool
-	autoRelease bool // Release when the sending has ended
+	pooled      bool   // the struct came from messagePool
+	autoRelease bool   // Release when the sending has ended
 	held        bool
 	released    bool
 }

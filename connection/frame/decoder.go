@@ -43,7 +43,7 @@ const (
 // bytes are split between calls makes no difference. Nothing of a frame is seen
 // before it was verified, save the preamble. The first error sticks.
 //
-// Not safe for concurrent use. Init must be called before use. It is some 400
+// Not safe for concurrent use. Init must be called before use. It is some 430
 // bytes and holds no other memory while it waits for a preamble, except up to
 // 4 KiB in secure mode.
 type Decoder struct {
@@ -55,8 +55,12 @@ type Decoder struct {
 	aborted bool
 	hasBody bool // body came from SetBody
 
-	pre     Preamble
-	hdr     Header
+	pre Preamble
+	hdr Header
+	// rawPre are the bytes that pre was read from, if it was acceptable: messages
+	// of one size come in runs, and need no second look. rawPre[1] is 0 while
+	// there are none.
+	rawPre  [PreambleLen]byte
 	payload []byte // segment 0 of a control frame
 
 	have  int            // bytes collected of the current unit
@@ -95,7 +99,10 @@ func (d *Decoder) SetCipher(c Cipher) {
 }
 
 // SetPreAuth says whether Limits.PreAuth applies.
-func (d *Decoder) SetPreAuth(on bool) { d.preAuth = on }
+func (d *Decoder) SetPreAuth(on bool) {
+	d.preAuth = on
+	d.rawPre = [PreambleLen]byte{} // other limits apply
+}
 
 // Next consumes the first n bytes of b. After NeedMore that is all of them;
 // after GotPreamble and GotFrame the owner looks at the frame and calls Next
@@ -272,11 +279,15 @@ func (d *Decoder) head(unit []byte) error {
 			return err
 		}
 	}
-	if err := d.pre.parse((*[PreambleLen]byte)(unit)); err != nil {
-		return err
-	}
-	if err := d.limits.check(&d.pre, d.preAuth); err != nil {
-		return err
+	if raw := (*[PreambleLen]byte)(unit); d.rawPre[1] == 0 || *raw != d.rawPre {
+		d.rawPre[1] = 0
+		if err := d.pre.parse(raw); err != nil {
+			return err
+		}
+		if err := d.limits.check(&d.pre, d.preAuth); err != nil {
+			return err
+		}
+		d.rawPre = *raw
 	}
 	d.bodyLen = d.pre.BodyLen()
 	d.seg, d.segEnd = 1, int(d.pre.Segments[1].Len)

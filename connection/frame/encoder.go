@@ -10,6 +10,12 @@ import (
 type Encoder struct {
 	cipher Cipher
 	err    error
+
+	// The preamble of the last MESSAGE: messages of one size come in runs, and
+	// its crc costs more than a copy. lens[0] is 0 while there is none.
+	lens     [MaxSegments]int
+	segments int
+	preamble [PreambleLen]byte
 }
 
 // controlRoom is the payload that a control frame is given room for before a
@@ -85,7 +91,12 @@ func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte,
 	lens := [MaxSegments]int{HeaderLen, segmentLen(front), segmentLen(middle), segmentLen(data)}
 	const headLen = PreambleLen + HeaderLen + crcLen
 	dst := b.small(headLen)
-	segments := putPreamble((*[PreambleLen]byte)(dst), TagMessage, &lens)
+	if lens != e.lens {
+		e.segments = putPreamble(&e.preamble, TagMessage, &lens)
+		e.lens = lens
+	}
+	segments := e.segments
+	copy(dst, e.preamble[:])
 	hdr := (*[HeaderLen]byte)(dst[PreambleLen:])
 	h.put(hdr)
 	le.PutUint32(dst[PreambleLen+HeaderLen:], segmentCRC(hdr[:]))
