@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -30,6 +31,9 @@ type Config struct {
 	// Progress, if set, gets one line that overwrites itself.
 	Progress io.Writer
 }
+
+// ErrConfig: a Config that makes no sense; Run wraps it.
+var ErrConfig = errors.New("demo: configuration")
 
 const (
 	objectSizeMax = 16 << 20
@@ -68,7 +72,7 @@ func (c Config) withDefaults() (Config, error) {
 	largest := 0
 	for _, s := range c.Sizes {
 		if s < 1 || s > objectSizeMax {
-			return c, fmt.Errorf("object size %d is not in 1..%d", s, objectSizeMax)
+			return c, fmt.Errorf("%w: object size %d is not in 1..%d", ErrConfig, s, objectSizeMax)
 		}
 		largest = max(largest, s)
 	}
@@ -83,15 +87,15 @@ func (c Config) withDefaults() (Config, error) {
 		{"busy clients", c.Clients, 0, c.Conns},
 	} {
 		if f.n < f.min || f.n > f.max {
-			return c, fmt.Errorf("%d %s: not in %d..%d", f.n, f.name, f.min, f.max)
+			return c, fmt.Errorf("%w: %d %s: not in %d..%d", ErrConfig, f.n, f.name, f.min, f.max)
 		}
 	}
 	if c.Duration < 0 {
-		return c, fmt.Errorf("duration %v", c.Duration)
+		return c, fmt.Errorf("%w: duration %v", ErrConfig, c.Duration)
 	}
 	objects := c.Conns*objectsPerClient + c.OSDs*coldPerOSD
 	if need := int64(objects) * int64(c.Replicas) * int64(largest); need > memoryMax {
-		return c, fmt.Errorf("%d objects of up to %d bytes in %d copies need %d bytes, more than %d", objects, largest, c.Replicas, need, int64(memoryMax))
+		return c, fmt.Errorf("%w: %d objects of up to %d bytes in %d copies need %d bytes, more than %d", ErrConfig, objects, largest, c.Replicas, need, int64(memoryMax))
 	}
 	return c, nil
 }

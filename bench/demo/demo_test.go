@@ -81,7 +81,7 @@ func TestConfigRefused(t *testing.T) {
 		{Duration: -1}, {Conns: 10000, ObjectSize: 1 << 20},
 	} {
 		_, err := Run(context.Background(), c)
-		require.Error(t, err, "%+v", c)
+		require.ErrorIs(t, err, ErrConfig, "%+v", c)
 	}
 }
 

@@ -47,7 +47,9 @@ func (c *demoCmd) Run(w io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	r, err := demo.Run(ctx, cfg)
-	if err != nil {
+	if errors.Is(err, demo.ErrConfig) {
+		return usageError{err}
+	} else if err != nil {
 		return err
 	}
 	switch {
