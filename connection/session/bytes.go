@@ -15,7 +15,10 @@ func (s *Session) HandleBytes(now time.Duration, b []byte) int {
 	}
 	total := 0
 	for (len(b) > 0 || s.again) && s.up && !s.paused {
-		n, err := s.step(now, b)
+		n, err := s.stepMessage(now, b)
+		if n == 0 && err == nil {
+			n, err = s.step(now, b)
+		}
 		total += n
 		b = b[n:]
 		if err != nil {

@@ -26,6 +26,30 @@ func (s *Session) admitMessage() {
 	s.makeBody()
 }
 
+// stepMessage is the short cut for a message that has arrived as a whole: n is 0
+// if step has to look.
+func (s *Session) stepMessage(now time.Duration, b []byte) (n int, err error) {
+	if s.state != StateReady || s.again {
+		return 0, nil
+	}
+	size, ok := s.dec.WholeMessage(b)
+	if !ok {
+		return 0, nil
+	}
+	s.charged = int64(size)
+	if !s.gate.Admit(s.charged) {
+		s.paused, s.again = true, true
+		n, _, err = s.dec.Next(b[:frame.PreambleLen]) // the payload stays where it is
+		return n, err
+	}
+	m, body := msg.NewBody(size)
+	s.body = m
+	if n, err = s.dec.TakeMessage(b, body); err != nil {
+		return n, s.badFrame(err)
+	}
+	return n, s.handleMessage(now)
+}
+
 func (s *Session) makeBody() {
 	m, body := msg.NewBody(int(s.charged))
 	s.body = m

@@ -1,0 +1,129 @@
+package frame
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// TestWholeMessageSameAsNext feeds the same bytes, hurt or not, to a decoder that
+// takes the short cut wherever it is offered and to one that never does.
+func TestWholeMessageSameAsNext(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var e Encoder
+		b := GetBatch()
+		defer PutBatch(b)
+		sizes := rapid.SliceOfN(rapid.SampledFrom([]int{0, 1, 64, 64, 64, 300, 40000}), 3, 3).Draw(t, "sizes")
+		for i := range rapid.IntRange(1, 12).Draw(t, "frames") {
+			if rapid.IntRange(0, 3).Draw(t, "other") == 0 {
+				sizes[rapid.IntRange(0, 2).Draw(t, "which")] = rapid.IntRange(0, 70).Draw(t, "size")
+			}
+			if rapid.IntRange(0, 9).Draw(t, "control") == 0 {
+				e.AppendControl(b, &Ack{Seq: uint64(i)})
+			}
+			segs := [3][]byte{}
+			for k := range segs {
+				segs[k] = make([]byte, sizes[k])
+				for j := range segs[k] {
+					segs[k][j] = byte(i + j*k)
+				}
+			}
+			late := byte(lateComplete)
+			if rapid.IntRange(0, 9).Draw(t, "abort") == 0 {
+				late = lateAborted
+			}
+			e.appendMessage(b, &Header{Seq: uint64(i), TID: uint64(i * 3), Type: uint16(i)}, segs[0], segs[1], segs[2], late)
+		}
+		stream := b.AppendTo(nil)
+		if rapid.Bool().Draw(t, "hurt") {
+			at := rapid.IntRange(0, len(stream)-1).Draw(t, "at")
+			stream[at] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
+		}
+		stream = stream[:rapid.IntRange(len(stream)/2, len(stream)).Draw(t, "length")]
+
+		type seen struct {
+			tag                 Tag
+			hdr                 Header
+			front, middle, data string
+			control             string
+			aborted             bool
+			preamble            Preamble
+		}
+		run := func(short bool) (out []seen, code error, taken int) {
+			var d Decoder
+			d.Init(Limits{})
+			note := func() {
+				s := seen{tag: d.Preamble().Tag, aborted: d.Aborted(), preamble: *d.Preamble()}
+				if s.tag == TagMessage {
+					s.hdr = *d.Header()
+					f, m, x := d.Segments()
+					s.front, s.middle, s.data = string(f), string(m), string(x)
+				} else {
+					s.control = string(d.Payload())
+				}
+				out = append(out, s)
+			}
+			for rest, again := stream, false; len(rest) > 0 || again; {
+				if short && !again {
+					if n, ok := d.WholeMessage(rest); ok {
+						taken++
+						k, err := d.TakeMessage(rest, make([]byte, n))
+						if err != nil {
+							return out, err, taken
+						}
+						rest = rest[k:]
+						note()
+						continue
+					}
+				}
+				n, ev, err := d.Next(rest)
+				if err != nil {
+					return out, err, taken
+				}
+				rest, again = rest[n:], ev == GotPreamble
+				if ev == GotFrame {
+					note()
+				}
+			}
+			return out, nil, taken
+		}
+		want, wantErr, _ := run(false)
+		got, gotErr, _ := run(true)
+		require.Equal(t, want, got)
+		if wantErr == nil {
+			require.NoError(t, gotErr)
+		} else {
+			require.EqualError(t, gotErr, wantErr.Error())
+		}
+	})
+}
+
+// TestWholeMessageIsOffered makes sure that the short cut is taken at all.
+func TestWholeMessageIsOffered(t *testing.T) {
+	var e Encoder
+	var d Decoder
+	d.Init(Limits{})
+	b := GetBatch()
+	defer PutBatch(b)
+	for range 3 {
+		e.AppendMessage(b, &Header{Seq: 1}, make([]byte, 64), nil, nil)
+	}
+	stream := b.AppendTo(nil)
+	l := len(stream) / 3
+	_, ok := d.WholeMessage(stream)
+	require.False(t, ok, "no preamble was seen yet")
+	for rest := stream[:l]; len(rest) > 0; {
+		n, _, err := d.Next(rest)
+		require.NoError(t, err)
+		rest = rest[n:]
+	}
+	_, ok = d.WholeMessage(stream[l : 2*l-1])
+	require.False(t, ok, "a byte is missing")
+	n, ok := d.WholeMessage(stream[l:])
+	require.True(t, ok)
+	require.Equal(t, 64, n)
+	d.SetPreAuth(true)
+	_, ok = d.WholeMessage(stream[l:])
+	require.False(t, ok, "other limits apply")
+}
