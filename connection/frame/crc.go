@@ -8,12 +8,21 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // crcEmpty is the crc of an empty segment.
 const crcEmpty = 0xffffffff
 
+// shortMax is the length up to which crcShort is faster: beyond it the standard
+// library computes several parts at once.
+const shortMax = 256
+
 // preambleCRC is the crc32c of the protocol with seed 0. Unlike Go's it is not
 // inverted, neither at the start nor at the end (msgr2 spec 1.3).
-func preambleCRC(p []byte) uint32 { return ^crc32.Update(0xffffffff, castagnoli, p) }
+func preambleCRC(p []byte) uint32 { return updateCRC(0, p) }
 
 // segmentCRC is the crc32c with seed -1.
-func segmentCRC(p []byte) uint32 { return ^crc32.Update(0, castagnoli, p) }
+func segmentCRC(p []byte) uint32 { return updateCRC(crcEmpty, p) }
 
 // updateCRC continues a segmentCRC, from crcEmpty on.
-func updateCRC(crc uint32, p []byte) uint32 { return ^crc32.Update(^crc, castagnoli, p) }
+func updateCRC(crc uint32, p []byte) uint32 {
+	if useShort && len(p) <= shortMax {
+		return crcShort(crc, p)
+	}
+	return ^crc32.Update(^crc, castagnoli, p)
+}
