@@ -190,13 +190,13 @@ func (d *demo) quiet(limit time.Duration) {
 			o.mu.Unlock()
 		}
 		missing, _ := d.oracle.Missing()
-		notifies, polls := d.notifies.Load(), d.manager.outstanding()
-		if ops == 0 && pushes == 0 && missing == 0 && notifies == 0 && polls == 0 {
+		notifies, polls, held := d.notifies.Load(), d.manager.outstanding(), d.throttled()
+		if ops == 0 && pushes == 0 && missing == 0 && notifies == 0 && polls == 0 && held == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
-			d.oracle.Failed("not quiet after %v: %d operations, %d pushes and replications, %d messages, %d notifications, %d polls",
-				limit, ops, pushes, missing, notifies, polls)
+			d.oracle.Failed("not quiet after %v: %d operations, %d pushes and replications, %d messages, %d notifications, %d polls; %d held of throttles",
+				limit, ops, pushes, missing, notifies, polls, held)
 			for _, m := range d.messengers {
 				for _, l := range d.linksOf(m) {
 					if !l.conn.IsConnected() {
@@ -208,6 +208,19 @@ func (d *demo) quiet(limit time.Duration) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// throttled is what messages hold of all throttles: nothing when all is quiet.
+func (d *demo) throttled() (n int64) {
+	for _, o := range d.osds {
+		for _, t := range o.throttles {
+			n += t.Stats().Held
+		}
+	}
+	for _, m := range d.messengers {
+		n += m.Stats().DispatchBytes
+	}
+	return n
 }
 
 func (d *demo) linksOf(m *async.Messenger) (ls []*link) {

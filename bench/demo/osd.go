@@ -29,8 +29,9 @@ type osd struct {
 	clu  *async.Messenger
 	name string
 
-	peers    []*link // by id, nil for itself; constant once all are connected
-	replicas []int   // of the objects it is the primary of
+	throttles [2]*dispatch.Throttle // of the clients: messages, bytes
+	peers     []*link               // by id, nil for itself; constant once all are connected
+	replicas  []int                 // of the objects it is the primary of
 
 	mu      sync.Mutex
 	objects map[uint32]object
@@ -70,7 +71,8 @@ func newOSD(d *demo, id int) (*osd, error) {
 		return nil, err
 	}
 	o.pub.SetDefaultPolicy(msg.StatefulServer())
-	o.pub.SetPolicyThrottlers(entity.TypeClient, dispatch.NewThrottle(publicMessagesMax), dispatch.NewThrottle(publicBytesMax))
+	o.throttles = [2]*dispatch.Throttle{dispatch.NewThrottle(publicMessagesMax), dispatch.NewThrottle(publicBytesMax)}
+	o.pub.SetPolicyThrottlers(entity.TypeClient, o.throttles[0], o.throttles[1])
 	o.pub.SetPolicy(entity.TypeMgr, msg.StatelessServer())
 	o.pub.AddDispatcherTail(o)
 
