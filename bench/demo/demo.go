@@ -19,8 +19,8 @@ import (
 const (
 	// quietMax is how long the store may take to answer what is in flight when
 	// the traffic ends; shutdownMax how long the messengers may take to end.
-	quietMax    = 5 * time.Second
-	shutdownMax = 5 * time.Second
+	quietMax    = 10 * time.Second
+	shutdownMax = 10 * time.Second
 	// dispatchMax is how many dispatchers run at a time, of all messengers together.
 	dispatchMax = 8
 	// The backoffs are short because every failure here is over at once.
@@ -299,7 +299,7 @@ func (d *demo) close() error {
 // which stay, and returns how many those are.
 func (d *demo) leaks(before int) int {
 	most := before + d.stack.NumWorkers()
-	deadline := time.Now().Add(time.Second)
+	deadline := time.Now().Add(shutdownMax)
 	for {
 		n := usageNow().goroutines
 		if n <= most {
