@@ -89,31 +89,52 @@ func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte,
 		return
 	}
 	lens := [MaxSegments]int{HeaderLen, segmentLen(front), segmentLen(middle), segmentLen(data)}
-	const headLen = PreambleLen + HeaderLen + crcLen
-	dst := b.small(headLen)
 	if lens != e.lens {
 		e.segments = putPreamble(&e.preamble, TagMessage, &lens)
 		e.lens = lens
 	}
-	segments := e.segments
-	copy(dst, e.preamble[:])
-	hdr := (*[HeaderLen]byte)(dst[PreambleLen:])
-	h.put(hdr)
-	le.PutUint32(dst[PreambleLen+HeaderLen:], segmentCRC(hdr[:]))
-	if segments == 1 {
+	body := len(front) + len(middle) + len(data)
+	if body > 0 && body <= copyMax {
+		// All of it in one piece.
+		dst := b.small(headLen + body + EpilogueLen)
+		e.putHead(dst, h)
+		n := headLen + copy(dst[headLen:], front)
+		n += copy(dst[n:], middle)
+		n += copy(dst[n:], data)
+		e.putEpilogue((*[EpilogueLen]byte)(dst[n:]), late, front, middle, data)
+		return
+	}
+	e.putHead(b.small(headLen), h)
+	if e.segments == 1 {
 		return
 	}
 	b.payload(front)
 	b.payload(middle)
 	b.payload(data)
-	ep := b.small(EpilogueLen)
-	ep[0] = late
-	for i, seg := range [...][]byte{front, middle, data} {
-		crc := uint32(0)
-		if i+1 < segments {
-			crc = segmentCRC(seg)
-		}
-		le.PutUint32(ep[1+crcLen*i:], crc)
+	e.putEpilogue((*[EpilogueLen]byte)(b.small(EpilogueLen)), late, front, middle, data)
+}
+
+// headLen is what stands before segment 1 of a MESSAGE.
+const headLen = PreambleLen + HeaderLen + crcLen
+
+// putHead writes the preamble of e.lens, and the header with its crc.
+func (e *Encoder) putHead(dst []byte, h *Header) {
+	dst = dst[:headLen]
+	*(*[PreambleLen]byte)(dst) = e.preamble
+	hdr := (*[HeaderLen]byte)(dst[PreambleLen:])
+	h.put(hdr)
+	le.PutUint32(dst[PreambleLen+HeaderLen:], segmentCRC(hdr[:]))
+}
+
+// putEpilogue writes the late status and the crcs of the segments after the first.
+func (e *Encoder) putEpilogue(ep *[EpilogueLen]byte, late byte, front, middle, data []byte) {
+	*ep = [EpilogueLen]byte{late}
+	le.PutUint32(ep[1:], segmentCRC(front))
+	if e.segments > 2 {
+		le.PutUint32(ep[1+crcLen:], segmentCRC(middle))
+	}
+	if e.segments > 3 {
+		le.PutUint32(ep[1+2*crcLen:], segmentCRC(data))
 	}
 }
 
