@@ -33,8 +33,9 @@ type simNode struct {
 	learned  []entity.Addr
 	verdicts []Action
 	ids      int
-	window   int // bytes in flight that a write may leave
-	limit    int // of Fill
+	window   int  // bytes in flight that a write may leave
+	limit    int  // of Fill
+	hold     bool // arbitrate nothing
 }
 
 type nodeOption func(*simNode)
@@ -94,6 +95,8 @@ type simConn struct {
 	stash   []byte
 
 	events   []string
+	faults   []error
+	alive    int // keepalives and their answers
 	ready    int
 	resets   int
 	remote   int
@@ -237,7 +240,7 @@ func (c *simConn) settle() {
 			c.carryOut(o)
 		}
 	}
-	if arbitrate {
+	if arbitrate && !c.n.hold {
 		c.n.arbitrate(c)
 	}
 	c.flush()
@@ -245,7 +248,11 @@ func (c *simConn) settle() {
 
 func (c *simConn) carryOut(o Output) {
 	switch o.Kind {
-	case OutKeepalive, OutKeepaliveAck, OutFault:
+	case OutFault:
+		c.faults = append(c.faults, o.Err)
+		return
+	case OutKeepalive, OutKeepaliveAck:
+		c.alive++
 		return
 	case OutDial:
 		c.n.w.dial(c)

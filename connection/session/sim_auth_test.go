@@ -1,0 +1,94 @@
+package session
+
+import (
+	"crypto/sha256"
+	"errors"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
+)
+
+// fakeAuth is a method with a shared key, some rounds and some refusals; it uses
+// secure mode. It is its own client and server.
+type fakeAuth struct {
+	key      string
+	rounds   int // of AUTH_REPLY_MORE
+	refusals int // AUTH_BAD_METHOD before it agrees
+	mode     uint32
+	peer     entity.AuthName
+	loop     bool // the client never gives up
+	short    bool // a connection secret that is too short
+}
+
+var errFakeAuth = errors.New("fake auth: gave up")
+
+func (f *fakeAuth) result() auth.Result {
+	r := auth.Result{GlobalID: 77, Mode: f.mode, Peer: f.peer}
+	if f.key != "" {
+		k := sha256.Sum256([]byte(f.key))
+		r.SessionKey = k[:16]
+		r.ConnectionSecret = append(append([]byte(nil), k[:]...), k[:]...)
+	}
+	if f.short {
+		r.ConnectionSecret = r.ConnectionSecret[:39]
+	}
+	return r
+}
+
+type fakeClient struct {
+	*fakeAuth
+}
+
+func (f fakeClient) NewExchange(_, _ entity.Type) auth.ClientExchange { return f }
+func (f fakeClient) Request() (auth.Request, error) {
+	return auth.Request{Method: 2, Modes: []uint32{f.mode}, Payload: []byte("let me in")}, nil
+}
+func (f fakeClient) BadMethod(r *auth.RefusedError) (auth.Request, error) {
+	if f.refusals == 0 && !f.loop {
+		return auth.Request{}, r
+	}
+	return f.Request()
+}
+func (f fakeClient) More(p []byte) ([]byte, error) { return p, nil }
+func (f fakeClient) Done(_ uint64, mode uint32, _ []byte) (auth.Result, error) {
+	if mode != f.mode {
+		return auth.Result{}, errFakeAuth
+	}
+	r := f.result()
+	r.Peer = entity.AuthName{}
+	return r, nil
+}
+
+type fakeServer struct {
+	*fakeAuth
+	// across exchanges of one node
+	refused int
+}
+
+func (f *fakeServer) NewExchange(_, _ entity.Type) auth.ServerExchange { return &fakeServing{f, 0} }
+
+type fakeServing struct {
+	*fakeServer
+	round int
+}
+
+func (f *fakeServing) Request(r auth.Request) (auth.Reply, error) {
+	if f.refused < f.refusals {
+		f.refused++
+		return auth.Reply{}, &auth.RefusedError{Method: r.Method, Result: -13, Methods: []uint32{2}, Modes: []uint32{f.mode}}
+	}
+	return f.next()
+}
+func (f *fakeServing) More([]byte) (auth.Reply, error) { return f.next() }
+func (f *fakeServing) next() (auth.Reply, error) {
+	if f.round < f.rounds {
+		f.round++
+		return auth.Reply{Payload: []byte{byte(f.round)}}, nil
+	}
+	return auth.Reply{Done: true, Payload: []byte("welcome"), Result: f.result()}, nil
+}
+
+// useFake makes both sides of a node use f.
+func useFake(f fakeAuth) nodeOption {
+	return func(n *simNode) { n.client, n.server = fakeClient{&f}, &fakeServer{fakeAuth: &f} }
+}
