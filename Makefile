@@ -23,10 +23,10 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 fmt: ## format all Go files
-	$(GOFMT) -w $$(git ls-files -co --exclude-standard '*.go')
+	$(GOFMT) -w .
 
 check: ## gofmt and go vet, changing nothing
-	@out=$$($(GOFMT) -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	@out=$$($(GOFMT) -l .); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	go vet $(PKGS)
 
 lint: check ## check, tidiness and staticcheck (downloads it once)
