@@ -16,13 +16,18 @@ import (
 const (
 	DefaultAntsSize   = 256
 	DefaultAntsExpiry = 5 * time.Second
+	// DefaultAntsLine is enough for thousands of queues: each has at most its
+	// Width of jobs under way.
+	DefaultAntsLine = 1 << 16
 )
 
 // AntsConfig configures an AntsPool. The zero value works.
 type AntsConfig struct {
-	// Size bounds the goroutines that run jobs; 0 means DefaultAntsSize. At the
-	// bound Submit answers ErrExecutorFull.
+	// Size bounds the jobs that run at a time; 0 means DefaultAntsSize.
 	Size int
+	// LineMax bounds the jobs that wait in line for one of those to end; 0 means
+	// DefaultAntsLine, negative none. At the bound Submit answers ErrExecutorFull.
+	LineMax int
 	// Expiry is after how long an idle goroutine ends; 0 means DefaultAntsExpiry.
 	Expiry time.Duration
 	// OnPanic is told of a panic that left a job, which a Queue's jobs do only by
@@ -35,7 +40,8 @@ type AntsConfig struct {
 // AntsPool is an Executor on a bounded pool of goroutines (panjf2000/ants) that
 // any number of queues share.
 //
-// An idle pool shrinks to two goroutines, ants' clock and its scavenger; Release
+// Jobs beyond Size wait in line, so that a thousand messengers with a burst each
+// cost no more goroutines than one. An idle pool shrinks to two goroutines, ants' clock and its scavenger; Release
 // ends those too. (Merely importing ants keeps two more for its default pool, for
 // the life of the process.)
 type AntsPool struct {
@@ -44,6 +50,12 @@ type AntsPool struct {
 	gate   sync.RWMutex
 	closed bool
 	pool   *ants.Pool
+
+	size    int
+	lineMax int
+	mu      sync.Mutex // guards the fields below
+	running int        // goroutines in run, at most size
+	line    []func()   // jobs that wait
 }
 
 // NewAntsPool starts a pool. The error is for a configuration that makes no sense.
@@ -53,6 +65,12 @@ func NewAntsPool(cfg AntsConfig) (*AntsPool, error) {
 	}
 	if cfg.Size == 0 {
 		cfg.Size = DefaultAntsSize
+	}
+	switch {
+	case cfg.LineMax == 0:
+		cfg.LineMax = DefaultAntsLine
+	case cfg.LineMax < 0:
+		cfg.LineMax = 0
 	}
 	if cfg.Expiry == 0 {
 		cfg.Expiry = DefaultAntsExpiry
@@ -65,7 +83,9 @@ func NewAntsPool(cfg AntsConfig) (*AntsPool, error) {
 			cfg.Logger.Error("dispatch: panic in a pool job", "panic", r, "stack", string(stack))
 		}
 	}
-	pool, err := ants.NewPool(cfg.Size,
+	// Twice the size: a goroutine that has done its job is not back in ants' list
+	// at once, and must not make the next job seem one too many.
+	pool, err := ants.NewPool(2*cfg.Size,
 		ants.WithNonblocking(true),
 		ants.WithExpiryDuration(cfg.Expiry),
 		ants.WithPanicHandler(func(r any) { cfg.OnPanic(r, debug.Stack()) }),
@@ -73,26 +93,76 @@ func NewAntsPool(cfg AntsConfig) (*AntsPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dispatch: pool: %w", err)
 	}
-	return &AntsPool{pool: pool}, nil
+	return &AntsPool{pool: pool, size: cfg.Size, lineMax: cfg.LineMax}, nil
 }
 
-// Submit hands the job to a goroutine of the pool. It does not block; errors are
-// ErrExecutorFull and ErrExecutorClosed. Any goroutine may call it.
+// Submit hands the job to a goroutine of the pool, or puts it in line for one. It
+// does not block; errors are ErrExecutorFull and ErrExecutorClosed. Any goroutine
+// may call it.
 func (p *AntsPool) Submit(job func()) error {
 	p.gate.RLock()
 	defer p.gate.RUnlock()
 	if p.closed {
 		return ErrExecutorClosed
 	}
-	switch err := p.pool.Submit(job); {
-	case err == nil:
-		return nil
-	case errors.Is(err, ants.ErrPoolOverload):
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running < p.size {
+		switch err := p.pool.Submit(func() { p.run(job) }); {
+		case err == nil:
+			p.running++
+			return nil
+		case errors.Is(err, ants.ErrPoolClosed):
+			return ErrExecutorClosed
+		case !errors.Is(err, ants.ErrPoolOverload):
+			return fmt.Errorf("dispatch: pool: %w", err)
+		case p.running == 0:
+			return ErrExecutorFull // nobody would come for the line
+		}
+	}
+	if len(p.line) >= p.lineMax {
 		return ErrExecutorFull
-	case errors.Is(err, ants.ErrPoolClosed):
-		return ErrExecutorClosed
-	default:
-		return fmt.Errorf("dispatch: pool: %w", err)
+	}
+	p.line = append(p.line, job)
+	return nil
+}
+
+// run runs job and then what waits in line.
+func (p *AntsPool) run(job func()) {
+	done := false
+	defer func() {
+		if !done {
+			p.abandoned() // a panic goes on to ants, or the goroutine is ended
+		}
+	}()
+	for job != nil {
+		job()
+		job = p.next()
+	}
+	done = true
+}
+
+// next returns the next job in line; nil ends the goroutine's turn.
+func (p *AntsPool) next() func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.line) == 0 {
+		p.line = nil
+		p.running--
+		return nil
+	}
+	job := p.line[0]
+	p.line[0] = nil
+	p.line = p.line[1:]
+	return job
+}
+
+// abandoned gives the turn of a goroutine that a job has ended to another one, if
+// there is a line.
+func (p *AntsPool) abandoned() {
+	job := p.next()
+	if job != nil && p.pool.Submit(func() { p.run(job) }) != nil {
+		go p.run(job)
 	}
 }
 
@@ -100,8 +170,15 @@ func (p *AntsPool) Submit(job func()) error {
 // included. Any goroutine may call it.
 func (p *AntsPool) Running() int { return p.pool.Running() }
 
-// Size is the bound of Running.
-func (p *AntsPool) Size() int { return p.pool.Cap() }
+// Waiting is the number of jobs in line.
+func (p *AntsPool) Waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.line)
+}
+
+// Size is how many jobs run at a time.
+func (p *AntsPool) Size() int { return p.size }
 
 // Release refuses further jobs and waits until the running ones returned and all
 // goroutines of the pool ended, or ctx ends, whose error is then wrapped: the

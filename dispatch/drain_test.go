@@ -14,7 +14,7 @@ import (
 )
 
 func newTestPool(t *testing.T, size int) *AntsPool {
-	p, err := NewAntsPool(AntsConfig{Size: size})
+	p, err := NewAntsPool(AntsConfig{Size: size, LineMax: -1})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Release(context.Background())) })
 	return p

@@ -33,7 +33,7 @@ func TestInline(t *testing.T) {
 }
 
 func TestAntsPoolBound(t *testing.T) {
-	p, err := NewAntsPool(AntsConfig{Size: 2})
+	p, err := NewAntsPool(AntsConfig{Size: 2, LineMax: -1})
 	require.NoError(t, err)
 	require.Equal(t, 2, p.Size())
 	block, started := make(chan struct{}), make(chan struct{})
@@ -129,4 +129,34 @@ func TestAntsPoolGoroutines(t *testing.T) {
 	require.Equal(t, 2, count("ticktock"))
 	require.NoError(t, p.Release(context.Background()))
 	require.NoError(t, goleak.Find(before))
+}
+
+// TestAntsPoolLine: jobs over the size wait in line, in their order, and a job
+// that panics does not take the line with it.
+func TestAntsPoolLine(t *testing.T) {
+	panics := make(chan any, 1)
+	p, err := NewAntsPool(AntsConfig{Size: 1, LineMax: 100, OnPanic: func(r any, _ []byte) { panics <- r }})
+	require.NoError(t, err)
+	begun, hold := make(chan struct{}), make(chan struct{})
+	require.NoError(t, p.Submit(func() { close(begun); <-hold }))
+	<-begun
+	ran := make(chan int, 100)
+	for i := range 99 {
+		require.NoError(t, p.Submit(func() {
+			ran <- i
+			if i == 50 {
+				panic("planted")
+			}
+		}))
+	}
+	require.NoError(t, p.Submit(func() { ran <- 99 }))
+	require.ErrorIs(t, p.Submit(func() {}), ErrExecutorFull)
+	require.Equal(t, 100, p.Waiting())
+	close(hold)
+	for i := range 100 {
+		require.Equal(t, i, <-ran)
+	}
+	require.Equal(t, "planted", <-panics)
+	require.NoError(t, p.Release(context.Background()))
+	require.Zero(t, p.Waiting())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
 )
@@ -39,7 +40,7 @@ type demo struct {
 	contents *contents
 	oracle   *Oracle
 	stack    *CutStack
-	pool     *executor
+	pool     *dispatch.AntsPool
 	clock    eventloop.Clock
 	start    time.Time
 
@@ -122,7 +123,7 @@ func (d *demo) open() error {
 	d.stack = NewCutStack(inner, CutConfig{Plan: d.planCut, OnCut: d.onCut})
 	d.stack.Calm(true)
 	d.clock = d.stack.Clock()
-	if d.pool, err = newExecutor(dispatchMax); err != nil {
+	if d.pool, err = dispatch.NewAntsPool(dispatch.AntsConfig{Size: dispatchMax}); err != nil {
 		return err
 	}
 	for i := range d.cfg.OSDs {

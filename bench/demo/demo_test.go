@@ -263,27 +263,3 @@ func TestContents(t *testing.T) {
 	other[0]++
 	require.False(t, c.is(1, 2, h, other))
 }
-
-// The executor runs everything once and never more than its size at a time.
-func TestExecutor(t *testing.T) {
-	e, err := newExecutor(2)
-	require.NoError(t, err)
-	const jobs = 50
-	began, goOn, ended := make(chan struct{}, jobs), make(chan struct{}), make(chan struct{}, jobs)
-	for range jobs {
-		require.NoError(t, e.Submit(func() {
-			began <- struct{}{}
-			<-goOn
-			ended <- struct{}{}
-		}))
-	}
-	<-began
-	<-began
-	require.Empty(t, began, "two at a time")
-	close(goOn)
-	for range jobs {
-		<-ended
-	}
-	require.NoError(t, e.Release(context.Background()))
-	require.Error(t, e.Submit(func() {}))
-}
