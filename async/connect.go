@@ -20,7 +20,9 @@ func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connecti
 }
 
 // ConnectAnon is ConnectTo that always makes a new connection, which no lookup
-// finds: for several connections with one peer.
+// finds: for several connections with one peer. The peer must not register its
+// clients by address (StatelessServer does not), or it takes each of them for
+// the return of the one before.
 func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
 	return m.connect(t, addrs, true)
 }

@@ -150,20 +150,19 @@ func newEchoPair(b testing.TB, server, client msg.Policy, fast bool, size int) *
 	require.NoError(b, srv.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
 	require.NoError(b, srv.Start())
 	e := &echoPair{size: size}
-	cl, err := async.New(async.Config{Name: entity.Client(1)})
-	require.NoError(b, err)
-	cl.SetDefaultPolicy(client)
-	cl.AddDispatcherTail(echoClient{e, fast})
-	require.NoError(b, cl.Start())
-	for range benchConns {
-		c, err := cl.ConnectAnon(entity.TypeOSD, srv.Addrs())
+	b.Cleanup(func() { require.NoError(b, srv.Shutdown(context.Background())) })
+	// A client that has its session registered has one connection with a server.
+	for i := range benchConns {
+		cl, err := async.New(async.Config{Name: entity.Client(int64(i))})
+		require.NoError(b, err)
+		cl.SetDefaultPolicy(client)
+		cl.AddDispatcherTail(echoClient{e, fast})
+		require.NoError(b, cl.Start())
+		c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
 		require.NoError(b, err)
 		e.conns = append(e.conns, c)
+		b.Cleanup(func() { require.NoError(b, cl.Shutdown(context.Background())) })
 	}
-	b.Cleanup(func() {
-		require.NoError(b, cl.Shutdown(context.Background()))
-		require.NoError(b, srv.Shutdown(context.Background()))
-	})
 	return e
 }
 
