@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/asynctest", "async/interop", "examples", "bench"}
+var importersOfAsync = []string{"async/asynctest", "async/interop", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{
@@ -183,7 +183,7 @@ func TestImportsFollowTheLadder(t *testing.T) {
 					t.Errorf("%s: only %v may import async, the face of the module", f.at(s.Pos()), importersOfAsync)
 				}
 			}
-			if f.test || under(f.pkg, "examples") {
+			if f.test {
 				continue
 			}
 			if allowed, known := mayImport[f.pkg]; !known {
@@ -321,7 +321,7 @@ func TestDirectRequiresAreAllowed(t *testing.T) {
 func TestReadmeShowsTheExample(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
-	example, err := os.ReadFile("../examples/echo/main.go")
+	example, err := os.ReadFile("../bench/examples/echo/main.go")
 	require.NoError(t, err)
 	_, program, ok := strings.Cut(string(example), "\n)\n\n") // after the imports
 	require.True(t, ok)
