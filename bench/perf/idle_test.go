@@ -134,3 +134,27 @@ func init() {
 		os.Exit(0)
 	}
 }
+
+// BenchmarkMessengers measures what a thousand started and bound messengers cost.
+func BenchmarkMessengers(b *testing.B) {
+	const n = 1000
+	for range b.N {
+		first, err := async.New(async.Config{}) // opens the shared stack and pool
+		require.NoError(b, err)
+		rss, g := rssKiB(), runtime.NumGoroutine()
+		ms := []*async.Messenger{first}
+		for i := range n {
+			m, err := async.New(async.Config{Name: entity.OSD(int64(i))})
+			require.NoError(b, err)
+			require.NoError(b, m.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
+			require.NoError(b, m.Start())
+			ms = append(ms, m)
+		}
+		b.ReportMetric(float64(rssKiB()-rss)/n, "KiB/messenger")
+		b.ReportMetric(float64(runtime.NumGoroutine()-g)/n, "goroutines/messenger")
+		for _, m := range ms {
+			require.NoError(b, m.Shutdown(context.Background()))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
