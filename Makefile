@@ -37,8 +37,9 @@ lint: check ## check, tidiness and staticcheck (downloads it once)
 test: check ## all tests of both modules
 	go test -count=$(COUNT) $(ARGS) $(PKGS)
 
-race: ## all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -count=$(COUNT) $(ARGS) $(PKGS)
+# -short: long searches on one goroutine have nothing for the race detector.
+race: ## the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -short -timeout 20m -count=$(COUNT) $(ARGS) $(PKGS)
 
 interop: ## the tests against real Ceph daemons; fails where they are not installed
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
