@@ -35,8 +35,9 @@ type Existing struct {
 	ServerCookie  uint64
 	// Undialable: this side cannot or must not call the peer; it can only wait.
 	Undialable bool
-	// Contested: see Session.contested.
-	Contested bool
+	// Crossed: the cookie of a CLIENT_IDENT of ours that the peer may have
+	// accepted while we accepted its own (see Session.crossed).
+	Crossed uint64
 	// SentSeq and AckedSeq bound what the peer may claim to have received.
 	SentSeq, AckedSeq uint64
 }
@@ -47,7 +48,7 @@ func (s *Session) Existing() Existing {
 		State: s.state, Lossy: s.policy.Lossy || s.disposable, Server: s.policy.Server, ResetCheck: s.policy.ResetCheck,
 		PeerType: s.peerType, Auth: s.authPeer, PeerGlobalSeq: s.peerGlobalSeq, ConnectSeq: s.connectSeq,
 		ClientCookie: s.clientCookie, ServerCookie: s.serverCookie, SentSeq: s.maxSeq, AckedSeq: s.ackedSeq,
-		Undialable: !s.canDial(), Contested: s.contested,
+		Undialable: !s.canDial(), Crossed: s.crossed,
 	}
 }
 
@@ -109,6 +110,9 @@ func Arbitrate(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 }
 
 func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
+	// Two attempts have crossed; what looks like a restart is none, and nothing
+	// was lost.
+	crossed := ex.Crossed != 0 && ex.Crossed == in.ClientCookie
 	sameCookie := ex.ClientCookie != 0 && ex.ClientCookie == in.ClientCookie
 	waits := ex.State == StateStandby && ex.Undialable
 	if ex.PeerGlobalSeq > in.GlobalSeq && (!waits || sameCookie) {
@@ -122,7 +126,7 @@ func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 		return Verdict{Action: ActStopAccept} // d
 	}
 	if ex.ServerCookie != 0 && !sameCookie {
-		return Verdict{Action: ActReplace, Reset: ex.ResetCheck && !ex.Contested} // e
+		return Verdict{Action: ActReplace, Reset: ex.ResetCheck && !crossed} // e
 	}
 	if sameCookie {
 		return Verdict{Action: ActReplace} // f
@@ -146,7 +150,8 @@ func (ex *Existing) racing() bool { return ex.State.connecting() && !ex.Server }
 func arbitrateReconnect(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 	switch {
 	case ex.ClientCookie != in.ClientCookie: // c
-		return Verdict{Action: ActSendReset, Full: ex.ResetCheck}
+		// (Except that two attempts have crossed; see arbitrateIdent.)
+		return Verdict{Action: ActSendReset, Full: ex.ResetCheck && (ex.Crossed == 0 || ex.Crossed != in.ClientCookie)}
 	case ex.ServerCookie == 0: // d
 		return Verdict{Action: ActSendReset}
 	case ex.ServerCookie != in.ServerCookie:

@@ -61,8 +61,8 @@ var identRules = []rule{
 	}, verdict(ActStopAccept)},
 	{"5e restarted", func(in Incoming, ex Existing, _ bool) bool {
 		return ex.ServerCookie != 0 && (in.ClientCookie == 0 || in.ClientCookie != ex.ClientCookie)
-	}, func(_ Incoming, ex Existing) Verdict {
-		return Verdict{Action: ActReplace, Reset: ex.ResetCheck && !ex.Contested}
+	}, func(in Incoming, ex Existing) Verdict {
+		return Verdict{Action: ActReplace, Reset: ex.ResetCheck && (in.ClientCookie != ex.Crossed || in.ClientCookie == 0)}
 	}},
 	{"5f interrupted", func(in Incoming, ex Existing, _ bool) bool {
 		return in.ClientCookie != 0 && in.ClientCookie == ex.ClientCookie
@@ -79,7 +79,10 @@ var reconnectRules = []rule{
 		func(Incoming, Existing) Verdict { return Verdict{Action: ActSendReset, Full: true} }},
 	{"owner", notTheOwner, refuse(ErrNotOwner, false)},
 	{"c client cookie", func(in Incoming, ex Existing, _ bool) bool { return in.ClientCookie != ex.ClientCookie },
-		func(_ Incoming, ex Existing) Verdict { return Verdict{Action: ActSendReset, Full: ex.ResetCheck} }},
+		func(in Incoming, ex Existing) Verdict {
+			crossed := ex.Crossed == in.ClientCookie && in.ClientCookie != 0
+			return Verdict{Action: ActSendReset, Full: ex.ResetCheck && !crossed}
+		}},
 	{"d no session", func(_ Incoming, ex Existing, _ bool) bool { return ex.ServerCookie == 0 }, verdict(ActSendReset)},
 	{"server cookie", func(in Incoming, ex Existing, _ bool) bool { return in.ServerCookie != ex.ServerCookie },
 		func(_ Incoming, ex Existing) Verdict { return Verdict{Action: ActSendReset, Full: ex.ResetCheck} }},
@@ -125,7 +128,7 @@ func eachExisting(f func(ex Existing)) {
 			for _, cc := range []uint64{0, 5} {
 				for _, sc := range []uint64{0, 7} {
 					f(Existing{State: st, Lossy: bools[flags&1], Server: bools[flags>>1&1], ResetCheck: bools[flags>>2&1],
-						Undialable: bools[flags>>3&1], Contested: bools[flags>>4&1], PeerType: entity.TypeOSD, PeerGlobalSeq: 2,
+						Undialable: bools[flags>>3&1], Crossed: 6 * uint64(flags>>4&1), PeerType: entity.TypeOSD, PeerGlobalSeq: 2,
 						ConnectSeq: 2, ClientCookie: cc, ServerCookie: sc, SentSeq: 8, AckedSeq: 4})
 				}
 			}
@@ -213,7 +216,7 @@ func TestArbiterRules(t *testing.T) {
 		{"IDENT_5d_lossy", ident, func(_ *Incoming, ex *x) { ex.Lossy, ex.ClientCookie, ex.ServerCookie = true, 0, 0 }, false, Verdict{Action: ActStopAccept}},
 		{"IDENT_5e_restarted_resetcheck", ident, func(in *Incoming, ex *x) { in.ClientCookie = 6; ex.ResetCheck = true }, false, Verdict{Action: ActReplace, Reset: true}},
 		{"IDENT_5e_restarted", ident, func(in *Incoming, _ *x) { in.ClientCookie = 6 }, false, Verdict{Action: ActReplace}},
-		{"IDENT_5e_contested", ident, func(in *Incoming, ex *x) { in.ClientCookie = 6; ex.ResetCheck, ex.Contested = true, true }, false, Verdict{Action: ActReplace}},
+		{"IDENT_5e_crossed", ident, func(in *Incoming, ex *x) { in.ClientCookie = 6; ex.ResetCheck, ex.Crossed = true, 6 }, false, Verdict{Action: ActReplace}},
 		{"IDENT_5f_interrupted", ident, nil, false, Verdict{Action: ActReplace}},
 		{"IDENT_5g_standby", ident, func(in *Incoming, ex *x) { ex.State, ex.ServerCookie = StateStandby, 0; in.ClientCookie = 6 }, false, Verdict{Action: ActReplace}},
 		{"IDENT_5h_ours_wins", ident, func(in *Incoming, ex *x) { ex.State, ex.ServerCookie = StateAuthConnecting, 0; in.ClientCookie = 6 }, false, Verdict{Action: ActWait}},
@@ -230,6 +233,7 @@ func TestArbiterRules(t *testing.T) {
 		{"RECONNECT_a_nobody", reconnect, nil, false, Verdict{Action: ActSendReset, Full: true}},
 		{"RECONNECT_c_cookie_resetcheck", reconnect, func(in *Incoming, ex *x) { in.ClientCookie = 6; ex.ResetCheck = true }, false, Verdict{Action: ActSendReset, Full: true}},
 		{"RECONNECT_c_cookie", reconnect, func(in *Incoming, _ *x) { in.ClientCookie = 6 }, false, Verdict{Action: ActSendReset}},
+		{"RECONNECT_c_crossed", reconnect, func(in *Incoming, ex *x) { in.ClientCookie = 6; ex.ResetCheck, ex.Crossed = true, 6 }, false, Verdict{Action: ActSendReset}},
 		{"RECONNECT_d_no_session", reconnect, func(_ *Incoming, ex *x) { ex.ServerCookie = 0; ex.ResetCheck = true }, false, Verdict{Action: ActSendReset}},
 		{"RECONNECT_server_cookie", reconnect, func(in *Incoming, ex *x) { in.ServerCookie = 8; ex.ResetCheck = true }, false, Verdict{Action: ActSendReset, Full: true}},
 		{"RECONNECT_e_global_seq", reconnect, func(in *Incoming, _ *x) { in.GlobalSeq = 9 }, false, Verdict{Action: ActSendRetryGlobal, Seq: 10}},

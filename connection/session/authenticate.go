@@ -163,12 +163,12 @@ func (s *Session) installKeys(secret []byte, client bool) error {
 	}
 	if client {
 		s.enc.SetCipher(toServer)
-		s.rxCipher = toClient
+		s.hs.rxCipher = toClient
 	} else {
 		s.enc.SetCipher(toClient)
-		s.rxCipher = toServer
+		s.hs.rxCipher = toServer
 	}
-	s.dec.SetCipher(s.rxCipher)
+	s.dec.SetCipher(s.hs.rxCipher)
 	return nil
 }
 

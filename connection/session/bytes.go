@@ -100,9 +100,6 @@ func (s *Session) handleEvent(now time.Duration, ev frame.Event) error {
 	case frame.GotPreamble:
 		return s.handlePreamble()
 	case frame.GotFrame:
-		if s.state == StateReady {
-			s.contested = false // a frame within the session: the peer knows it
-		}
 		if s.dec.Preamble().Tag == frame.TagMessage {
 			return s.handleMessage(now)
 		}
@@ -126,6 +123,9 @@ func (s *Session) handlePreamble() error {
 
 func (s *Session) handleControl(now time.Duration) error {
 	tag := s.dec.Preamble().Tag
+	if s.state == StateReady {
+		s.crossed = 0 // a frame within the session: the peer knows it
+	}
 	if s.dec.Aborted() {
 		return s.protocolError(tag, "control frame aborted")
 	}

@@ -33,12 +33,40 @@ func (s *Session) fault(now time.Duration, err error) {
 	case s.policy.Standby && idle && was != StateWait && was != StateBackoff,
 		!s.canDial():
 		s.state, s.deadline, s.backoff = StateStandby, 0, 0
-	case was == StateReady:
+	case was == StateReady && !s.fruitlessAgain(now):
 		s.backoff = 0
 		s.reconnect(now)
 	default:
 		s.retryLater(now)
 	}
+}
+
+// fruitlessAgain says whether sessions with the peer keep breaking as soon as they
+// are ready, without a message or an acknowledgement between. (The origin comes
+// back at once each time: a message that the peer cannot bear, replayed each
+// time, keeps both busy for ever.) The delay then grows as for a peer that cannot
+// be reached.
+func (s *Session) fruitlessAgain(now time.Duration) bool {
+	if now >= s.deadline {
+		s.fruitless = 0
+	}
+	n := s.fruitless
+	s.fruitless = min(n+1, 32)
+	if n == 0 {
+		return false
+	}
+	s.backoff = 0
+	for range n - 1 {
+		s.backoff = s.nextBackoff()
+	}
+	return true
+}
+
+func (s *Session) nextBackoff() time.Duration {
+	if s.backoff == 0 {
+		return s.cfg.InitialBackoff
+	}
+	return min(2*s.backoff, s.cfg.MaxBackoff)
 }
 
 // Fault gives the transport up, if there is one, as if the network had failed.
@@ -59,11 +87,7 @@ func (s *Session) close(err error) {
 
 // retryLater waits before the next attempt: exponential backoff with jitter.
 func (s *Session) retryLater(now time.Duration) {
-	if s.backoff == 0 {
-		s.backoff = s.cfg.InitialBackoff
-	} else {
-		s.backoff = min(2*s.backoff, s.cfg.MaxBackoff)
-	}
+	s.backoff = s.nextBackoff()
 	s.state = StateBackoff
 	s.deadline = now + s.jitter(s.backoff)
 }
@@ -95,6 +119,6 @@ func (s *Session) resetSession() {
 	s.drop(msg.ErrRemoteReset)
 	s.clientCookie, s.serverCookie = 0, 0
 	s.connectSeq, s.peerGlobalSeq = 0, 0
-	s.inSeq, s.outSeq, s.ackedSeq, s.maxSeq = 0, 0, 0, 0
-	s.holeSeq, s.ackLeft, s.contested = 0, 0, false
+	s.in.Seq, s.outSeq, s.ackedSeq, s.maxSeq = 0, 0, 0, 0
+	s.holeSeq, s.ackLeft, s.crossed = 0, 0, 0
 }

@@ -35,7 +35,7 @@ func (s *Session) stepBanner(b []byte) (int, error) {
 		// "the connection is closed for good ... (no retry)" (spec 1.2)
 		return used, permanent(s.badFrame(err))
 	}
-	hello := frame.Hello{EntityType: s.cfg.Self.Type, PeerAddr: s.target}
+	hello := frame.Hello{EntityType: s.cfg.Self.Type, PeerAddr: s.Target()}
 	if s.state == StateBannerConnecting {
 		s.state = StateHelloConnecting
 	} else {
@@ -56,7 +56,6 @@ func (s *Session) connectorHello(_ time.Duration, payload []byte) error {
 		return permanent(s.protocolError(frame.TagHello, "peer is a %s, expected a %s", f.EntityType, s.peerType))
 	}
 	s.peerType = f.EntityType
-	s.peerName.Type = f.EntityType
 	s.env.LearnAddr(f.PeerAddr)
 	return s.beginAuth()
 }
@@ -70,7 +69,7 @@ func (s *Session) acceptorHello(_ time.Duration, payload []byte) error {
 		return s.protocolError(frame.TagHello, "entity type 0")
 	}
 	s.peerType = f.EntityType
-	s.peerName = entity.Name{Type: f.EntityType, Num: -1}
+	s.peerNum = -1
 	s.policy = s.env.PolicyFor(f.EntityType)
 	s.env.LearnAddr(f.PeerAddr)
 	s.state = StateAuthAccepting

@@ -21,7 +21,7 @@ func (s *Session) sendClientIdent() {
 	s.state = StateSessionConnecting
 	s.queueControl(&frame.ClientIdent{
 		Addrs:             s.env.Addrs(),
-		Target:            s.target,
+		Target:            s.Target(),
 		GID:               s.cfg.Self.Num,
 		GlobalSeq:         s.globalSeq,
 		FeaturesSupported: s.supported(),
@@ -63,8 +63,8 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 		return err
 	}
 	// "its addrs must contain the target address exactly" (spec 3.4)
-	if !f.Addrs.Contains(s.target) {
-		return s.protocolError(f.Tag(), "server is %s, not %s", f.Addrs, s.target)
+	if !f.Addrs.Contains(s.Target()) {
+		return s.protocolError(f.Tag(), "server is %s, not %s", f.Addrs, s.Target())
 	}
 	if missing := s.required() &^ f.FeaturesSupported; missing != 0 {
 		return &MissingFeaturesError{Missing: missing}
@@ -82,11 +82,11 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 	}
 	s.policy.Lossy = lossy
 	s.serverCookie = f.Cookie
-	s.peerName = entity.Name{Type: s.peerType, Num: f.GID}
+	s.peerNum = f.GID
 	s.peerGlobalSeq = f.GlobalSeq
 	s.features = f.FeaturesSupported & s.supported()
 	s.newSession()
-	s.contested = false
+	s.crossed = 0
 	s.ready(now)
 	s.emit(OutConnected)
 	return nil
@@ -96,7 +96,7 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 // acknowledged in an earlier one is sent again, under new numbers, before
 // anything else.
 func (s *Session) newSession() {
-	s.inSeq, s.outSeq, s.ackedSeq, s.holeSeq, s.ackLeft = 0, 0, 0, 0, 0
+	s.in.Seq, s.outSeq, s.ackedSeq, s.holeSeq, s.ackLeft = 0, 0, 0, 0, 0
 	for i := range s.sent.len() {
 		x := s.sent.at(i)
 		s.outSeq++
@@ -109,7 +109,7 @@ func (s *Session) newSession() {
 // ready ends the handshake.
 func (s *Session) ready(now time.Duration) {
 	s.state = StateReady
-	s.deadline, s.backoff = 0, 0
+	s.deadline, s.backoff = now+s.cfg.ReadyTimeout, 0
 	s.lastRead = now
 	s.announced = true
 	if s.hs != nil && len(s.hs.tx) == 0 {
@@ -141,7 +141,7 @@ func (s *Session) acceptorClientIdent(_ time.Duration, payload []byte) error {
 		return nil
 	}
 	s.peerAddrs = f.Addrs
-	s.peerName.Num = f.GID
+	s.peerNum = f.GID
 	s.features = f.FeaturesSupported & s.supported()
 	s.peerGlobalSeq = f.GlobalSeq
 	s.clientCookie = f.Cookie
@@ -182,10 +182,8 @@ func (s *Session) mustArbitrate() {
 // AnswerAccept makes the arbitrating session the peer's new session.
 func (s *Session) AnswerAccept(now time.Duration) {
 	s.mustArbitrate()
-	s.target = s.peerAddrs.Msgr2()
-	if s.target.AddrPort.Port() == 0 {
-		s.target = entity.Addr{} // a client that does not listen cannot be called back
-	}
+	// A client that does not listen cannot be called back.
+	s.callable = s.peerAddrs.Msgr2().AddrPort.Port() != 0
 	s.serverIdent(now)
 }
 

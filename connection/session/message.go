@@ -72,6 +72,7 @@ func (s *Session) Resume(now time.Duration) {
 
 // handleMessage is a complete MESSAGE frame (spec 3.7).
 func (s *Session) handleMessage(now time.Duration) error {
+	s.crossed = 0 // the peer knows the session
 	if s.dec.Aborted() {
 		// "An aborted frame is silently dropped (throttles released ...)" (spec 1.4)
 		s.holeSeq = max(s.holeSeq, s.dec.Header().Seq)
@@ -82,22 +83,23 @@ func (s *Session) handleMessage(now time.Duration) error {
 	if err := s.handleAck(frame.TagMessage, h.AckSeq); err != nil {
 		return err
 	}
-	if h.Seq <= s.inSeq {
+	if h.Seq <= s.in.Seq {
 		s.abandonMessage() // a duplicate
 		return nil
 	}
-	if h.Seq > max(s.inSeq, s.holeSeq)+1 && s.inSeq != 0 && !s.cfg.AllowSeqGaps {
+	if h.Seq > max(s.in.Seq, s.holeSeq)+1 && s.in.Seq != 0 && !s.cfg.AllowSeqGaps {
 		// Something between was lost. (The origin only logs it.) A new session may
 		// begin at any number: a peer that sends again what an old one left behind
 		// goes on counting. An aborted frame leaves a hole, also for the
 		// connections that follow.
-		err := s.protocolError(frame.TagMessage, "seq %d after %d", h.Seq, s.inSeq)
+		err := s.protocolError(frame.TagMessage, "seq %d after %d", h.Seq, s.in.Seq)
 		if !s.policy.Lossy {
 			s.resetSession()
 		}
 		return err
 	}
-	s.inSeq = h.Seq
+	s.in.Seq = h.Seq
+	s.fruitless = 0
 	if !s.policy.Lossy {
 		s.ackLeft++
 	}
@@ -114,8 +116,8 @@ func (s *Session) handleMessage(now time.Duration) error {
 // readyAck handles an ACK frame.
 func (s *Session) readyAck(_ time.Duration, payload []byte) error {
 	var f frame.Ack
-	if err := s.parse(&f, payload); err != nil {
-		return err
+	if err := f.Parse(payload); err != nil { // not by parse: it would allocate
+		return &ProtocolError{State: s.state, Tag: f.Tag(), Err: err}
 	}
 	return s.handleAck(f.Tag(), f.Seq)
 }
@@ -144,7 +146,10 @@ func (s *Session) handleAck(tag frame.Tag, seq uint64) error {
 }
 
 func (s *Session) acked(seq uint64) {
-	s.ackedSeq = max(s.ackedSeq, seq)
+	if seq > s.ackedSeq {
+		s.ackedSeq = seq
+		s.fruitless = 0
+	}
 	for s.sent.len() > 0 && s.sent.at(0).seq <= seq {
 		s.finish(s.sent.pop().m, nil)
 		s.resend = max(0, s.resend-1)
@@ -213,7 +218,7 @@ func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool)
 	}
 	if s.ackLeft > 0 && !s.policy.Lossy && !full() {
 		s.ackLeft = 0
-		s.enc.AppendControl(b, &frame.Ack{Seq: s.inSeq})
+		s.enc.AppendControl(b, &s.in)
 	}
 	s.encoded += uint64(b.Len() - start)
 	return s.WantsWrite()
@@ -257,7 +262,7 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 	s.filled.Bytes += uint64(m.PayloadLen())
 	h := frame.Header{
 		Seq: seq, TID: m.TID, Type: m.Type, Priority: uint16(m.Priority), Version: m.Version,
-		DataOff: m.DataOff, AckSeq: s.inSeq, Flags: headerFlags, CompatVersion: compat,
+		DataOff: m.DataOff, AckSeq: s.in.Seq, Flags: headerFlags, CompatVersion: compat,
 	}
 	s.enc.AppendMessage(b, &h, m.Front, m.Middle, m.Data)
 }

@@ -24,7 +24,7 @@ func (s *Session) sendReconnect() {
 		ServerCookie: s.serverCookie,
 		GlobalSeq:    s.globalSeq,
 		ConnectSeq:   s.connectSeq,
-		MsgSeq:       s.inSeq,
+		MsgSeq:       s.in.Seq,
 	})
 }
 
@@ -76,11 +76,11 @@ func (s *Session) connectorReset(_ time.Duration, payload []byte) error {
 	if err := s.parse(&f, payload); err != nil {
 		return err
 	}
-	if f.Full && !s.contested {
+	if f.Full {
 		s.resetSession()
 	} else {
 		// The queue survives. What the peer does not know it has not counted either.
-		s.serverCookie, s.connectSeq, s.inSeq, s.peerGlobalSeq = 0, 0, 0, 0
+		s.serverCookie, s.connectSeq, s.in.Seq, s.peerGlobalSeq = 0, 0, 0, 0
 	}
 	s.sendClientIdent()
 	return nil
@@ -98,7 +98,7 @@ func (s *Session) connectorReconnectOK(now time.Duration, payload []byte) error 
 		s.resetSession()
 		return err
 	}
-	s.contested = false
+	s.crossed = 0
 	s.resume(f.MsgSeq)
 	s.ready(now)
 	s.emit(OutConnected)
@@ -190,11 +190,11 @@ func (s *Session) TakeOver(now time.Duration, in *Session, reset bool) {
 		s.resetSession()
 	}
 	s.up = true
-	s.enc, s.rxCipher, s.hs = in.enc, in.rxCipher, in.hs
+	s.enc, s.hs = in.enc, in.hs
 	s.encoded, s.written = in.encoded, in.written
 	s.dec.SetPreAuth(false)
-	if s.rxCipher != nil {
-		s.dec.SetCipher(s.rxCipher)
+	if c := s.hs.rxCipher; c != nil {
+		s.dec.SetCipher(c)
 	}
 	s.peerGlobalSeq = req.GlobalSeq
 	s.authPeer, s.globalID = in.authPeer, in.globalID
@@ -202,17 +202,17 @@ func (s *Session) TakeOver(now time.Duration, in *Session, reset bool) {
 	in.state = StateClosed
 
 	if req.Reconnect {
-		s.contested = false
+		s.crossed = 0
 		s.connectSeq = req.ConnectSeq
 		s.resume(req.MsgSeq)
-		s.queueControl(&frame.SessionReconnectOK{MsgSeq: s.inSeq})
+		s.queueControl(&frame.SessionReconnectOK{MsgSeq: s.in.Seq})
 		s.ready(now)
 		s.emit(OutAccepted)
 		return
 	}
-	s.peerType, s.peerAddrs, s.peerName, s.features = in.peerType, in.peerAddrs, in.peerName, in.features
-	if s.serverCookie == 0 && s.clientCookie != 0 && s.clientCookie != req.ClientCookie {
-		s.contested = true
+	s.peerType, s.peerAddrs, s.peerNum, s.features = in.peerType, in.peerAddrs, in.peerNum, in.features
+	if s.serverCookie == 0 && s.clientCookie != req.ClientCookie {
+		s.crossed = s.clientCookie
 	}
 	s.clientCookie = req.ClientCookie
 	s.serverIdent(now)

@@ -13,19 +13,29 @@ import (
 
 // Session is one peer (msgr2 spec 3). See the package comment for how to use it.
 type Session struct {
-	cfg   *Config
-	env   Env
-	gate  Gate
-	conn  msg.Connection // given to delivered messages
-	rcpt  msg.Receipt    // likewise
-	state State
+	cfg  *Config
+	env  Env
+	gate Gate
+	conn msg.Connection // given to delivered messages
+	rcpt msg.Receipt    // likewise
+
+	state      State
+	peerType   entity.Type
+	callable   bool   // the peer can be dialled
+	announced  bool   // the user knows of this connection
+	disposable bool   // MarkDisposable: the next fault ends the session
+	up         bool   // the transport is established
+	paused     bool   // waiting for the gate or for arbitration
+	again      bool   // dec.Next is due, even without bytes
+	kaWant     bool   // a KEEPALIVE2 is to be sent
+	kaReply    bool   // a KEEPALIVE2_ACK is to be sent
+	fruitless  uint8  // READY periods in a row that broke soon and brought nothing
+	ackLeft    uint32 // received and not yet acknowledged
 
 	// Who the peer is.
 	policy    msg.Policy
-	peerType  entity.Type
-	peerName  entity.Name
+	peerNum   int64 // of its name
 	peerAddrs entity.AddrVec
-	target    entity.Addr // what we dial; blank if the peer cannot be dialled
 	authPeer  entity.AuthName
 	globalID  uint64
 	features  uint64
@@ -36,19 +46,17 @@ type Session struct {
 	connectSeq    uint64
 	clientCookie  uint64
 	serverCookie  uint64
-	inSeq         uint64
-	outSeq        uint64
-	ackedSeq      uint64 // highest seq the peer acknowledged
-	maxSeq        uint64 // highest seq ever encoded in this session
-	holeSeq       uint64 // highest seq of a frame that its sender aborted
-	announced     bool   // the user knows of this connection
-	disposable    bool   // MarkDisposable: the next fault ends the session
-	// contested: the session began by accepting the peer's CLIENT_IDENT when one
-	// of ours was, or could have been, on its way. Should the two have crossed,
-	// both sides accepted a session that the other does not know. So until the
-	// peer proves that it knows this one, its word that it does not know it is no
-	// sign that it lost anything.
-	contested bool
+	// crossed: the session began by accepting the peer's CLIENT_IDENT when one of
+	// ours, with this cookie, was or could have been on its way. If the peer has
+	// accepted that one in turn, each side has a session that the other does not
+	// know. A peer that comes with this cookie shows that it is so, and that it
+	// has lost nothing. 0 once the peer has shown that it knows this session.
+	crossed  uint64
+	in       frame.Ack // in.Seq is in_seq, the last message received
+	outSeq   uint64
+	ackedSeq uint64 // highest seq the peer acknowledged
+	maxSeq   uint64 // highest seq ever encoded in this session
+	holeSeq  uint64 // highest seq of a frame that its sender aborted
 
 	// Outgoing.
 	queue            outQueue
@@ -57,25 +65,18 @@ type Session struct {
 	written          uint64 // bytes of this transport's stream taken by the network
 	encoded          uint64 // bytes of this transport's stream encoded
 	filled           Filled // not yet taken by TakeFilled
-	ackLeft          uint32 // received and not yet acknowledged
-	kaWant           bool   // a KEEPALIVE2 is to be sent
-	kaReply          bool   // a KEEPALIVE2_ACK is to be sent
 	kaStamp          frame.Stamp
 	lastKeepaliveAck frame.Stamp
 
 	// This transport.
-	up       bool // the transport is established
-	enc      frame.Encoder
-	dec      frame.Decoder
-	rxCipher frame.Cipher
-	hs       *handshake   // until READY
-	paused   bool         // waiting for the gate or for arbitration
-	again    bool         // dec.Next is due, even without bytes
-	charged  int64        // taken from the gate for the message being read; -1: nothing
-	body     *msg.Message // being received
+	enc     frame.Encoder
+	dec     frame.Decoder
+	hs      *handshake   // until READY
+	charged int64        // taken from the gate for the message being read; -1: nothing
+	body    *msg.Message // being received
 
 	// Time.
-	deadline time.Duration // end of the handshake or of the backoff; 0: none
+	deadline time.Duration // end of the handshake, of the backoff, or of a ready session's probation; 0: none
 	lastRead time.Duration
 	kaSent   time.Duration // since when a KEEPALIVE2 is unanswered; 0: none
 	backoff  time.Duration
@@ -93,6 +94,7 @@ type handshake struct {
 	recTx      bool
 	rxLog      []byte
 	txLog      []byte
+	rxCipher   frame.Cipher
 	client     auth.ClientExchange
 	server     auth.ServerExchange
 	result     auth.Result
@@ -120,9 +122,9 @@ func NewConnector(cfg *Config, env Env, gate Gate, conn msg.Connection, rcpt msg
 	s := newSession(cfg, env, gate, conn, rcpt)
 	s.policy = peer.Policy
 	s.peerType = peer.Type
-	s.peerName = entity.Name{Type: peer.Type, Num: -1}
+	s.peerNum = -1
 	s.peerAddrs = peer.Addrs
-	s.target = peer.Addrs.Msgr2()
+	s.callable = true
 	s.announced = true
 	return s
 }
@@ -143,12 +145,19 @@ func (s *Session) Policy() msg.Policy {
 	return p
 }
 
-// PeerName, PeerAddrs, Features, GlobalID and Target tell what is known of the peer.
-func (s *Session) PeerName() entity.Name     { return s.peerName }
+// PeerName, PeerAddrs, Features and GlobalID tell what is known of the peer.
+func (s *Session) PeerName() entity.Name     { return entity.Name{Type: s.peerType, Num: s.peerNum} }
 func (s *Session) PeerAddrs() entity.AddrVec { return s.peerAddrs }
 func (s *Session) Features() uint64          { return s.features }
 func (s *Session) GlobalID() uint64          { return s.globalID }
-func (s *Session) Target() entity.Addr       { return s.target }
+
+// Target is what is dialled, or blank for a peer that cannot be.
+func (s *Session) Target() entity.Addr {
+	if !s.callable {
+		return entity.Addr{}
+	}
+	return s.peerAddrs.Msgr2()
+}
 
 // PeerType is the peer's type, 0 while unknown.
 func (s *Session) PeerType() entity.Type { return s.peerType }
@@ -159,7 +168,7 @@ func (s *Session) Pending() int { return s.queue.n }
 func (s *Session) Unacked() int { return s.sent.len() }
 
 // InSeq is the sequence number of the last message received.
-func (s *Session) InSeq() uint64 { return s.inSeq }
+func (s *Session) InSeq() uint64 { return s.in.Seq }
 
 // Announced says whether the user knows of the connection: it was asked for, or
 // was ready once.
@@ -173,7 +182,7 @@ func (s *Session) LastKeepaliveAck() time.Time {
 // String describes the session in one line for logs.
 func (s *Session) String() string {
 	return fmt.Sprintf("%s %s %v gs=%d pgs=%d cs=%d in=%d out=%d queued=%d unacked=%d",
-		s.peerName, s.state, s.peerAddrs, s.globalSeq, s.peerGlobalSeq, s.connectSeq, s.inSeq, s.outSeq, s.queue.n, s.sent.len())
+		s.PeerName(), s.state, s.peerAddrs, s.globalSeq, s.peerGlobalSeq, s.connectSeq, s.in.Seq, s.outSeq, s.queue.n, s.sent.len())
 }
 
 // Start makes a connecting session connect.
@@ -216,7 +225,6 @@ func (s *Session) resetStream() {
 	s.enc = frame.Encoder{}
 	s.dec.Init(s.cfg.Limits)
 	s.dec.SetPreAuth(true)
-	s.rxCipher = nil
 	s.hs = nil
 	s.up, s.paused, s.again = false, false, false
 	s.written, s.encoded = 0, 0
@@ -245,7 +253,7 @@ func (s *Session) wake(now time.Duration) {
 }
 
 // canDial says whether this side may call the peer, and knows where.
-func (s *Session) canDial() bool { return !s.policy.Server && !s.target.IsBlank() }
+func (s *Session) canDial() bool { return !s.policy.Server && s.callable }
 
 // reconnect begins another attempt. Only an established session counts them.
 func (s *Session) reconnect(now time.Duration) {

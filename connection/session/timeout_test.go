@@ -243,3 +243,66 @@ func TestIdleWhilePaused(t *testing.T) {
 	require.Empty(t, l.c.faults)
 	require.Equal(t, StateReady, l.s.State())
 }
+
+// TestFruitless: a peer with which every session breaks at once is not called
+// again and again without a pause, and one message or ack ends the suspicion.
+func TestFruitless(t *testing.T) {
+	l := readyConnector(t, msg.LosslessClient())
+	var pauses []time.Duration
+	again := func() {
+		l.s.HandleTransportDown(l.w.now, errCut, false)
+		l.c.settle()
+		if l.s.State() == StateBackoff {
+			at, _ := l.s.Deadline()
+			pauses = append(pauses, at-l.w.now)
+			l.w.now = at
+			l.s.HandleTimeout(at)
+			l.c.settle()
+		} else {
+			pauses = append(pauses, 0)
+		}
+		l.drive(StateSessionReconnecting).say(&frame.SessionReconnectOK{MsgSeq: l.s.ackedSeq})
+		require.Equal(t, StateReady, l.s.State())
+	}
+	for range 40 {
+		again()
+	}
+	require.Zero(t, pauses[0])
+	for i, p := range pauses[1:] {
+		d := min(200*time.Millisecond<<min(i, 20), time.Second)
+		require.GreaterOrEqual(t, p, d/2, i)
+		require.LessOrEqual(t, p, d, i)
+	}
+	for name, good := range map[string]func(){
+		"message": func() { l.msg(1, 0) },
+		"ack":     func() { l.send(1, 127).say(&frame.Ack{Seq: 1}) },
+		"time":    func() { l.w.now += l.n.cfg.ReadyTimeout },
+	} {
+		again()
+		good()
+		pauses = nil
+		again()
+		require.Equal(t, []time.Duration{0}, pauses, name)
+	}
+}
+
+// TestCrossedEnds with the first frame in the session.
+func TestCrossedEnds(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		for name, say := range map[string]func(l *lab) []byte{
+			"message": func(l *lab) []byte { return l.encodeMsg(1, 0) },
+			"ack":     func(l *lab) []byte { return l.encode(&frame.Ack{}) },
+		} {
+			l := readyConnector(t, msg.LosslessPeer())
+			l.s.crossed = 5
+			b := say(l)
+			if !whole {
+				l.bytes(b[:len(b)-1])
+				require.NotZero(t, l.s.crossed)
+				b = b[len(b)-1:]
+			}
+			l.bytes(b)
+			require.Zero(t, l.s.crossed, name)
+		}
+	}
+}
