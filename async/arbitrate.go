@@ -81,6 +81,10 @@ func (m *Messenger) execute(c, ex *connection.Conn, key string, v session.Verdic
 		ex.Session().Keepalive(now)
 		ex.Poke()
 	case session.ActSendReset:
+		if ex != nil && !v.Full && halfMade(s.Incoming(), ex) {
+			ex.Session().Fault(now, session.ErrReplaced)
+			ex.Poke()
+		}
 		s.AnswerReset(v.Full)
 	case session.ActSendRetry:
 		s.AnswerRetry(v.Seq)
@@ -94,4 +98,14 @@ func (m *Messenger) execute(c, ex *connection.Conn, key string, v session.Verdic
 		s.AnswerRefuse(now, v.Err)
 	}
 	c.Answered()
+}
+
+// halfMade says that the peer accepted our attempt to make the session it now
+// wants to continue, but we have not heard of that yet (msgr2 spec 3.5,
+// RECONNECT d). The attempt has to end here: should its SERVER_IDENT still come
+// in, and messages behind it, the peer, told to begin anew, would send those
+// messages again.
+func halfMade(in session.Incoming, ex *connection.Conn) bool {
+	e := ex.Session().Existing()
+	return in.Reconnect && e.ServerCookie == 0 && e.ClientCookie == in.ClientCookie
 }
