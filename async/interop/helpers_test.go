@@ -11,6 +11,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
 )
@@ -109,16 +110,21 @@ func receive[T any](t *testing.T, c <-chan T, what string) (v T) {
 	return v
 }
 
-// controlTags returns the tags of a recorded stream of rev1 crc frames (msgr2
-// spec 1.3, 1.4), as far as it goes.
-func controlTags(stream []byte) (tags []byte) {
+// wireFrame is a frame as recorded: its tag and its first segment.
+type wireFrame struct {
+	tag     frame.Tag
+	payload []byte
+}
+
+// framesOf splits a recorded stream of rev1 crc frames (msgr2 spec 1.3, 1.4), as
+// far as it goes.
+func framesOf(stream []byte) (frames []wireFrame) {
 	const bannerLen, preambleLen, crcLen, epilogueLen = 26, 32, 4, 13
 	if len(stream) < bannerLen {
 		return nil
 	}
 	for b := stream[bannerLen:]; len(b) >= preambleLen; {
-		size := preambleLen
-		first := int(le.Uint32(b[2:]))
+		size, first := preambleLen, int(le.Uint32(b[2:]))
 		if first > 0 {
 			size += first + crcLen
 		}
@@ -132,8 +138,18 @@ func controlTags(stream []byte) (tags []byte) {
 		if len(b) < size {
 			break
 		}
-		tags = append(tags, b[0])
+		frames = append(frames, wireFrame{frame.Tag(b[0]), b[preambleLen : preambleLen+first]})
 		b = b[size:]
 	}
-	return tags
+	return frames
+}
+
+// ofTag returns the frames with that tag.
+func ofTag(frames []wireFrame, tag frame.Tag) (found []wireFrame) {
+	for _, f := range frames {
+		if f.tag == tag {
+			found = append(found, f)
+		}
+	}
+	return found
 }

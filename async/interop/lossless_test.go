@@ -107,12 +107,26 @@ func TestLosslessWeReconnect(t *testing.T) {
 
 	up, down := map[frame.Tag]int{}, map[frame.Tag]int{}
 	cuts := proxy.Cuts()
+	var lastGlobalSeq uint64
 	for _, s := range proxy.Recorded() {
-		for _, tag := range controlTags(s.Up) {
-			up[frame.Tag(tag)]++
+		sent, received := framesOf(s.Up), framesOf(s.Down)
+		for _, f := range sent {
+			up[f.tag]++
 		}
-		for _, tag := range controlTags(s.Down) {
-			down[frame.Tag(tag)]++
+		for _, f := range received {
+			down[f.tag]++
+		}
+		reconnects, retries := ofTag(sent, frame.TagSessionReconnect), ofTag(received, frame.TagSessionRetry)
+		for i, f := range reconnects {
+			// The last five fields: cookies, global_seq, connect_seq, msg_seq.
+			globalSeq, connectSeq := le.Uint64(f.payload[len(f.payload)-24:]), le.Uint64(f.payload[len(f.payload)-16:])
+			if i == 0 {
+				require.Greater(t, globalSeq, lastGlobalSeq, "a new one for every connection")
+				lastGlobalSeq = globalSeq
+				continue
+			}
+			require.LessOrEqual(t, i, len(retries), "SESSION_RECONNECT without being asked")
+			require.Equal(t, le.Uint64(retries[i-1].payload)+1, connectSeq, "the answer to SESSION_RETRY")
 		}
 	}
 	t.Logf("%d cuts, %d messages sent again; up %v; down %v", cuts, m.Stats().Replayed, up, down)
