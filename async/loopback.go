@@ -127,7 +127,7 @@ func (l *loopback) drop(x *msg.Message, reason error) {
 		l.m.userPanicked(l, p, nil)
 	}
 	l.m.undeliverable(l, x, reason)
-	msg.Sent(x)
+	(*msg.Recycler)(nil).Sent(x)
 }
 
 // DispatchDone implements msg.Receipt: room for another message.

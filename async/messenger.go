@@ -98,7 +98,8 @@ func New(cfg Config) (*Messenger, error) {
 			Dial:       eventloop.DialConfig{Local: cfg.BindBeforeConnect, Timeout: cfg.DialTimeout, Socket: cfg.Socket},
 			WriteBatch: cfg.WriteBatch, WriteBudget: cfg.WriteBudget,
 		},
-		Stats: make([]connection.Stats, cfg.Stack.NumWorkers()),
+		Stats:     make([]connection.Stats, cfg.Stack.NumWorkers()),
+		Recyclers: connection.Recyclers(cfg.Stack),
 	}
 	if cfg.DispatchThrottleBytes > 0 {
 		m.throttle = dispatch.NewThrottle(cfg.DispatchThrottleBytes)

@@ -91,6 +91,7 @@ func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer, anon 
 	c := newConn(id, sh, w)
 	c.anon = anon
 	c.s = session.NewConnector(sh.Session, sh.Env, c, c, receipt{&c.thr}, peer)
+	c.s.SetRecycler(c.recycler())
 	c.setThrottles(peer.Policy)
 	c.publish()
 	return c
@@ -109,6 +110,7 @@ func (c *Conn) Start() { c.command(cmdStart) }
 func Accept(id uint64, sh *Shared, w eventloop.Worker) *Conn {
 	c := newConn(id, sh, w)
 	c.s = session.NewAcceptor(sh.Session, sh.Env, c, c, receipt{&c.thr})
+	c.s.SetRecycler(c.recycler())
 	c.publish()
 	return c
 }
@@ -137,6 +139,8 @@ func (c *Conn) Anonymous() bool { return c.anon }
 func (c *Conn) Shared() *Shared { return c.sh }
 
 func (c *Conn) now() time.Duration { return c.w.Now() }
+
+func (c *Conn) recycler() *msg.Recycler { return c.sh.Recyclers[c.w.ID()] }
 
 func (c *Conn) stats() *Stats { return &c.sh.Stats[c.w.ID()] }
 

@@ -233,7 +233,7 @@ func (c *Conn) drain() bool {
 			if o.Err == nil {
 				good++
 			}
-			c.finish(o.Msg, o.Err)
+			c.finish(o.Msg, o.Err, c.recycler())
 		case session.OutArbitrate:
 			arbitrate = true
 		default:
@@ -341,7 +341,7 @@ func (c *Conn) ended(reason error) {
 	reason = c.closed
 	c.mu.Unlock()
 	for _, m := range ms {
-		c.finish(m, reason)
+		c.finish(m, reason, c.recycler())
 	}
 	if first {
 		c.sh.Sink.Gone(c)

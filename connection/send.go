@@ -163,19 +163,19 @@ func (c *Conn) abandonInbox(reason error) {
 	c.posted = false
 	c.mu.Unlock()
 	for _, m := range ms {
-		c.finish(m, reason)
+		c.finish(m, reason, nil)
 	}
 }
 
-// finish ends the sending of m.
-func (c *Conn) finish(m *msg.Message, err error) {
+// finish ends the sending of m; r is the worker's recycler, or nil elsewhere.
+func (c *Conn) finish(m *msg.Message, err error, r *msg.Recycler) {
 	if p := msg.NotifySent(c, m, err); p != nil {
 		c.sh.Sink.UserPanic(c, p)
 	}
 	if err != nil {
 		c.sh.Sink.Undeliverable(c, m, err)
 	}
-	msg.Sent(m)
+	r.Sent(m)
 }
 
 // settle takes finished messages off the account and wakes senders.

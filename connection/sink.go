@@ -57,6 +57,8 @@ type Shared struct {
 	Dispatch msg.Throttler
 	Options  Options
 	Stats    []Stats // one per worker of the stack
+	// Recyclers are the workers', one each; see Recyclers.
+	Recyclers []*msg.Recycler
 }
 
 // Options of all connections of a messenger.
@@ -92,3 +94,18 @@ type Stats struct {
 	ThrottleWaits           Counter
 	_                       [64]byte // the next worker's counters are on another cache line
 }
+
+// Recyclers returns the recyclers of a stack's workers. Where a worker has room
+// for what belongs to it (eventloop.Local), all messengers share its recycler.
+func Recyclers(s eventloop.Stack) []*msg.Recycler {
+	out := make([]*msg.Recycler, s.NumWorkers())
+	for i := range out {
+		out[i] = new(msg.Recycler)
+		if l, ok := s.Worker(i).(eventloop.Local); ok {
+			out[i] = l.LoadOrStore(recyclerKey{}, out[i]).(*msg.Recycler)
+		}
+	}
+	return out
+}
+
+type recyclerKey struct{}

@@ -25,6 +25,7 @@ func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
 	c.mu.Lock()
 	c.w = w
 	c.mu.Unlock()
+	c.s.SetRecycler(c.recycler())
 	task := eventloop.TaskFunc(func() {
 		if c.s.State() != session.StateArbitrating { // marked down on the way
 			sock.Close()

@@ -78,7 +78,7 @@ func (f dispatcherFunc) Dispatch(m *msg.Message) bool { return f(m) }
 
 // newIncoming is a received message without payload.
 func newIncoming(in msg.Incoming) *msg.Message {
-	m, _ := msg.NewBody(0)
+	m, _ := (*msg.Recycler)(nil).NewBody(0)
 	msg.SetIncoming(m, in)
 	return m
 }

@@ -57,6 +57,13 @@ type Worker interface {
 	Adopt(s Socket, h Handler) Transport
 }
 
+// Local is what a Worker may have in addition: room for values that belong to it,
+// shared by all who use the worker. Any goroutine may call LoadOrStore, which
+// returns the value under key, v if there was none.
+type Local interface {
+	LoadOrStore(key, v any) any
+}
+
 // Task is work for a worker. Run is called once per Post, on the worker.
 type Task interface{ Run() }
 

@@ -14,13 +14,6 @@ type Incoming struct {
 	Charge int64
 }
 
-// NewBody returns a pooled message and n bytes for its segments to be received
-// into. It becomes a received one by SetIncoming, or is dropped with Release.
-func NewBody(n int) (*Message, []byte) {
-	m := fromPool()
-	return m, m.reserve(n)
-}
-
 // SetIncoming sets the receive side of a message.
 func SetIncoming(m *Message, in Incoming) {
 	m.conn, m.receipt, m.seq, m.recvAt, m.charge = in.Conn, in.Receipt, in.Seq, in.At, in.Charge
@@ -80,12 +73,4 @@ func NotifySent(c Connection, m *Message, err error) (panicked any) {
 	defer func() { panicked = recover() }()
 	m.Notify.MessageSent(c, m, err)
 	return nil
-}
-
-// Sent is the very end of a sending: the message is released if that was asked
-// for, and must not be used by the messenger any more.
-func Sent(m *Message) {
-	if m.autoRelease {
-		m.Release()
-	}
 }

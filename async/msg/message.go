@@ -138,6 +138,13 @@ func (m *Message) Hold() {
 // Releasing twice panics where it can be seen. A message that was handed to Send
 // is the messenger's; do not release it.
 func (m *Message) Release() {
+	if m.letGo() {
+		messagePool.Put(m)
+	}
+}
+
+// letGo gives back what m holds and says whether m itself can be used again.
+func (m *Message) letGo() (reusable bool) {
 	if m.released {
 		panic("msg: Message released twice")
 	}
@@ -149,13 +156,13 @@ func (m *Message) Release() {
 	}
 	if !m.pooled {
 		m.buf, m.held, m.released = nil, false, true
-		return
+		return false
 	}
 	if PoisonBuffers {
 		poison(m.small)
 	}
 	*m = Message{released: true, small: m.small}
-	messagePool.Put(m)
+	return true
 }
 
 // ReleaseAfterSend has the messenger Release the message when its sending has

@@ -50,7 +50,7 @@ func benchmarkMessages(b *testing.B, lossy bool, batch int) {
 				n++
 				o.Msg.Release()
 			case OutFinish:
-				msg.Sent(o.Msg)
+				(*msg.Recycler)(nil).Sent(o.Msg)
 			case OutFault:
 				b.Fatal(o.Err)
 			}

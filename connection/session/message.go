@@ -42,7 +42,7 @@ func (s *Session) stepMessage(now time.Duration, b []byte) (n int, err error) {
 		n, _, err = s.dec.Next(b[:frame.PreambleLen]) // the payload stays where it is
 		return n, err
 	}
-	m, body := msg.NewBody(size)
+	m, body := s.recycler.NewBody(size)
 	s.body = m
 	if n, err = s.dec.TakeMessage(b, body); err != nil {
 		return n, s.badFrame(err)
@@ -51,7 +51,7 @@ func (s *Session) stepMessage(now time.Duration, b []byte) (n int, err error) {
 }
 
 func (s *Session) makeBody() {
-	m, body := msg.NewBody(int(s.charged))
+	m, body := s.recycler.NewBody(int(s.charged))
 	s.body = m
 	if len(body) > 0 {
 		s.dec.SetBody(body)

@@ -69,11 +69,12 @@ type Session struct {
 	lastKeepaliveAck frame.Stamp
 
 	// This transport.
-	enc     frame.Encoder
-	dec     frame.Decoder
-	hs      *handshake   // until READY
-	charged int64        // taken from the gate for the message being read; -1: nothing
-	body    *msg.Message // being received
+	enc      frame.Encoder
+	dec      frame.Decoder
+	hs       *handshake    // until READY
+	charged  int64         // taken from the gate for the message being read; -1: nothing
+	body     *msg.Message  // being received
+	recycler *msg.Recycler // may be nil
 
 	// Time.
 	deadline time.Duration // end of the handshake, of the backoff, or of a ready session's probation; 0: none
@@ -184,6 +185,10 @@ func (s *Session) String() string {
 	return fmt.Sprintf("%s %s %v gs=%d pgs=%d cs=%d in=%d out=%d queued=%d unacked=%d",
 		s.PeerName(), s.state, s.peerAddrs, s.globalSeq, s.peerGlobalSeq, s.connectSeq, s.in.Seq, s.outSeq, s.queue.n, s.sent.len())
 }
+
+// SetRecycler says where messages to receive come from: the recycler of the
+// worker that the session is on. nil, as at first, is the pool.
+func (s *Session) SetRecycler(r *msg.Recycler) { s.recycler = r }
 
 // Start makes a connecting session connect.
 func (s *Session) Start(now time.Duration) {

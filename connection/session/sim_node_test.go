@@ -341,7 +341,7 @@ func (c *simConn) finish(m *msg.Message, err error) {
 		c.n.w.failf("%s: message %d finished twice", c, m.TID)
 	}
 	c.done[m.TID] = err
-	msg.Sent(m)
+	(*msg.Recycler)(nil).Sent(m)
 }
 
 func (c *simConn) send(id uint64, prio uint8, size int) {

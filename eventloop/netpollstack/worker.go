@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -46,6 +47,7 @@ type worker struct {
 	load      atomic.Int32 // transports, and sockets detached from here
 	listening atomic.Int32 // listening sockets
 	roundTime atomic.Int64 // now while a round runs, 0 otherwise
+	locals    sync.Map     // see LoadOrStore
 
 	// worker only
 	poll      *pollSet
@@ -159,6 +161,12 @@ func (w *worker) Accept() (net.Conn, error) {
 		w.kick()
 	}
 	return nil, nil
+}
+
+// LoadOrStore implements eventloop.Local.
+func (w *worker) LoadOrStore(key, v any) any {
+	have, _ := w.locals.LoadOrStore(key, v)
+	return have
 }
 
 // round handles everything that is ready once, in the order that package
