@@ -3,10 +3,13 @@ package perf
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -48,13 +51,14 @@ func BenchmarkRequestReply(b *testing.B) {
 			server, client := bc.policy()
 			e := newEchoPair(b, server, client, bc.fast, bc.size)
 			n := newNetEcho(b, wireLen(bc.size))
-			var ours, floor, ratios, oursCPU, floorCPU []float64
+			var ours, floor, ratios, oursCPU, floorCPU, oursCalls, floorCalls []float64
 			b.ReportAllocs()
 			for range b.N {
 				for range benchRounds {
-					o, oc := perMsg(&e.replies, func() float64 { return e.run(benchRound) })
-					f, fc := perMsg(&n.replies, func() float64 { return n.run(benchRound) })
+					o, oc, on := perMsg(&e.replies, func() float64 { return e.run(benchRound) })
+					f, fc, fn := perMsg(&n.replies, func() float64 { return n.run(benchRound) })
 					oursCPU, floorCPU = append(oursCPU, oc), append(floorCPU, fc)
+					oursCalls, floorCalls = append(oursCalls, on), append(floorCalls, fn)
 					ours, floor, ratios = append(ours, o), append(floor, f), append(ratios, o/f)
 				}
 			}
@@ -65,6 +69,8 @@ func BenchmarkRequestReply(b *testing.B) {
 			b.ReportMetric(slices.Max(ratios), "ratio-max")
 			b.ReportMetric(median(oursCPU), "cpu-ns/reply")
 			b.ReportMetric(median(floorCPU), "floor-cpu-ns/reply")
+			b.ReportMetric(median(oursCalls), "io-calls/reply")
+			b.ReportMetric(median(floorCalls), "floor-io-calls/reply")
 			b.ReportMetric(e.allocsPerMsg(benchRound), "allocs/msg")
 			b.ReportMetric(0, "allocs/op")
 			b.ReportMetric(0, "B/op")
@@ -72,12 +78,31 @@ func BenchmarkRequestReply(b *testing.B) {
 	}
 }
 
-// perMsg runs f and returns its rate and the CPU nanoseconds per reply, both
-// ends, user and system.
-func perMsg(replies *atomic.Int64, f func() float64) (rate, cpu float64) {
-	from, c := replies.Load(), cpuTime()
+// perMsg runs f and returns its rate, and per reply, both ends together: the CPU
+// nanoseconds, user and system, and the system calls that read or write.
+func perMsg(replies *atomic.Int64, f func() float64) (rate, cpu, calls float64) {
+	from, c, n := replies.Load(), cpuTime(), ioCalls()
 	rate = f()
-	return rate, float64(cpuTime()-c) / float64(replies.Load()-from)
+	got := float64(replies.Load() - from)
+	return rate, float64(cpuTime()-c) / got, float64(ioCalls()-n) / got
+}
+
+// ioCalls is how many reads and writes this process has made.
+func ioCalls() (n int) {
+	b, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		var k int
+		if _, err := fmt.Sscanf(line, "syscr: %d", &k); err == nil {
+			n += k
+		}
+		if _, err := fmt.Sscanf(line, "syscw: %d", &k); err == nil {
+			n += k
+		}
+	}
+	return n
 }
 
 func cpuTime() time.Duration {
