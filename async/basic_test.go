@@ -345,7 +345,7 @@ func TestEarlySockets(t *testing.T) {
 // TestMessageSizes: Ceph's MessageTest, and the limits.
 func TestMessageSizes(t *testing.T) {
 	l := newLab(t)
-	limits := func(c *Config) { c.Limits = frame.Limits{Front: 2 << 20, Middle: 1 << 20, Data: 8 << 20} }
+	limits := func(c *Config) { c.Limits = frame.Limits{Front: 2 << 20, Middle: 1 << 20, Data: 5 << 20} }
 	srv := l.node(entity.OSD(0), msg.StatefulServer(), limits)
 	srv.onMessage = func(m *msg.Message) {
 		m.ReleaseAfterSend()
@@ -361,7 +361,7 @@ func TestMessageSizes(t *testing.T) {
 	type size struct{ front, middle, data int }
 	sizes := []size{
 		{0, 0, 0}, {30 * 1024 * 26, 0, 0}, {1, 0, 798720}, {0, 0, 1}, {0, 1, 0}, {5, 6, 7},
-		{2 << 20, 1 << 20, 8 << 20},
+		{2 << 20, 1 << 20, 5 << 20},
 	}
 	for n := 1; n <= 4<<20; n *= 4 {
 		sizes = append(sizes, size{0, 0, n}, size{min(n, 1<<20) + 1, 3, n - 1})
@@ -386,7 +386,7 @@ func TestMessageSizes(t *testing.T) {
 		require.NoError(t, err)
 	}
 	for _, big := range []*msg.Message{
-		{Front: make([]byte, 2<<20+1)}, {Middle: make([]byte, 1<<20+1)}, {Data: make([]byte, 8<<20+1)},
+		{Front: make([]byte, 2<<20+1)}, {Middle: make([]byte, 1<<20+1)}, {Data: make([]byte, 5<<20+1)},
 	} {
 		require.ErrorIs(t, c.Send(big), msg.ErrTooLarge)
 		require.ErrorIs(t, c.SendContext(t.Context(), big), msg.ErrTooLarge)
@@ -397,9 +397,12 @@ func TestMessageSizes(t *testing.T) {
 func pattern(seed, n int) []byte {
 	b := make([]byte, n)
 	x := uint32(seed)*2654435761 + 1
-	for i := range b {
+	period := min(n, 65521)
+	for i := range period {
 		x = x*1664525 + 1013904223
 		b[i] = byte(x >> 24)
+	}
+	for i := period; i < n; i += copy(b[i:], b[:i]) {
 	}
 	return b
 }

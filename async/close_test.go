@@ -323,7 +323,7 @@ func TestRefusedOncePerAttempt(t *testing.T) {
 // TestShutdownUnderLoad: everything accepted is accounted for, and no callback
 // runs after Shutdown has returned.
 func TestShutdownUnderLoad(t *testing.T) {
-	for range 5 {
+	for range 3 {
 		t.Run("", shutdownUnderLoad)
 	}
 }

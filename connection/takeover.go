@@ -22,10 +22,10 @@ func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
 		return
 	}
 	c.t = nil
+	c.s.SetRecycler(c.sh.Recyclers[w.ID()])
 	c.mu.Lock()
-	c.w = w
+	c.w = w // from here on the other worker may run what was posted
 	c.mu.Unlock()
-	c.s.SetRecycler(c.recycler())
 	task := eventloop.TaskFunc(func() {
 		if c.s.State() != session.StateArbitrating { // marked down on the way
 			sock.Close()
