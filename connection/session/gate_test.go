@@ -68,6 +68,8 @@ func TestFaultAtEveryByte(t *testing.T) {
 				require.Zero(t, l.c.admitted, name)
 				require.False(t, l.c.waiting, name)
 				require.False(t, l.s.Paused(), name)
+				l.s.MarkDown(nil) // nothing is given back twice
+				require.Zero(t, l.c.admitted, name)
 			}
 		}
 	}

@@ -289,6 +289,7 @@ func (m *model) quiesce() {
 			w.failf("%s: %d messages queued, %d unacknowledged", c, c.s.Pending(), c.s.Unacked())
 		}
 	}
+	m.probe()
 	if m.p.lossy {
 		m.lossyPrefixes()
 		return
@@ -307,6 +308,32 @@ func (m *model) quiesce() {
 			w.failf("message %d of %s was delivered %d times", id, s.from, count[id])
 		}
 	}
+}
+
+// probe: whatever happened, the sessions that there are now work (C4, V1).
+func (m *model) probe() {
+	var probes []uint64
+	for _, n := range m.w.nodes {
+		c := m.conn(n, true)
+		if c == nil || m.w.other(n).to(n) == nil && n.policy.Server {
+			continue
+		}
+		m.ids++
+		m.sent[m.ids] = &sentMsg{m.ids, c, 127}
+		c.sendMsg(message(m.ids, 127, 10, 0, 0))
+		m.w.run(m.w.now+40*time.Second, 20000)
+		probes = append(probes, m.ids)
+	}
+	for _, id := range probes {
+		c := m.sent[id].from
+		if err, ok := c.done[id]; m.p.lossy && ok && err != nil && c.closed || c.remote > 0 && err != nil {
+			continue // the first use of a connection may find out that it is dead
+		}
+		if o := m.w.other(c.n); !m.delivered(id) && o.to(c.n) != nil {
+			m.w.failf("%s: message %d, sent after everything had healed, did not arrive", c, id)
+		}
+	}
+	m.invariants()
 }
 
 // lossyPrefixes: of one connection, what arrived is a prefix of each priority (Y1).

@@ -31,6 +31,7 @@ type world struct {
 	alter func(e *wireEnd, b []byte) []byte
 	// dialed counts the wires made so far.
 	dialed int
+	began  time.Duration // when a scene began
 }
 
 // wire is one TCP connection: ends[0] connected, ends[1] accepted.

@@ -1,0 +1,79 @@
+package session
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// upTo lets wire n go on until the state of c is st and all that it has said is
+// in flight.
+func (w *world) upTo(n int, c *simConn, st State) {
+	w.t.Helper()
+	for range 100 {
+		if c.s.State() == st {
+			return
+		}
+		for _, m := range w.moves() {
+			if m.wire.n == n {
+				w.do(m)
+				break
+			}
+		}
+	}
+	w.failf("%s did not come to %s", c, st)
+}
+
+// crossed makes two sessions that cross: A, which has given its attempt up, takes
+// B's; and B takes A's, which was still in flight.
+func crossed(t *testing.T, p msg.Policy) (w *world, c, d *simConn) {
+	w, a, b := peers(t, p, 1, 2)
+	c, d = a.connectTo(b), b.connectTo(a)
+	c.send(11, 127, 0)
+	c.send(12, 127, 0)
+	d.send(21, 127, 0)
+	d.send(22, 127, 0)
+	w.upTo(1, c, StateSessionConnecting)
+	w.upTo(2, d, StateSessionConnecting)
+	c.s.Fault(w.now, errCut)
+	c.settle()
+	require.Equal(t, StateBackoff, c.s.State())
+	w.deliverAll(w.wires[1].ends[1])
+	require.Equal(t, StateReady, c.s.State(), "A takes B's")
+	require.Equal(t, StateSessionConnecting, d.s.State())
+	w.deliverAll(w.wires[0].ends[1])
+	require.Equal(t, StateReady, d.s.State(), "B takes A's")
+	require.NotEqual(t, c.s.serverCookie, d.s.serverCookie)
+	return w, c, d
+}
+
+// TestCrossedSessions: both sides are in a session that the other does not know,
+// and nobody has lost anything.
+func TestCrossedSessions(t *testing.T) {
+	for _, p := range racePolicies {
+		w, c, d := crossed(t, p.policy)
+		w.runFor(20 * time.Second)
+		raceRest(8)(w)
+		require.Zero(t, c.s.crossed+d.s.crossed, p.name)
+	}
+}
+
+// TestCrossedAndRestarted: one of them restarts instead. That is a reset.
+func TestCrossedAndRestarted(t *testing.T) {
+	for _, p := range racePolicies {
+		if !p.policy.ResetCheck {
+			continue
+		}
+		w, c, d := crossed(t, p.policy)
+		d.n.restart(d.n.addr.Nonce)
+		e := d.n.connectTo(c.n)
+		e.send(23, 127, 0)
+		w.runFor(20 * time.Second)
+		require.Equal(t, 1, c.remote, p.name)
+		require.Equal(t, []uint64{23}, c.n.got)
+		require.ErrorIs(t, c.done[11], msg.ErrRemoteReset)
+	}
+}
