@@ -322,6 +322,9 @@ func (p *probe) want(kind string, n int) happening {
 	p.l.until(fmt.Sprintf("%s, %d times", kind, n), func() bool { return p.times(kind) >= n })
 	all := p.events(kind)
 	require.Len(p.l.t, all, n)
+	if n == 0 {
+		return happening{}
+	}
 	return all[n-1]
 }
 
