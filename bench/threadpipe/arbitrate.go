@@ -1,0 +1,130 @@
+package threadpipe
+
+import "github.com/asyncmsgr/asyncmsgr/connection/session"
+
+// arbitrate decides about an accepted pipe whose peer has said who it is (msgr2
+// spec 3.5), on its reader. It returns the pipe that the socket belongs to from
+// now on and, if that is another one, the end of that one's reader, to be waited
+// for.
+func (m *Messenger) arbitrate(p *Pipe) (owner *Pipe, prev chan struct{}) {
+	m.arbMu.Lock()
+	var ex *Pipe
+	var mine, its work
+	for again := true; again; {
+		p.mu.Lock()
+		for p.writing { // part of the handshake, which a socket has room for
+			p.idle.Wait()
+		}
+		if p.gone || p.s.State() != session.StateArbitrating {
+			p.mu.Unlock()
+			break // closed meanwhile
+		}
+		owner, ex, prev, again = m.decide(p, &its)
+		if ex != nil {
+			ex.take(&its)
+			ex.mu.Unlock()
+		}
+		p.take(&mine)
+		p.mu.Unlock()
+	}
+	m.arbMu.Unlock()
+	p.perform(&mine)
+	if ex != nil {
+		ex.perform(&its)
+	}
+	if owner == nil {
+		owner = p
+	}
+	return owner, prev
+}
+
+// decide looks at the existing pipe of the peer, which it returns locked, and
+// carries the verdict out; again means that the existing one was changing. Under
+// arbMu and p.mu.
+func (m *Messenger) decide(p *Pipe, its *work) (owner, ex *Pipe, prev chan struct{}, again bool) {
+	s, in, now := p.s, p.s.Incoming(), m.now()
+	if pol := s.Policy(); !in.Reconnect && pol.Server && pol.Lossy && !pol.RegisterLossyClients {
+		s.AnswerAccept(now) // spec 3.5-3: no lookup, not registered
+		return p, nil, nil, false
+	}
+	key := in.Addrs.Key()
+	if in.Reconnect {
+		ex = m.reg.lookup(key)
+	} else {
+		ex = m.reg.claim(key, p)
+	}
+	var v session.Verdict
+	if ex == nil || ex == p {
+		ex = nil
+		v = session.Arbitrate(in, nil, false)
+	} else {
+		ex.mu.Lock()
+		existing := ex.s.Existing()
+		v = session.Arbitrate(in, &existing, in.Addrs.Msgr2().Compare(m.Addrs().Msgr2()) < 0)
+	}
+	m.log.Debug("arbitration", "pipe", p, "existing", ex, "verdict", v)
+	if ex != nil && ex.direct && (v.Action == session.ActReplace || v.Action == session.ActStopAccept) {
+		ex.transportDown(ex.sock, session.ErrReplaced) // its reader lets go of its memory
+		return p, ex, nil, true
+	}
+	switch v.Action {
+	case session.ActAccept:
+		if ex != nil && m.reg.claim(key, p) != nil {
+			s.AnswerRefuse(now, session.ErrStale)
+			break
+		}
+		s.AnswerAccept(now)
+	case session.ActStopAccept:
+		ex.s.StopReplaced()
+		ex.take(its) // it leaves the registry
+		if m.reg.claim(key, p) != nil {
+			s.AnswerRefuse(now, session.ErrStale)
+			break
+		}
+		s.AnswerAccept(now)
+	case session.ActReplace:
+		return ex, ex, ex.takeOver(p, v.Reset), false
+	case session.ActWait:
+		s.AnswerWait()
+		ex.s.Keepalive(now)
+	case session.ActSendReset:
+		if ex != nil && !v.Full {
+			e := ex.s.Existing()
+			if in.Reconnect && e.ServerCookie == 0 && e.ClientCookie == in.ClientCookie {
+				// An attempt of ours that is half made has to end: see msgr2 spec 3.5, RECONNECT d.
+				ex.loseSocket()
+				ex.s.Fault(now, session.ErrReplaced)
+			}
+		}
+		s.AnswerReset(v.Full)
+	case session.ActSendRetry:
+		s.AnswerRetry(v.Seq)
+	case session.ActSendRetryGlobal:
+		s.AnswerRetryGlobal(v.Seq)
+	case session.ActRefuse:
+		if v.Probe {
+			ex.s.Keepalive(now)
+		}
+		s.AnswerRefuse(now, v.Err)
+	}
+	return p, ex, nil, false
+}
+
+// takeOver makes p, the existing pipe of the peer, go on with the socket of in,
+// which ceases to exist. It returns the end of p's last reader. Under arbMu and
+// the mutexes of both.
+func (p *Pipe) takeOver(in *Pipe, reset bool) (prev chan struct{}) {
+	if p.sock != nil {
+		p.sock.close()
+	}
+	p.dialNow = false
+	p.connected.Store(false)
+	p.s.TakeOver(p.m.now(), in.s, reset)
+	p.sock, in.sock = in.sock, nil
+	p.gen++
+	prev, p.readerDone = p.readerDone, in.readerDone
+	in.gone = true
+	in.closeFor(session.ErrReplaced)
+	in.m.reg.remove(in)
+	return prev
+}

@@ -1,0 +1,62 @@
+package threadpipe
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+)
+
+// Config configures a Messenger; the fields mean what they mean in async.Config.
+type Config struct {
+	Name entity.Name
+	// Nonce is part of the addresses; 0 means a random one.
+	Nonce  uint32
+	Logger *slog.Logger
+
+	// Threads makes readers, writers, accepters and the dispatch thread OS threads
+	// on blocking sockets instead of goroutines (Linux only). A blocked thread keeps
+	// the processor that the Go scheduler gave it for a while, so GOMAXPROCS should
+	// be above the number of threads that are awake at a time.
+	Threads bool
+
+	// DispatchThrottleBytes; 0 means 100 MiB, negative no bound.
+	DispatchThrottleBytes int64
+	// SendQueueMessages and SendQueueBytes; 0 means 65536 and 256 MiB.
+	SendQueueMessages int
+	SendQueueBytes    int64
+	// HandshakesMax; 0 means 4096.
+	HandshakesMax int
+	Limits        frame.Limits
+
+	InitialBackoff, MaxBackoff                                     time.Duration
+	ReadyTimeout, IdleTimeout, KeepaliveInterval, KeepaliveTimeout time.Duration
+	// WriteBatch is about how many bytes go into one writev; 0 means 256 KiB.
+	WriteBatch int
+}
+
+func orDefault[T int | int64 | time.Duration](p *T, d T) {
+	if *p == 0 {
+		*p = d
+	}
+}
+
+func (c Config) withDefaults() Config {
+	if c.Name == (entity.Name{}) {
+		c.Name = entity.Client(-1)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	for c.Nonce == 0 {
+		c.Nonce = uint32(rand64())
+	}
+	orDefault(&c.DispatchThrottleBytes, 100<<20)
+	orDefault(&c.SendQueueMessages, 1<<16)
+	orDefault(&c.SendQueueBytes, 256<<20)
+	orDefault(&c.HandshakesMax, 4096)
+	orDefault(&c.ReadyTimeout, 10*time.Second)
+	orDefault(&c.WriteBatch, 256<<10)
+	return c
+}

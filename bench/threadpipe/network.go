@@ -1,0 +1,147 @@
+package threadpipe
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// network is what the two flavours differ in.
+type network interface {
+	listen(at netip.AddrPort) (listener, error)
+	// dial blocks until it has connected; ctx may end it early.
+	dial(ctx context.Context, to netip.AddrPort, timeout time.Duration) (socket, error)
+	newWaker() waker
+}
+
+type listener interface {
+	addr() netip.AddrPort
+	accept() (socket, error)
+	close() // accept returns
+}
+
+// socket is one connection. read is called by one goroutine, writev by one, close
+// by any, more than once too.
+type socket interface {
+	// read blocks until there is something; 0 bytes without an error are the end.
+	read(b []byte) (int, error)
+	// writev blocks until everything is written.
+	writev(bufs [][]byte) error
+	// close makes read and writev return.
+	close()
+	remoteAddr() netip.AddrPort
+}
+
+// waker lets one goroutine or thread sleep until another wakes it. A wake without
+// a sleeper ends the next wait.
+type waker interface {
+	wake()
+	// wait returns after a wake or after d; negative: no limit. It may return
+	// without a reason.
+	wait(d time.Duration)
+	// close ends what wait left behind; after the last wait.
+	close()
+}
+
+// netNetwork is the flavour of goroutines and package net.
+type netNetwork struct{}
+
+func (netNetwork) listen(at netip.AddrPort) (listener, error) {
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		return nil, err
+	}
+	return netListener{l}, nil
+}
+
+func (netNetwork) dial(ctx context.Context, to netip.AddrPort, timeout time.Duration) (socket, error) {
+	d := net.Dialer{Timeout: timeout, KeepAlive: -1}
+	c, err := d.DialContext(ctx, "tcp", to.String())
+	if err != nil {
+		return nil, err
+	}
+	return &netSocket{c: c.(*net.TCPConn)}, nil
+}
+
+func (netNetwork) newWaker() waker { return newChanWaker() }
+
+type netListener struct{ l *net.TCPListener }
+
+func (l netListener) addr() netip.AddrPort { return addrPort(l.l.Addr()) }
+func (l netListener) close()               { _ = l.l.Close() }
+
+func (l netListener) accept() (socket, error) {
+	c, err := l.l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return &netSocket{c: c}, nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	ap := a.(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+type netSocket struct {
+	c   *net.TCPConn
+	iov [][]byte    // the writer's
+	v   net.Buffers // the part of iov not yet written
+}
+
+func (s *netSocket) read(b []byte) (int, error) { return s.c.Read(b) }
+func (s *netSocket) close()                     { _ = s.c.Close() }
+func (s *netSocket) remoteAddr() netip.AddrPort { return addrPort(s.c.RemoteAddr()) }
+
+func (s *netSocket) writev(bufs [][]byte) error {
+	if len(bufs) == 1 {
+		_, err := s.c.Write(bufs[0])
+		return err
+	}
+	s.iov = append(s.iov[:0], bufs...)
+	s.v = s.iov
+	_, err := s.v.WriteTo(s.c)
+	s.v = nil
+	clear(s.iov)
+	return err
+}
+
+// chanWaker wakes a goroutine.
+type chanWaker struct {
+	ch    chan struct{}
+	timer *time.Timer // nil: never armed
+	at    time.Time   // when it fires
+}
+
+func newChanWaker() *chanWaker { return &chanWaker{ch: make(chan struct{}, 1)} }
+
+func (w *chanWaker) wake() {
+	select {
+	case w.ch <- struct{}{}:
+	default:
+	}
+}
+
+// wait leaves a timer running that fires before d is over: sessions move their
+// deadlines on with every byte, and an early return is harmless.
+func (w *chanWaker) wait(d time.Duration) {
+	if d >= 0 {
+		now := time.Now()
+		at := now.Add(d)
+		switch {
+		case w.timer == nil:
+			w.timer, w.at = time.AfterFunc(d, w.wake), at
+		case at.Before(w.at) || !now.Before(w.at):
+			w.timer.Reset(d)
+			w.at = at
+		}
+	}
+	<-w.ch
+}
+
+func (w *chanWaker) close() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}

@@ -1,0 +1,91 @@
+package threadpipe
+
+import (
+	"errors"
+	"io"
+
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+)
+
+// readBufferLen is the reader's buffer. Longer payloads are read into their place.
+const readBufferLen = 64 << 10
+
+// readLoop is the reader of one socket. prev is closed when the pipe's reader
+// before it has ended, so that messages are dispatched in their order.
+func (p *Pipe) readLoop(sock socket, prev, done chan struct{}) {
+	defer close(done)
+	if prev != nil {
+		<-prev
+	}
+	var w work
+	buf := make([]byte, readBufferLen)
+	var rest []byte // received, and not taken by the session
+	p.mu.Lock()
+	for p.sock == sock {
+		switch {
+		case p.arbitrate:
+			p.arbitrate = false
+			p.mu.Unlock()
+			owner, prev := p.m.arbitrate(p)
+			if owner != p {
+				p = owner
+				if prev != nil {
+					<-prev
+				}
+			}
+			p.mu.Lock()
+		case p.s.Paused():
+			p.awaitRoom()
+		case len(rest) > 0:
+			n := p.s.HandleBytes(p.m.now(), rest)
+			rest = rest[n:]
+		default:
+			rest = p.read(sock, buf)
+		}
+		p.take(&w)
+		if len(w.list) > 0 {
+			// What user code sends now goes out together.
+			p.corked = true
+			p.mu.Unlock()
+			p.perform(&w)
+			p.mu.Lock()
+			p.corked = false
+			p.kick()
+		}
+	}
+	p.take(&w)
+	p.mu.Unlock()
+	p.perform(&w)
+}
+
+// read receives into the session's memory, or returns what was received into buf;
+// under mu, which is not held meanwhile.
+func (p *Pipe) read(sock socket, buf []byte) []byte {
+	into := p.s.ReadInto()
+	if into != nil {
+		p.direct, p.directSince = true, p.m.now()
+		buf = into
+	}
+	p.mu.Unlock()
+	n, err := sock.read(buf)
+	p.mu.Lock()
+	if into != nil {
+		p.direct = false
+		p.idle.Broadcast()
+	}
+	if p.sock != sock {
+		return nil
+	}
+	if n == 0 {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = session.ErrPeerClosed
+		}
+		p.transportDown(sock, err)
+		return nil
+	}
+	if into != nil {
+		p.s.HandleDirect(p.m.now(), n)
+		return nil
+	}
+	return buf[:n]
+}
