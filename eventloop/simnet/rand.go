@@ -1,0 +1,14 @@
+package simnet
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+)
+
+// split derives a generator from the seed and a name: what others draw does not
+// change it.
+func split(seed uint64, name string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
+}
