@@ -96,24 +96,18 @@ func TestDroppedByReset(t *testing.T) {
 	l := newLab(t)
 	n := l.client(entity.Client(1), msg.LosslessClient())
 	// A peer that is somebody else: there is no point in trying again.
-	c, err := n.ConnectTo(entity.TypeMon, l.server(entity.OSD(0), msg.StatefulServer()).Addrs())
+	srv := l.node(entity.OSD(0), msg.StatefulServer())
+	require.NoError(t, srv.Bind(local))
+	c, err := n.ConnectTo(entity.TypeMon, srv.Addrs())
 	require.NoError(t, err)
 	e := &ends{l: l}
-	dropped := 0
-	for {
-		m := text("x")
-		m.Notify = e
-		if err := c.Send(m); err != nil {
-			require.ErrorIs(t, err, msg.ErrClosed)
-			require.ErrorIs(t, err, msg.ErrReset)
-			break
-		}
-		dropped++
-		if dropped > 100 {
-			l.until("closed", c.IsClosed)
-		}
-	}
-	wantDropped(t, n, e, dropped, msg.ErrReset)
+	sendAll(t, c, 50, e)
+	require.NoError(t, srv.Start()) // not before, and so it cannot answer sooner
+	l.until("closed", c.IsClosed)
+	err = c.Send(text("late"))
+	require.ErrorIs(t, err, msg.ErrClosed)
+	require.ErrorIs(t, err, msg.ErrReset)
+	wantDropped(t, n, e, 50, msg.ErrReset)
 	require.ErrorIs(t, n.want("reset", 1).err, msg.ErrReset)
 	require.EqualValues(t, 1, n.Stats().Resets)
 }
@@ -480,7 +474,10 @@ func TestCloseRacesWithEverything(t *testing.T) {
 	}
 	wg.Wait()
 	l.until("all notices", func() bool { return notices.Load() == accepted.Load() })
-	require.EqualValues(t, accepted.Load(), cl.Stats().Delivered+cl.Stats().Undeliverable)
+	l.until("counted", func() bool {
+		s := cl.Stats()
+		return int64(s.Delivered+s.Undeliverable) == accepted.Load()
+	})
 	cl.MarkDownAll()
 	l.until("forgotten", func() bool { return len(cl.reg.snapshot()) == 0 })
 	require.Empty(t, cl.reg.byAddr)

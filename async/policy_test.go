@@ -22,6 +22,7 @@ func TestStateful(t *testing.T) {
 	srv.wantMessages(1)
 	s := l.peerOf(srv, entity.Client(1))
 	s.SetValue("session")
+	cl.want("connect", 1) // a mark down would discard it
 	c.MarkDown()
 	l.until("the server noticed", func() bool { return !s.IsConnected() })
 	require.False(t, s.IsClosed())
