@@ -133,7 +133,7 @@ func BenchmarkHandleDeliver(b *testing.B) {
 func TestSessionSize(t *testing.T) {
 	t.Logf("Session %d bytes, of these Decoder %d, Encoder %d, Policy %d", unsafe.Sizeof(Session{}),
 		unsafe.Sizeof(frame.Decoder{}), unsafe.Sizeof(frame.Encoder{}), unsafe.Sizeof(msg.Policy{}))
-	require.LessOrEqual(t, unsafe.Sizeof(Session{}), uintptr(1024+128))
+	require.LessOrEqual(t, unsafe.Sizeof(Session{}), uintptr(1024))
 	const n = 500
 	var before, after runtime.MemStats
 	keep := make([]*Session, 0, 2*n)

@@ -77,3 +77,31 @@ func TestCrossedAndRestarted(t *testing.T) {
 		require.ErrorIs(t, c.done[11], msg.ErrRemoteReset)
 	}
 }
+
+// TestRestartWithoutResetcheck: the peer restarts under its old address and comes
+// back before its end was noticed. Its numbers begin at 1 again, and what the old
+// incarnation had not acknowledged is sent to the new one, in order (L5).
+func TestRestartWithoutResetcheck(t *testing.T) {
+	w, a, b := peers(t, msg.LosslessPeer(), 1, 2)
+	a.connectTo(b).send(1, 127, 0)
+	w.runFor(time.Second)
+	d := b.to(a)
+	for _, x := range w.wires {
+		for _, e := range x.ends {
+			e.deaf = true // nothing tells B
+		}
+	}
+	d.send(100, 127, 0)
+	d.send(101, 127, 0)
+	gseq := a.gseq
+	a.restart(a.addr.Nonce)
+	a.gseq = gseq // such as a clock
+	c := a.connectTo(b)
+	c.send(2, 127, 0)
+	w.runFor(time.Second)
+	require.Equal(t, []uint64{1, 2}, b.got)
+	require.Equal(t, []uint64{100, 101}, a.got)
+	require.Zero(t, d.remote)
+	require.Equal(t, []string{"Accepted", "Accepted"}, d.events)
+	require.Len(t, d.done, 2)
+}

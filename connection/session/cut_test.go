@@ -196,9 +196,9 @@ func TestCutEverywhere(t *testing.T) {
 			totals := [2]int{w.wires[0].ends[0].got, w.wires[0].ends[1].got}
 			require.Greater(t, totals[0], 500)
 			for kind := range numCutKinds {
-				step := 1
+				step := slow
 				if !long && kind != cutBoth {
-					step = 5
+					step = 7 * slow
 				}
 				for side := range 2 {
 					for off := 0; off <= totals[side]; off += step {
@@ -223,7 +223,7 @@ func runCutScene(t failer, p pairing, cuts []cutAt) {
 func TestCutTwice(t *testing.T) {
 	every1, every2 := 17, 13
 	if !long {
-		every1, every2 = 113, 61
+		every1, every2 = 151*slow, 83
 	}
 	for _, p := range pairings {
 		if p.lossy {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -14,5 +15,6 @@ var long = os.Getenv("ASYNCMSGR_LONG") != ""
 func TestMain(m *testing.M) {
 	// A message that is released too early then shows as wrong bytes.
 	msg.PoisonBuffers = true
+	flag.Set("rapid.checks", "1500") // -rapid.checks on the command line comes after
 	os.Exit(m.Run())
 }

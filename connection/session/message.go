@@ -205,7 +205,7 @@ func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool)
 	for s.resend < s.sent.len() && !full() {
 		x := s.sent.at(s.resend)
 		s.resend++
-		s.filled.Replayed++
+		s.filledReplayed++
 		s.encode(b, x.m, x.seq)
 		x.end = base + uint64(b.Len())
 	}
@@ -229,8 +229,8 @@ type Filled struct{ Messages, Bytes, Replayed uint64 }
 
 // TakeFilled returns what was encoded since the last call.
 func (s *Session) TakeFilled() Filled {
-	f := s.filled
-	s.filled = Filled{}
+	f := Filled{Messages: uint64(s.filledMessages), Bytes: s.filledBytes, Replayed: uint64(s.filledReplayed)}
+	s.filledMessages, s.filledBytes, s.filledReplayed = 0, 0, 0
 	return f
 }
 
@@ -258,8 +258,8 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 	}
 	s.maxSeq = max(s.maxSeq, seq)
 	s.ackLeft = 0 // the header acknowledges
-	s.filled.Messages++
-	s.filled.Bytes += uint64(m.PayloadLen())
+	s.filledMessages++
+	s.filledBytes += uint64(m.PayloadLen())
 	h := frame.Header{
 		Seq: seq, TID: m.TID, Type: m.Type, Priority: uint16(m.Priority), Version: m.Version,
 		DataOff: m.DataOff, AckSeq: s.in.Seq, Flags: headerFlags, CompatVersion: compat,

@@ -64,7 +64,9 @@ type Session struct {
 	resend           int    // sent[resend:] must be encoded again on this transport
 	written          uint64 // bytes of this transport's stream taken by the network
 	encoded          uint64 // bytes of this transport's stream encoded
-	filled           Filled // not yet taken by TakeFilled
+	filledBytes      uint64 // these three are not yet taken by TakeFilled
+	filledMessages   uint32
+	filledReplayed   uint32
 	kaStamp          frame.Stamp
 	lastKeepaliveAck frame.Stamp
 
