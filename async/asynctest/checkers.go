@@ -1,0 +1,82 @@
+package asynctest
+
+import "fmt"
+
+// CheckExactlyOnce fails the test unless every tracked message has arrived exactly
+// once, those of a flow (one connection and priority) in the order of sending, and
+// every sender was told so. It is what lossless policies promise; flows of nodes
+// that crashed are left out, and so are the flows to them.
+func (c *Cluster) CheckExactlyOnce() {
+	c.tb.Helper()
+	c.report(c.checkFlows(true))
+}
+
+// CheckPrefix fails the test unless what arrived of each flow is what was sent
+// first: in order, nothing twice, no holes. It is what lossy policies promise; with
+// lossless ones it holds at any moment.
+func (c *Cluster) CheckPrefix() {
+	c.tb.Helper()
+	c.report(c.checkFlows(false))
+}
+
+// CheckNothingHeld fails the test if a messenger that is at rest holds messages,
+// shares of the dispatch throttle, or unfinished handshakes.
+func (c *Cluster) CheckNothingHeld() {
+	c.tb.Helper()
+	var faults []string
+	for _, n := range c.Nodes {
+		if n.Down {
+			continue
+		}
+		s := n.Stats()
+		if s.DispatchBytes != 0 || s.Queue.Len != 0 || s.Handshakes != 0 || s.Panics != 0 {
+			faults = append(faults, fmt.Sprintf("%v holds %d bytes of dispatch, %d in the queue, %d handshakes; %d panics",
+				n.Name(), s.DispatchBytes, s.Queue.Len, s.Handshakes, s.Panics))
+		}
+	}
+	c.report(faults)
+}
+
+func (c *Cluster) checkFlows(all bool) (faults []string) {
+	faults = append(faults, c.ledger.broken...)
+	for _, a := range c.ledger.order {
+		if c.ledger.crashed[a.from] || c.ledger.crashed[a.to] {
+			seen := map[uint64]bool{}
+			for _, num := range a.got {
+				if seen[num] && !c.ledger.crashed[a.to] {
+					faults = append(faults, fmt.Sprintf("%v: %d twice", a.flow, num))
+				}
+				seen[num] = true
+			}
+			continue
+		}
+		for i, num := range a.got {
+			if num != uint64(i)+1 {
+				faults = append(faults, fmt.Sprintf("%v: number %d arrived as the %d.", a.flow, num, i+1))
+				break
+			}
+		}
+		if all && uint64(len(a.got)) != a.sent {
+			faults = append(faults, fmt.Sprintf("%v: sent %d, arrived %d", a.flow, a.sent, len(a.got)))
+		}
+		if all && a.fine != a.sent {
+			faults = append(faults, fmt.Sprintf("%v: sent %d, of which the sender was told %d, %d of them arrived", a.flow, a.sent, a.ended, a.fine))
+		}
+	}
+	return faults
+}
+
+func (c *Cluster) report(faults []string) {
+	c.tb.Helper()
+	if len(faults) == 0 {
+		return
+	}
+	for i, f := range faults {
+		if i == 10 {
+			c.tb.Logf("... and %d more", len(faults)-i)
+			break
+		}
+		c.tb.Log(f)
+	}
+	c.tb.Fatalf("asynctest: %d faults at %v (seed %d)", len(faults), c.Net.Now(), c.opt.Seed)
+}

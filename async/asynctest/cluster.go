@@ -1,0 +1,269 @@
+package asynctest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
+)
+
+// Options describe a cluster; N is needed, the rest works when left zero.
+type Options struct {
+	// Seed determines everything.
+	Seed uint64
+	// N is the number of nodes.
+	N int
+	// Policy towards all peers; the zero Policy means msg.LosslessPeer.
+	Policy msg.Policy
+	// Name of node i; nil means osd.i.
+	Name func(i int) entity.Name
+	// Client says that node i is not to be bound: it has no address to connect to.
+	Client func(i int) bool
+	// Workers of each host; 0 means 1.
+	Workers int
+	// Network configures the network.
+	Network simnet.Config
+	// Config may change the configuration of node i, which has stack, executor and
+	// random source of its host already.
+	Config func(i int, cfg *async.Config)
+	// Setup is called for each node before it is bound and started, and again after
+	// a restart: the place for policies per type and dispatchers.
+	Setup func(n *Node)
+	// Dispatch is called for each message, after it was recorded, and owns it. nil:
+	// messages are released.
+	Dispatch func(n *Node, m *msg.Message)
+}
+
+// Cluster is a number of messengers on one simulated network. It and all its
+// nodes belong to the test's goroutine.
+type Cluster struct {
+	Net   *simnet.Network
+	Nodes []*Node
+
+	tb     testing.TB
+	opt    Options
+	ledger ledger
+}
+
+// Node is one messenger, on a host of its own.
+type Node struct {
+	*async.Messenger
+	*Recorder
+	// Index in Cluster.Nodes.
+	Index   int
+	Host    *simnet.Host
+	Cluster *Cluster
+	// Down says that it was crashed and not restarted.
+	Down bool
+	life uint32
+}
+
+// port is where all nodes listen.
+const port = 6800
+
+// NewCluster starts a cluster, which ends with the test: then it is shut down, and
+// checked for anything left behind.
+func NewCluster(tb testing.TB, opt Options) *Cluster {
+	tb.Helper()
+	if opt.Policy == (msg.Policy{}) {
+		opt.Policy = msg.LosslessPeer()
+	}
+	if opt.Name == nil {
+		opt.Name = func(i int) entity.Name { return entity.OSD(int64(i)) }
+	}
+	c := &Cluster{Net: simnet.New(opt.Seed, opt.Network), tb: tb, opt: opt}
+	c.ledger.init()
+	for i := range opt.N {
+		h := c.Net.AddHost(opt.Name(i).String(), simnet.HostConfig{Workers: opt.Workers})
+		c.Nodes = append(c.Nodes, c.start(i, h, 0))
+	}
+	tb.Cleanup(c.end)
+	return c
+}
+
+func (c *Cluster) start(i int, h *simnet.Host, life uint32) *Node {
+	c.tb.Helper()
+	cfg := async.Config{
+		Name: c.opt.Name(i), Stack: h, Executor: h, Rand: h.Rand, Nonce: uint32(i+1)<<12 + life + 1, BindRetries: -1,
+	}
+	if c.opt.Config != nil {
+		c.opt.Config(i, &cfg)
+	}
+	m, err := async.New(cfg)
+	c.must(err)
+	n := &Node{Messenger: m, Index: i, Host: h, Cluster: c, life: life}
+	n.Recorder = &Recorder{node: n}
+	m.SetDefaultPolicy(c.opt.Policy)
+	m.AddDispatcherTail(n.Recorder)
+	if c.opt.Setup != nil {
+		c.opt.Setup(n)
+	}
+	if c.opt.Client == nil || !c.opt.Client(i) {
+		c.must(m.Bind(netip.AddrPortFrom(h.Addr(), port)))
+	}
+	c.must(m.Start())
+	return n
+}
+
+func (c *Cluster) must(err error) {
+	c.tb.Helper()
+	if err != nil {
+		c.tb.Fatalf("asynctest: %v (seed %d)", err, c.opt.Seed)
+	}
+}
+
+// Run lets d of virtual time pass.
+func (c *Cluster) Run(d time.Duration) { c.Net.Run(d) }
+
+// patience is how much virtual time Until allows.
+const patience = time.Hour
+
+// Until runs the cluster until cond holds. If nothing happens any more, or an hour
+// of virtual time has passed, the test ends with what was awaited, the seed and
+// the state of all sockets.
+func (c *Cluster) Until(what string, cond func() bool) {
+	c.tb.Helper()
+	if err := c.Net.RunUntil(cond, patience); err != nil {
+		c.tb.Fatalf("asynctest: waiting for %s: %v\n%s", what, err, c.ledger.missing(8))
+	}
+}
+
+// Connect returns the connection between two nodes, and begins to connect if
+// there is none.
+func (c *Cluster) Connect(from, to int) msg.Connection {
+	c.tb.Helper()
+	conn, err := c.Nodes[from].ConnectTo(c.Nodes[to].Name().Type, c.Nodes[to].Addrs())
+	c.must(err)
+	return conn
+}
+
+// Partition stalls everything between two groups of nodes until it is lifted.
+func (c *Cluster) Partition(a, b []int) *simnet.Fault {
+	return c.Net.Add(fmt.Sprintf("partition %v %v", a, b), simnet.Partition(c.names(a), c.names(b)))
+}
+
+// Isolate stalls everything between a node and all others until it is lifted.
+func (c *Cluster) Isolate(i int) *simnet.Fault {
+	return c.Net.Add(fmt.Sprintf("isolate %d", i), simnet.Isolate(c.Nodes[i].Host.Name()))
+}
+
+// Cut resets all connections of a node; the messenger's sessions go on.
+func (c *Cluster) Cut(i int) {
+	name := c.Nodes[i].Host.Name()
+	for _, conn := range c.Net.Conns() {
+		if conn.From == name || conn.To == name {
+			conn.Kill()
+		}
+	}
+}
+
+func (c *Cluster) names(nodes []int) (out []string) {
+	for _, i := range nodes {
+		out = append(out, c.Nodes[i].Host.Name())
+	}
+	return out
+}
+
+// Crash takes the power from a node: its messenger is no more, what it had not
+// handed over is lost, and nobody is told.
+func (c *Cluster) Crash(i int) { c.down(i, (*simnet.Host).Crash) }
+
+// Kill ends a node's process: its messenger is no more, and its connections are
+// reset.
+func (c *Cluster) Kill(i int) { c.down(i, (*simnet.Host).Kill) }
+
+func (c *Cluster) down(i int, how func(*simnet.Host)) {
+	n := c.Nodes[i]
+	n.Down = true
+	how(n.Host)
+	c.ledger.crashed[i] = true
+}
+
+// Restart starts a node that is down again: a new messenger with the same name
+// and address and another nonce, which knows nothing of before. The Recorder is new.
+func (c *Cluster) Restart(i int) *Node {
+	c.tb.Helper()
+	old := c.Nodes[i]
+	if !old.Down {
+		c.tb.Fatalf("asynctest: Restart of node %d, which runs", i)
+	}
+	n := c.start(i, old.Host.Restart(), old.life+1)
+	c.Nodes[i] = n
+	return n
+}
+
+// end shuts everything down and checks that nothing is left.
+func (c *Cluster) end() {
+	if c.tb.Failed() {
+		c.tb.Logf("asynctest: seed %d, virtual time %v", c.opt.Seed, c.Net.Now())
+	}
+	c.Net.LiftAll()
+	begun, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, n := range c.Nodes {
+		if !n.Down {
+			_ = n.Shutdown(begun) // begins it; the end is waited for below
+		}
+	}
+	c.Net.Run(time.Minute)
+	for _, n := range c.Nodes {
+		if n.Down {
+			continue
+		}
+		// Shutdown waits for the workers, which this goroutine runs.
+		done := make(chan error, 1)
+		go func() { done <- n.Shutdown(context.Background()) }()
+		if !c.await(done, n) {
+			return
+		}
+		if s := n.Stats(); !c.tb.Failed() && (s.Connections != 0 || s.Handshakes != 0 || s.DispatchBytes != 0 || s.Queue.Len != 0) {
+			c.tb.Errorf("asynctest: %v leaves %d connections, %d handshakes, %d bytes in dispatch, %d in the queue (seed %d)",
+				n.Name(), s.Connections, s.Handshakes, s.DispatchBytes, s.Queue.Len, c.opt.Seed)
+		}
+		_ = n.Host.Close()
+	}
+	c.Net.Run(time.Minute)
+	for _, conn := range c.Net.Conns() {
+		if !c.isDown(conn.From) && !c.isDown(conn.To) && !c.tb.Failed() {
+			c.tb.Errorf("asynctest: sockets are left (seed %d):\n%s", c.opt.Seed, c.Net.Netstat())
+		}
+	}
+}
+
+// isDown says whether the host of that name is down.
+func (c *Cluster) isDown(name string) bool {
+	for _, n := range c.Nodes {
+		if n.Host.Name() == name {
+			return n.Down
+		}
+	}
+	return false
+}
+
+// await runs the network until a shutdown is done.
+func (c *Cluster) await(done chan error, n *Node) bool {
+	limit := c.Net.Now() + patience
+	for idle := 0; idle < 1<<24 && c.Net.Now() < limit; {
+		select {
+		case err := <-done:
+			if err != nil && !c.tb.Failed() {
+				c.tb.Errorf("asynctest: shutdown of %v: %v (seed %d)", n.Name(), err, c.opt.Seed)
+			}
+			return true
+		default:
+		}
+		if !c.Net.Step() {
+			idle++
+			runtime.Gosched()
+		}
+	}
+	c.tb.Errorf("asynctest: shutdown of %v does not end (seed %d)\n%s", n.Name(), c.opt.Seed, c.Net.Netstat())
+	return false
+}

@@ -1,0 +1,13 @@
+// Package asynctest tests systems built on messengers: a Cluster is a number of
+// messengers on a simulated network (package simnet) in virtual time, all of it
+// in the test's goroutine and determined by a seed. A Recorder on each node sees
+// what arrives, and checkers say whether the promises of the messenger were kept.
+//
+// A test sets a cluster up, has it send, breaks things, waits in virtual time
+// with Run and Until, and checks. A failure prints the seed; the same seed runs
+// the same again, to the last byte.
+//
+// What blocks for other goroutines must not be called in a simulation, because
+// there are none: Messenger.Shutdown and Wait (the cluster shuts down by itself
+// at the end of the test), Connection.SendContext on a full queue.
+package asynctest

@@ -1,0 +1,92 @@
+package asynctest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// Event is something that a Recorder saw.
+type Event struct {
+	At time.Duration
+	// What: "message", "connect", "accept", "reset", "remote reset", "refused".
+	What string
+	Conn msg.Connection
+	Peer entity.Name
+	// Of messages: Type, TID, Priority and a copy of Front.
+	Type     uint16
+	TID      uint64
+	Priority uint8
+	Front    string
+	// Err is the reason of a reset or refusal.
+	Err error
+}
+
+// Recorder is a dispatcher that records what it sees, in order, and handles every
+// message. Tracked messages (see Cluster.Send) go to the cluster's ledger, and are
+// counted only. It belongs to the goroutine that runs the network.
+type Recorder struct {
+	Events []Event
+	// Received counts messages, tracked ones included.
+	Received int
+	node     *Node
+}
+
+// Count is how many events of a kind were recorded.
+func (r *Recorder) Count(what string) (n int) {
+	for i := range r.Events {
+		if r.Events[i].What == what {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *Recorder) record(e Event) {
+	n := r.node
+	e.At, e.Peer = n.Host.Clock().Now(), e.Conn.PeerName()
+	n.Cluster.Net.Note(fmt.Sprintf("%v: %s %v %d %d %q", n.Name(), e.What, e.Peer, e.Type, e.TID, e.Front))
+	r.Events = append(r.Events, e)
+}
+
+// Dispatch implements msg.Dispatcher.
+func (r *Recorder) Dispatch(m *msg.Message) bool {
+	n := r.node
+	r.Received++
+	if m.Type == TypeTracked {
+		n.Cluster.arrived(n, m)
+	} else {
+		r.record(Event{What: "message", Conn: m.Connection(), Type: m.Type, TID: m.TID, Priority: m.Priority, Front: string(m.Front)})
+	}
+	if f := n.Cluster.opt.Dispatch; f != nil {
+		f(n, m)
+	} else {
+		m.Release()
+	}
+	return true
+}
+
+// HandleConnect implements msg.ConnectHandler.
+func (r *Recorder) HandleConnect(c msg.Connection) { r.record(Event{What: "connect", Conn: c}) }
+
+// HandleAccept implements msg.AcceptHandler.
+func (r *Recorder) HandleAccept(c msg.Connection) { r.record(Event{What: "accept", Conn: c}) }
+
+// HandleReset implements msg.ResetHandler.
+func (r *Recorder) HandleReset(c msg.Connection, reason error) bool {
+	r.record(Event{What: "reset", Conn: c, Err: reason})
+	return true
+}
+
+// HandleRemoteReset implements msg.RemoteResetHandler.
+func (r *Recorder) HandleRemoteReset(c msg.Connection) {
+	r.record(Event{What: "remote reset", Conn: c})
+}
+
+// HandleRefused implements msg.RefusedHandler.
+func (r *Recorder) HandleRefused(c msg.Connection, err error) bool {
+	r.record(Event{What: "refused", Conn: c, Err: err})
+	return true
+}
