@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/asyncmsgr/asyncmsgr/async/entity"
-	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
@@ -126,6 +124,3 @@ func FuzzHandleBytes(f *testing.F) {
 		}
 	})
 }
-
-var _ = entity.TypeOSD
-var _ = msg.ErrClosed

@@ -3,8 +3,6 @@ package session
 import (
 	"net/netip"
 	"time"
-
-	"github.com/asyncmsgr/asyncmsgr/async/entity"
 )
 
 func netipPort0(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), 0) }
@@ -123,4 +121,3 @@ func pair(t failer, p pairing) (w *world, a, b *simNode) {
 
 var _ Env = (*simNode)(nil)
 var _ Gate = (*simConn)(nil)
-var _ = entity.TypeOSD

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
 // TestPairings: each pair of policies connects, exchanges messages both ways and
@@ -79,7 +77,6 @@ func TestNarrowWindow(t *testing.T) {
 				for _, err := range c.done {
 					require.NoError(t, err)
 				}
-				_ = msg.PriorityLow
 			})
 		}
 	}
