@@ -173,7 +173,7 @@ func TestLoopback(t *testing.T) {
 	for _, err := range e.want(500) {
 		require.NoError(t, err)
 	}
-	require.EqualValues(t, 500, n.Stats().Delivered)
+	l.until("counted", func() bool { return n.Stats().Delivered == 500 })
 	// Mark down drops what is on its way and leaves the connection open.
 	c.MarkDown()
 	require.False(t, c.IsClosed())

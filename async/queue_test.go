@@ -103,7 +103,7 @@ func TestNotices(t *testing.T) {
 			require.NoError(t, err)
 		}
 		require.Equal(t, numbers(1000), srv.wantMessages(1000))
-		require.EqualValues(t, 1000, cl.Stats().Delivered)
+		l.until("counted", func() bool { return cl.Stats().Delivered == 1000 })
 		require.Zero(t, cl.times("undeliverable"))
 	}
 }
