@@ -16,6 +16,7 @@ import (
 // cli is the list of subcommands. To add one, write its file and add its line.
 type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Run a small object store while its connections are cut, and check it."`
+	Bench   benchCmd   `cmd:"" help:"Compare the messenger with others, in processes of their own."`
 	Decode  decodeCmd  `cmd:"" help:"Print and verify recorded connections, frame by frame."`
 	Ping    pingCmd    `cmd:"" help:"Ping a ceph-mon or a messenger of ours and time the answers."`
 	Version versionCmd `cmd:"" help:"Print the version of msgr, of Go and of the network dependencies."`

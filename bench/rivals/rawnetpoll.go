@@ -1,0 +1,175 @@
+package rivals
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/cloudwego/netpoll"
+)
+
+// RawNetpoll is raw-net's protocol over netpoll as its users write it: handlers on
+// netpoll's goroutine pool, its buffers, one flush for all that was read.
+func RawNetpoll() workload.Contestant {
+	return workload.Contestant{
+		Name:  "raw-netpoll",
+		Serve: serveRawNetpoll,
+		Dial:  func(addr string) (workload.Client, error) { return &rawNetpollClient{addr: addr}, nil },
+	}
+}
+
+type rawNetpollServer struct {
+	addr string
+	loop netpoll.EventLoop
+	done chan error
+}
+
+func serveRawNetpoll() (workload.Server, error) {
+	l, err := net.Listen("tcp", loopback.String())
+	if err != nil {
+		return nil, err
+	}
+	loop, err := netpoll.NewEventLoop(echoNetpoll)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	s := &rawNetpollServer{addr: l.Addr().String(), loop: loop, done: make(chan error, 1)}
+	go func() { s.done <- loop.Serve(l) }()
+	return s, nil
+}
+
+func (s *rawNetpollServer) Addr() string { return s.addr }
+
+func (s *rawNetpollServer) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.loop.Shutdown(ctx); err != nil {
+		return err
+	}
+	return <-s.done
+}
+
+// echoNetpoll is called when there is something to read.
+func echoNetpoll(_ context.Context, c netpoll.Connection) error {
+	in, out := c.Reader(), c.Writer()
+	for in.Len() >= rawHeaderLen {
+		head, err := in.Peek(rawHeaderLen)
+		if err != nil {
+			return err
+		}
+		n := rawHeaderLen + int(binary.LittleEndian.Uint32(head))
+		if in.Len() < n { // it waits for the rest, so what there is goes out first
+			if err := out.Flush(); err != nil {
+				return err
+			}
+		}
+		b, err := in.Next(n)
+		if err != nil {
+			return err
+		}
+		to, err := out.Malloc(n)
+		if err != nil {
+			return err
+		}
+		copy(to, b)
+		if err := in.Release(); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+type rawNetpollClient struct {
+	addr  string
+	conns []*rawNetpollConn
+}
+
+type rawNetpollConn struct {
+	c      netpoll.Connection
+	mu     sync.Mutex // guards the writer
+	corked bool       // the reader flushes
+}
+
+// Connect implements workload.Client.
+func (r *rawNetpollClient) Connect(n int, answered func(conn, slot int)) error {
+	for i := range n {
+		c, err := netpoll.DialConnection("tcp", r.addr, 10*time.Second)
+		if err != nil {
+			return err
+		}
+		x := &rawNetpollConn{c: c}
+		r.conns = append(r.conns, x)
+		if err := c.SetOnRequest(func(context.Context, netpoll.Connection) error { return x.read(i, answered) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read is called when there is something to read.
+func (x *rawNetpollConn) read(conn int, answered func(conn, slot int)) error {
+	x.cork(true)
+	in := x.c.Reader()
+	for in.Len() >= rawHeaderLen {
+		head, err := in.Peek(rawHeaderLen)
+		if err != nil {
+			return err
+		}
+		n, slot := rawHeaderLen+int(binary.LittleEndian.Uint32(head)), int(binary.LittleEndian.Uint32(head[4:]))
+		if in.Len() < n {
+			x.cork(false)
+		}
+		if err := in.Skip(n); err != nil {
+			return err
+		}
+		x.cork(true)
+		answered(conn, slot)
+		if err := in.Release(); err != nil {
+			return err
+		}
+	}
+	x.cork(false)
+	return nil
+}
+
+// cork begins or ends collecting what is sent.
+func (x *rawNetpollConn) cork(on bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.corked && !on {
+		_ = x.c.Writer().Flush() // an error is the reader's too
+	}
+	x.corked = on
+}
+
+// Send implements workload.Client.
+func (r *rawNetpollClient) Send(conn, slot int, payload []byte) error {
+	x := r.conns[conn]
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	w := x.c.Writer()
+	b, err := w.Malloc(rawHeaderLen + len(payload))
+	if err != nil {
+		return err
+	}
+	binary.LittleEndian.PutUint32(b, uint32(len(payload)))
+	binary.LittleEndian.PutUint32(b[4:], uint32(slot))
+	copy(b[rawHeaderLen:], payload)
+	if x.corked {
+		return nil
+	}
+	return w.Flush()
+}
+
+// Stop implements workload.Client.
+func (r *rawNetpollClient) Stop() error {
+	var errs []error
+	for _, x := range r.conns {
+		errs = append(errs, x.c.Close())
+	}
+	return errors.Join(errs...)
+}

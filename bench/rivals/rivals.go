@@ -1,0 +1,16 @@
+// Package rivals has the contestants of the comparison, a file for each kind.
+package rivals
+
+import "github.com/asyncmsgr/asyncmsgr/bench/workload"
+
+// Reference is the contestant that the others are compared with.
+const Reference = "threadpipe-goroutines"
+
+// All returns the contestants.
+func All() []workload.Contestant {
+	return []workload.Contestant{
+		Async(true), Async(false),
+		Threadpipe("threadpipe-goroutines", true, false), Threadpipe("threadpipe-queue", false, false),
+		RawNet(), RawNetpoll(),
+	}
+}

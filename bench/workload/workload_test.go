@@ -1,0 +1,151 @@
+package workload
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fakes are contestants that need no network: a client answers itself.
+func fakes() []Contestant {
+	serve := func() (Server, error) { return fakeServer{}, nil }
+	dial := func(string) (Client, error) { return &fakeClient{}, nil }
+	return []Contestant{
+		{Name: "good", Serve: serve, Dial: dial},
+		{Name: "environment", Env: []string{"FAKE=1"}, Serve: serve, Dial: func(string) (Client, error) {
+			if os.Getenv("FAKE") != "1" {
+				return nil, errors.New("no FAKE")
+			}
+			return &fakeClient{}, nil
+		}},
+		{Name: "skipped", Skip: func(Scenario) string { return "not today" }},
+		{Name: "no server", Serve: func() (Server, error) { return nil, errors.New("no port") }},
+		{Name: "starved", Serve: serve, Dial: func(string) (Client, error) { return &fakeClient{deaf: 1}, nil }},
+		{Name: "crash", Serve: serve, Dial: func(string) (Client, error) { os.Exit(3); return nil, nil }},
+		{Name: "sick at the end", Serve: serve, Dial: func(string) (Client, error) { return &fakeClient{sick: true}, nil }},
+	}
+}
+
+func TestMain(m *testing.M) {
+	RunChild(fakes())
+	// Under the race detector every process would wait for a second at its end.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	os.Exit(m.Run())
+}
+
+type fakeServer struct{}
+
+func (fakeServer) Addr() string { return "nowhere" }
+func (fakeServer) Stop() error  { return nil }
+
+type fakeClient struct {
+	deaf  int // this connection gets no answers; 0: all do
+	sick  bool
+	lanes []chan int
+	wg    sync.WaitGroup
+}
+
+func (c *fakeClient) Connect(n int, answered func(conn, slot int)) error {
+	for i := range n {
+		ch := make(chan int, 1000)
+		c.lanes = append(c.lanes, ch)
+		c.wg.Go(func() {
+			for slot := range ch {
+				if slot < 0 {
+					return
+				}
+				if c.deaf == 0 || c.deaf != i {
+					answered(i, slot)
+				}
+			}
+		})
+	}
+	return nil
+}
+
+func (c *fakeClient) Send(conn, slot int, _ []byte) error {
+	c.lanes[conn] <- slot
+	return nil
+}
+
+func (c *fakeClient) Stop() error {
+	for _, ch := range c.lanes {
+		ch <- -1
+	}
+	c.wg.Wait()
+	if c.sick {
+		return errors.New("sick")
+	}
+	return nil
+}
+
+func TestRun(t *testing.T) {
+	scenarios := []Scenario{{"busy", 2, 10, 3}, {"still", 2, 0, 0}}
+	rows, err := Run(context.Background(), Config{
+		Contestants: fakes(), Scenarios: scenarios, Reference: "good", Rounds: 2, Seconds: 0.02,
+	})
+	require.NoError(t, err)
+	require.Len(t, rows, 2*len(fakes()))
+	for i, c := range fakes() {
+		require.Equal(t, c.Name, rows[i].Contestant)
+		require.Equal(t, "busy", rows[i].Scenario)
+	}
+	for _, r := range rows[:2] {
+		require.Empty(t, r.Failed)
+		require.Equal(t, 2, r.Rounds)
+		require.Positive(t, r.Msgs)
+		require.InDelta(t, r.Msgs*10/1e6, r.MB, 1e-9)
+		require.LessOrEqual(t, r.P50, r.P99)
+		require.LessOrEqual(t, r.P99, r.P999)
+		require.Positive(t, r.CPU)
+		require.Positive(t, r.Threads)
+		require.Positive(t, r.Goroutines)
+		require.Positive(t, r.Ratio)
+	}
+	require.EqualValues(t, 1, rows[0].Ratio)
+	require.Equal(t, "not today", rows[2].Skipped)
+	require.Zero(t, rows[2].Rounds)
+	for i, want := range map[int]string{3: "server: no port", 4: "1 of 2 connections had no answer", 5: "client: it ended", 6: "sick"} {
+		require.Contains(t, rows[i].Failed, want)
+		require.Zero(t, rows[i].Rounds, want)
+		require.Zero(t, rows[i].Ratio, want)
+	}
+	still := rows[len(fakes())]
+	require.Equal(t, 2, still.Rounds)
+	require.Zero(t, still.Msgs)
+	require.Positive(t, still.Threads)
+}
+
+func TestRunEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	rows, err := Run(ctx, Config{Contestants: fakes(), Scenarios: Scenarios(), Rounds: 1, Seconds: 1})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Empty(t, rows)
+}
+
+func TestSelect(t *testing.T) {
+	names := func(in ...string) (out []string) {
+		s, err := Select(in)
+		require.NoError(t, err)
+		for _, s := range s {
+			out = append(out, s.Name)
+		}
+		return out
+	}
+	require.Len(t, names(), 11)
+	require.Equal(t, []string{"idle"}, names("idle"))
+	require.Equal(t, []string{"pipelined/16/64B", "pipelined/16/4KiB", "pipelined/16/64KiB", "idle"}, names("idle", "pipelined/16"))
+	_, err := Select([]string{"pipelined/17"})
+	require.ErrorContains(t, err, "ping-pong, pipelined/1/64B")
+}
+
+func TestMedian(t *testing.T) {
+	require.Zero(t, median(nil))
+	require.EqualValues(t, 2, median([]float64{9, 1, 2}))
+	require.EqualValues(t, 3, median([]float64{4, 1, 2, 9}))
+}
