@@ -188,7 +188,8 @@ func TestLosslessWithAFailingMon(t *testing.T) {
 // side of the session and says so: we hear of it once, what was under way is
 // reported lost, and the same connection goes on with a new session.
 func TestLosslessMonForgets(t *testing.T) {
-	mon := StartMon(t, MonOptions{})
+	mon := StartMon(t, MonOptions{Behind: true})
+	proxy := StartProxy(t, mon.Addr, mon.Bind)
 	m, box := peer(t, true, msg.LosslessPeerReuse())
 	conn, err := m.ConnectTo(entity.TypeMon, peerOf(mon.Addr))
 	require.NoError(t, err)
@@ -197,11 +198,15 @@ func TestLosslessMonForgets(t *testing.T) {
 		ask(t, conn, i)
 	}
 	answers(t, box, 0, questions)
+	// A monitor drops all connections once more when it has found its rank: it is
+	// reachable again after that.
+	proxy.Refuse()
 	mon.Kill()
 	for i := range questions { // to nobody
 		ask(t, conn, i)
 	}
 	mon.Start()
+	proxy.Accept()
 
 	for range questions + 1 { // every question, and the event
 		require.ErrorIs(t, receive(t, box.lost, "word of a loss"), msg.ErrRemoteReset)
