@@ -101,7 +101,9 @@ func (c *Conn) feed(now time.Duration, b []byte) {
 func (c *Conn) resume() {
 	now := c.now()
 	c.s.Resume(now)
-	c.unstash(now)
+	if c.drain() { // a message without more bytes to come is complete already
+		c.unstash(now)
+	}
 }
 
 // unstash gives the session what was kept while it was paused, and reads on.

@@ -32,7 +32,7 @@ const (
 	// OutRefused: the TCP connection was refused.
 	OutRefused
 	// OutClosed: the session is over for good. Err is nil after MarkDown. It is
-	// the last output.
+	// the last output, but for an OutFinish of what is sent all the same.
 	OutClosed
 	// OutFault: for the log: the transport was lost or given up; Err is why.
 	OutFault
