@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,8 +132,21 @@ const patience = time.Hour
 func (c *Cluster) Until(what string, cond func() bool) {
 	c.tb.Helper()
 	if err := c.Net.RunUntil(cond, patience); err != nil {
-		c.tb.Fatalf("asynctest: waiting for %s: %v\n%s", what, err, c.ledger.missing(8))
+		c.tb.Fatalf("asynctest: waiting for %s: %v\n%s%s", what, err, c.ledger.missing(8), c.state())
 	}
+}
+
+// state shows what the messengers hold.
+func (c *Cluster) state() string {
+	var b strings.Builder
+	for _, n := range c.Nodes {
+		if !n.Down {
+			s := n.Stats()
+			fmt.Fprintf(&b, "%v: %d connections, %d handshakes, %d bytes in dispatch, %d in the queue; received %d, dispatched %d, discarded %d, faults %d, remote resets %d\n",
+				n.Name(), s.Connections, s.Handshakes, s.DispatchBytes, s.Queue.Len, s.Received, s.Queue.Dispatched, s.Discarded, s.Faults, s.RemoteResets)
+		}
+	}
+	return b.String()
 }
 
 // Connect returns the connection between two nodes, and begins to connect if

@@ -31,6 +31,7 @@ type account struct {
 	sent  uint64   // accepted by Send, numbered from 1
 	ended uint64   // told by Notify
 	fine  uint64   // of them without an error
+	err   error    // the last one
 	got   []uint64 // in the order of dispatch
 }
 
@@ -98,6 +99,8 @@ func (c *Cluster) SendOn(conn msg.Connection, from, to, size int, priority uint8
 		a.ended++
 		if err == nil {
 			a.fine++
+		} else {
+			a.err = err
 		}
 	})
 	a.sent++
@@ -165,7 +168,7 @@ func (l *ledger) missing(most int) string {
 			b.WriteString("...\n")
 			break
 		}
-		fmt.Fprintf(&b, "%v: sent %d, arrived %d, ended %d\n", a.flow, a.sent, len(a.got), a.ended)
+		fmt.Fprintf(&b, "%v: sent %d, arrived %d, ended %d, %d of them well; last error: %v\n", a.flow, a.sent, len(a.got), a.ended, a.fine, a.err)
 	}
 	return b.String()
 }
