@@ -132,7 +132,8 @@ func (m *Messenger) Name() entity.Name { return m.cfg.Name }
 
 // Addrs are the messenger's addresses: those it is bound to, or, for a client,
 // one of type "any" with port 0 that only identifies it. An unspecified IP is
-// replaced by what the first peer reports. The slice is read only.
+// replaced by that at which the first peer reached us, or as which the first one
+// that we reached sees us. The slice is read only.
 func (m *Messenger) Addrs() entity.AddrVec { return *m.addrs.Load() }
 
 func (m *Messenger) setAddrs(a entity.AddrVec) { m.addrs.Store(&a) }

@@ -122,6 +122,9 @@ func (c *Conn) Adopt(sock eventloop.Socket) {
 		return
 	}
 	c.t = c.w.Adopt(sock, c)
+	// A messenger bound to an unspecified address learns its own from the socket,
+	// not from what a peer that nobody has authenticated says in HELLO.
+	c.sh.Env.LearnAddr(entity.Addr{Type: entity.AddrMsgr2, AddrPort: sock.LocalAddr()})
 	c.s.HandleTransportUp(c.now(), sock.RemoteAddr())
 	c.drain()
 }

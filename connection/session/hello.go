@@ -71,7 +71,6 @@ func (s *Session) acceptorHello(_ time.Duration, payload []byte) error {
 	s.peerType = f.EntityType
 	s.peerNum = -1
 	s.policy = s.env.PolicyFor(f.EntityType)
-	s.env.LearnAddr(f.PeerAddr)
 	s.state = StateAuthAccepting
 	return nil
 }
