@@ -11,6 +11,7 @@ func All() []workload.Contestant {
 	return []workload.Contestant{
 		Async(true), Async(false),
 		Threadpipe("threadpipe-goroutines", true, false), Threadpipe("threadpipe-queue", false, false),
+		Threadpipe("threadpipe-threads", true, true),
 		RawNet(), RawNetpoll(),
 	}
 }
