@@ -1,7 +1,6 @@
 package asynctest_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -70,34 +69,4 @@ func TestSameSeedSameTraceInline(t *testing.T) {
 	}
 	require.Equal(t, run(1), run(1))
 	require.NotEqual(t, run(1), run(2))
-}
-
-func ExampleCluster() {
-	tb := &exampleTB{} // in a test: t
-	defer tb.end()
-	c := asynctest.NewCluster(tb, asynctest.Options{Seed: 1, N: 5})
-	for from := range 5 {
-		for to := range 5 {
-			if from != to {
-				_ = c.Send(from, to, 1000, 0)
-			}
-		}
-	}
-	c.Until("everything", c.Complete)
-
-	wall := c.Partition([]int{0, 1}, []int{2, 3, 4})
-	for i := range 100 {
-		_ = c.Send(i%5, (i+2)%5, 1000, 0)
-	}
-	c.Run(time.Minute) // the two sides go on by themselves
-	_, arrived := c.Tracked()
-	fmt.Println(arrived, "arrived while the network was parted")
-	wall.Lift()
-	c.Until("the rest", c.Complete)
-	c.CheckExactlyOnce()
-	sent, arrived := c.Tracked()
-	fmt.Println(arrived, "of", sent)
-	// Output:
-	// 40 arrived while the network was parted
-	// 120 of 120
 }

@@ -273,3 +273,16 @@ func (s *swarm) fault() {
 
 // bias is 0 or 1.
 func (s *swarm) bias() int { return s.rnd.IntN(2) }
+
+// Whatever a seed has in it, it has it twice.
+func TestSwarmIsDeterministic(t *testing.T) {
+	first := rand.Uint64() >> 1
+	for seed := first; seed < first+10; seed++ {
+		a, b := newSwarm(t, seed), newSwarm(t, seed)
+		a.run()
+		b.run()
+		if a.Net.Hash() != b.Net.Hash() {
+			t.Fatalf("seed %d gives two traces", seed)
+		}
+	}
+}
