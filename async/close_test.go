@@ -482,3 +482,35 @@ func TestCloseRacesWithEverything(t *testing.T) {
 	l.until("forgotten", func() bool { return len(cl.reg.snapshot()) == 0 })
 	require.Empty(t, cl.reg.byAddr)
 }
+
+// TestMarkDownDropsWhatIsQueued: messages and events that wait for a dispatcher
+// are not heard of after MarkDown, that of a reset included.
+func TestMarkDownDropsWhatIsQueued(t *testing.T) {
+	l := newLab(t)
+	srv := l.node(entity.OSD(0), msg.StatelessServer(), func(c *Config) { c.DispatchWidth = 1 })
+	hold := l.gate()
+	srv.onMessage = func(m *msg.Message) {
+		if string(m.Front) == "hold" {
+			hold.pass()
+		}
+	}
+	require.NoError(t, srv.Bind(local))
+	require.NoError(t, srv.Start())
+	a, b := l.client(entity.Client(1), msg.LossyClient()), l.client(entity.Client(2), msg.LossyClient())
+	require.NoError(t, a.SendTo(text("hold"), entity.TypeOSD, srv.Addrs()))
+	hold.wantArrived(1)
+	sendAll(t, l.connect(b, srv), 20, nil)
+	l.until("queued", func() bool { return srv.Stats().Queue.Len == 21 }) // with the accept event
+	s := l.peerOf(srv, entity.Client(2))
+	fault(s)
+	l.until("reset queued", func() bool { return srv.Stats().Queue.Len == 22 })
+	require.True(t, s.IsClosed())
+	s.MarkDown()
+	require.Zero(t, srv.Stats().Queue.Len)
+	hold.open()
+	require.NoError(t, a.SendTo(text("next"), entity.TypeOSD, srv.Addrs()))
+	require.Equal(t, []string{"hold", "next"}, srv.wantMessages(2))
+	require.Zero(t, srv.times("reset"))
+	require.Equal(t, 1, srv.times("accept"))
+	require.EqualValues(t, 20, srv.Stats().Discarded-2)
+}
