@@ -138,7 +138,12 @@ func stale(it *dispatch.Item) bool {
 	return ok && c.MarkedDown()
 }
 
-func (m *Messenger) discarded(*dispatch.Item) { m.counts.discarded.Add(1) }
+// discarded counts messages that the queue dropped; events are nobody's loss.
+func (m *Messenger) discarded(it *dispatch.Item) {
+	if it.Kind == dispatch.KindMessage {
+		m.counts.discarded.Add(1)
+	}
+}
 
 // userPanicked is told of each panic of user code.
 func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
