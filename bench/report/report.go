@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -68,8 +69,13 @@ func Table(w io.Writer, rows []Row) error {
 			fmt.Fprintf(t, "%s\tFAILED: %s\n", r.Contestant, r.Failed)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.1f\t%d\t%d\t%s\t%.0f%%\t%d\t", r.Contestant,
-			r.Msgs, r.MB, r.P50, r.P99, r.P999, r.CPU, r.CtxSwitches, r.RSS, r.Goroutines, r.Threads, ratio(r.Ratio), 100*r.Spread, r.Rounds)
+		fmt.Fprintf(t, "%s\t", r.Contestant)
+		if r.Window == 0 {
+			fmt.Fprint(t, strings.Repeat("-\t", 7))
+		} else {
+			fmt.Fprintf(t, "%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t", r.Msgs, r.MB, r.P50, r.P99, r.P999, r.CPU, r.CtxSwitches)
+		}
+		fmt.Fprintf(t, "%.1f\t%d\t%d\t%s\t%.0f%%\t%d\t", r.RSS, r.Goroutines, r.Threads, ratio(r.Ratio), 100*r.Spread, r.Rounds)
 		if r.Failed != "" {
 			fmt.Fprintf(t, " and a round FAILED: %s", r.Failed)
 		}

@@ -2,6 +2,13 @@ package threadpipe
 
 import "github.com/asyncmsgr/asyncmsgr/async/msg"
 
+// dispatchStage is the messenger's throttle in throttles; dispatchCredit is how much
+// of it a reader takes at a time, for the messages of one read.
+const (
+	dispatchStage  = 2
+	dispatchCredit = 32 << 10
+)
+
 // throttles are taken in this order (msgr2 spec 4.4): messages and bytes of the
 // policy, bytes of the messenger.
 type throttles [3]msg.Throttler
@@ -38,7 +45,7 @@ func (g *gateWait) ThrottleGranted() { g.ready <- struct{}{} }
 func (p *Pipe) Admit(size int64) bool {
 	t := &p.thr
 	for i := range t {
-		if t.needs(i, size) && !t[i].Acquire(amount(i, size), nil) {
+		if t.needs(i, size) && !(i == dispatchStage && p.takeCredit(size)) && !t[i].Acquire(amount(i, size), nil) {
 			g := &gateWait{stage: i, size: size, ready: make(chan struct{}, 1)}
 			if p.admitFrom(g) {
 				return true // given back in between
@@ -48,6 +55,27 @@ func (p *Pipe) Admit(size int64) bool {
 		}
 	}
 	return true
+}
+
+// takeCredit takes size of what the reader has in advance; under mu.
+func (p *Pipe) takeCredit(size int64) bool {
+	if p.credit >= size {
+		p.credit -= size
+		return true
+	}
+	if step := p.m.creditStep; step == 0 || !p.thr[dispatchStage].Acquire(size-p.credit+step, nil) {
+		return false
+	}
+	p.credit = p.m.creditStep
+	return true
+}
+
+// returnCredit gives back what the read did not need; under mu.
+func (p *Pipe) returnCredit() {
+	if p.credit > 0 {
+		p.thr[dispatchStage].Release(p.credit)
+		p.credit = 0
+	}
 }
 
 // admitFrom takes what is left from g.stage on, or waits in line at g.stage.

@@ -15,6 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	msg.PoisonBuffers = true // a use after release shows
 	// What async shares between all messengers of a process stays.
 	_, _ = async.DefaultStack()
 	_, _ = async.DefaultExecutor()
@@ -56,7 +57,11 @@ func newPipes(t testing.TB, name entity.Name, p msg.Policy, cfg Config) *Messeng
 	m, err := New(cfg)
 	require.NoError(t, err)
 	m.SetDefaultPolicy(p)
-	t.Cleanup(func() { require.NoError(t, m.Shutdown(within(t))) })
+	t.Cleanup(func() {
+		require.NoError(t, m.Shutdown(within(t)))
+		require.Zero(t, m.throttle.Stats().Held, "bytes in dispatch")
+		require.Empty(t, m.reg.snapshot())
+	})
 	return m
 }
 

@@ -34,10 +34,12 @@ type Messenger struct {
 	queue    *dispatch.Queue
 	thread   *dispatchThread
 	throttle *dispatch.Throttle // nil: unbounded
-	epoch    time.Time
-	auth     authNone
-	ctx      context.Context // ends with Shutdown
-	cancel   context.CancelFunc
+	// creditStep is dispatchCredit, or 0 where that is not small beside the bound.
+	creditStep int64
+	epoch      time.Time
+	auth       authNone
+	ctx        context.Context // ends with Shutdown
+	cancel     context.CancelFunc
 
 	reg       registry
 	globalSeq atomic.Uint64
@@ -104,6 +106,9 @@ func New(cfg Config) (*Messenger, error) {
 	})
 	if cfg.DispatchThrottleBytes > 0 {
 		m.throttle = dispatch.NewThrottle(cfg.DispatchThrottleBytes)
+		if cfg.DispatchThrottleBytes >= 256*dispatchCredit {
+			m.creditStep = dispatchCredit
+		}
 	}
 	m.spawn(m.thread.run)
 	return m, nil

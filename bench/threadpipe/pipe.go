@@ -45,6 +45,7 @@ type Pipe struct {
 	thr       throttles
 	thrSet    bool
 	wait      *gateWait
+	credit    int64 // of the dispatch throttle, taken in advance
 
 	// The writer's.
 	asleep  bool          // it waits to be woken
@@ -148,6 +149,8 @@ type work struct {
 	list  []session.Output
 	era   uint32
 	items []dispatch.Item
+	// fast are the bytes that were fast dispatched.
+	fast int64
 }
 
 // dropDeliveries forgets the messages of a session that was lost.
@@ -309,6 +312,10 @@ func (p *Pipe) perform(w *work) {
 		}
 	}
 	w.list = w.list[:0]
+	if w.fast > 0 && p.thr[dispatchStage] != nil {
+		p.thr[dispatchStage].Release(w.fast)
+	}
+	w.fast = 0
 	if len(w.items) > 0 {
 		_ = m.queue.EnqueueBatch(w.items) // refused: discarded there, by Shutdown
 		clear(w.items)
@@ -321,11 +328,15 @@ func (p *Pipe) deliver(x *msg.Message, w *work) {
 		drop(x)
 		return
 	}
-	if p.m.chain.Fast(x) == dispatch.Unhandled {
+	size := int64(x.PayloadLen()) // x may be gone afterwards
+	if p.m.chain.FastOwing(x) == dispatch.Unhandled {
 		w.items = append(w.items, dispatch.Item{
 			Kind: dispatch.KindMessage, Priority: x.Priority, Class: p.id, Msg: x, Conn: p,
 		})
+		return
 	}
+	p.thr.release(dispatchStage, size)
+	w.fast += size
 }
 
 // finish ends the sending of x.

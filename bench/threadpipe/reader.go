@@ -35,6 +35,7 @@ func (p *Pipe) readLoop(sock socket, prev, done chan struct{}) {
 			}
 			p.mu.Lock()
 		case p.s.Paused():
+			p.returnCredit()
 			p.awaitRoom()
 		case len(rest) > 0:
 			n := p.s.HandleBytes(p.m.now(), rest)
@@ -53,6 +54,7 @@ func (p *Pipe) readLoop(sock socket, prev, done chan struct{}) {
 			p.kick()
 		}
 	}
+	p.returnCredit()
 	p.take(&w)
 	p.mu.Unlock()
 	p.perform(&w)
@@ -61,6 +63,7 @@ func (p *Pipe) readLoop(sock socket, prev, done chan struct{}) {
 // read receives into the session's memory, or returns what was received into buf;
 // under mu, which is not held meanwhile.
 func (p *Pipe) read(sock socket, buf []byte) []byte {
+	p.returnCredit()
 	into := p.s.ReadInto()
 	if into != nil {
 		p.direct, p.directSince = true, p.m.now()
