@@ -4,8 +4,8 @@ import "fmt"
 
 // CheckExactlyOnce fails the test unless every tracked message has arrived exactly
 // once, those of a flow (one connection and priority) in the order of sending, and
-// every sender was told so. It is what lossless policies promise; flows of nodes
-// that crashed are left out, and so are the flows to them.
+// every sender was told so. It is what lossless policies promise. Left out are flows
+// between two nodes of which one crashed, or marked the other's connection down.
 func (c *Cluster) CheckExactlyOnce() {
 	c.tb.Helper()
 	c.report(c.checkFlows(true))
@@ -17,6 +17,20 @@ func (c *Cluster) CheckExactlyOnce() {
 func (c *Cluster) CheckPrefix() {
 	c.tb.Helper()
 	c.report(c.checkFlows(false))
+}
+
+// CheckEnded fails the test unless each tracked message that a running messenger
+// accepted has had its end, good or bad (msg.Notifier). It is what every policy
+// promises once the network is at rest.
+func (c *Cluster) CheckEnded() {
+	c.tb.Helper()
+	faults := c.ledger.broken
+	for _, a := range c.ledger.order {
+		if n := c.Nodes[a.from]; !n.Down && n.life == a.life && a.ended != a.sent {
+			faults = append(faults, fmt.Sprintf("%v: sent %d, ended %d", a.flow, a.sent, a.ended))
+		}
+	}
+	c.report(faults)
 }
 
 // CheckNothingHeld fails the test if a messenger that is at rest holds messages,
@@ -40,14 +54,7 @@ func (c *Cluster) CheckNothingHeld() {
 func (c *Cluster) checkFlows(all bool) (faults []string) {
 	faults = append(faults, c.ledger.broken...)
 	for _, a := range c.ledger.order {
-		if c.ledger.crashed[a.from] || c.ledger.crashed[a.to] {
-			seen := map[uint64]bool{}
-			for _, num := range a.got {
-				if seen[num] && !c.ledger.crashed[a.to] {
-					faults = append(faults, fmt.Sprintf("%v: %d twice", a.flow, num))
-				}
-				seen[num] = true
-			}
+		if c.ledger.isTainted(a.flow) {
 			continue
 		}
 		for i, num := range a.got {

@@ -29,6 +29,10 @@ type Options struct {
 	Client func(i int) bool
 	// Workers of each host; 0 means 1.
 	Workers int
+	// SameNonce keeps a node's nonce, and so its address, through Restart, as
+	// monitors have it; otherwise peers see a new address and go on calling the old
+	// one until they mark it down.
+	SameNonce bool
 	// Network configures the network.
 	Network simnet.Config
 	// Config may change the configuration of node i, which has stack, executor and
@@ -91,9 +95,11 @@ func NewCluster(tb testing.TB, opt Options) *Cluster {
 
 func (c *Cluster) start(i int, h *simnet.Host, life uint32) *Node {
 	c.tb.Helper()
-	cfg := async.Config{
-		Name: c.opt.Name(i), Stack: h, Executor: h, Rand: h.Rand, Nonce: uint32(i+1)<<12 + life + 1, BindRetries: -1,
+	nonce := uint32(i+1) << 12
+	if !c.opt.SameNonce {
+		nonce += life
 	}
+	cfg := async.Config{Name: c.opt.Name(i), Stack: h, Executor: h, Rand: h.Rand, Nonce: nonce, BindRetries: -1}
 	if c.opt.Config != nil {
 		c.opt.Config(i, &cfg)
 	}
@@ -193,15 +199,24 @@ func (c *Cluster) Crash(i int) { c.down(i, (*simnet.Host).Crash) }
 // reset.
 func (c *Cluster) Kill(i int) { c.down(i, (*simnet.Host).Kill) }
 
+// MarkDown has a node close its connection with another one, if it has one.
+func (c *Cluster) MarkDown(from, to int) {
+	c.ledger.taint(from, to)
+	c.Nodes[from].Messenger.MarkDown(c.Nodes[to].Addrs())
+}
+
 func (c *Cluster) down(i int, how func(*simnet.Host)) {
 	n := c.Nodes[i]
 	n.Down = true
 	how(n.Host)
-	c.ledger.crashed[i] = true
+	for j := range c.Nodes {
+		c.ledger.taint(i, j)
+	}
 }
 
 // Restart starts a node that is down again: a new messenger with the same name
-// and address and another nonce, which knows nothing of before. The Recorder is new.
+// and address and, unless Options.SameNonce, another nonce, which knows nothing of
+// before. The Recorder is new.
 func (c *Cluster) Restart(i int) *Node {
 	c.tb.Helper()
 	old := c.Nodes[i]

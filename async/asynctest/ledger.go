@@ -37,14 +37,16 @@ type account struct {
 
 // ledger knows of all tracked messages what was sent and what arrived.
 type ledger struct {
-	byFlow  map[flow]*account
-	order   []*account
-	broken  []string // payloads that were wrong
-	crashed map[int]bool
+	byFlow map[flow]*account
+	order  []*account
+	broken []string // payloads that were wrong
+	// tainted holds pairs of nodes whose sessions were ended by force: what was
+	// under way between them may be lost, or come again.
+	tainted map[[2]int]bool
 }
 
 func (l *ledger) init() {
-	l.byFlow, l.crashed = map[flow]*account{}, map[int]bool{}
+	l.byFlow, l.tainted = map[flow]*account{}, map[[2]int]bool{}
 }
 
 // trackedLen is the front of a tracked message: from, to, life, conn, priority,
@@ -138,9 +140,21 @@ func (c *Cluster) arrived(n *Node, m *msg.Message) {
 	a.got = append(a.got, num)
 }
 
-// Complete says whether every tracked message has arrived and its sender been told.
+// taint takes the promise from two nodes.
+func (l *ledger) taint(a, b int) { l.tainted[[2]int{min(a, b), max(a, b)}] = true }
+
+func (l *ledger) isTainted(f flow) bool {
+	return l.tainted[[2]int{min(f.from, f.to), max(f.from, f.to)}]
+}
+
+// Complete says whether every tracked message has arrived and its sender been
+// told. Messages between two nodes of which one crashed, or marked the other one's
+// connection down, do not count.
 func (c *Cluster) Complete() bool {
 	for _, a := range c.ledger.order {
+		if c.ledger.isTainted(a.flow) {
+			continue
+		}
 		if uint64(len(a.got)) < a.sent || a.ended < a.sent {
 			return false
 		}
