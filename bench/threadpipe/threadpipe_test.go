@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -86,7 +87,8 @@ func TestEcho(t *testing.T) {
 						require.Equal(t, entity.OSD(0), m.Source())
 					}
 					require.Equal(t, "connect", <-in.told)
-					require.EqualValues(t, n, ended.Load(), "the echoes acknowledge")
+					require.Eventually(t, func() bool { return ended.Load() == int64(n) }, 10*time.Second, time.Millisecond,
+						"the echoes acknowledge")
 					require.True(t, c.IsConnected())
 				})
 			})
