@@ -57,7 +57,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	ctx, err := parser.Parse(args)
+	ctx, err := parser.Parse(longFlags(args))
 	if err != nil {
 		fmt.Fprintf(stderr, "msgr: %v (see msgr --help)\n", err)
 		return exitUsage
@@ -71,6 +71,23 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 		return exitFault
 	}
 	return exitOK
+}
+
+// longFlags lets flags be written with one dash too, as Go's own tools have them:
+// -count 5 is --count 5. There are no flags of one letter but -h.
+func longFlags(args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		if a == "--" {
+			copy(out[i:], args[i:])
+			break
+		}
+		if len(a) > 2 && a[0] == '-' && a[1] >= 'a' && a[1] <= 'z' {
+			a = "-" + a
+		}
+		out[i] = a
+	}
+	return out
 }
 
 // usageError is an error in the arguments that only Run could find.

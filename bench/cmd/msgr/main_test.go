@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestRun(t *testing.T) {
@@ -30,4 +32,9 @@ func TestRun(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestLongFlags(t *testing.T) {
+	require.Equal(t, []string{"ping", "--count", "5", "-h", "--interval=1s", "v2:1.2.3.4:3300/0", "-1", "--", "-count"},
+		longFlags([]string{"ping", "-count", "5", "-h", "-interval=1s", "v2:1.2.3.4:3300/0", "-1", "--", "-count"}))
 }
