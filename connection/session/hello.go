@@ -32,6 +32,11 @@ func (s *Session) stepBanner(b []byte) (int, error) {
 	h.banner = nil
 	mine := frame.Banner{Supported: frame.FeatureRevision1, Required: frame.FeatureRevision1}
 	if err := frame.CheckBanner(mine, peer); err != nil {
+		if s.serverCookie != 0 {
+			// A banner has no checksum, and this peer's was good before: its
+			// session is not given up for a flipped bit.
+			return used, s.badFrame(err)
+		}
 		// "the connection is closed for good ... (no retry)" (spec 1.2)
 		return used, permanent(s.badFrame(err))
 	}
