@@ -172,16 +172,6 @@ func BenchmarkThrottle(b *testing.B) {
 	}
 }
 
-func BenchmarkAdmission(b *testing.B) {
-	g := &Gate{Messages: NewThrottle(10), Bytes: NewThrottle(1 << 20), Dispatch: NewThrottle(1 << 20)}
-	var a Admission
-	b.ReportAllocs()
-	for b.Loop() {
-		a.Admit(g, 100, nil)
-		g.DispatchDone(100)
-	}
-}
-
 func BenchmarkFast(b *testing.B) {
 	c := NewChain(ChainConfig{})
 	c.AddTail(fastOnly{func() {}})

@@ -1,7 +1,7 @@
 // Package dispatch carries received messages and connection events from the
 // event-loop workers to user code: Queue orders them, an Executor runs the jobs
-// that drain it, Chain calls the dispatchers, Throttle and Gate bound what is
-// under way.
+// that drain it, Chain calls the dispatchers, Throttle bounds what is under
+// way.
 //
 // # Order
 //
@@ -28,8 +28,8 @@
 //
 // # Bounds
 //
-// The queue has no bound of its own: what is queued has passed the throttles
-// (Gate), which stop the reading of connections when their limits are reached.
+// The queue has no bound of its own: what is queued has passed the throttles,
+// which stop the reading of connections when their limits are reached.
 // The number of goroutines is bounded by the executor, plus at most one stand-in
 // goroutine per queue while the executor refuses jobs.
 //

@@ -199,7 +199,7 @@ func TestDrainReleaseDuringSubmit(t *testing.T) {
 func TestDrainBlockedDispatcher(t *testing.T) {
 	const limit = 10
 	pool := newTestPool(t, 8)
-	gate := &Gate{Messages: NewThrottle(limit)}
+	throttle := NewThrottle(limit)
 	blocked, release := make(chan struct{}), make(chan struct{})
 	others := make(chan uint64, 100)
 	q := New(Config{Executor: pool, Width: 2, Handler: handlerFunc(func(it *Item) Outcome {
@@ -212,15 +212,13 @@ func TestDrainBlockedDispatcher(t *testing.T) {
 		return Handled
 	})})
 	c := newConns(2)
-	send := func(c *fakeConn, prio uint8, seq uint64, g *Gate) bool {
-		var a Admission
-		if g != nil && !a.Admit(g, 100, admittedFunc(func() {})) {
-			a.Cancel()
+	send := func(c *fakeConn, prio uint8, seq uint64, th *Throttle) bool {
+		if th != nil && !th.Acquire(1, nil) {
 			return false
 		}
-		in := msg.Incoming{Conn: c, Seq: seq, Charge: 100}
-		if g != nil {
-			in.Receipt = g
+		in := msg.Incoming{Conn: c, Seq: seq, Charge: 1}
+		if th != nil {
+			in.Receipt = heldBy{th}
 		}
 		m := newIncoming(in)
 		m.Priority = prio
@@ -229,7 +227,7 @@ func TestDrainBlockedDispatcher(t *testing.T) {
 	}
 	accepted := 0
 	for i := range 3 * limit {
-		if send(c[0], 255, uint64(i+1), gate) {
+		if send(c[0], 255, uint64(i+1), throttle) {
 			accepted++
 		}
 	}
@@ -243,7 +241,7 @@ func TestDrainBlockedDispatcher(t *testing.T) {
 	require.Equal(t, limit-1, q.Discard(1, true))
 	close(release)
 	require.NoError(t, q.Stop(context.Background()))
-	require.Zero(t, gate.Messages.(*Throttle).Stats().Held)
+	require.Zero(t, throttle.Stats().Held)
 }
 
 // One burst: the job that is blocked by its first item has started another before.

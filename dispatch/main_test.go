@@ -82,3 +82,10 @@ func newIncoming(in msg.Incoming) *msg.Message {
 	msg.SetIncoming(m, in)
 	return m
 }
+
+// heldBy gives a message's charge back to a throttle when its dispatch is over.
+type heldBy struct{ th *Throttle }
+
+func (h heldBy) DispatchDone(size int64) { h.th.Release(size) }
+func (h heldBy) Hold(int64)              {}
+func (h heldBy) Unhold(int64)            {}

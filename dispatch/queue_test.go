@@ -227,7 +227,6 @@ func TestQueueStopTimesOut(t *testing.T) {
 func TestQueuePanicsLeakNothing(t *testing.T) {
 	const n = 10_000
 	e, throttle := new(Inline), NewThrottle(n*10)
-	gate := &Gate{Bytes: throttle}
 	reported := 0
 	q := New(Config{
 		Executor: e,
@@ -245,8 +244,8 @@ func TestQueuePanicsLeakNothing(t *testing.T) {
 	})
 	c := newConns(1)[0]
 	for i := range n {
-		gate.Take(10)
-		m := newIncoming(msg.Incoming{Conn: c, Receipt: gate, Charge: 10, Seq: uint64(i)})
+		throttle.Take(10)
+		m := newIncoming(msg.Incoming{Conn: c, Receipt: heldBy{throttle}, Charge: 10, Seq: uint64(i)})
 		require.NoError(t, q.Enqueue(MessageItem(m)))
 	}
 	e.Run()
