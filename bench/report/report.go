@@ -20,16 +20,34 @@ type Row struct {
 	Size   int `json:"size"`
 	Window int `json:"window"`
 	// Msgs counts round trips a second, MB the payload bytes of one direction.
-	Msgs        float64 `json:"msgs_per_s"`
-	MB          float64 `json:"mb_per_s"`
-	P50         float64 `json:"p50_us"`
-	P99         float64 `json:"p99_us"`
-	P999        float64 `json:"p999_us"`
-	CPU         float64 `json:"cpu_us_per_msg"`
+	Msgs float64 `json:"msgs_per_s"`
+	MB   float64 `json:"mb_per_s"`
+	P50  float64 `json:"p50_us"`
+	P99  float64 `json:"p99_us"`
+	P999 float64 `json:"p999_us"`
+	CPU  float64 `json:"cpu_us_per_msg"`
+	// Syscalls, CtxSwitches and Allocs are those of both processes; -1 where they
+	// could not be counted.
+	Syscalls    float64 `json:"syscalls_per_msg"`
 	CtxSwitches float64 `json:"ctx_switches_per_msg"`
+	Allocs      float64 `json:"allocs_per_msg"`
 	RSS         float64 `json:"rss_kib_per_conn"`
+	PeakRSS     float64 `json:"peak_rss_kib"` // of the server
 	Goroutines  int     `json:"goroutines"`
 	Threads     int     `json:"threads"`
+	// Offered is the load of an open loop in messages a second, 0 in a closed one.
+	Offered float64 `json:"offered_per_s,omitempty"`
+	// Lost and Duplicated count requests without an answer and answers given twice,
+	// Drain is the time from a cut of all connections until every answer is there,
+	// in milliseconds: for scenarios with faults only.
+	Lost       int64   `json:"lost,omitempty"`
+	Duplicated int64   `json:"duplicated,omitempty"`
+	Drain      float64 `json:"drain_ms,omitempty"`
+	// Messengers, Workers and DrainWidth are the options that a scenario set; 0 is
+	// the contestant's default.
+	Messengers int `json:"messengers,omitempty"`
+	Workers    int `json:"workers,omitempty"`
+	DrainWidth int `json:"drain_width,omitempty"`
 	// Ratio is the median over the rounds of this contestant's rate (memory in the
 	// scenario idle) by that of the reference in the same round; 0 without one.
 	Ratio float64 `json:"ratio"`
@@ -39,6 +57,12 @@ type Row struct {
 	// Failed is why a round failed, Skipped why there was none.
 	Failed  string `json:"failed,omitempty"`
 	Skipped string `json:"skipped,omitempty"`
+}
+
+// Sample is one round of a contestant in a scenario: raw, before medians.
+type Sample struct {
+	Row
+	Round int `json:"round"`
 }
 
 // JSON writes the rows as one JSON array.

@@ -17,8 +17,10 @@ func Async(fast bool) workload.Contestant {
 	}
 	return workload.Contestant{
 		Name:  name,
-		Serve: func() (workload.Server, error) { return serveMessenger(newAsync, fast) },
-		Dial:  func(addr string) (workload.Client, error) { return dialMessenger(newAsync, fast, addr) },
+		Serve: func(workload.Options) (workload.Server, error) { return serveMessenger(newAsync, fast) },
+		Dial: func(addr string, _ workload.Options) (workload.Client, error) {
+			return dialMessenger(newAsync, fast, addr)
+		},
 	}
 }
 

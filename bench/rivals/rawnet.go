@@ -24,7 +24,7 @@ func RawNet() workload.Contestant {
 	return workload.Contestant{
 		Name:  "raw-net",
 		Serve: serveRawNet,
-		Dial:  func(addr string) (workload.Client, error) { return &rawNetClient{addr: addr}, nil },
+		Dial:  func(addr string, _ workload.Options) (workload.Client, error) { return &rawNetClient{addr: addr}, nil },
 	}
 }
 
@@ -35,7 +35,7 @@ type rawNetServer struct {
 	wg    sync.WaitGroup
 }
 
-func serveRawNet() (workload.Server, error) {
+func serveRawNet(workload.Options) (workload.Server, error) {
 	l, err := net.Listen("tcp", loopback.String())
 	if err != nil {
 		return nil, err

@@ -18,7 +18,9 @@ func RawNetpoll() workload.Contestant {
 	return workload.Contestant{
 		Name:  "raw-netpoll",
 		Serve: serveRawNetpoll,
-		Dial:  func(addr string) (workload.Client, error) { return &rawNetpollClient{addr: addr}, nil },
+		Dial: func(addr string, _ workload.Options) (workload.Client, error) {
+			return &rawNetpollClient{addr: addr}, nil
+		},
 	}
 }
 
@@ -28,7 +30,7 @@ type rawNetpollServer struct {
 	done chan error
 }
 
-func serveRawNetpoll() (workload.Server, error) {
+func serveRawNetpoll(workload.Options) (workload.Server, error) {
 	l, err := net.Listen("tcp", loopback.String())
 	if err != nil {
 		return nil, err

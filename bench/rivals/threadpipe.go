@@ -21,8 +21,10 @@ func Threadpipe(name string, fast, threads bool) workload.Contestant {
 	}
 	c := workload.Contestant{
 		Name:  name,
-		Serve: func() (workload.Server, error) { return serveMessenger(create, fast) },
-		Dial:  func(addr string) (workload.Client, error) { return dialMessenger(create, fast, addr) },
+		Serve: func(workload.Options) (workload.Server, error) { return serveMessenger(create, fast) },
+		Dial: func(addr string, _ workload.Options) (workload.Client, error) {
+			return dialMessenger(create, fast, addr)
+		},
 	}
 	if threads {
 		c.Env = []string{threadProcs}

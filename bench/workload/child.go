@@ -67,7 +67,7 @@ func child(text string, all []Contestant, in *bufio.Scanner, out *json.Encoder) 
 			continue
 		}
 		if o.Server == "" {
-			return serve(c, in, out)
+			return serve(c, o, in, out)
 		}
 		return call(c, o, in, out)
 	}
@@ -76,8 +76,8 @@ func child(text string, all []Contestant, in *bufio.Scanner, out *json.Encoder) 
 
 // serve answers every line on in with what the process uses. With the line "tidy"
 // it gives memory back before.
-func serve(c Contestant, in *bufio.Scanner, out *json.Encoder) error {
-	s, err := c.Serve()
+func serve(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
+	s, err := c.Serve(o.Scenario.Options)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func serve(c Contestant, in *bufio.Scanner, out *json.Encoder) error {
 // call connects and warms up, then for a line on in measures and prints what came
 // out, and ends with in.
 func call(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
-	client, err := c.Dial(o.Server)
+	client, err := c.Dial(o.Server, o.Scenario.Options)
 	if err != nil {
 		return err
 	}

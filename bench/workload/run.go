@@ -160,7 +160,7 @@ func median(x []float64) float64 {
 func play(ctx context.Context, exe string, c *Contestant, s Scenario, seconds float64) (r round) {
 	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(seconds*float64(time.Second)))
 	defer cancel()
-	server, a, err := launch(ctx, exe, c, order{Contestant: c.Name})
+	server, a, err := launch(ctx, exe, c, order{Contestant: c.Name, Scenario: s})
 	if err != nil {
 		return round{err: fmt.Errorf("server: %w", err)}
 	}

@@ -15,13 +15,22 @@ import (
 type Contestant struct {
 	Name string
 	// Serve starts a server on a port of 127.0.0.1 of its choice.
-	Serve func() (Server, error)
+	Serve func(o Options) (Server, error)
 	// Dial returns a client of the server with that address, not yet connected.
-	Dial func(addr string) (Client, error)
+	Dial func(addr string, o Options) (Client, error)
 	// Env is added to the environment of both processes: "GOMAXPROCS=64".
 	Env []string
 	// Skip, if not nil, says why the contestant cannot take part in s, or "".
 	Skip func(s Scenario) string
+}
+
+// Options vary how a contestant is built, beyond what is typical for it. The zero value
+// means its defaults; what a contestant does not know it leaves aside, and its Skip
+// says so for scenarios that are about it.
+type Options struct {
+	Messengers int // how many share the workers of a process
+	Workers    int // event loops
+	DrainWidth int // how many dispatch at a time
 }
 
 // Server sends every message back to where it came from.
@@ -48,17 +57,18 @@ type Scenario struct {
 	Connections int
 	Size        int // of a payload, in bytes
 	Window      int // requests in flight on each connection; 0: nothing is sent
+	Options     Options
 }
 
 // Scenarios returns all scenarios.
 func Scenarios() []Scenario {
-	out := []Scenario{{"ping-pong", 1, 64, 1}}
+	out := []Scenario{{Name: "ping-pong", Connections: 1, Size: 64, Window: 1}}
 	for _, window := range []int{1, 16, 256} {
 		for _, size := range []int{64, 4 << 10, 64 << 10} {
-			out = append(out, Scenario{fmt.Sprintf("pipelined/%d/%s", window, sizeName(size)), 4, size, window})
+			out = append(out, Scenario{Name: fmt.Sprintf("pipelined/%d/%s", window, sizeName(size)), Connections: 4, Size: size, Window: window})
 		}
 	}
-	return append(out, Scenario{"idle", 1000, 0, 0})
+	return append(out, Scenario{Name: "idle", Connections: 1000, Size: 0, Window: 0})
 }
 
 func sizeName(n int) string {

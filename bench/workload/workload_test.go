@@ -12,21 +12,21 @@ import (
 
 // fakes are contestants that need no network: a client answers itself.
 func fakes() []Contestant {
-	serve := func() (Server, error) { return fakeServer{}, nil }
-	dial := func(string) (Client, error) { return &fakeClient{}, nil }
+	serve := func(Options) (Server, error) { return fakeServer{}, nil }
+	dial := func(string, Options) (Client, error) { return &fakeClient{}, nil }
 	return []Contestant{
 		{Name: "good", Serve: serve, Dial: dial},
-		{Name: "environment", Env: []string{"FAKE=1"}, Serve: serve, Dial: func(string) (Client, error) {
+		{Name: "environment", Env: []string{"FAKE=1"}, Serve: serve, Dial: func(string, Options) (Client, error) {
 			if os.Getenv("FAKE") != "1" {
 				return nil, errors.New("no FAKE")
 			}
 			return &fakeClient{}, nil
 		}},
 		{Name: "skipped", Skip: func(Scenario) string { return "not today" }},
-		{Name: "no server", Serve: func() (Server, error) { return nil, errors.New("no port") }},
-		{Name: "starved", Serve: serve, Dial: func(string) (Client, error) { return &fakeClient{deaf: 1}, nil }},
-		{Name: "crash", Serve: serve, Dial: func(string) (Client, error) { os.Exit(3); return nil, nil }},
-		{Name: "sick at the end", Serve: serve, Dial: func(string) (Client, error) { return &fakeClient{sick: true}, nil }},
+		{Name: "no server", Serve: func(Options) (Server, error) { return nil, errors.New("no port") }},
+		{Name: "starved", Serve: serve, Dial: func(string, Options) (Client, error) { return &fakeClient{deaf: 1}, nil }},
+		{Name: "crash", Serve: serve, Dial: func(string, Options) (Client, error) { os.Exit(3); return nil, nil }},
+		{Name: "sick at the end", Serve: serve, Dial: func(string, Options) (Client, error) { return &fakeClient{sick: true}, nil }},
 	}
 }
 
@@ -84,7 +84,7 @@ func (c *fakeClient) Stop() error {
 }
 
 func TestRun(t *testing.T) {
-	scenarios := []Scenario{{"busy", 2, 10, 3}, {"still", 2, 0, 0}}
+	scenarios := []Scenario{{Name: "busy", Connections: 2, Size: 10, Window: 3}, {Name: "still", Connections: 2, Size: 0, Window: 0}}
 	rows, err := Run(context.Background(), Config{
 		Contestants: fakes(), Scenarios: scenarios, Reference: "good", Rounds: 2, Seconds: 0.02,
 	})
