@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 // TestAll: every contestant serves several connections at several sizes, and ends
 // without an error.
 func TestAll(t *testing.T) {
-	rows, err := workload.Run(context.Background(), workload.Config{
+	res, err := workload.Run(context.Background(), workload.Config{
 		Contestants: All(), Reference: Reference, Rounds: 1, Seconds: 0.05,
 		Scenarios: []workload.Scenario{
 			{Name: "small", Connections: 3, Size: 64, Window: 5},
@@ -29,6 +29,7 @@ func TestAll(t *testing.T) {
 		},
 	})
 	require.NoError(t, err)
+	rows := res.Rows
 	require.Len(t, rows, 4*len(All()))
 	for _, r := range rows {
 		t.Logf("%s %s: %.0f msgs/s, %d threads %s", r.Scenario, r.Contestant, r.Msgs, r.Threads, r.Skipped)

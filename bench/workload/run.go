@@ -46,13 +46,24 @@ func (r *round) rate(s Scenario) float64 {
 	return float64(r.Msgs) / r.Seconds
 }
 
-// Run runs all scenarios and returns a row for each contestant in each of them.
-// Rounds that fail are in the rows. An error means that ctx ended or that this
-// binary cannot be run again; the rows until then are returned with it.
-func Run(ctx context.Context, cfg Config) (rows []report.Row, err error) {
+// Results are what Run found.
+type Results struct {
+	// Rows is one for each contestant in each scenario, Samples one for each round
+	// of them, skipped and failed ones included.
+	Rows    []report.Row
+	Samples []report.Sample
+	// Notes say what could not be measured, and why, and how something was
+	// measured that is not a matter of course: sentences for the reader.
+	Notes []string
+}
+
+// Run runs all scenarios. Rounds that fail are in the results. An error means that
+// ctx ended or that this binary cannot be run again; the scenarios that were
+// complete until then are returned with it.
+func Run(ctx context.Context, cfg Config) (res Results, err error) {
 	exe, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return res, err
 	}
 	for _, s := range cfg.Scenarios {
 		rounds := make([][]round, len(cfg.Contestants))
@@ -62,7 +73,7 @@ func Run(ctx context.Context, cfg Config) (rows []report.Row, err error) {
 				i = (i + n) % len(cfg.Contestants)
 				c := &cfg.Contestants[i]
 				if ctx.Err() != nil {
-					return rows, ctx.Err()
+					return res, ctx.Err()
 				}
 				if c.Skip != nil && c.Skip(s) != "" {
 					rounds[i] = append(rounds[i], round{err: errSkipped})
@@ -80,10 +91,19 @@ func Run(ctx context.Context, cfg Config) (rows []report.Row, err error) {
 			if ref >= 0 {
 				row.Ratio = ratio(s, rounds[i], rounds[ref])
 			}
-			rows = append(rows, row)
+			res.Rows = append(res.Rows, row)
+		}
+		for n := range cfg.Rounds {
+			for i := range cfg.Contestants {
+				row := rowOf(&cfg.Contestants[i], s, rounds[i][n:n+1])
+				if ref >= 0 {
+					row.Ratio = ratio(s, rounds[i][n:n+1], rounds[ref][n:n+1])
+				}
+				res.Samples = append(res.Samples, report.Sample{Row: row, Round: n + 1})
+			}
 		}
 	}
-	return rows, nil
+	return res, nil
 }
 
 var errSkipped = errors.New("skipped")

@@ -85,11 +85,13 @@ func (c *fakeClient) Stop() error {
 
 func TestRun(t *testing.T) {
 	scenarios := []Scenario{{Name: "busy", Connections: 2, Size: 10, Window: 3}, {Name: "still", Connections: 2, Size: 0, Window: 0}}
-	rows, err := Run(context.Background(), Config{
+	res, err := Run(context.Background(), Config{
 		Contestants: fakes(), Scenarios: scenarios, Reference: "good", Rounds: 2, Seconds: 0.02,
 	})
 	require.NoError(t, err)
+	rows := res.Rows
 	require.Len(t, rows, 2*len(fakes()))
+	require.Len(t, res.Samples, 2*2*len(fakes()))
 	for i, c := range fakes() {
 		require.Equal(t, c.Name, rows[i].Contestant)
 		require.Equal(t, "busy", rows[i].Scenario)
@@ -123,9 +125,9 @@ func TestRun(t *testing.T) {
 func TestRunEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	rows, err := Run(ctx, Config{Contestants: fakes(), Scenarios: Scenarios(), Rounds: 1, Seconds: 1})
+	res, err := Run(ctx, Config{Contestants: fakes(), Scenarios: Scenarios(), Rounds: 1, Seconds: 1})
 	require.ErrorIs(t, err, context.Canceled)
-	require.Empty(t, rows)
+	require.Empty(t, res.Rows)
 }
 
 func TestSelect(t *testing.T) {

@@ -75,7 +75,8 @@ func (c *benchCmd) Run(w io.Writer) error {
 			fmt.Fprintf(w, "\r\x1b[K%s, round %d of %d: %s", s.Name, round+1, c.Rounds, who)
 		}
 	}
-	rows, err := workload.Run(ctx, cfg)
+	res, err := workload.Run(ctx, cfg)
+	rows := res.Rows
 	if terminal {
 		fmt.Fprint(w, "\r\x1b[K")
 	}
