@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
@@ -52,7 +51,7 @@ type Cluster struct {
 	Net   *simnet.Network
 	Nodes []*Node
 
-	tb     testing.TB
+	tb     TB
 	opt    Options
 	ledger ledger
 }
@@ -75,7 +74,7 @@ const port = 6800
 
 // NewCluster starts a cluster, which ends with the test: then it is shut down, and
 // checked for anything left behind.
-func NewCluster(tb testing.TB, opt Options) *Cluster {
+func NewCluster(tb TB, opt Options) *Cluster {
 	tb.Helper()
 	if opt.Policy == (msg.Policy{}) {
 		opt.Policy = msg.LosslessPeer()
