@@ -74,6 +74,10 @@ type Config struct {
 	// AllowSeqGaps: see session.Config.
 	AllowSeqGaps bool
 
+	// Observe, if set, is called on the worker for each frame before it is handled,
+	// with the state of its session; for tests that want to know what they reach.
+	Observe func(session.State, frame.Tag)
+
 	// HandshakesMax bounds accepted connections that are not ready yet; 0 means
 	// 4096. At the bound a new one is closed at once, and counted.
 	HandshakesMax int
@@ -165,7 +169,7 @@ func (c *Config) session() session.Config {
 		Self: c.Name, Limits: c.Limits,
 		InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff, ReadyTimeout: c.ReadyTimeout,
 		IdleTimeout: c.IdleTimeout, KeepaliveInterval: c.KeepaliveInterval, KeepaliveTimeout: c.KeepaliveTimeout,
-		AllowSeqGaps: c.AllowSeqGaps,
+		AllowSeqGaps: c.AllowSeqGaps, Observe: c.Observe,
 		Epoch:        c.Clock.Wall().Add(-c.Clock.Now()),
 	}.WithDefaults()
 }

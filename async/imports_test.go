@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"eventloop/netpollstack": {"eventloop"},
 	"dispatch":               {"async/msg", "async/entity"},
 	"async":                  {"connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
-	"async/asynctest":        {"async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity"},
+	"async/asynctest":        {"async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
 	"async/interop":          {"async/denc", "async/msg", "async/entity"},
 }
 

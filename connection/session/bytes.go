@@ -123,6 +123,9 @@ func (s *Session) handlePreamble() error {
 
 func (s *Session) handleControl(now time.Duration) error {
 	tag := s.dec.Preamble().Tag
+	if s.cfg.Observe != nil {
+		s.cfg.Observe(s.state, tag)
+	}
 	if s.state == StateReady {
 		s.crossed = 0 // a frame within the session: the peer knows it
 	}

@@ -40,6 +40,10 @@ type Config struct {
 	// and resets the session.
 	AllowSeqGaps bool
 
+	// Observe, if set, is called for each frame before it is handled, with the
+	// state it found; for tests that want to know what they reach.
+	Observe func(State, frame.Tag)
+
 	// Epoch is the time of day at which the monotonic time is 0, for the stamps
 	// in KEEPALIVE2. Peers only echo them.
 	Epoch time.Time

@@ -73,6 +73,9 @@ func (s *Session) Resume(now time.Duration) {
 // handleMessage is a complete MESSAGE frame (spec 3.7).
 func (s *Session) handleMessage(now time.Duration) error {
 	s.crossed = 0 // the peer knows the session
+	if s.cfg.Observe != nil {
+		s.cfg.Observe(s.state, frame.TagMessage)
+	}
 	if s.dec.Aborted() {
 		// "An aborted frame is silently dropped (throttles released ...)" (spec 1.4)
 		s.holeSeq = max(s.holeSeq, s.dec.Header().Seq)
