@@ -170,7 +170,7 @@ func (c *Config) session() session.Config {
 		InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff, ReadyTimeout: c.ReadyTimeout,
 		IdleTimeout: c.IdleTimeout, KeepaliveInterval: c.KeepaliveInterval, KeepaliveTimeout: c.KeepaliveTimeout,
 		AllowSeqGaps: c.AllowSeqGaps, Observe: c.Observe,
-		Epoch:        c.Clock.Wall().Add(-c.Clock.Now()),
+		Epoch: c.Clock.Wall().Add(-c.Clock.Now()),
 	}.WithDefaults()
 }
 
