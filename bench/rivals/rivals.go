@@ -12,6 +12,7 @@ func All() []workload.Contestant {
 		Async(true), Async(false),
 		Threadpipe("threadpipe-goroutines", true, false), Threadpipe("threadpipe-queue", false, false),
 		Threadpipe("threadpipe-threads", true, true),
+		GRPC(), DRPC(), NetRPC(), NATS(),
 		RawNet(), RawNetpoll(),
 	}
 }
