@@ -1,13 +1,10 @@
-// Package report prints what comparisons measured.
+// Package report presents what comparisons measured: as text, Markdown, one HTML page
+// with plots, JSON, CSV and lines for benchstat. Everything is computed from rows, one
+// for each contestant in each scenario, and samples, one for each round of them; a run
+// that failed or was skipped is a row like the others and is shown in every table.
 package report
 
-import (
-	"encoding/json"
-	"fmt"
-	"io"
-	"strings"
-	"text/tabwriter"
-)
+import "time"
 
 // Row is one contestant in one scenario: the medians of its rounds. CPU is that of
 // both processes, user and system; memory, goroutines and threads are the server's.
@@ -26,6 +23,8 @@ type Row struct {
 	P99  float64 `json:"p99_us"`
 	P999 float64 `json:"p999_us"`
 	CPU  float64 `json:"cpu_us_per_msg"`
+	// ServerCPU is the server's part of CPU.
+	ServerCPU float64 `json:"server_cpu_us_per_msg"`
 	// Syscalls, CtxSwitches and Allocs are those of both processes; -1 where they
 	// could not be counted.
 	Syscalls    float64 `json:"syscalls_per_msg"`
@@ -65,52 +64,39 @@ type Sample struct {
 	Round int `json:"round"`
 }
 
-// JSON writes the rows as one JSON array.
-func JSON(w io.Writer, rows []Row) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(rows)
+// Report is all that is known of a comparison.
+type Report struct {
+	Environment Environment `json:"environment"`
+	// Reference is the contestant that ratios refer to.
+	Reference string  `json:"reference"`
+	Rounds    int     `json:"rounds"`
+	Seconds   float64 `json:"seconds"` // of each measurement
+	// Took is how long all of it took.
+	Took time.Duration `json:"took_ns"`
+	// Notes say how something was measured that is not a matter of course, or why it
+	// could not be measured.
+	Notes   []string `json:"notes,omitempty"`
+	Rows    []Row    `json:"rows"`
+	Samples []Sample `json:"samples"`
 }
 
-// Table writes the rows as text, a table for each scenario.
-func Table(w io.Writer, rows []Row) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	last := ""
-	for _, r := range rows {
-		if r.Scenario != last {
-			if last != "" {
-				fmt.Fprintln(t)
-			}
-			last = r.Scenario
-			fmt.Fprintf(t, "%s: connections %d, window %d, %d B\n", r.Scenario, r.Connections, r.Window, r.Size)
-			fmt.Fprintln(t, "contestant\tmsgs/s\tMB/s\tp50 us\tp99 us\tp99.9 us\tcpu us/msg\tctxsw/msg\tKiB/conn\tgoroutines\tthreads\tratio\tspread\trounds\t")
-		}
-		switch {
-		case r.Skipped != "":
-			fmt.Fprintf(t, "%s\tskipped: %s\n", r.Contestant, r.Skipped)
-			continue
-		case r.Rounds == 0:
-			fmt.Fprintf(t, "%s\tFAILED: %s\n", r.Contestant, r.Failed)
-			continue
-		}
-		fmt.Fprintf(t, "%s\t", r.Contestant)
-		if r.Window == 0 {
-			fmt.Fprint(t, strings.Repeat("-\t", 7))
-		} else {
-			fmt.Fprintf(t, "%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t", r.Msgs, r.MB, r.P50, r.P99, r.P999, r.CPU, r.CtxSwitches)
-		}
-		fmt.Fprintf(t, "%.1f\t%d\t%d\t%s\t%.0f%%\t%d\t", r.RSS, r.Goroutines, r.Threads, ratio(r.Ratio), 100*r.Spread, r.Rounds)
-		if r.Failed != "" {
-			fmt.Fprintf(t, " and a round FAILED: %s", r.Failed)
-		}
-		fmt.Fprintln(t)
-	}
-	return t.Flush()
+// Contestants returns the names of all contestants in the order of their first rows.
+func Contestants(rows []Row) []string {
+	return distinct(rows, func(r *Row) string { return r.Contestant })
 }
 
-func ratio(x float64) string {
-	if x == 0 {
-		return "-"
+// Scenarios returns the names of all scenarios in the order of their first rows.
+func Scenarios(rows []Row) []string {
+	return distinct(rows, func(r *Row) string { return r.Scenario })
+}
+
+func distinct(rows []Row, f func(r *Row) string) (out []string) {
+	seen := map[string]bool{}
+	for i := range rows {
+		if x := f(&rows[i]); !seen[x] {
+			seen[x] = true
+			out = append(out, x)
+		}
 	}
-	return fmt.Sprintf("%.2f", x)
+	return out
 }

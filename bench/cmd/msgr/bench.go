@@ -81,7 +81,7 @@ func (c *benchCmd) Run(w io.Writer) error {
 		fmt.Fprint(w, "\r\x1b[K")
 	}
 	fmt.Fprintf(w, "%s, %d CPUs; %d rounds of %v s; ratio to %s\n\n", runtime.Version(), runtime.NumCPU(), c.Rounds, c.Seconds, rivals.Reference)
-	err = errors.Join(err, report.Table(w, rows))
+	err = errors.Join(err, report.TextTables(w, rows))
 	if c.JSON != "" {
 		err = errors.Join(err, writeRows(c.JSON, rows))
 	}

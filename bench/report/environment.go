@@ -1,0 +1,108 @@
+package report
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Environment is where and how a comparison ran. It is part of every report, as
+// figures of different machines have nothing to do with each other.
+type Environment struct {
+	Date       string `json:"date"` // RFC 3339
+	Kernel     string `json:"kernel"`
+	Platform   string `json:"platform"` // GOOS/GOARCH
+	CPU        string `json:"cpu"`      // the model
+	Cores      int    `json:"cores"`    // that the process may use
+	MemoryMiB  int    `json:"memory_mib"`
+	Go         string `json:"go"`
+	Commit     string `json:"commit"`
+	GOMAXPROCS int    `json:"gomaxprocs"`
+	GOGC       string `json:"gogc"`
+	Load       string `json:"load_average"` // of 1, 5 and 15 minutes, at the start
+	Command    string `json:"command"`
+}
+
+const unknown = "unknown"
+
+// CollectEnvironment looks at the machine and at this process now: call it before
+// anything is measured. What cannot be found out is "unknown" or 0.
+func CollectEnvironment() Environment {
+	e := Environment{
+		Date: time.Now().Format(time.RFC3339), Kernel: firstLine("/proc/sys/kernel/osrelease"),
+		Platform: runtime.GOOS + "/" + runtime.GOARCH, CPU: unknown, Cores: runtime.NumCPU(), Go: runtime.Version(),
+		Commit: commit(), GOMAXPROCS: runtime.GOMAXPROCS(0), GOGC: "100 (default)", Load: unknown,
+		Command: strings.Join(append([]string{"msgr"}, os.Args[1:]...), " "),
+	}
+	if v := os.Getenv("GOGC"); v != "" {
+		e.GOGC = v
+	}
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				e.CPU = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	if f := strings.Fields(firstLine("/proc/loadavg")); len(f) >= 3 {
+		e.Load = strings.Join(f[:3], " ")
+	}
+	if f := strings.Fields(firstLine("/proc/meminfo")); len(f) >= 2 && f[0] == "MemTotal:" {
+		kib, _ := strconv.Atoi(f[1]) // 0: unknown
+		e.MemoryMiB = kib >> 10
+	}
+	return e
+}
+
+// commit is that of the working directory, or what the binary was stamped with.
+func commit() string {
+	if id, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output(); err == nil {
+		c := strings.TrimSpace(string(id))
+		if dirty, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err == nil && len(dirty) > 0 {
+			c += ", modified"
+		}
+		return c
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+		if v := info.Main.Version; v != "" {
+			return v
+		}
+	}
+	return unknown
+}
+
+func firstLine(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return unknown
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return line
+}
+
+// Field is a name and its value, for people.
+type Field struct{ Name, Value string }
+
+// Fields returns the environment in the order in which it is printed.
+func (e Environment) Fields() []Field {
+	memory := unknown
+	if e.MemoryMiB > 0 {
+		memory = fmt.Sprintf("%d MiB", e.MemoryMiB)
+	}
+	return []Field{
+		{"date", e.Date}, {"kernel", e.Kernel}, {"platform", e.Platform}, {"cpu", e.CPU}, {"cores", strconv.Itoa(e.Cores)},
+		{"memory", memory}, {"go", e.Go}, {"commit", e.Commit}, {"GOMAXPROCS", strconv.Itoa(e.GOMAXPROCS)}, {"GOGC", e.GOGC},
+		{"load average at the start", e.Load}, {"command", e.Command},
+	}
+}

@@ -1,0 +1,54 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Markdown writes the report as one Markdown page.
+func Markdown(w io.Writer, r *Report) error {
+	var b strings.Builder
+	b.WriteString("# " + title + "\n\n| | |\n|---|---|\n")
+	for _, f := range r.Environment.Fields() {
+		fmt.Fprintf(&b, "| %s | %s |\n", f.Name, escape(f.Value))
+	}
+	fmt.Fprintf(&b, "\n%s\n\n## Targets\n\n| against | what | wanted | measured | |\n|---|---|---|---|---|\n", strings.Join(method(r), " "))
+	for _, t := range Targets(r.Rows) {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", t.Against, t.What, t.Want, escape(t.Got), t.Verdict)
+	}
+	fmt.Fprintf(&b, "\n## Ratios to %s\n\n", r.Reference)
+	o := Overview(r.Rows)
+	fmt.Fprintf(&b, "| scenario | %s |\n|---|%s\n", strings.Join(o.Columns, " | "), strings.Repeat("---:|", len(o.Columns)))
+	for _, l := range o.Lines {
+		fmt.Fprintf(&b, "| %s | %s |\n", l.Scenario, strings.Join(l.Cells, " | "))
+	}
+	for _, t := range Tables(r.Rows, r.Reference) {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| contestant | %s |\n|---|%s\n", t.Scenario, t.About,
+			strings.Join(t.Columns, " | "), strings.Repeat("---:|", len(t.Columns)))
+		for _, l := range t.Lines {
+			cells := l.Cells
+			if cells == nil {
+				cells = make([]string, len(t.Columns))
+			}
+			name := l.Contestant
+			if l.Trouble != "" {
+				name += " (" + escape(l.Trouble) + ")"
+			}
+			fmt.Fprintf(&b, "| %s | %s |\n", name, strings.Join(cells, " | "))
+		}
+	}
+	if len(r.Notes) > 0 {
+		b.WriteString("\n## Notes\n\n")
+		for _, n := range r.Notes {
+			fmt.Fprintf(&b, "- %s\n", escape(n))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// escape keeps text within one cell of a table.
+func escape(s string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", `\|`)
+}

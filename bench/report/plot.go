@@ -1,0 +1,142 @@
+package report
+
+import (
+	"bytes"
+	"html/template"
+	"math"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// series is one contestant's points, in order of x.
+type series struct {
+	name   string
+	points plotter.XYs
+}
+
+// Sizes of plots, in points.
+const (
+	plotWidth   = vg.Length(560)
+	plotHeight  = vg.Length(300)
+	legendWidth = vg.Length(130)
+)
+
+// lines plots series against logarithmic axes. xTicks, if not nil, are all ticks of x.
+func lines(x, y string, all []series, xTicks []plot.Tick) (template.HTML, error) {
+	p := newPlot(x, y)
+	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
+	p.X.Tick.Marker, p.Y.Tick.Marker = plot.TickerFunc(logTicks), plot.TickerFunc(logTicks)
+	if xTicks != nil {
+		p.X.Tick.Marker = plot.ConstantTicks(xTicks)
+	}
+	grid := plotter.NewGrid()
+	grid.Horizontal.Color, grid.Vertical.Color = pale, pale
+	p.Add(grid)
+	l := legend(p)
+	for i, s := range all {
+		line, points, err := plotter.NewLinePoints(s.points)
+		if err != nil {
+			return "", err
+		}
+		k := lookOf(s.name, i)
+		line.Width, line.Color, line.Dashes = 1.6, k.color, k.dash
+		points.Color, points.Radius, points.Shape = k.color, 3, k.point
+		p.Add(line, points)
+		l.Add(s.name, line, points)
+	}
+	widen(&p.X)
+	widen(&p.Y)
+	return paint(p, &l, plotHeight)
+}
+
+func legend(p *plot.Plot) plot.Legend {
+	l := plot.NewLegend()
+	l.TextStyle = p.Legend.TextStyle
+	l.Top, l.Left = true, true
+	l.ThumbnailWidth, l.Padding = 22, 3
+	return l
+}
+
+// widen leaves room at both ends of a logarithmic axis, and gives one of a single
+// value some length.
+func widen(a *plot.Axis) {
+	if !(a.Min > 0) || math.IsInf(a.Max, 0) {
+		a.Min, a.Max = 1, 10
+	}
+	margin := math.Pow(a.Max/a.Min, 0.05)
+	if a.Min == a.Max {
+		margin = 2
+	}
+	a.Min, a.Max = a.Min/margin, a.Max*margin
+}
+
+// logTicks labels 1, 2 and 5 of each decade, or only 1 if there are many decades.
+func logTicks(lo, hi float64) (out []plot.Tick) {
+	wide := math.Log10(hi/lo) > 3
+	for e := math.Floor(math.Log10(lo)); e <= math.Ceil(math.Log10(hi)); e++ {
+		for m := 1; m < 10; m++ {
+			v := float64(m) * math.Pow(10, e)
+			if v < lo || v > hi {
+				continue
+			}
+			t := plot.Tick{Value: v}
+			if m == 1 || !wide && (m == 2 || m == 5) {
+				t.Label = short(v)
+			}
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// short writes a number with k, M or G.
+func short(v float64) string {
+	for _, u := range []struct {
+		x    float64
+		name string
+	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if v >= u.x*0.9999 {
+			return number(v/u.x) + u.name
+		}
+	}
+	return number(v)
+}
+
+// paint draws a plot, its legend at the right, and returns it as an svg element.
+func paint(p *plot.Plot, l *plot.Legend, height vg.Length) (template.HTML, error) {
+	c := vgsvg.New(plotWidth, height)
+	all := draw.New(c)
+	all.SetColor(p.BackgroundColor)
+	all.Fill(all.Rectangle.Path())
+	width := vg.Length(0)
+	if l != nil {
+		width = legendWidth
+		l.Draw(draw.Crop(all, plotWidth-legendWidth+6, 0, 12, -8))
+	}
+	p.Draw(draw.Crop(all, 4, -width-4, 4, -8))
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return "", err
+	}
+	return inline(b.String()), nil
+}
+
+// inline makes of an SVG file an element within HTML: no XML declaration, a width that
+// follows the page's, and fonts that are there.
+func inline(svg string) template.HTML {
+	if i := strings.Index(svg, "<svg"); i > 0 {
+		svg = svg[i:]
+	}
+	svg = strings.ReplaceAll(svg, "font-family:Liberation Sans;font-variant:none;font-weight:normal;font-style:normal", "font-family:Liberation Sans,Arial,Helvetica,sans-serif")
+	head, rest, _ := strings.Cut(svg, ">")
+	if i := strings.Index(head, "viewBox"); i >= 0 {
+		head = `<svg role="img" ` + head[i:]
+	}
+	head = strings.ReplaceAll(head, `xmlns:xlink="http://www.w3.org/1999/xlink"`, "")
+	return template.HTML(head + ">" + rest) //nolint:gosec // drawn by us, texts escaped by the canvas
+}

@@ -1,0 +1,75 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// Text writes the report for a terminal: environment, a table for each scenario, the
+// targets and the notes.
+func Text(w io.Writer, r *Report) error {
+	for _, f := range r.Environment.Fields() {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", f.Name, f.Value); err != nil {
+			return err
+		}
+	}
+	if _, err := fmt.Fprintf(w, "%s; the ratio is to %s in the same round\n\n", r.effort(), r.Reference); err != nil {
+		return err
+	}
+	if err := TextTables(w, r.Rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "\nTargets")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, x := range Targets(r.Rows) {
+		fmt.Fprintf(t, "%s\t%s\t%s\twanted %s\tis %s\n", x.Verdict, x.Against, x.What, x.Want, x.Got)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, n := range r.Notes {
+		if _, err := fmt.Fprintf(w, "\nnote: %s\n", n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// effort says how much was measured.
+func (r *Report) effort() string {
+	s := fmt.Sprintf("%d round%s of %v s", r.Rounds, plural(r.Rounds), r.Seconds)
+	if r.Took > 0 {
+		s += fmt.Sprintf(", %.0f s in all", r.Took.Seconds())
+	}
+	return s
+}
+
+// TextTables writes the rows as text, a table for each scenario.
+func TextTables(w io.Writer, rows []Row) error {
+	for i, t := range Tables(rows, "") {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s: %s\n", t.Scenario, t.About)
+		out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(out, "contestant\t%s\t\n", strings.Join(t.Columns, "\t"))
+		var trouble []string
+		for _, l := range t.Lines {
+			if l.Cells != nil {
+				fmt.Fprintf(out, "%s\t%s\t\n", l.Contestant, strings.Join(l.Cells, "\t"))
+			}
+			if l.Trouble != "" {
+				trouble = append(trouble, fmt.Sprintf("  %s %s\n", l.Contestant, l.Trouble))
+			}
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, strings.Join(trouble, "")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
