@@ -1,0 +1,44 @@
+// Package simulate runs whole systems of messengers in virtual time, on the
+// simulated network of eventloop/simnet, breaks that network, and checks what the
+// messenger promises. One goroutine runs one system, and its seed determines all
+// of it: two runs with the same Config have the same trace and the same Hash.
+//
+// # The systems
+//
+//	gossip      every node knows ten others; rumours spread from node to node,
+//	            and neighbours compare now and then what they know
+//	store       clients write and read objects of which three servers keep
+//	            copies; a write is acknowledged when two of them have it
+//	fan-in      all nodes send as fast as they may to one, which is slow and
+//	            holds them back with its throttles
+//	storm       all nodes lose one server, again and again, and come back
+//	swarm       a small random system for each seed, see asynctest
+//	a file      a text scenario, see asynctest
+//
+// The messengers are those of package async, unchanged: the same sessions,
+// dispatch and policies as over real sockets.
+//
+// # The checks
+//
+// Each message carries the number it has in its flow (one connection and
+// priority) and a checksum; [Result.Invariants] has the letters of what was
+// checked:
+//
+//	L1  over a lossless session every message arrives exactly once
+//	L2  the messages of a flow arrive in the order of their sending
+//	L4  what the sender was told is delivered was delivered
+//	L5  nothing of a session is lost or doubled unless one of its ends died
+//	Y1  over a lossy session the first messages of a flow arrive, without a hole
+//	B1  what arrives is what was sent
+//	C1  a connection is ready before its first message, and each of its
+//	    establishments is told once
+//	C2  a connection is reset at most once, and not after it was marked down
+//	C3  nothing arrives on a connection after its reset
+//	C4  nothing is lost in silence: each sending has one end, and where something
+//	    of a lossy session is missing there is a reset
+//	R1  throttles are kept, and empty in the end
+//	R2  no connection, socket or handshake is left
+//	V1  when the last fault is over everything gets done in time
+//	V2  and then there is rest: no session comes or goes
+//	app what the system itself promises, such as: no acknowledged write is lost
+package simulate

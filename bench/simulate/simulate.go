@@ -1,0 +1,137 @@
+package simulate
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
+)
+
+// Config says what to run.
+type Config struct {
+	// Scenario is a name of Scenarios, or the name of a file with a text scenario.
+	Scenario string
+	// Nodes is the number of messengers; 0 means the scenario's own.
+	Nodes int
+	// Seed determines everything.
+	Seed uint64
+	// Faults is how much is broken; its zero value means as much as the scenario
+	// has by itself.
+	Faults Faults
+	// Until ends the run at that virtual time if it is not over before, without
+	// the checks that need an end; 0: no limit.
+	Until time.Duration
+	// Trace gets the trace, one JSON object a line; nil: none.
+	Trace io.Writer
+	// Chart gets a sequence chart (Mermaid) of the beginning; nil: none.
+	Chart io.Writer
+}
+
+// NodesMax is the largest Config.Nodes.
+const NodesMax = 20_000
+
+// Result is what came of a run.
+type Result struct {
+	Scenario string
+	Nodes    int
+	Seed     uint64
+	// Sent counts messages that a Send accepted, Deliveries those that a
+	// dispatcher got.
+	Sent, Deliveries uint64
+	// Sessions is how often a session was established, reconnections included.
+	Sessions uint64
+	// Events of the simulated network: packets, rounds of workers, timers, jobs.
+	Events uint64
+	// Faults that were injected.
+	Faults int
+	// Virtual and Real are how long it took, by the simulated clock and by ours.
+	Virtual, Real time.Duration
+	// Early: Config.Until ended it.
+	Early bool
+	// Invariants are the letters of what was checked; see the package's documentation.
+	Invariants []string
+	// Violations is how often something was not as it must be; Violated describes
+	// the first of them.
+	Violations int
+	Violated   []string
+	// Notes are findings of the scenario, for people.
+	Notes []string
+	// Hash is the hash of the trace.
+	Hash uint64
+	// Stuck, if not nil, is what the network looked like when nothing went on any more.
+	Stuck *simnet.StuckError
+}
+
+// violatedMax bounds Result.Violated.
+const violatedMax = 20
+
+// ErrConfig: a Config that makes no sense; Run wraps it.
+var ErrConfig = errors.New("simulate: configuration")
+
+// Scenarios are the names of the scenarios that are built in.
+func Scenarios() []string {
+	var names []string
+	for _, k := range kinds {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// kind is a scenario that is built in.
+type kind struct {
+	name    string
+	aliases []string
+	nodes   int // the default
+	min     int
+	make    func(w *world) scenario
+}
+
+var kinds = []kind{
+	{"gossip", []string{"rumour"}, 100, 2, newGossip},
+	{"store", []string{"replicated-store", "replicated store"}, 40, 4, newStore},
+	{"fan-in", []string{"fanin", "fan in"}, 100, 2, newFanIn},
+	{"storm", []string{"reconnect-storm", "reconnect storm"}, 200, 2, newStorm},
+}
+
+func kindOf(name string) *kind {
+	name = strings.ToLower(name)
+	for i := range kinds {
+		k := &kinds[i]
+		if k.name == name {
+			return k
+		}
+		for _, a := range k.aliases {
+			if a == name {
+				return k
+			}
+		}
+	}
+	return nil
+}
+
+// Run runs one system. An error means that it could not begin: ErrConfig. What went
+// wrong in the run is in the Result.
+func Run(cfg Config) (Result, error) {
+	k := kindOf(cfg.Scenario)
+	if k == nil {
+		return Result{}, fmt.Errorf("%w: no scenario %q; there are %s", ErrConfig, cfg.Scenario, strings.Join(Scenarios(), ", "))
+	}
+	if cfg.Nodes == 0 {
+		cfg.Nodes = k.nodes
+	}
+	if cfg.Nodes < k.min || cfg.Nodes > NodesMax {
+		return Result{}, fmt.Errorf("%w: %s has %d to %d nodes, not %d", ErrConfig, k.name, k.min, NodesMax, cfg.Nodes)
+	}
+	if cfg.Until < 0 {
+		return Result{}, fmt.Errorf("%w: a run until %v", ErrConfig, cfg.Until)
+	}
+	start := time.Now()
+	w := newWorld(cfg)
+	w.result.Scenario = k.name
+	w.run(k.make(w))
+	w.result.Real = time.Since(start)
+	return w.result, nil
+}

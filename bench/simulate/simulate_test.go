@@ -1,0 +1,23 @@
+package simulate
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestScenarios(t *testing.T) {
+	for _, name := range Scenarios() {
+		t.Run(name, func(t *testing.T) {
+			r, err := Run(Config{Scenario: name, Nodes: 20, Seed: 1})
+			require.NoError(t, err)
+			t.Logf("%+v", r)
+			if r.Stuck != nil {
+				t.Log(r.Stuck.Error())
+			}
+			require.Empty(t, r.Violated)
+			require.Zero(t, r.Violations)
+			require.NotZero(t, r.Deliveries)
+		})
+	}
+}
