@@ -37,8 +37,9 @@ type Row struct {
 	// Offered is the load of an open loop in messages a second, 0 in a closed one.
 	Offered float64 `json:"offered_per_s,omitempty"`
 	// Lost and Duplicated count requests without an answer and answers given twice,
-	// Drain is the time from a cut of all connections until every answer is there,
-	// in milliseconds: for scenarios with faults only.
+	// Drain is the time from a cut of all connections until all is answered that was
+	// sent before its end, in milliseconds, -1 for never: for scenarios with faults
+	// only. Lost and Duplicated are those of the worst round.
 	Lost       int64   `json:"lost,omitempty"`
 	Duplicated int64   `json:"duplicated,omitempty"`
 	Drain      float64 `json:"drain_ms,omitempty"`
@@ -47,10 +48,12 @@ type Row struct {
 	Messengers int `json:"messengers,omitempty"`
 	Workers    int `json:"workers,omitempty"`
 	DrainWidth int `json:"drain_width,omitempty"`
-	// Ratio is the median over the rounds of this contestant's rate (memory in the
-	// scenario idle) by that of the reference in the same round; 0 without one.
+	// Ratio is the median over the rounds of this contestant's rate by that of the
+	// reference in the same round; in idle/... it is of memory, in open/... and
+	// priority/... of P99. 0 without a reference.
 	Ratio float64 `json:"ratio"`
-	// Rounds is how many succeeded, Spread their (max-min)/median of the rate.
+	// Rounds is how many succeeded, Spread their (max-min)/median of what Ratio
+	// compares.
 	Rounds int     `json:"rounds"`
 	Spread float64 `json:"spread"`
 	// Failed is why a round failed, Skipped why there was none.

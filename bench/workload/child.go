@@ -17,13 +17,30 @@ type order struct {
 	Server     string // its address, for a client; "" for the server
 	Scenario   Scenario
 	Seconds    float64
+	Rate       float64 // messages a second that an open loop sends
 }
 
-func (o *order) duration() time.Duration { return time.Duration(o.Seconds * float64(time.Second)) }
+func (o *order) duration() time.Duration { return seconds(o.Seconds) }
 
-// warmUp is how long a client runs before anything counts, or half the measurement
-// if that is less.
-const warmUp = 300 * time.Millisecond
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// warmUp is how long a client runs before anything counts: half the measurement,
+// within these bounds.
+func (o *order) warmUp() time.Duration {
+	return min(max(o.duration()/2, 100*time.Millisecond), 300*time.Millisecond, o.duration())
+}
+
+// What the parent asks of a process, a line each.
+const (
+	askUse   = "use"   // what the process has used
+	askTidy  = "tidy"  // the same after it gave back memory that it does not need
+	askBegin = "begin" // the same, and peaks count from now on
+	askGo    = "go"    // of a client: measure
+	askCount = "count" // of a client: measure for countFor, while system calls are counted
+)
+
+// countFor is how long system calls are counted.
+const countFor = 100 * time.Millisecond
 
 // answer is one line that a process of a contestant prints.
 type answer struct {
@@ -38,7 +55,10 @@ type Result struct {
 	Msgs           int64
 	Seconds        float64
 	P50, P99, P999 float64 // microseconds
-	Before         usage
+	// Lost, Duplicated and Drain (in milliseconds, -1 for never) are for Faults.
+	Lost, Duplicated int64
+	Drain            float64
+	Before           usage
 }
 
 // RunChild makes this process one of a contestant, if it was started for that, and
@@ -62,6 +82,10 @@ func child(text string, all []Contestant, in *bufio.Scanner, out *json.Encoder) 
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
 	}
+	if err := raiseFiles(); err != nil {
+		return err
+	}
+	allowTracing()
 	for _, c := range all {
 		if c.Name != o.Contestant {
 			continue
@@ -74,8 +98,7 @@ func child(text string, all []Contestant, in *bufio.Scanner, out *json.Encoder) 
 	return fmt.Errorf("no contestant %q", o.Contestant)
 }
 
-// serve answers every line on in with what the process uses. With the line "tidy"
-// it gives memory back before.
+// serve answers every line on in with what the process uses.
 func serve(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
 	s, err := c.Serve(o.Scenario.Options)
 	if err != nil {
@@ -85,7 +108,13 @@ func serve(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
 		return err
 	}
 	for in.Scan() {
-		u, err := use(in.Text() == "tidy")
+		var u usage
+		switch in.Text() {
+		case askBegin:
+			u, err = begin()
+		default:
+			u, err = use(in.Text() == askTidy)
+		}
 		if err != nil {
 			return err
 		}
@@ -96,26 +125,30 @@ func serve(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
 	return s.Stop()
 }
 
-// call connects and warms up, then for a line on in measures and prints what came
-// out, and ends with in.
+// call connects and warms up, then for each line on in measures and prints what
+// came out, and ends with in.
 func call(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
 	client, err := c.Dial(o.Server, o.Scenario.Options)
 	if err != nil {
 		return err
 	}
-	l, err := newLoop(client, o.Scenario)
-	if err != nil {
+	l := newLoad(client, &o)
+	if err := l.connect(); err != nil {
 		return err
 	}
 	l.start()
-	if o.Scenario.Window > 0 {
-		time.Sleep(min(warmUp, o.duration()/2))
+	if !o.Scenario.idle() {
+		time.Sleep(o.warmUp())
 	}
 	if err := out.Encode(answer{}); err != nil {
 		return err
 	}
 	for in.Scan() {
-		a, err := l.measure(o.duration())
+		d := o.duration()
+		if in.Text() == askCount {
+			d = countFor
+		}
+		a, err := l.measure(d)
 		if err != nil {
 			return err
 		}
@@ -123,40 +156,6 @@ func call(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
 			return err
 		}
 	}
-	l.stopped.Store(true)
+	l.stop()
 	return client.Stop()
-}
-
-func (l *loop) measure(d time.Duration) (a answer, err error) {
-	if l.s.Window == 0 {
-		a.Usage, err = use(true)
-		return a, err
-	}
-	if a.Before, err = use(false); err != nil {
-		return a, err
-	}
-	l.reset()
-	began := time.Now()
-	time.Sleep(d)
-	// A busy machine may have left a connection without its turn: only one that
-	// stays without an answer is broken.
-	for limit := time.Now().Add(max(d, 2*time.Second)); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
-		if _, starved, _ := l.sum(); starved == 0 {
-			break
-		}
-	}
-	msgs, starved, h := l.sum()
-	a.Seconds = time.Since(began).Seconds()
-	if a.Usage, err = use(false); err != nil {
-		return a, err
-	}
-	if e := l.failed.Load(); e != nil {
-		return a, fmt.Errorf("send: %w", *e)
-	}
-	if starved > 0 {
-		return a, fmt.Errorf("%d of %d connections had no answer", starved, len(l.lanes))
-	}
-	us := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1000 }
-	a.Msgs, a.P50, a.P99, a.P999 = msgs, us(50), us(99), us(99.9)
-	return a, nil
 }

@@ -1,14 +1,10 @@
 package workload
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"time"
 
@@ -22,28 +18,9 @@ type Config struct {
 	// Reference is the name of the contestant that the ratios refer to.
 	Reference string
 	Rounds    int
-	Seconds   float64 // of each measurement
+	Seconds   float64 // of each measurement of a scenario that has no time of its own
 	// Progress, if not nil, is told of each round before it.
 	Progress func(s Scenario, round int, contestant string)
-}
-
-// patience is how long a process of a contestant may take beyond the measurement.
-const patience = 60 * time.Second
-
-// round is what one contestant did in one round.
-type round struct {
-	Result
-	server, client usage // used during the measurement; RSS, goroutines, threads at its end
-	rss            float64
-	err            error
-}
-
-// rate is what contestants are compared by.
-func (r *round) rate(s Scenario) float64 {
-	if s.Window == 0 {
-		return r.rss
-	}
-	return float64(r.Msgs) / r.Seconds
 }
 
 // Results are what Run found.
@@ -57,244 +34,158 @@ type Results struct {
 	Notes []string
 }
 
+// hangsMax is how often a contestant may hang in a scenario before its other
+// rounds are given up.
+const hangsMax = 2
+
+// runner is a Run.
+type runner struct {
+	Config
+	exe   string
+	count counter            // nil: system calls cannot be counted
+	knees map[string]float64 // of contestants in the open loop
+	res   Results
+}
+
 // Run runs all scenarios. Rounds that fail are in the results. An error means that
 // ctx ended or that this binary cannot be run again; the scenarios that were
 // complete until then are returned with it.
-func Run(ctx context.Context, cfg Config) (res Results, err error) {
+func Run(ctx context.Context, cfg Config) (Results, error) {
 	exe, err := os.Executable()
 	if err != nil {
-		return res, err
+		return Results{}, err
+	}
+	r := runner{Config: cfg, exe: exe, knees: map[string]float64{}}
+	var note string
+	if r.count, note = newCounter(); note != "" {
+		r.res.Notes = append(r.res.Notes, note)
 	}
 	for _, s := range cfg.Scenarios {
-		rounds := make([][]round, len(cfg.Contestants))
-		for n := range cfg.Rounds {
-			for i := range cfg.Contestants {
-				// Each round begins with another one.
-				i = (i + n) % len(cfg.Contestants)
-				c := &cfg.Contestants[i]
-				if ctx.Err() != nil {
-					return res, ctx.Err()
-				}
-				if c.Skip != nil && c.Skip(s) != "" {
-					rounds[i] = append(rounds[i], round{err: errSkipped})
-					continue
-				}
-				if cfg.Progress != nil {
-					cfg.Progress(s, n, c.Name)
-				}
-				rounds[i] = append(rounds[i], play(ctx, exe, c, s, cfg.Seconds))
-			}
+		if s.Seconds == 0 {
+			s.Seconds = cfg.Seconds
 		}
-		ref := slices.IndexFunc(cfg.Contestants, func(c Contestant) bool { return c.Name == cfg.Reference })
-		for i := range cfg.Contestants {
-			row := rowOf(&cfg.Contestants[i], s, rounds[i])
-			if ref >= 0 {
-				row.Ratio = ratio(s, rounds[i], rounds[ref])
-			}
-			res.Rows = append(res.Rows, row)
+		rounds, err := r.rounds(ctx, s)
+		if err != nil {
+			return r.res, err
 		}
-		for n := range cfg.Rounds {
-			for i := range cfg.Contestants {
-				row := rowOf(&cfg.Contestants[i], s, rounds[i][n:n+1])
-				if ref >= 0 {
-					row.Ratio = ratio(s, rounds[i][n:n+1], rounds[ref][n:n+1])
-				}
-				res.Samples = append(res.Samples, report.Sample{Row: row, Round: n + 1})
-			}
-		}
+		r.add(s, rounds)
 	}
-	return res, nil
+	return r.res, nil
 }
 
-var errSkipped = errors.New("skipped")
+// rounds runs all rounds of all contestants in s.
+func (r *runner) rounds(ctx context.Context, s Scenario) ([][]round, error) {
+	all := make([][]round, len(r.Contestants))
+	counted := make([]bool, len(all))
+	for n := range r.Rounds {
+		for i := range all {
+			i = (i + n) % len(all) // each round begins with another one
+			c := &r.Contestants[i]
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if c.skips(s) != "" {
+				all[i] = append(all[i], round{err: errSkipped})
+				continue
+			}
+			if h := hangs(all[i]); len(h) >= hangsMax {
+				all[i] = append(all[i], round{err: fmt.Errorf("not tried again after %d rounds: %w", len(h), h[0])})
+				continue
+			}
+			if r.Progress != nil {
+				r.Progress(s, n, c.Name)
+			}
+			o := order{Scenario: s, Seconds: s.Seconds}
+			var count counter
+			if !counted[i] && s.counts() {
+				count = r.count
+			}
+			x := play(ctx, r.exe, c, o, count)
+			counted[i] = counted[i] || x.err == nil
+			all[i] = append(all[i], x)
+		}
+	}
+	return all, ctx.Err()
+}
 
-func rowOf(c *Contestant, s Scenario, rounds []round) report.Row {
-	r := report.Row{Scenario: s.Name, Contestant: c.Name, Connections: s.Connections, Size: s.Size, Window: s.Window}
-	var good []round
+// counts is whether system calls are counted in s.
+func (s *Scenario) counts() bool { return !s.idle() && s.Kind != Faults }
+
+// skips says why c does not take part in s, or "".
+func (c *Contestant) skips(s Scenario) string {
+	switch {
+	case s.Options != Options{} && !c.Tunable:
+		return "it does not have these options"
+	case s.High && !c.Priorities:
+		return "it has no priorities"
+	}
+	if c.Skip != nil {
+		if why := c.Skip(s); why != "" {
+			return why
+		}
+	}
+	return cannot(s)
+}
+
+// hangs returns the errors of rounds that hung.
+func hangs(rounds []round) (out []error) {
 	for _, x := range rounds {
-		switch x.err {
-		case nil:
-			good = append(good, x)
-		case errSkipped:
-			r.Skipped = c.Skip(s)
-		default:
-			r.Failed = x.err.Error()
+		if h := new(errHung); errors.As(x.err, &h) {
+			out = append(out, x.err)
 		}
-	}
-	r.Rounds = len(good)
-	if len(good) == 0 {
-		return r
-	}
-	of := func(f func(x *round) float64) float64 { return median(each(good, f)) }
-	r.RSS = of(func(x *round) float64 { return x.rss })
-	r.Goroutines = int(of(func(x *round) float64 { return float64(x.server.Goroutines) }))
-	r.Threads = int(of(func(x *round) float64 { return float64(x.server.Threads) }))
-	rates := each(good, func(x *round) float64 { return x.rate(s) })
-	r.Spread = (slices.Max(rates) - slices.Min(rates)) / median(rates)
-	if s.Window == 0 {
-		return r
-	}
-	r.Msgs = median(rates)
-	r.MB = r.Msgs * float64(s.Size) / 1e6
-	r.P50 = of(func(x *round) float64 { return x.P50 })
-	r.P99 = of(func(x *round) float64 { return x.P99 })
-	r.P999 = of(func(x *round) float64 { return x.P999 })
-	r.CPU = of(func(x *round) float64 {
-		return float64(x.server.CPU+x.client.CPU) / float64(time.Microsecond) / float64(x.Msgs)
-	})
-	r.CtxSwitches = of(func(x *round) float64 {
-		return float64(x.server.CtxSwitches+x.client.CtxSwitches) / float64(x.Msgs)
-	})
-	return r
-}
-
-// ratio is the median over the rounds in which both succeeded.
-func ratio(s Scenario, rounds, ref []round) float64 {
-	var out []float64
-	for i := range rounds {
-		if rounds[i].err == nil && ref[i].err == nil && ref[i].rate(s) > 0 {
-			out = append(out, rounds[i].rate(s)/ref[i].rate(s))
-		}
-	}
-	return median(out)
-}
-
-func each(rounds []round, f func(x *round) float64) []float64 {
-	out := make([]float64, len(rounds))
-	for i := range rounds {
-		out[i] = f(&rounds[i])
 	}
 	return out
 }
 
-// median of an even number is the mean of the two in the middle; 0 of none.
-func median(x []float64) float64 {
-	if len(x) == 0 {
-		return 0
-	}
-	slices.Sort(x)
-	return (x[(len(x)-1)/2] + x[len(x)/2]) / 2
-}
-
-// play is one round of one contestant.
-func play(ctx context.Context, exe string, c *Contestant, s Scenario, seconds float64) (r round) {
-	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(seconds*float64(time.Second)))
-	defer cancel()
-	server, a, err := launch(ctx, exe, c, order{Contestant: c.Name, Scenario: s})
-	if err != nil {
-		return round{err: fmt.Errorf("server: %w", err)}
-	}
-	defer func() { r.err = errors.Join(r.err, server.end("server")) }()
-	ask := "use"
-	if s.Window == 0 {
-		ask = "tidy"
-	}
-	empty, err := server.ask("tidy")
-	if err != nil {
-		return round{err: fmt.Errorf("server: %w", err)}
-	}
-	client, _, err := launch(ctx, exe, c, order{Contestant: c.Name, Server: a.Addr, Scenario: s, Seconds: seconds})
-	if err != nil {
-		return round{err: fmt.Errorf("client: %w", err)}
-	}
-	defer func() { r.err = errors.Join(r.err, client.end("client")) }()
-	before, err := server.ask(ask)
-	if err != nil {
-		return round{err: fmt.Errorf("server: %w", err)}
-	}
-	res, err := client.ask("go")
-	if err != nil {
-		return round{err: fmt.Errorf("client: %w", err)}
-	}
-	after, err := server.ask(ask)
-	if err != nil {
-		return round{err: fmt.Errorf("server: %w", err)}
-	}
-	if res.Msgs == 0 && s.Window > 0 {
-		return round{err: errors.New("no answers")}
-	}
-	return round{
-		Result: res.Result,
-		server: after.Usage.since(before.Usage), client: res.Usage.since(res.Before),
-		rss: float64(after.Usage.RSS-empty.Usage.RSS) / float64(s.Connections),
-	}
-}
-
-// since is u with what was used until v taken off.
-func (u usage) since(v usage) usage {
-	u.CPU -= v.CPU
-	u.CtxSwitches -= v.CtxSwitches
-	return u
-}
-
-// process is a contestant's server or client.
-type process struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-}
-
-// launch starts this binary again and returns its first answer.
-func launch(ctx context.Context, exe string, c *Contestant, o order) (*process, answer, error) {
-	text, err := json.Marshal(o)
-	if err != nil {
-		return nil, answer{}, err
-	}
-	cmd := exec.CommandContext(ctx, exe)
-	cmd.Env = append(append(os.Environ(), c.Env...), childEnv+"="+string(text))
-	cmd.Stderr = os.Stderr
-	p := &process{cmd: cmd}
-	if p.in, err = cmd.StdinPipe(); err != nil {
-		return nil, answer{}, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, answer{}, err
-	}
-	p.out = bufio.NewReader(out)
-	if err := cmd.Start(); err != nil {
-		return nil, answer{}, err
-	}
-	a, err := p.read()
-	if err != nil {
-		p.in.Close()
-		_ = cmd.Wait()
-		return nil, a, err
-	}
-	return p, a, nil
-}
-
-func (p *process) read() (a answer, err error) {
-	line, err := p.out.ReadBytes('\n')
-	if err != nil {
-		return a, fmt.Errorf("it ended: %w", err)
-	}
-	if err := json.Unmarshal(line, &a); err != nil {
-		return a, fmt.Errorf("it said %q: %w", line, err)
-	}
-	if a.Error != "" {
-		return a, errors.New(a.Error)
-	}
-	return a, nil
-}
-
-func (p *process) ask(what string) (answer, error) {
-	if _, err := fmt.Fprintln(p.in, what); err != nil {
-		return answer{}, err
-	}
-	return p.read()
-}
-
-// end closes the input, on which the process ends.
-func (p *process) end(who string) error {
-	p.in.Close()
-	rest, _ := io.ReadAll(p.out)
-	if err := p.cmd.Wait(); err != nil {
-		var a answer
-		if json.Unmarshal(rest, &a) == nil && a.Error != "" {
-			err = errors.New(a.Error)
+// add adds the rows of s to the results.
+func (r *runner) add(s Scenario, all [][]round) {
+	ref := slices.IndexFunc(r.Contestants, func(c Contestant) bool { return c.Name == r.Reference })
+	row := func(i, from, to int) report.Row {
+		x := rowOf(&r.Contestants[i], s, all[i][from:to])
+		if ref >= 0 {
+			x.Ratio = ratio(s, all[i][from:to], all[ref][from:to])
 		}
-		return fmt.Errorf("%s: at its end: %w", who, err)
+		return x
 	}
-	return nil
+	for i := range r.Contestants {
+		r.res.Rows = append(r.res.Rows, row(i, 0, r.Rounds))
+	}
+	for n := range r.Rounds {
+		for i := range r.Contestants {
+			r.res.Samples = append(r.res.Samples, report.Sample{Row: row(i, n, n+1), Round: n + 1})
+		}
+	}
+}
+
+// overhead is about how long a round takes beside the measurement and the warm-up:
+// processes start, connect and end.
+func (s *Scenario) overhead() time.Duration {
+	return 120*time.Millisecond + time.Duration(s.Connections)*300*time.Microsecond
+}
+
+// Estimate is about how long Run takes with cfg, if nothing hangs.
+func Estimate(cfg Config) (total time.Duration) {
+	for _, s := range cfg.Scenarios {
+		total += EstimateScenario(cfg, s)
+	}
+	return total
+}
+
+// EstimateScenario is about how long Run takes for s with cfg.
+func EstimateScenario(cfg Config, s Scenario) time.Duration {
+	if s.Seconds == 0 {
+		s.Seconds = cfg.Seconds
+	}
+	each := s.overhead()
+	if !s.idle() {
+		o := order{Scenario: s, Seconds: s.Seconds}
+		each += o.duration() + o.warmUp()
+	}
+	n := 0
+	for i := range cfg.Contestants {
+		if cfg.Contestants[i].skips(s) == "" {
+			n++
+		}
+	}
+	return time.Duration(n*cfg.Rounds) * each
 }

@@ -5,12 +5,6 @@
 // and what counts is the ratio to the reference in the same round.
 package workload
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
-
 // Contestant is one way to exchange messages.
 type Contestant struct {
 	Name string
@@ -22,15 +16,19 @@ type Contestant struct {
 	Env []string
 	// Skip, if not nil, says why the contestant cannot take part in s, or "".
 	Skip func(s Scenario) string
+	// Tunable says that the contestant knows Options. One that does not is skipped
+	// in scenarios that are about them.
+	Tunable bool
+	// Priorities says that its clients are PrioritySenders.
+	Priorities bool
 }
 
-// Options vary how a contestant is built, beyond what is typical for it. The zero value
-// means its defaults; what a contestant does not know it leaves aside, and its Skip
-// says so for scenarios that are about it.
+// Options vary how a contestant is built, beyond what is typical for it. The zero
+// value means its defaults.
 type Options struct {
-	Messengers int // how many share the workers of a process
-	Workers    int // event loops
-	DrainWidth int // how many dispatch at a time
+	Messengers int // how many serve, in one process and sharing its workers
+	Workers    int // event loops of each process
+	DrainWidth int // how many connections are dispatched from the queue at a time
 }
 
 // Server sends every message back to where it came from.
@@ -46,59 +44,62 @@ type Client interface {
 	// connection, with the slot of the request; it calls Send.
 	Connect(n int, answered func(conn, slot int)) error
 	// Send sends payload, which does not change, over a connection and returns
-	// without waiting for the answer. A connection has a slot in flight only once.
+	// without waiting for the answer. slot, from 0 to 2^31-1, comes back with it; a
+	// connection has a slot in flight only once. An error means that the message
+	// was not sent and will not be.
 	Send(conn, slot int, payload []byte) error
 	Stop() error
 }
 
+// PrioritySender is a Client whose messages can overtake each other.
+type PrioritySender interface {
+	// SendHigh is Send with a priority above that of Send.
+	SendHigh(conn, slot int, payload []byte) error
+}
+
+// Kind is what a scenario measures.
+type Kind string
+
+// The kinds of scenarios.
+const (
+	// Closed keeps a window of requests in flight on every connection.
+	Closed Kind = ""
+	// Idle opens connections and sends nothing: memory, goroutines and threads.
+	Idle Kind = "idle"
+	// Open sends at times that do not depend on answers. Latency counts from when
+	// a message was to be sent, whatever kept it from being sent then.
+	Open Kind = "open"
+	// Priority is a trickle of small urgent messages among bulk that fills the
+	// queues of the same connection. Latency is that of the trickle.
+	Priority Kind = "priority"
+	// Faults cuts all connections at full load.
+	Faults Kind = "faults"
+)
+
 // Scenario is what the contestants do.
 type Scenario struct {
 	Name        string
+	Kind        Kind
 	Connections int
 	Size        int // of a payload, in bytes
-	Window      int // requests in flight on each connection; 0: nothing is sent
-	Options     Options
+	// Window is how many requests each connection has in flight; in the Open kind at
+	// most, later ones wait in the client.
+	Window int
+	// InFlight, if not 0, bounds the requests in flight on all connections together.
+	// Window is 1 then, and the connections take turns.
+	InFlight int
+	// Load is the offered load of the Open kind, as a part of the most that the
+	// contestant did in a closed loop.
+	Load float64
+	// High gives the trickle of the Priority kind a priority of its own.
+	High bool
+	// Seconds is how long a measurement takes; 0: what Config says.
+	Seconds float64
+	Options Options
 }
 
-// Scenarios returns all scenarios.
-func Scenarios() []Scenario {
-	out := []Scenario{{Name: "ping-pong", Connections: 1, Size: 64, Window: 1}}
-	for _, window := range []int{1, 16, 256} {
-		for _, size := range []int{64, 4 << 10, 64 << 10} {
-			out = append(out, Scenario{Name: fmt.Sprintf("pipelined/%d/%s", window, sizeName(size)), Connections: 4, Size: size, Window: window})
-		}
-	}
-	return append(out, Scenario{Name: "idle", Connections: 1000, Size: 0, Window: 0})
-}
+// idle is whether s has no messages.
+func (s *Scenario) idle() bool { return s.Kind == Idle || s.Window == 0 }
 
-func sizeName(n int) string {
-	if n >= 1<<10 {
-		return fmt.Sprintf("%dKiB", n>>10)
-	}
-	return fmt.Sprintf("%dB", n)
-}
-
-// Select returns the scenarios with these names, or whose name begins with one of
-// them and a slash; all for no names.
-func Select(names []string) ([]Scenario, error) {
-	all := Scenarios()
-	if len(names) == 0 {
-		return all, nil
-	}
-	var out []Scenario
-	for _, s := range all {
-		if slices.ContainsFunc(names, func(n string) bool { return s.Name == n || strings.HasPrefix(s.Name, n+"/") }) {
-			out = append(out, s)
-		}
-	}
-	for _, n := range names {
-		if !slices.ContainsFunc(out, func(s Scenario) bool { return s.Name == n || strings.HasPrefix(s.Name, n+"/") }) {
-			var known []string
-			for _, s := range all {
-				known = append(known, s.Name)
-			}
-			return nil, fmt.Errorf("no scenario %q; there are %s", n, strings.Join(known, ", "))
-		}
-	}
-	return out, nil
-}
+// rising is whether more of what contestants are compared by is better.
+func (s *Scenario) rising() bool { return !s.idle() && s.Kind != Open && s.Kind != Priority }

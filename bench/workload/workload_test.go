@@ -130,22 +130,6 @@ func TestRunEnds(t *testing.T) {
 	require.Empty(t, res.Rows)
 }
 
-func TestSelect(t *testing.T) {
-	names := func(in ...string) (out []string) {
-		s, err := Select(in)
-		require.NoError(t, err)
-		for _, s := range s {
-			out = append(out, s.Name)
-		}
-		return out
-	}
-	require.Len(t, names(), 11)
-	require.Equal(t, []string{"idle"}, names("idle"))
-	require.Equal(t, []string{"pipelined/16/64B", "pipelined/16/4KiB", "pipelined/16/64KiB", "idle"}, names("idle", "pipelined/16"))
-	_, err := Select([]string{"pipelined/17"})
-	require.ErrorContains(t, err, "ping-pong, pipelined/1/64B")
-}
-
 func TestMedian(t *testing.T) {
 	require.Zero(t, median(nil))
 	require.EqualValues(t, 2, median([]float64{9, 1, 2}))

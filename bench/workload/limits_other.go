@@ -1,0 +1,9 @@
+//go:build !linux
+
+package workload
+
+func raiseFiles() error { return nil }
+
+func cannot(Scenario) string { return "" }
+
+func allowTracing() {}

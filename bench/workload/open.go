@@ -1,0 +1,3 @@
+package workload
+
+const openWindow = 4096

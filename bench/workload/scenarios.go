@@ -1,0 +1,125 @@
+package workload
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// inFlightMax bounds the payload bytes in flight on all connections together:
+// scenarios with more have smaller windows, or connections take turns.
+const inFlightMax = 256 << 20
+
+// Full returns all scenarios.
+func Full() []Scenario {
+	out := []Scenario{{Name: "ping-pong", Connections: 1, Size: 64, Window: 1}}
+	for _, connections := range []int{1, 16, 256, 1000} {
+		for _, x := range []struct{ size, window int }{
+			{64, 64}, {4 << 10, 16}, {4 << 10, 64}, {64 << 10, 4}, {64 << 10, 16}, {4 << 20, 2},
+		} {
+			s := pipelined(connections, x.size, x.window)
+			if !slices.ContainsFunc(out, func(o Scenario) bool { return o.Name == s.Name }) {
+				out = append(out, s)
+			}
+		}
+	}
+	for _, n := range []int{1000, 10_000} {
+		out = append(out, Scenario{Name: fmt.Sprintf("idle/%d", n), Kind: Idle, Connections: n})
+	}
+	out = append(out, Scenario{Name: "active/10000", Connections: 10_000, Size: 64, Window: 1, Seconds: 2})
+	for _, percent := range []int{10, 25, 50, 75, 90, 100} {
+		out = append(out, Scenario{
+			Name: fmt.Sprintf("open/%d", percent), Kind: Open, Connections: kneeOf.Connections, Size: kneeOf.Size,
+			Window: openWindow, Load: float64(percent) / 100,
+		})
+	}
+	for _, name := range []string{"on", "off"} {
+		out = append(out, Scenario{
+			Name: "priority/" + name, Kind: Priority, Connections: 1, Size: 64 << 10, Window: 1024, High: name == "on",
+		})
+	}
+	out = append(out, Scenario{Name: "faults/cut", Kind: Faults, Connections: 16, Size: 4 << 10, Window: 64})
+	for _, n := range []int{1, 2, 3, 4} {
+		out = append(out, varied("workers", n, Options{Workers: n}))
+	}
+	for _, n := range []int{1, 2, 4, 8} {
+		out = append(out, varied("messengers", n, Options{Messengers: n}))
+	}
+	for _, n := range []int{1, 2, 4, 8} {
+		out = append(out, varied("width", n, Options{DrainWidth: n}))
+	}
+	return out
+}
+
+// kneeOf is the closed loop whose rate is the most that a contestant does: what the
+// loads of the open loop are parts of.
+var kneeOf = Scenario{Name: "open", Connections: 16, Size: 64, Window: 64}
+
+// pipelined has a window as large as asked for, within inFlightMax.
+func pipelined(connections, size, window int) Scenario {
+	s := Scenario{Connections: connections, Size: size, Window: max(1, min(window, inFlightMax/(connections*size)))}
+	if connections*size > inFlightMax {
+		s.InFlight = inFlightMax / size
+	}
+	s.Name = fmt.Sprintf("pipelined/%d/%s/%d", connections, sizeName(size), s.Window)
+	return s
+}
+
+func varied(what string, n int, o Options) Scenario {
+	return Scenario{Name: fmt.Sprintf("%s/%d", what, n), Connections: 64, Size: 64, Window: 64, Options: o}
+}
+
+// Quick returns a selection for which five rounds of eleven contestants take less
+// than three minutes.
+func Quick() []Scenario {
+	seconds := map[string]float64{
+		"ping-pong": 0.15, "pipelined/16/64B/64": 0.2, "pipelined/256/64B/64": 0.2, "pipelined/16/4KiB/16": 0.2,
+		"pipelined/16/64KiB/4": 0.2, "idle/1000": 0.1, "priority/on": 0.3, "priority/off": 0.3, "faults/cut": 0.15,
+	}
+	var out []Scenario
+	for _, s := range Full() {
+		if d, ok := seconds[s.Name]; ok {
+			s.Seconds = d
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Scenarios returns all scenarios.
+func Scenarios() []Scenario { return Full() }
+
+func sizeName(n int) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%dMiB", n>>20)
+	case n >= 1<<10:
+		return fmt.Sprintf("%dKiB", n>>10)
+	}
+	return fmt.Sprintf("%dB", n)
+}
+
+// Select returns the scenarios with these names, or whose name begins with one of
+// them and a slash; all for no names.
+func Select(names []string) ([]Scenario, error) {
+	all := Scenarios()
+	if len(names) == 0 {
+		return all, nil
+	}
+	var out []Scenario
+	for _, s := range all {
+		if slices.ContainsFunc(names, func(n string) bool { return s.Name == n || strings.HasPrefix(s.Name, n+"/") }) {
+			out = append(out, s)
+		}
+	}
+	for _, n := range names {
+		if !slices.ContainsFunc(out, func(s Scenario) bool { return s.Name == n || strings.HasPrefix(s.Name, n+"/") }) {
+			var known []string
+			for _, s := range all {
+				known = append(known, s.Name)
+			}
+			return nil, fmt.Errorf("no scenario %q; there are %s", n, strings.Join(known, ", "))
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,64 @@
+package workload
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSelect(t *testing.T) {
+	names := func(in ...string) (out []string) {
+		s, err := Select(in)
+		require.NoError(t, err)
+		for _, s := range s {
+			out = append(out, s.Name)
+		}
+		return out
+	}
+	require.Len(t, names(), len(Full()))
+	require.Equal(t, []string{"ping-pong"}, names("ping-pong"))
+	require.Equal(t, []string{"pipelined/16/64KiB/4", "pipelined/16/64KiB/16", "idle/1000"}, names("idle/1000", "pipelined/16/64KiB"))
+	_, err := Select([]string{"pipelined/17"})
+	require.ErrorContains(t, err, "ping-pong, pipelined/1/64B")
+}
+
+// TestScenarios: names are unique and say what the scenario is, and what is in
+// flight is bounded.
+func TestScenarios(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range Full() {
+		require.False(t, seen[s.Name], s.Name)
+		seen[s.Name] = true
+		inFlight := s.Connections * s.Window
+		if s.InFlight > 0 {
+			require.Equal(t, 1, s.Window, s.Name)
+			require.Less(t, s.InFlight, s.Connections, s.Name)
+			inFlight = s.InFlight
+		}
+		if s.Kind != Open {
+			require.LessOrEqual(t, inFlight*s.Size, inFlightMax, s.Name)
+		}
+		group, _, _ := strings.Cut(s.Name, "/")
+		if s.Kind != Closed {
+			require.Equal(t, string(s.Kind), group)
+		}
+	}
+	require.Len(t, Quick(), 9)
+	for _, s := range Quick() {
+		require.True(t, seen[s.Name], s.Name)
+		require.Positive(t, s.Seconds, s.Name)
+	}
+}
+
+// TestTurns: connections come in turns, and one that is in flight does not.
+func TestTurns(t *testing.T) {
+	l := newTurns(4)
+	require.Equal(t, 0, l.next())
+	require.Equal(t, 1, l.next())
+	require.Equal(t, 2, l.pass(1))
+	require.Equal(t, 3, l.pass(0))
+	require.Equal(t, 1, l.pass(3))
+	require.Equal(t, 0, l.pass(2))
+	require.Equal(t, 3, l.pass(1))
+}
