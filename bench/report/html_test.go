@@ -101,6 +101,7 @@ func TestFigures(t *testing.T) {
 				require.NoError(t, err, f.Title)
 			}
 		}
+		require.NotContains(t, string(f.SVG), "font-family:", f.Title)
 		require.NotContains(t, string(f.SVG), "NaN", f.Title)
 		require.NotContains(t, string(f.SVG), "Inf", f.Title)
 	}

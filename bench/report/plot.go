@@ -118,7 +118,7 @@ func paint(p *plot.Plot, l *plot.Legend, height vg.Length) (template.HTML, error
 		width = legendWidth
 		l.Draw(draw.Crop(all, plotWidth-legendWidth+6, 0, 12, -8))
 	}
-	p.Draw(draw.Crop(all, 4, -width-4, 4, -8))
+	p.Draw(draw.Crop(all, 14, -width-4, 4, -8))
 	var b bytes.Buffer
 	if _, err := c.WriteTo(&b); err != nil {
 		return "", err
@@ -132,10 +132,10 @@ func inline(svg string) template.HTML {
 	if i := strings.Index(svg, "<svg"); i > 0 {
 		svg = svg[i:]
 	}
-	svg = strings.ReplaceAll(svg, "font-family:Liberation Sans;font-variant:none;font-weight:normal;font-style:normal", "font-family:Liberation Sans,Arial,Helvetica,sans-serif")
+	svg = strings.ReplaceAll(svg, "font-family:Liberation Sans;font-variant:normal;font-weight:normal;font-style:normal;", "")
 	head, rest, _ := strings.Cut(svg, ">")
 	if i := strings.Index(head, "viewBox"); i >= 0 {
-		head = `<svg role="img" ` + head[i:]
+		head = `<svg role="img" font-family="Liberation Sans,Arial,Helvetica,sans-serif" ` + head[i:]
 	}
 	head = strings.ReplaceAll(head, `xmlns:xlink="http://www.w3.org/1999/xlink"`, "")
 	return template.HTML(head + ">" + rest) //nolint:gosec // drawn by us, texts escaped by the canvas
