@@ -11,15 +11,22 @@ import (
 // Config configures a Messenger; the fields mean what they mean in async.Config.
 type Config struct {
 	Name entity.Name
-	// Nonce is part of the addresses; 0 means a random one.
-	Nonce  uint32
-	Logger *slog.Logger
+	// Nonce is part of the addresses; 0 means a random one, unless FixedNonce says
+	// that 0 is meant.
+	Nonce      uint32
+	FixedNonce bool
+	Logger     *slog.Logger
 
 	// Threads makes readers, writers, accepters and the dispatch thread OS threads
 	// on blocking sockets instead of goroutines (Linux only). A blocked thread keeps
 	// the processor that the Go scheduler gave it for a while, so GOMAXPROCS should
 	// be above the number of threads that are awake at a time.
 	Threads bool
+	// Batch lets OS threads read and write as goroutines do: 64 KiB at a time, all
+	// that is queued in one write, and the writer woken once for all that the messages
+	// of one read had sent. Without it they do what SimpleMessenger's did: reads of at
+	// most 4 KiB, a write for each message, the writer woken for each message.
+	Batch bool
 
 	// DispatchThrottleBytes; 0 means 100 MiB, negative no bound.
 	DispatchThrottleBytes int64
@@ -32,7 +39,13 @@ type Config struct {
 
 	InitialBackoff, MaxBackoff                                     time.Duration
 	ReadyTimeout, IdleTimeout, KeepaliveInterval, KeepaliveTimeout time.Duration
-	// WriteBatch is about how many bytes go into one writev; 0 means 256 KiB.
+	AllowSeqGaps                                                   bool
+
+	// ReadBuffer is how many bytes a reader asks for; 0 means 64 KiB, 4 KiB for
+	// threads without Batch. Long payloads are read into their place in both cases.
+	ReadBuffer int
+	// WriteBatch is about how many bytes go into one writev; 0 means 256 KiB, one
+	// message for threads without Batch.
 	WriteBatch int
 }
 
@@ -42,6 +55,9 @@ func orDefault[T int | int64 | time.Duration](p *T, d T) {
 	}
 }
 
+// plain: each message is read, written and announced by itself.
+func (c *Config) plain() bool { return c.Threads && !c.Batch }
+
 func (c Config) withDefaults() Config {
 	if c.Name == (entity.Name{}) {
 		c.Name = entity.Client(-1)
@@ -49,7 +65,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	for c.Nonce == 0 {
+	for c.Nonce == 0 && !c.FixedNonce {
 		c.Nonce = uint32(rand64())
 	}
 	orDefault(&c.DispatchThrottleBytes, 100<<20)
@@ -57,6 +73,11 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.SendQueueBytes, 256<<20)
 	orDefault(&c.HandshakesMax, 4096)
 	orDefault(&c.ReadyTimeout, 10*time.Second)
+	if c.plain() {
+		orDefault(&c.ReadBuffer, 4<<10)
+		orDefault(&c.WriteBatch, 1)
+	}
+	orDefault(&c.ReadBuffer, 64<<10)
 	orDefault(&c.WriteBatch, 256<<10)
 	return c
 }

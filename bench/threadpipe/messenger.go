@@ -2,9 +2,6 @@ package threadpipe
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -21,9 +18,9 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
-// Messenger is the subset of async.Messenger that comparisons need, with the same
-// meaning. All methods may be called by any goroutine; Shutdown not by one of the
-// messenger's own.
+// Messenger is async.Messenger's counterpart with the threads of SimpleMessenger;
+// what its methods have in common with those means the same. All may be called by
+// any goroutine; Shutdown not by one of the messenger's own.
 type Messenger struct {
 	// Constant after New.
 	cfg      Config
@@ -33,6 +30,7 @@ type Messenger struct {
 	chain    *dispatch.Chain
 	queue    *dispatch.Queue
 	thread   *dispatchThread
+	loop     *loopback
 	throttle *dispatch.Throttle // nil: unbounded
 	// creditStep is dispatchCredit, or 0 where that is not small beside the bound.
 	creditStep int64
@@ -41,15 +39,26 @@ type Messenger struct {
 	ctx        context.Context // ends with Shutdown
 	cancel     context.CancelFunc
 
-	reg       registry
-	globalSeq atomic.Uint64
-	lastID    atomic.Uint64
-	addrs     atomic.Pointer[entity.AddrVec]
-	wg        sync.WaitGroup // everything that was spawned
-	arbMu     sync.Mutex     // one arbitration at a time; see the package comment
+	reg         registry
+	globalSeq   atomic.Uint64
+	lastID      atomic.Uint64
+	defaultPrio atomic.Uint32
+	addrs       atomic.Pointer[entity.AddrVec]
+	wg          sync.WaitGroup // everything that was spawned
+	arbMu       sync.Mutex     // one arbitration at a time; see the package comment
+
+	counts       [countStripes]counts
+	discarded    atomic.Uint64
+	panics       atomic.Uint64
+	acceptErrors atomic.Uint64
+	threads      atomic.Int64 // that run now
+
+	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
+	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
 
 	mu        sync.Mutex // guards the fields below
 	state     lifeState
+	nonce     uint32
 	listeners []listener
 	def       msg.Policy
 	byType    map[entity.Type]msg.Policy
@@ -74,7 +83,7 @@ type authNone struct {
 func New(cfg Config) (*Messenger, error) {
 	cfg = cfg.withDefaults()
 	m := &Messenger{
-		cfg: cfg, log: cfg.Logger.With("messenger", cfg.Name.String()), epoch: time.Now(),
+		cfg: cfg, log: cfg.Logger.With("messenger", cfg.Name.String()), epoch: time.Now(), nonce: cfg.Nonce,
 		def: msg.DefaultPolicy(), byType: map[entity.Type]msg.Policy{},
 	}
 	m.net = netNetwork{}
@@ -88,7 +97,7 @@ func New(cfg Config) (*Messenger, error) {
 	m.sessCfg = session.Config{
 		Self: cfg.Name, Limits: cfg.Limits, InitialBackoff: cfg.InitialBackoff, MaxBackoff: cfg.MaxBackoff,
 		ReadyTimeout: cfg.ReadyTimeout, IdleTimeout: cfg.IdleTimeout, KeepaliveInterval: cfg.KeepaliveInterval,
-		KeepaliveTimeout: cfg.KeepaliveTimeout, Epoch: m.epoch,
+		KeepaliveTimeout: cfg.KeepaliveTimeout, AllowSeqGaps: cfg.AllowSeqGaps, Epoch: m.epoch,
 	}.WithDefaults()
 	name := entity.AuthName{Type: cfg.Name.Type}
 	if cfg.Name.Num >= 0 {
@@ -97,13 +106,16 @@ func New(cfg Config) (*Messenger, error) {
 	m.auth.client.Name = name
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.reg.init()
+	m.defaultPrio.Store(msg.PriorityDefault)
 	any := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	m.addrs.Store(&entity.AddrVec{{Type: entity.AddrAny, Nonce: cfg.Nonce, AddrPort: any}})
 	m.thread = &dispatchThread{wake: m.net.newWaker(), ended: make(chan struct{})}
 	m.chain = dispatch.NewChain(dispatch.ChainConfig{FastLimit: -1, Logger: m.log, OnPanic: m.userPanicked})
 	m.queue = dispatch.New(dispatch.Config{
 		Executor: m.thread, Handler: m.chain, Width: 1, Logger: m.log, OnPanic: m.userPanicked, Stale: stale,
+		OnDiscard: m.discardedItem,
 	})
+	m.loop = newLoopback(m)
 	if cfg.DispatchThrottleBytes > 0 {
 		m.throttle = dispatch.NewThrottle(cfg.DispatchThrottleBytes)
 		if cfg.DispatchThrottleBytes >= 256*dispatchCredit {
@@ -117,8 +129,10 @@ func New(cfg Config) (*Messenger, error) {
 // spawn runs f as a thread of the messenger.
 func (m *Messenger) spawn(f func()) {
 	m.wg.Add(1)
+	m.threads.Add(1)
 	go func() {
 		defer m.wg.Done()
+		defer m.threads.Add(-1)
 		if m.cfg.Threads {
 			runtime.LockOSThread() // and never unlocked: the thread ends with f
 		}
@@ -129,11 +143,14 @@ func (m *Messenger) spawn(f func()) {
 // stale says that an item is not to be dispatched any more. After Close that goes
 // for events too.
 func stale(it *dispatch.Item) bool {
-	p := it.Conn.(*Pipe)
-	return p.isDown.Load() || it.Kind == dispatch.KindMessage && p.IsClosed()
+	if p, ok := it.Conn.(*Pipe); ok && p.isDown.Load() {
+		return true
+	}
+	return it.Kind == dispatch.KindMessage && it.Conn.IsClosed()
 }
 
 func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
+	m.panics.Add(1)
 	m.log.Error("panic in a callback", "conn", c, "panic", r, "stack", string(stack))
 	if p, ok := c.(*Pipe); ok {
 		p.Fault(fmt.Errorf("threadpipe: a dispatcher panicked: %v", r))
@@ -143,11 +160,22 @@ func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
 // now is the monotonic time that sessions go by.
 func (m *Messenger) now() time.Duration { return time.Since(m.epoch) }
 
+// Name is the messenger's name.
+func (m *Messenger) Name() entity.Name { return m.cfg.Name }
+
 // AddDispatcherHead puts d before all dispatchers.
 func (m *Messenger) AddDispatcherHead(d msg.Dispatcher) { m.chain.AddHead(d) }
 
 // AddDispatcherTail puts d behind all dispatchers.
 func (m *Messenger) AddDispatcherTail(d msg.Dispatcher) { m.chain.AddTail(d) }
+
+// SetDefaultSendPriority sets the priority of messages that are sent with 0.
+func (m *Messenger) SetDefaultSendPriority(p uint8) {
+	if p == 0 {
+		p = msg.PriorityDefault
+	}
+	m.defaultPrio.Store(uint32(p))
+}
 
 // SetDefaultPolicy sets the policy for types of peers that have none of their own.
 func (m *Messenger) SetDefaultPolicy(p msg.Policy) {
@@ -163,6 +191,14 @@ func (m *Messenger) SetPolicy(t entity.Type, p msg.Policy) {
 	m.mu.Unlock()
 }
 
+// SetPolicyThrottlers sets the throttles of the policy for peers of type t; nil
+// means unlimited.
+func (m *Messenger) SetPolicyThrottlers(t entity.Type, messages, bytes msg.Throttler) {
+	p := m.policyFor(t)
+	p.ThrottleMessages, p.ThrottleBytes = messages, bytes
+	m.SetPolicy(t, p)
+}
+
 func (m *Messenger) policyFor(t entity.Type) msg.Policy {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -174,27 +210,6 @@ func (m *Messenger) policyFor(t entity.Type) msg.Policy {
 
 // Addrs are the messenger's addresses; the slice is read only.
 func (m *Messenger) Addrs() entity.AddrVec { return *m.addrs.Load() }
-
-// Bind listens; before Start. A second Bind adds an address.
-func (m *Messenger) Bind(at netip.AddrPort) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.state != stateNew {
-		return errors.New("threadpipe: Bind after Start")
-	}
-	l, err := m.net.listen(at)
-	if err != nil {
-		return err
-	}
-	vec := entity.AddrVec{}
-	if len(m.listeners) > 0 {
-		vec = m.Addrs().Clone()
-	}
-	vec = append(vec, entity.Addr{Type: entity.AddrMsgr2, Nonce: m.cfg.Nonce, AddrPort: l.addr()})
-	m.listeners = append(m.listeners, l)
-	m.addrs.Store(&vec)
-	return nil
-}
 
 // Start lets connections in and out.
 func (m *Messenger) Start() error {
@@ -212,70 +227,13 @@ func (m *Messenger) Start() error {
 	return nil
 }
 
-// acceptLoop is the accepter.
-func (m *Messenger) acceptLoop(l listener) {
-	for {
-		sock, err := l.accept()
-		if err != nil {
-			if m.ctx.Err() != nil {
-				return
-			}
-			m.log.Warn("accept", "err", err)
-			t := time.NewTimer(10 * time.Millisecond) // out of descriptors, most likely
-			select {
-			case <-t.C:
-				continue
-			case <-m.ctx.Done():
-				t.Stop()
-				return
-			}
-		}
-		p := m.newAcceptor()
-		p.mu.Lock()
-		if !m.reg.addHandshake(p, m.cfg.HandshakesMax) {
-			p.mu.Unlock()
-			sock.close()
-			continue
-		}
-		p.attach(sock)
-		m.spawn(p.writeLoop)
-		p.mu.Unlock()
-	}
-}
+// MarkDownAll closes all connections.
+func (m *Messenger) MarkDownAll() { m.closeAll(msg.ErrMarkedDown) }
 
-// ConnectTo returns the connection with the peer and begins to connect if there is
-// none.
-func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
-	m.mu.Lock()
-	state := m.state
-	m.mu.Unlock()
-	switch state {
-	case stateNew:
-		return nil, msg.ErrNotStarted
-	case stateClosing:
-		return nil, msg.ErrShutdown
+func (m *Messenger) closeAll(reason error) {
+	for _, p := range m.reg.snapshot() {
+		p.Close(reason)
 	}
-	if p := m.reg.lookup(addrs.Key()); p != nil {
-		return p, nil
-	}
-	policy := m.policyFor(t)
-	if policy.Server {
-		return nil, fmt.Errorf("%w: %s %s has to connect to us", msg.ErrNoSession, t, addrs)
-	}
-	if addrs.Msgr2().AddrPort.Port() == 0 {
-		return nil, fmt.Errorf("threadpipe: connect: no msgr2 address to dial in %s", addrs)
-	}
-	p := m.newConnector(session.Peer{Type: t, Addrs: addrs.Clone(), Policy: policy})
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if ex, err := m.reg.add(p, addrs.Key()); err != nil {
-		return nil, err
-	} else if ex != nil {
-		return ex, nil // another goroutine was faster
-	}
-	p.s.Start(m.now())
-	m.spawn(p.writeLoop)
-	return p, nil
 }
 
 // Shutdown closes everything, waits for all threads and discards what is queued.
@@ -290,9 +248,9 @@ func (m *Messenger) Shutdown(ctx context.Context) error {
 	for _, l := range ls {
 		l.close()
 	}
-	for _, p := range m.reg.close() {
-		p.Close(msg.ErrShutdown)
-	}
+	m.reg.close()
+	m.loop.close(msg.ErrShutdown)
+	m.closeAll(msg.ErrShutdown)
 	if err := m.queue.Stop(ctx); err != nil {
 		return err
 	}
@@ -307,51 +265,5 @@ func (m *Messenger) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("threadpipe: shutdown: %w", ctx.Err())
-	}
-}
-
-func rand64() uint64 {
-	var b [8]byte
-	rand.Read(b[:]) // never fails
-	return binary.LittleEndian.Uint64(b[:])
-}
-
-// env is what sessions ask of the messenger.
-type env struct{ m *Messenger }
-
-func (e env) Addrs() entity.AddrVec              { return e.m.Addrs() }
-func (e env) PolicyFor(t entity.Type) msg.Policy { return e.m.policyFor(t) }
-func (e env) Rand64() uint64                     { return rand64() }
-func (e env) AuthClient() auth.Client            { return e.m.auth.client }
-func (e env) AuthServer() auth.Server            { return &e.m.auth.server }
-
-// LearnAddr fills in an own address that is still unspecified.
-func (e env) LearnAddr(seen entity.Addr) {
-	ip := seen.AddrPort.Addr()
-	if !ip.IsValid() || ip.IsUnspecified() {
-		return
-	}
-	for {
-		old := e.m.addrs.Load()
-		next, changed := old.Clone(), false
-		for i := range next {
-			if a := next[i].AddrPort; a.Addr().IsUnspecified() && (a.Addr().Is4() == ip.Is4() || next[i].Type == entity.AddrAny) {
-				next[i].AddrPort, changed = netip.AddrPortFrom(ip, a.Port()), true
-			}
-		}
-		if !changed || e.m.addrs.CompareAndSwap(old, &next) {
-			return
-		}
-	}
-}
-
-// NextGlobalSeq implements session.Env (msgr2 spec 3.2).
-func (e env) NextGlobalSeq(atLeast uint64) uint64 {
-	for {
-		old := e.m.globalSeq.Load()
-		next := max(old, atLeast) + 1
-		if e.m.globalSeq.CompareAndSwap(old, next) {
-			return next
-		}
 	}
 }

@@ -2,8 +2,10 @@ package threadpipe
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,19 +21,29 @@ type listener interface {
 	addr() netip.AddrPort
 	accept() (socket, error)
 	close() // accept returns
+	closed() bool
 }
 
 // socket is one connection. read is called by one goroutine, writev by one, close
 // by any, more than once too.
 type socket interface {
 	// read blocks until there is something; 0 bytes without an error are the end.
-	read(b []byte) (int, error)
-	// writev blocks until everything is written.
+	// With brief it gives up after about stallLimit: errStalled.
+	read(b []byte, brief bool) (int, error)
+	// writev writes everything, or gives up after about stallLimit: errStalled, and
+	// writeRest goes on.
 	writev(bufs [][]byte) error
+	writeRest() error
 	// close makes read and writev return.
 	close()
 	remoteAddr() netip.AddrPort
 }
+
+// stallLimit is after how long a blocked thread looks at the session's deadline.
+const stallLimit = 500 * time.Millisecond
+
+// errStalled: the peer did not go on for stallLimit.
+var errStalled = errors.New("threadpipe: stalled")
 
 // waker lets one goroutine or thread sleep until another wakes it. A wake without
 // a sleeper ends the next wait.
@@ -52,7 +64,7 @@ func (netNetwork) listen(at netip.AddrPort) (listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return netListener{l}, nil
+	return &netListener{l: l}, nil
 }
 
 func (netNetwork) dial(ctx context.Context, to netip.AddrPort, timeout time.Duration) (socket, error) {
@@ -66,12 +78,20 @@ func (netNetwork) dial(ctx context.Context, to netip.AddrPort, timeout time.Dura
 
 func (netNetwork) newWaker() waker { return newChanWaker() }
 
-type netListener struct{ l *net.TCPListener }
+type netListener struct {
+	l  *net.TCPListener
+	no atomic.Bool // closed
+}
 
-func (l netListener) addr() netip.AddrPort { return addrPort(l.l.Addr()) }
-func (l netListener) close()               { _ = l.l.Close() }
+func (l *netListener) addr() netip.AddrPort { return addrPort(l.l.Addr()) }
+func (l *netListener) closed() bool         { return l.no.Load() }
 
-func (l netListener) accept() (socket, error) {
+func (l *netListener) close() {
+	l.no.Store(true)
+	_ = l.l.Close()
+}
+
+func (l *netListener) accept() (socket, error) {
 	c, err := l.l.AcceptTCP()
 	if err != nil {
 		return nil, err
@@ -82,29 +102,6 @@ func (l netListener) accept() (socket, error) {
 func addrPort(a net.Addr) netip.AddrPort {
 	ap := a.(*net.TCPAddr).AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-}
-
-type netSocket struct {
-	c   *net.TCPConn
-	iov [][]byte    // the writer's
-	v   net.Buffers // the part of iov not yet written
-}
-
-func (s *netSocket) read(b []byte) (int, error) { return s.c.Read(b) }
-func (s *netSocket) close()                     { _ = s.c.Close() }
-func (s *netSocket) remoteAddr() netip.AddrPort { return addrPort(s.c.RemoteAddr()) }
-
-func (s *netSocket) writev(bufs [][]byte) error {
-	if len(bufs) == 1 {
-		_, err := s.c.Write(bufs[0])
-		return err
-	}
-	s.iov = append(s.iov[:0], bufs...)
-	s.v = s.iov
-	_, err := s.v.WriteTo(s.c)
-	s.v = nil
-	clear(s.iov)
-	return err
 }
 
 // chanWaker wakes a goroutine.

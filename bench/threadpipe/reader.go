@@ -7,9 +7,6 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 )
 
-// readBufferLen is the reader's buffer. Longer payloads are read into their place.
-const readBufferLen = 64 << 10
-
 // readLoop is the reader of one socket. prev is closed when the pipe's reader
 // before it has ended, so that messages are dispatched in their order.
 func (p *Pipe) readLoop(sock socket, prev, done chan struct{}) {
@@ -18,7 +15,7 @@ func (p *Pipe) readLoop(sock socket, prev, done chan struct{}) {
 		<-prev
 	}
 	var w work
-	buf := make([]byte, readBufferLen)
+	buf := make([]byte, p.m.cfg.ReadBuffer)
 	var rest []byte // received, and not taken by the session
 	p.mu.Lock()
 	for p.sock == sock {
@@ -46,7 +43,7 @@ func (p *Pipe) readLoop(sock socket, prev, done chan struct{}) {
 		p.take(&w)
 		if len(w.list) > 0 {
 			// What user code sends now goes out together.
-			p.corked = true
+			p.corked = !p.m.cfg.plain()
 			p.mu.Unlock()
 			p.perform(&w)
 			p.mu.Lock()
@@ -66,11 +63,11 @@ func (p *Pipe) read(sock socket, buf []byte) []byte {
 	p.returnCredit()
 	into := p.s.ReadInto()
 	if into != nil {
-		p.direct, p.directSince = true, p.m.now()
+		p.direct = true
 		buf = into
 	}
 	p.mu.Unlock()
-	n, err := sock.read(buf)
+	n, err := sock.read(buf, into != nil)
 	p.mu.Lock()
 	if into != nil {
 		p.direct = false
@@ -80,6 +77,10 @@ func (p *Pipe) read(sock socket, buf []byte) []byte {
 		return nil
 	}
 	if n == 0 {
+		if err == errStalled {
+			p.s.HandleTimeout(p.m.now()) // the writer must not, while it might cost the memory
+			return nil
+		}
 		if err == nil || errors.Is(err, io.EOF) {
 			err = session.ErrPeerClosed
 		}

@@ -12,6 +12,7 @@ type registry struct {
 	byAddr     map[string]*Pipe
 	all        map[*Pipe]string // and the key in byAddr, or ""
 	handshakes map[*Pipe]bool   // accepted and not ready
+	refused    uint64           // accepted sockets closed for want of room
 	closing    bool
 }
 
@@ -25,17 +26,21 @@ func (r *registry) lookup(key string) *Pipe {
 	return r.byAddr[key]
 }
 
-// add puts a new pipe in under key, or returns the one that is there.
+// add puts a new pipe in, under key unless that is empty, or returns the one that is
+// there.
 func (r *registry) add(p *Pipe, key string) (existing *Pipe, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closing {
 		return nil, msg.ErrShutdown
 	}
-	if ex := r.byAddr[key]; ex != nil {
-		return ex, nil
+	if key != "" {
+		if ex := r.byAddr[key]; ex != nil {
+			return ex, nil
+		}
+		r.byAddr[key] = p
 	}
-	r.byAddr[key], r.all[p] = p, key
+	r.all[p] = key
 	return nil, nil
 }
 
@@ -44,6 +49,7 @@ func (r *registry) addHandshake(p *Pipe, limit int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closing || len(r.handshakes) >= limit {
+		r.refused++
 		return false
 	}
 	r.all[p], r.handshakes[p] = "", true
@@ -90,10 +96,9 @@ func (r *registry) snapshot() []*Pipe {
 	return out
 }
 
-// close lets no new pipe in and returns those that are there.
-func (r *registry) close() []*Pipe {
+// close lets no new pipe in.
+func (r *registry) close() {
 	r.mu.Lock()
 	r.closing = true
 	r.mu.Unlock()
-	return r.snapshot()
 }

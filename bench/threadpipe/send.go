@@ -54,7 +54,7 @@ func (p *Pipe) enqueue(x *msg.Message, wait bool) (room <-chan struct{}, err err
 		room = p.room
 	default:
 		if x.Priority == 0 {
-			x.Priority = msg.PriorityDefault
+			x.Priority = uint8(p.m.defaultPrio.Load())
 		}
 		p.nmsgs++
 		p.nbytes += size

@@ -2,7 +2,6 @@ package threadpipe
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -64,163 +63,11 @@ func (threadNetwork) dial(ctx context.Context, to netip.AddrPort, timeout time.D
 	return s, nil
 }
 
-// threadSocket is a blocking socket. Its descriptor is closed when nobody is
-// inside a system call with it any more.
-type threadSocket struct {
-	fd     int
-	remote netip.AddrPort
-	state  atomic.Uint32 // how many are inside, and closedBit
-	iov    []unix.Iovec  // the writer's
-}
-
-const closedBit = 1 << 31
-
-func newThreadSocket(like netip.AddrPort) (*threadSocket, error) {
-	family := unix.AF_INET
-	if !like.Addr().Is4() {
-		family = unix.AF_INET6
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	return &threadSocket{fd: fd, remote: like}, nil
-}
-
-// enter says whether the descriptor may be used, until leave.
-func (s *threadSocket) enter() bool {
-	for {
-		n := s.state.Load()
-		if n&closedBit != 0 {
-			return false
-		}
-		if s.state.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
-func (s *threadSocket) leave() {
-	if s.state.Add(^uint32(0)) == closedBit {
-		_ = unix.Close(s.fd)
-	}
-}
-
-func (s *threadSocket) close() {
-	for {
-		n := s.state.Load()
-		if n&closedBit != 0 {
-			return
-		}
-		if s.state.CompareAndSwap(n, n|closedBit+1) {
-			break
-		}
-	}
-	_ = unix.Shutdown(s.fd, unix.SHUT_RDWR) // who is inside comes out
-	s.leave()
-}
-
-func (s *threadSocket) remoteAddr() netip.AddrPort { return s.remote }
-
-func (s *threadSocket) connect(to netip.AddrPort, timeout time.Duration) error {
-	if !s.enter() {
-		return net.ErrClosed
-	}
-	defer s.leave()
-	limit := unix.NsecToTimeval(int64(timeout)) // of connect too
-	if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
-		return os.NewSyscallError("setsockopt", err)
-	}
-	err := unix.Connect(s.fd, sockaddr(to))
-	if err == unix.EINTR { // it goes on
-		err = s.awaitConnect(timeout)
-	}
-	if err != nil {
-		return os.NewSyscallError("connect", err)
-	}
-	if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{}); err != nil {
-		return os.NewSyscallError("setsockopt", err)
-	}
-	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
-}
-
-func (s *threadSocket) awaitConnect(timeout time.Duration) error {
-	for until := time.Now().Add(timeout); ; {
-		left := time.Until(until)
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, int(max(left.Milliseconds(), 0)))
-		switch {
-		case n > 0:
-			code, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-			if err == nil && code != 0 {
-				err = unix.Errno(code)
-			}
-			return err
-		case err != nil && err != unix.EINTR:
-			return err
-		case left <= 0:
-			return unix.ETIMEDOUT
-		}
-	}
-}
-
-func (s *threadSocket) read(b []byte) (int, error) {
-	if !s.enter() {
-		return 0, net.ErrClosed
-	}
-	defer s.leave()
-	for {
-		n, err := unix.Read(s.fd, b)
-		if err == unix.EINTR {
-			continue
-		}
-		return max(n, 0), os.NewSyscallError("read", err)
-	}
-}
-
-func (s *threadSocket) writev(bufs [][]byte) error {
-	if !s.enter() {
-		return net.ErrClosed
-	}
-	defer s.leave()
-	s.iov = s.iov[:0]
-	for _, b := range bufs {
-		if len(b) > 0 {
-			v := unix.Iovec{Base: &b[0]}
-			v.SetLen(len(b))
-			s.iov = append(s.iov, v)
-		}
-	}
-	defer func() { clear(s.iov) }()
-	for rest := s.iov; len(rest) > 0; {
-		n, _, errno := unix.Syscall(unix.SYS_WRITEV, uintptr(s.fd), uintptr(unsafe.Pointer(&rest[0])), uintptr(min(len(rest), 1024)))
-		if errno == unix.EINTR {
-			continue
-		}
-		if errno != 0 {
-			return os.NewSyscallError("writev", errno)
-		}
-		rest = skip(rest, n)
-	}
-	return nil
-}
-
-// skip takes the first n bytes off.
-func skip(iov []unix.Iovec, n uintptr) []unix.Iovec {
-	for len(iov) > 0 && n >= uintptr(iov[0].Len) {
-		n -= uintptr(iov[0].Len)
-		iov = iov[1:]
-	}
-	if n > 0 {
-		iov[0].Base = (*byte)(unsafe.Add(unsafe.Pointer(iov[0].Base), n))
-		iov[0].SetLen(int(uintptr(iov[0].Len) - n))
-	}
-	return iov
-}
-
 type threadListener struct{ s *threadSocket }
 
 func (l *threadListener) addr() netip.AddrPort { return l.s.remote }
 func (l *threadListener) close()               { l.s.close() }
+func (l *threadListener) closed() bool         { return l.s.state.Load()&closedBit != 0 }
 
 func (l *threadListener) accept() (socket, error) {
 	if !l.s.enter() {
@@ -235,11 +82,12 @@ func (l *threadListener) accept() (socket, error) {
 		if err != nil {
 			return nil, os.NewSyscallError("accept", err)
 		}
-		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		if err != nil {
-			return nil, errors.Join(os.NewSyscallError("setsockopt", err), unix.Close(fd))
+		s := &threadSocket{fd: fd, remote: fromSockaddr(sa)}
+		if err := s.tune(); err != nil {
+			s.close()
+			return nil, err
 		}
-		return &threadSocket{fd: fd, remote: fromSockaddr(sa)}, nil
+		return s, nil
 	}
 }
 

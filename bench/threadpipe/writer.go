@@ -11,10 +11,6 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 )
 
-// directMax is how long a reader may wait for the rest of a payload. A timeout of
-// the session cannot be acted on while it does.
-const directMax = time.Minute
-
 // kick wakes the writer if there is something to do for it; under mu.
 func (p *Pipe) kick() {
 	if !p.asleep {
@@ -97,6 +93,7 @@ func (p *Pipe) dial() {
 // there before this goroutine is. What it finishes is held until that is true.
 func (p *Pipe) write(b *frame.Batch, w *work) {
 	p.s.Fill(p.m.now(), b, p.m.cfg.WriteBatch)
+	p.countFilled()
 	lossy := p.s.Policy().Lossy
 	p.writing = true
 	p.s.Written(b.Len())
@@ -104,6 +101,12 @@ func (p *Pipe) write(b *frame.Batch, w *work) {
 	sock := p.sock
 	p.mu.Unlock()
 	err := sock.writev(b.Buffers())
+	for err == errStalled {
+		p.mu.Lock()
+		p.stalled(w)
+		p.mu.Unlock()
+		err = sock.writeRest()
+	}
 	b.Reset()
 	p.mu.Lock()
 	p.writing = false
@@ -121,16 +124,31 @@ func (p *Pipe) write(b *frame.Batch, w *work) {
 	}
 }
 
+// stalled looks at the deadline in the middle of a write; under mu. If the session
+// gives up, the socket is closed, which ends the write.
+func (p *Pipe) stalled(w *work) {
+	if p.direct || p.sock == nil {
+		return // the reader does it, or it was done
+	}
+	p.s.HandleTimeout(p.m.now())
+	p.take(w)
+}
+
+func (p *Pipe) countFilled() {
+	if f := p.s.TakeFilled(); f.Messages > 0 {
+		p.counts.sent.Add(f.Messages)
+		p.counts.sentBytes.Add(f.Bytes)
+		p.counts.replayed.Add(f.Replayed)
+	}
+}
+
 // sleep waits until the writer is woken or the session's time has come; under mu,
 // which is not held meanwhile.
 func (p *Pipe) sleep() {
 	now := p.m.now()
 	at, ok := p.s.Deadline()
 	if ok && p.direct {
-		if now >= p.directSince+directMax {
-			p.sock.close() // the reader tells the session
-		}
-		at = max(at, now+time.Second)
+		at = max(at, now+stallLimit) // the reader acts on it
 	}
 	if ok && now >= at {
 		p.s.HandleTimeout(now)

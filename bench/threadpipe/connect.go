@@ -1,0 +1,99 @@
+package threadpipe
+
+import (
+	"fmt"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+)
+
+// ConnectTo returns the connection with the peer and begins to connect if there is
+// none. The own addresses give the loopback connection.
+func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
+	return m.connect(t, addrs, false)
+}
+
+// ConnectAnon is ConnectTo that always makes a new connection, which no lookup
+// finds.
+func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
+	return m.connect(t, addrs, true)
+}
+
+// Lookup returns the connection with the peer, or nil.
+func (m *Messenger) Lookup(addrs entity.AddrVec) msg.Connection {
+	if p := m.reg.lookup(addrs.Key()); p != nil {
+		return p
+	}
+	return nil
+}
+
+// Loopback returns the messenger's connection to itself.
+func (m *Messenger) Loopback() msg.Connection { return m.loop }
+
+// SendTo sends x to a peer, connecting if need be; on an error x stays the caller's.
+func (m *Messenger) SendTo(x *msg.Message, t entity.Type, addrs entity.AddrVec) error {
+	c, err := m.ConnectTo(t, addrs)
+	if err != nil {
+		return err
+	}
+	return c.Send(x)
+}
+
+// MarkDown closes the connection with the peer that has these addresses and says
+// whether there was one.
+func (m *Messenger) MarkDown(addrs entity.AddrVec) bool {
+	p := m.reg.lookup(addrs.Key())
+	if p != nil {
+		p.MarkDown()
+	}
+	return p != nil
+}
+
+// usable returns why connections cannot be made, or nil.
+func (m *Messenger) usable() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch m.state {
+	case stateNew:
+		return msg.ErrNotStarted
+	case stateClosing:
+		return msg.ErrShutdown
+	}
+	return nil
+}
+
+func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg.Connection, error) {
+	if err := m.usable(); err != nil {
+		return nil, err
+	}
+	key := ""
+	if !anon {
+		if addrs.Equal(m.Addrs()) {
+			return m.loop, nil
+		}
+		key = addrs.Key()
+		if p := m.reg.lookup(key); p != nil {
+			return p, nil
+		}
+	}
+	policy := m.policyFor(t)
+	if policy.Server {
+		return nil, fmt.Errorf("%w: %s %s has to connect to us", msg.ErrNoSession, t, addrs)
+	}
+	target := addrs.Msgr2()
+	if target.IsBlank() || target.AddrPort.Port() == 0 || target.AddrPort.Addr().IsUnspecified() {
+		return nil, fmt.Errorf("threadpipe: connect: no msgr2 address to dial in %s", addrs)
+	}
+	p := m.newConnector(session.Peer{Type: t, Addrs: addrs.Clone(), Policy: policy})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ex, err := m.reg.add(p, key); err != nil {
+		return nil, err
+	} else if ex != nil {
+		return ex, nil // another goroutine was faster
+	}
+	p.s.Start(m.now())
+	m.spawn(p.writeLoop)
+	return p, nil
+}
