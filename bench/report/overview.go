@@ -11,7 +11,7 @@ func method(r *Report) []string {
 			r.Rounds, plural(r.Rounds)),
 		fmt.Sprintf("The contestants alternate within a round, each round begins with another one, and a measurement of %v s follows a warm-up.", r.Seconds),
 		"A figure is the median over the rounds, the spread is (largest - smallest) / median of the rate.",
-		fmt.Sprintf("The ratio is the median over the rounds of rate / rate of %s in the same round (of memory where nothing is sent), which is what counts: absolute figures move with the machine.",
+		fmt.Sprintf("The ratio is the median over the rounds of rate / rate of %s in the same round (of memory where nothing is sent, of p99 with given load or priorities), which is what counts: absolute figures move with the machine.",
 			r.Reference),
 		"msgs/s counts round trips, CPU is user and system time of both processes, memory, goroutines and threads are the server's; what failed or was skipped is shown as such.",
 	}
@@ -50,8 +50,11 @@ func Overview(rows []Row) Ratios {
 				l.Cells[i], l.Values[i] = ratio(r.Ratio), r.Ratio
 			}
 		}
-		if group(s) == "idle" {
+		switch {
+		case group(s) == "idle":
 			l.Scenario += " (memory)"
+		case !rising(s):
+			l.Scenario += " (p99)"
 		}
 		o.Lines = append(o.Lines, l)
 	}

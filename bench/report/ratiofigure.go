@@ -9,15 +9,15 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// ratioFigure is every contestant's ratio to the reference in every scenario where
-// something is sent.
+// ratioFigure is every contestant's ratio to the reference in every scenario where more
+// is better.
 func ratioFigure(rows []Row, reference string) (f Figure, err error) {
-	f = Figure{Title: "Ratios", Caption: "Rate by that of " + reference + " in the same rounds; more is better. Memory is not in it."}
+	f = Figure{Title: "Ratios", Caption: "Rate by that of " + reference + " in the same rounds; more is better. Memory and latency are not in it."}
 	var names []string
 	o := Overview(rows)
 	at := map[string]float64{}
 	for _, s := range Scenarios(rows) {
-		if group(s) != "idle" {
+		if rising(s) {
 			names = append(names, s)
 		}
 	}

@@ -42,6 +42,7 @@ var columns = []column{
 	{"p99 µs", func(r *Row) string { return decimals(r.P99) }, busy},
 	{"p99.9 µs", func(r *Row) string { return decimals(r.P999) }, busy},
 	{"CPU µs/msg", func(r *Row) string { return fixed(r.CPU) }, busy},
+	{"server's", func(r *Row) string { return fixed(r.ServerCPU) }, func(r *Row) bool { return r.ServerCPU > 0 }},
 	{"syscalls/msg", func(r *Row) string { return fixed(r.Syscalls) }, func(r *Row) bool { return r.Syscalls > 0 }},
 	{"ctxsw/msg", func(r *Row) string { return fixed(r.CtxSwitches) }, func(r *Row) bool { return r.CtxSwitches > 0 }},
 	{"allocs/msg", func(r *Row) string { return fixed(r.Allocs) }, func(r *Row) bool { return r.Allocs > 0 }},
@@ -61,6 +62,15 @@ var columns = []column{
 func busy(r *Row) bool   { return !idle(r) }
 func idle(r *Row) bool   { return group(r.Scenario) == "idle" }
 func faulty(r *Row) bool { return group(r.Scenario) == "faults" }
+
+// rising is whether a larger ratio is better in a scenario.
+func rising(scenario string) bool {
+	switch group(scenario) {
+	case "idle", "open", "priority":
+		return false
+	}
+	return true
+}
 
 // group is a scenario's name up to the first slash.
 func group(scenario string) string {
@@ -107,15 +117,27 @@ func tableOf(rows []*Row, reference string) Table {
 func why(r *Row) string {
 	switch {
 	case r.Rounds > 0 && r.Failed != "":
-		return "a round FAILED: " + r.Failed
+		return "a round FAILED: " + brief(r.Failed)
 	case r.Rounds > 0:
 		return ""
 	case r.Failed != "":
-		return "FAILED: " + r.Failed
+		return "FAILED: " + brief(r.Failed)
 	case r.Skipped != "":
-		return "skipped: " + r.Skipped
+		return "skipped: " + brief(r.Skipped)
 	}
 	return "FAILED: no round has a result"
+}
+
+// reasonMax is how many characters of a reason are in a table. All of it, which may
+// have the stacks of goroutines, is in the rows.
+const reasonMax = 200
+
+func brief(s string) string {
+	r := []rune(strings.Join(strings.Fields(s), " "))
+	if len(r) > reasonMax {
+		return string(r[:reasonMax]) + " ..."
+	}
+	return string(r)
 }
 
 // about says what a scenario is: "16 connections, window 64, 4 KiB".
@@ -146,8 +168,8 @@ func about(rows []*Row) string {
 
 // meaning is what is not in a scenario's figures.
 var meaning = map[string]string{
-	"open":      "sent at given times, latency counted from them",
-	"priority":  "the latencies are those of a trickle beside bulk traffic that fills the link",
+	"open":      "sent at given times, latency counted from them; the ratio is that of p99, less is better",
+	"priority":  "the latencies are those of a trickle beside bulk traffic that fills the link; the ratio is that of p99, less is better",
 	"faults":    "all connections are cut at full load",
 	"idle":      "the ratio is that of memory, less is better",
 	"ceph-perf": "both ends in one process, the request and reply of ceph_perf_msgr",
@@ -183,7 +205,7 @@ func count(x float64) string {
 // decimals has three digits that count, or more before the point.
 func decimals(x float64) string {
 	switch {
-	case x < 0:
+	case x < 0: // not counted, or never
 		return "-"
 	case x < 10:
 		return strconv.FormatFloat(x, 'f', 2, 64)

@@ -1,9 +1,6 @@
 package report
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // The contestants that targets are about, by name.
 const (
@@ -122,9 +119,13 @@ func faults(rows []Row, ours string) Target {
 		case t.Verdict == NotReached:
 			continue // what is shown is worse already
 		}
-		t.Got = fmt.Sprintf("%d lost, %d duplicated, drained in %s ms", r.Lost, r.Duplicated, decimals(r.Drain))
+		drained := "drained in " + decimals(r.Drain) + " ms"
+		if r.Drain < 0 {
+			drained = "not drained"
+		}
+		t.Got = fmt.Sprintf("%d lost, %d duplicated, %s", r.Lost, r.Duplicated, drained)
 		t.Verdict = Reached
-		if r.Lost > 0 || r.Duplicated > 0 || r.Drain > drainMax || math.IsNaN(r.Drain) {
+		if r.Lost > 0 || r.Duplicated > 0 || r.Drain > drainMax || r.Drain < 0 {
 			t.Verdict = NotReached
 		}
 	}

@@ -86,5 +86,5 @@ func TestOverview(t *testing.T) {
 	require.Equal(t, "3.00", cell("ping-pong", "async-fast"))
 	require.Equal(t, "3.00", cell("idle/1000 (memory)", "async-fast"))
 	require.Equal(t, "failed", cell("pipelined/16/4096/16", "netrpc"))
-	require.Equal(t, "skipped", cell("priority/on", "nats"))
+	require.Equal(t, "skipped", cell("priority/on (p99)", "nats"))
 }
