@@ -22,7 +22,12 @@ func newLoad(c Client, o *order) load {
 	if o.Scenario.idle() {
 		return &idleLoad{c, o.Scenario}
 	}
-	return newClosed(c, o.Scenario)
+	switch o.Scenario.Kind {
+	case Open:
+		return newOpen(c, o)
+	default:
+		return newClosed(c, o.Scenario)
+	}
 }
 
 // idleLoad sends nothing.

@@ -43,8 +43,11 @@ type runner struct {
 	Config
 	exe   string
 	count counter            // nil: system calls cannot be counted
-	knees map[string]float64 // of contestants in the open loop
 	res   Results
+	// knees are the rates that loads of the open loop are parts of, nil before they
+	// are known; openErr is why there is no open loop.
+	knees   map[string]float64
+	openErr error
 }
 
 // Run runs all scenarios. Rounds that fail are in the results. An error means that
@@ -55,7 +58,7 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 	if err != nil {
 		return Results{}, err
 	}
-	r := runner{Config: cfg, exe: exe, knees: map[string]float64{}}
+	r := runner{Config: cfg, exe: exe}
 	var note string
 	if r.count, note = newCounter(); note != "" {
 		r.res.Notes = append(r.res.Notes, note)
@@ -63,6 +66,11 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 	for _, s := range cfg.Scenarios {
 		if s.Seconds == 0 {
 			s.Seconds = cfg.Seconds
+		}
+		if s.Kind == Open {
+			if err := r.prepareOpen(ctx, s); err != nil {
+				return r.res, err
+			}
 		}
 		rounds, err := r.rounds(ctx, s)
 		if err != nil {
@@ -95,7 +103,12 @@ func (r *runner) rounds(ctx context.Context, s Scenario) ([][]round, error) {
 			if r.Progress != nil {
 				r.Progress(s, n, c.Name)
 			}
-			o := order{Scenario: s, Seconds: s.Seconds}
+			rate, err := r.offer(c, s)
+			if err != nil {
+				all[i] = append(all[i], round{err: err})
+				continue
+			}
+			o := order{Scenario: s, Seconds: s.Seconds, Rate: rate}
 			var count counter
 			if !counted[i] && s.counts() {
 				count = r.count
