@@ -246,4 +246,9 @@ func (c *Conn) String() string {
 }
 
 // LogValue makes slog print String only when it logs.
-func (c *Conn) LogValue() slog.Value { return slog.StringValue(c.String()) }
+func (c *Conn) LogValue() slog.Value {
+	if c == nil {
+		return slog.StringValue("none")
+	}
+	return slog.StringValue(c.String())
+}
