@@ -26,8 +26,8 @@ func (c *Cluster) CheckEnded() {
 	c.tb.Helper()
 	faults := c.ledger.broken
 	for _, a := range c.ledger.order {
-		if n := c.Nodes[a.from]; !n.Down && n.life == a.life && a.ended != a.sent {
-			faults = append(faults, fmt.Sprintf("%v: sent %d, ended %d", a.flow, a.sent, a.ended))
+		if n := c.Nodes[a.From]; !n.Down && n.life == a.Life && a.ended != a.sent {
+			faults = append(faults, fmt.Sprintf("%v: sent %d, ended %d", a.Flow, a.sent, a.ended))
 		}
 	}
 	c.report(faults)
@@ -54,20 +54,20 @@ func (c *Cluster) CheckNothingHeld() {
 func (c *Cluster) checkFlows(all bool) (faults []string) {
 	faults = append(faults, c.ledger.broken...)
 	for _, a := range c.ledger.order {
-		if c.ledger.isTainted(a.flow) {
+		if c.ledger.isTainted(a.Flow) {
 			continue
 		}
 		for i, num := range a.got {
 			if num != uint64(i)+1 {
-				faults = append(faults, fmt.Sprintf("%v: number %d arrived as the %d.", a.flow, num, i+1))
+				faults = append(faults, fmt.Sprintf("%v: number %d arrived as the %d.", a.Flow, num, i+1))
 				break
 			}
 		}
 		if all && uint64(len(a.got)) != a.sent {
-			faults = append(faults, fmt.Sprintf("%v: sent %d, arrived %d", a.flow, a.sent, len(a.got)))
+			faults = append(faults, fmt.Sprintf("%v: sent %d, arrived %d", a.Flow, a.sent, len(a.got)))
 		}
 		if all && a.fine != a.sent {
-			faults = append(faults, fmt.Sprintf("%v: sent %d, of which the sender was told %d, %d of them arrived", a.flow, a.sent, a.ended, a.fine))
+			faults = append(faults, fmt.Sprintf("%v: sent %d, of which the sender was told %d, %d of them arrived", a.Flow, a.sent, a.ended, a.fine))
 		}
 	}
 	return faults

@@ -11,6 +11,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 )
 
@@ -40,6 +41,8 @@ type Options struct {
 	// Setup is called for each node before it is bound and started, and again after
 	// a restart: the place for policies per type and dispatchers.
 	Setup func(n *Node)
+	// History records everything for the checkers: see History.
+	History bool
 	// Dispatch is called for each message, after it was recorded, and owns it. nil:
 	// messages are released.
 	Dispatch func(n *Node, m *msg.Message)
@@ -50,10 +53,15 @@ type Options struct {
 type Cluster struct {
 	Net   *simnet.Network
 	Nodes []*Node
+	// History is what happened; nil unless Options.History.
+	History *History
 
 	tb     TB
 	opt    Options
 	ledger ledger
+	byName map[entity.Name]int
+	byHost map[string]int
+	faults []*simnet.Fault
 }
 
 // Node is one messenger, on a host of its own.
@@ -66,7 +74,11 @@ type Node struct {
 	Cluster *Cluster
 	// Down says that it was crashed and not restarted.
 	Down bool
-	life uint32
+	// Limit is that of the dispatch throttle, 0 for none, and Throttles are those of
+	// policies: what Setup puts here the checkers look at.
+	Limit     int64
+	Throttles []*dispatch.Throttle
+	life      uint32
 }
 
 // port is where all nodes listen.
@@ -82,9 +94,14 @@ func NewCluster(tb TB, opt Options) *Cluster {
 	if opt.Name == nil {
 		opt.Name = func(i int) entity.Name { return entity.OSD(int64(i)) }
 	}
-	c := &Cluster{Net: simnet.New(opt.Seed, opt.Network), tb: tb, opt: opt}
+	c := &Cluster{Net: simnet.New(opt.Seed, opt.Network), tb: tb, opt: opt, byName: map[entity.Name]int{}, byHost: map[string]int{}}
 	c.ledger.init()
+	if opt.History {
+		c.History = newHistory()
+		c.Net.Add("tap", newTap(c).rule)
+	}
 	for i := range opt.N {
+		c.byName[opt.Name(i)], c.byHost[opt.Name(i).String()] = i, i
 		h := c.Net.AddHost(opt.Name(i).String(), simnet.HostConfig{Workers: opt.Workers})
 		c.Nodes = append(c.Nodes, c.start(i, h, 0))
 	}
@@ -106,6 +123,7 @@ func (c *Cluster) start(i int, h *simnet.Host, life uint32) *Node {
 	c.must(err)
 	n := &Node{Messenger: m, Index: i, Host: h, Cluster: c, life: life}
 	n.Recorder = &Recorder{node: n}
+	n.Limit = max(cfg.DispatchThrottleBytes, 0)
 	m.SetDefaultPolicy(c.opt.Policy)
 	m.AddDispatcherTail(n.Recorder)
 	if c.opt.Setup != nil {
@@ -165,12 +183,12 @@ func (c *Cluster) Connect(from, to int) msg.Connection {
 
 // Partition stalls everything between two groups of nodes until it is lifted.
 func (c *Cluster) Partition(a, b []int) *simnet.Fault {
-	return c.Net.Add(fmt.Sprintf("partition %v %v", a, b), simnet.Partition(c.names(a), c.names(b)))
+	return c.Add(fmt.Sprintf("partition %v %v", a, b), simnet.Partition(c.names(a), c.names(b)))
 }
 
 // Isolate stalls everything between a node and all others until it is lifted.
 func (c *Cluster) Isolate(i int) *simnet.Fault {
-	return c.Net.Add(fmt.Sprintf("isolate %d", i), simnet.Isolate(c.Nodes[i].Host.Name()))
+	return c.Add(fmt.Sprintf("isolate %d", i), simnet.Isolate(c.Nodes[i].Host.Name()))
 }
 
 // Cut resets all connections of a node; the messenger's sessions go on.
@@ -199,17 +217,60 @@ func (c *Cluster) Crash(i int) { c.down(i, (*simnet.Host).Crash) }
 func (c *Cluster) Kill(i int) { c.down(i, (*simnet.Host).Kill) }
 
 // MarkDown has a node close its connection with another one, if it has one.
-func (c *Cluster) MarkDown(from, to int) {
-	c.ledger.taint(from, to)
-	c.Nodes[from].Messenger.MarkDown(c.Nodes[to].Addrs())
+func (c *Cluster) MarkDown(from, to int) { c.markDown(from, to, c.Nodes[to].Addrs()) }
+
+// markDown is MarkDown of an address that the other node has, or had.
+func (c *Cluster) markDown(from, to int, addrs entity.AddrVec) {
+	c.taint(from, to)
+	n := c.Nodes[from]
+	conn := n.Lookup(addrs)
+	n.Messenger.MarkDown(addrs)
+	if conn != nil {
+		n.add(RecMarkDown, conn, Record{})
+	}
+}
+
+// Add puts a rule of faults into force (see simnet.Network.Add) until it is lifted,
+// by itself or by LiftAll.
+func (c *Cluster) Add(name string, rule simnet.Rule) *simnet.Fault {
+	f := c.Net.Add(name, rule)
+	c.faults = append(c.faults, f)
+	return f
+}
+
+// AddFor is Add for a limited time.
+func (c *Cluster) AddFor(d time.Duration, name string, rule simnet.Rule) *simnet.Fault {
+	f := c.Add(name, rule)
+	c.Net.After(d, f.Lift)
+	return f
+}
+
+// LiftAll lifts all faults that were made through the cluster.
+func (c *Cluster) LiftAll() {
+	for _, f := range c.faults {
+		f.Lift()
+	}
+	c.faults = nil
+}
+
+// Healed lifts all faults and notes that from now on the network is well: what the
+// promises of liveness are measured from.
+func (c *Cluster) Healed() {
+	c.LiftAll()
+	if c.History != nil {
+		c.History.Healed = max(c.Net.Now(), 1)
+		c.Nodes[0].add(RecHealed, nil, Record{})
+	}
 }
 
 func (c *Cluster) down(i int, how func(*simnet.Host)) {
 	n := c.Nodes[i]
 	n.Down = true
+	n.add(RecDown, nil, Record{})
+	n.closeLife(false)
 	how(n.Host)
 	for j := range c.Nodes {
-		c.ledger.taint(i, j)
+		c.taint(i, j)
 	}
 }
 
@@ -224,6 +285,7 @@ func (c *Cluster) Restart(i int) *Node {
 	}
 	n := c.start(i, old.Host.Restart(), old.life+1)
 	c.Nodes[i] = n
+	n.add(RecUp, nil, Record{})
 	return n
 }
 

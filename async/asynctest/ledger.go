@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -12,22 +14,9 @@ import (
 // TypeTracked is the type of the messages that Cluster.Send makes.
 const TypeTracked = 0xA57E
 
-// flow is what keeps its order: messages of one priority, from one Connection
-// object of the sender to one node.
-type flow struct {
-	from, to int
-	life     uint32 // of the sender
-	conn     uint64 // the sender's
-	priority uint8
-}
-
-func (f flow) String() string {
-	return fmt.Sprintf("node %d.%d conn %d to node %d priority %d", f.from, f.life, f.conn, f.to, f.priority)
-}
-
 // account is what is known of a flow.
 type account struct {
-	flow
+	Flow
 	sent  uint64   // accepted by Send, numbered from 1
 	ended uint64   // told by Notify
 	fine  uint64   // of them without an error
@@ -37,16 +26,17 @@ type account struct {
 
 // ledger knows of all tracked messages what was sent and what arrived.
 type ledger struct {
-	byFlow map[flow]*account
+	byFlow map[Flow]*account
 	order  []*account
 	broken []string // payloads that were wrong
 	// tainted holds pairs of nodes whose sessions were ended by force: what was
 	// under way between them may be lost, or come again.
 	tainted map[[2]int]bool
+	note    []byte // scratch
 }
 
 func (l *ledger) init() {
-	l.byFlow, l.tainted = map[flow]*account{}, map[[2]int]bool{}
+	l.byFlow, l.tainted = map[Flow]*account{}, map[[2]int]bool{}
 }
 
 // trackedLen is the front of a tracked message: from, to, life, conn, priority,
@@ -54,6 +44,28 @@ func (l *ledger) init() {
 const trackedLen = 4 + 4 + 4 + 8 + 1 + 8 + 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// pattern is where the data of tracked messages is cut from.
+var pattern = func() []byte {
+	b := make([]byte, 1<<20)
+	rnd := rand.New(rand.NewPCG(1, 1))
+	for i := 0; i < len(b); i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], rnd.Uint64())
+	}
+	return b
+}()
+
+// trackedData is the data of one message: read only.
+func trackedData(size int, num uint64, from int) []byte {
+	if size > len(pattern)/2 {
+		b := make([]byte, size)
+		for n := 0; n < size; n += copy(b[n:], pattern[num%7:]) {
+		}
+		return b
+	}
+	off := (num*7919 + uint64(from)*104729) % uint64(len(pattern)/2)
+	return pattern[off : off+uint64(size) : off+uint64(size)]
+}
 
 // Send sends a tracked message of size bytes from one node to another, with that
 // priority (0: the default). An error is that of ConnectTo or Connection.Send.
@@ -71,46 +83,72 @@ func (c *Cluster) SendOn(conn msg.Connection, from, to, size int, priority uint8
 	if priority == 0 {
 		priority = msg.PriorityDefault
 	}
-	f := flow{from: from, to: to, life: c.Nodes[from].life, conn: conn.ID(), priority: priority}
+	n := c.Nodes[from]
+	f := Flow{From: from, To: to, Life: n.life, Conn: conn.ID(), Priority: priority}
 	a := c.ledger.byFlow[f]
 	if a == nil {
-		a = &account{flow: f}
+		a = &account{Flow: f}
 		c.ledger.byFlow[f] = a
 		c.ledger.order = append(c.ledger.order, a)
 	}
-	data := make([]byte, size)
-	for i := range data {
-		data[i] = byte(uint64(i)*31 + a.sent*7 + uint64(from))
-	}
-	le := binary.LittleEndian
-	front := make([]byte, 0, trackedLen)
-	front = le.AppendUint32(front, uint32(from))
-	front = le.AppendUint32(front, uint32(to))
-	front = le.AppendUint32(front, f.life)
-	front = le.AppendUint64(front, f.conn)
-	front = append(front, priority)
-	front = le.AppendUint64(front, a.sent+1)
-	front = le.AppendUint32(front, crc32.Checksum(data, castagnoli))
-	m := &msg.Message{Type: TypeTracked, Priority: priority, TID: a.sent + 1, Front: front, Data: data}
-	ended := false
-	m.Notify = msg.NotifyFunc(func(_ msg.Connection, _ *msg.Message, err error) {
-		if ended {
-			c.ledger.broken = append(c.ledger.broken, fmt.Sprintf("%v: a message ended twice", f))
-		}
-		ended = true
-		a.ended++
-		if err == nil {
-			a.fine++
-		} else {
-			a.err = err
-		}
-	})
+	num := a.sent + 1
+	data := trackedData(size, num, from)
+	front := f.appendTracked(make([]byte, 0, trackedLen), num, crc32.Checksum(data, castagnoli))
+	m := &msg.Message{Type: TypeTracked, Priority: priority, TID: num, Front: front, Data: data}
+	m.Notify = &ending{n: n, a: a, num: num, size: size}
 	a.sent++
+	n.add(RecSent, conn, Record{Flow: f, Num: num, Size: size}) // before: its end may come at once
 	if err := conn.Send(m); err != nil {
 		a.sent--
+		n.unsent()
 		return err
 	}
 	return nil
+}
+
+// ending is told of the end of one sending (msg.Notifier).
+type ending struct {
+	n    *Node
+	a    *account
+	num  uint64
+	size int
+	done bool
+}
+
+// MessageSent implements msg.Notifier.
+func (e *ending) MessageSent(conn msg.Connection, _ *msg.Message, err error) {
+	a := e.a
+	if e.done {
+		l := &e.n.Cluster.ledger
+		l.broken = append(l.broken, fmt.Sprintf("%v: number %d ended twice", a.Flow, e.num))
+	}
+	e.done = true
+	a.ended++
+	if err == nil {
+		a.fine++
+	} else {
+		a.err = err
+	}
+	e.n.add(RecEnded, conn, Record{Flow: a.Flow, Num: e.num, Size: e.size, Err: err})
+}
+
+func (f Flow) appendTracked(b []byte, num uint64, sum uint32) []byte {
+	le := binary.LittleEndian
+	b = le.AppendUint32(b, uint32(f.From))
+	b = le.AppendUint32(b, uint32(f.To))
+	b = le.AppendUint32(b, f.Life)
+	b = le.AppendUint64(b, f.Conn)
+	b = append(b, f.Priority)
+	b = le.AppendUint64(b, num)
+	return le.AppendUint32(b, sum)
+}
+
+// parseTracked reads what appendTracked wrote.
+func parseTracked(b []byte) (f Flow, num uint64) {
+	le := binary.LittleEndian
+	return Flow{
+		From: int(le.Uint32(b)), To: int(le.Uint32(b[4:])), Life: le.Uint32(b[8:]), Conn: le.Uint64(b[12:]), Priority: b[20],
+	}, le.Uint64(b[21:])
 }
 
 // arrived enters a tracked message.
@@ -120,31 +158,53 @@ func (c *Cluster) arrived(n *Node, m *msg.Message) {
 		l.broken = append(l.broken, fmt.Sprintf("front of %d bytes at %v", len(m.Front), n.Name()))
 		return
 	}
-	le := binary.LittleEndian
-	b := m.Front
-	f := flow{
-		from: int(le.Uint32(b)), to: int(le.Uint32(b[4:])), life: le.Uint32(b[8:]), conn: le.Uint64(b[12:]), priority: b[20],
-	}
-	num := le.Uint64(b[21:])
-	c.Net.Note(fmt.Sprintf("%v got %d of %v", n.Name(), num, f))
+	f, num := parseTracked(m.Front)
+	c.noteArrival(n, f, num)
 	a := l.byFlow[f]
 	switch {
 	case a == nil || num == 0 || num > a.sent:
-		l.broken = append(l.broken, fmt.Sprintf("%v: number %d was never sent", f, num))
+		l.broken = append(l.broken, fmt.Sprintf("%v: number %d was not sent", f, num))
 		return
-	case f.to != n.Index:
+	case f.To != n.Index:
 		l.broken = append(l.broken, fmt.Sprintf("%v: arrived at node %d", f, n.Index))
-	case m.Priority != f.priority || crc32.Checksum(m.Data, castagnoli) != le.Uint32(b[29:]):
+	case m.Priority != f.Priority || crc32.Checksum(m.Data, castagnoli) != binary.LittleEndian.Uint32(m.Front[29:]):
 		l.broken = append(l.broken, fmt.Sprintf("%v: number %d arrived with other contents", f, num))
 	}
 	a.got = append(a.got, num)
+	if c.History != nil {
+		r := Record{Flow: f, Num: num, Size: len(m.Data), Seq: m.Seq(), ReceivedAt: m.ReceivedAt()}
+		if n.Limit > 0 {
+			r.Held, r.Limit = n.Stats().DispatchBytes, n.Limit
+		}
+		n.add(RecDelivered, m.Connection(), r)
+	}
+}
+
+// noteArrival puts a delivery into the trace.
+func (c *Cluster) noteArrival(n *Node, f Flow, num uint64) {
+	b := append(c.ledger.note[:0], "node "...)
+	b = strconv.AppendInt(b, int64(n.Index), 10)
+	b = append(b, " got "...)
+	b = strconv.AppendUint(b, num, 10)
+	for _, x := range [...]uint64{uint64(f.From), uint64(f.Life), f.Conn, uint64(f.Priority)} {
+		b = append(b, " of "...)
+		b = strconv.AppendUint(b, x, 10)
+	}
+	c.ledger.note = b
+	c.Net.Note(string(b))
 }
 
 // taint takes the promise from two nodes.
-func (l *ledger) taint(a, b int) { l.tainted[[2]int{min(a, b), max(a, b)}] = true }
+func (c *Cluster) taint(a, b int) {
+	pair := [2]int{min(a, b), max(a, b)}
+	c.ledger.tainted[pair] = true
+	if c.History != nil {
+		c.History.Tainted[pair] = true
+	}
+}
 
-func (l *ledger) isTainted(f flow) bool {
-	return l.tainted[[2]int{min(f.from, f.to), max(f.from, f.to)}]
+func (l *ledger) isTainted(f Flow) bool {
+	return l.tainted[[2]int{min(f.From, f.To), max(f.From, f.To)}]
 }
 
 // Complete says whether every tracked message has arrived and its sender been
@@ -152,10 +212,7 @@ func (l *ledger) isTainted(f flow) bool {
 // connection down, do not count.
 func (c *Cluster) Complete() bool {
 	for _, a := range c.ledger.order {
-		if c.ledger.isTainted(a.flow) {
-			continue
-		}
-		if uint64(len(a.got)) < a.sent || a.ended < a.sent {
+		if (uint64(len(a.got)) < a.sent || a.ended < a.sent) && !c.ledger.isTainted(a.Flow) {
 			return false
 		}
 	}
@@ -182,7 +239,7 @@ func (l *ledger) missing(most int) string {
 			b.WriteString("...\n")
 			break
 		}
-		fmt.Fprintf(&b, "%v: sent %d, arrived %d, ended %d, %d of them well; last error: %v\n", a.flow, a.sent, len(a.got), a.ended, a.fine, a.err)
+		fmt.Fprintf(&b, "%v: sent %d, arrived %d, ended %d, %d of them well; last error: %v\n", a.Flow, a.sent, len(a.got), a.ended, a.fine, a.err)
 	}
 	return b.String()
 }

@@ -69,24 +69,39 @@ func (r *Recorder) Dispatch(m *msg.Message) bool {
 }
 
 // HandleConnect implements msg.ConnectHandler.
-func (r *Recorder) HandleConnect(c msg.Connection) { r.record(Event{What: "connect", Conn: c}) }
+func (r *Recorder) HandleConnect(c msg.Connection) {
+	r.node.add(RecConnect, c, Record{})
+	r.record(Event{What: "connect", Conn: c})
+}
 
 // HandleAccept implements msg.AcceptHandler.
-func (r *Recorder) HandleAccept(c msg.Connection) { r.record(Event{What: "accept", Conn: c}) }
+func (r *Recorder) HandleAccept(c msg.Connection) {
+	r.node.add(RecAccept, c, Record{})
+	r.record(Event{What: "accept", Conn: c})
+}
+
+// HandleFastConnect implements msg.FastConnectHandler.
+func (r *Recorder) HandleFastConnect(c msg.Connection) { r.node.add(RecReady, c, Record{}) }
+
+// HandleFastAccept implements msg.FastAcceptHandler.
+func (r *Recorder) HandleFastAccept(c msg.Connection) { r.node.add(RecReady, c, Record{}) }
 
 // HandleReset implements msg.ResetHandler.
 func (r *Recorder) HandleReset(c msg.Connection, reason error) bool {
+	r.node.add(RecReset, c, Record{Err: reason})
 	r.record(Event{What: "reset", Conn: c, Err: reason})
 	return true
 }
 
 // HandleRemoteReset implements msg.RemoteResetHandler.
 func (r *Recorder) HandleRemoteReset(c msg.Connection) {
+	r.node.add(RecRemoteReset, c, Record{})
 	r.record(Event{What: "remote reset", Conn: c})
 }
 
 // HandleRefused implements msg.RefusedHandler.
 func (r *Recorder) HandleRefused(c msg.Connection, err error) bool {
+	r.node.add(RecRefused, c, Record{Err: err})
 	r.record(Event{What: "refused", Conn: c, Err: err})
 	return true
 }

@@ -33,8 +33,8 @@ func (s *swarm) restart(i int) {
 	old := s.Nodes[i].Addrs()
 	s.Restart(i)
 	for _, n := range s.Nodes {
-		if !n.Down && !s.same {
-			n.Messenger.MarkDown(old)
+		if !n.Down && !s.same && n.Index != i {
+			s.markDown(n.Index, i, old)
 		}
 	}
 }
@@ -116,5 +116,5 @@ func (s *swarm) count(what string) { s.result.Faults[what]++ }
 
 func (s *swarm) addFor(d time.Duration, what string, rule simnet.Rule) {
 	s.count(what)
-	s.Net.AddFor(d, what, rule)
+	s.AddFor(d, what, rule)
 }

@@ -1,0 +1,109 @@
+package asynctest
+
+import (
+	"fmt"
+	"time"
+)
+
+func checkR1(d *digest) (bad []string) {
+	for i := range d.h.Records {
+		if r := &d.h.Records[i]; r.Limit > 0 && r.Held > r.Limit+int64(r.Size)+largestCredit {
+			bad = append(bad, fmt.Sprintf("%v: the dispatch throttle holds %d of %d", r, r.Held, r.Limit))
+		}
+	}
+	for _, e := range d.h.Ends {
+		if e.DispatchBytes != 0 || e.Queue != 0 || e.PolicyHeld != 0 {
+			bad = append(bad, fmt.Sprintf("node %d.%d holds %d bytes of dispatch, %d in the queue, %d of policy throttles",
+				e.Node, e.Life, e.DispatchBytes, e.Queue, e.PolicyHeld))
+		}
+		if e.Panics > d.h.Panics {
+			bad = append(bad, fmt.Sprintf("node %d.%d: %d panics, %d planned", e.Node, e.Life, e.Panics, d.h.Panics))
+		}
+	}
+	return bad
+}
+
+// largestCredit is by how much one message, which is let in alone however large it
+// is, may exceed a throttle. (The largest of a run may be another one than that at
+// whose delivery the throttle is looked at.)
+const largestCredit = 128 << 10
+
+func checkR2(d *digest) (bad []string) {
+	bad = append(bad, d.h.Left...)
+	for _, e := range d.h.Ends {
+		if e.Handshakes != 0 {
+			bad = append(bad, fmt.Sprintf("node %d.%d: %d handshakes are not over", e.Node, e.Life, e.Handshakes))
+		}
+	}
+	return bad
+}
+
+func checkV1(d *digest) (bad []string) {
+	h := d.h
+	if h.Quiet == 0 || h.Healed == 0 || !h.Lossless {
+		return nil
+	}
+	var waiting int // sent, not arrived, and bound to
+	last := h.Healed
+	for i := range h.Records {
+		r := &h.Records[i]
+		if r.Num == 0 || h.IsTainted(r.Flow.From, r.Flow.To) {
+			continue
+		}
+		switch r.Kind {
+		case RecSent:
+			if waiting == 0 {
+				last = max(last, r.At)
+			}
+			waiting++
+		case RecDelivered:
+			waiting--
+			if r.At-last > h.Quiet {
+				bad = append(bad, fmt.Sprintf("%v: nothing arrived for %v before, with %d waiting; the network was healed at %v", r, r.At-last, waiting+1, h.Healed))
+			}
+			last = max(last, r.At)
+		}
+	}
+	if waiting > 0 {
+		bad = append(bad, fmt.Sprintf("%d messages never arrived", waiting))
+	}
+	return bad
+}
+
+func checkV2(d *digest) (bad []string) {
+	if d.h.Attempts == 0 {
+		return nil
+	}
+	for pair, n := range d.h.Dials {
+		if n > d.h.Attempts {
+			bad = append(bad, fmt.Sprintf("node %d dialled node %d %d times after the network was healed", pair[0], pair[1], n))
+		}
+	}
+	return bad
+}
+
+func checkV3(d *digest) (bad []string) {
+	if d.h.Delay == 0 {
+		return nil
+	}
+	stuck := map[connKey]bool{}
+	sent := map[Flow]map[uint64]time.Duration{}
+	for i := range d.h.Records {
+		r := &d.h.Records[i]
+		k := connKey{lifeKey{r.Node, r.Life}, r.Conn}
+		switch r.Kind {
+		case RecStuck:
+			stuck[k] = true
+		case RecSent:
+			if sent[r.Flow] == nil {
+				sent[r.Flow] = map[uint64]time.Duration{}
+			}
+			sent[r.Flow][r.Num] = r.At
+		case RecDelivered:
+			if took := r.At - sent[r.Flow][r.Num]; took > d.h.Delay && !stuck[k] {
+				bad = append(bad, fmt.Sprintf("%v took %v, at most %v", r, took, d.h.Delay))
+			}
+		}
+	}
+	return bad
+}

@@ -1,0 +1,203 @@
+package asynctest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+)
+
+// digest is a history sorted by what the checkers ask for.
+type digest struct {
+	h     *History
+	flows []*flowDigest // in the order of their first message
+	conns []*connDigest // in the order of their first record
+	nodes map[lifeKey]*lifeDigest
+	wires []*streamDigest
+	pairs map[[2]int][]*streamDigest // by [from, to] of the dialer
+}
+
+type lifeKey struct {
+	node int
+	life uint32
+}
+
+type lifeDigest struct {
+	down, marked bool // it crashed; it marked something down
+	refused      int
+	end          *NodeEnd
+}
+
+type connKey struct {
+	lifeKey
+	conn uint64
+}
+
+// flowDigest is what became of the messages of a flow; number n is in msgs[n-1].
+type flowDigest struct {
+	Flow
+	lossy bool
+	from  *connDigest
+	msgs  []msgDigest
+}
+
+type msgDigest struct {
+	sent, ended *Record
+	ends        int
+	got         []*Record
+	wires       []wireAt
+}
+
+// wireAt is one transmission of a message.
+type wireAt struct {
+	s    *streamDigest
+	side int
+	seq  uint64
+	at   time.Duration
+}
+
+// connDigest is what happened to a Connection object.
+type connDigest struct {
+	connKey
+	peer    int
+	records []*Record
+	closed  *Record // the first of reset and mark down
+	marked  bool
+	wires   []*msgDigest // first transmissions, in order
+}
+
+// streamDigest is what a TCP connection carried; index 0 is what the dialer wrote.
+type streamDigest struct {
+	from, to int
+	sides    [2][]*WireRecord
+}
+
+func newDigest(h *History) *digest {
+	d := &digest{h: h, nodes: map[lifeKey]*lifeDigest{}, pairs: map[[2]int][]*streamDigest{}}
+	flows, conns := map[Flow]*flowDigest{}, map[connKey]*connDigest{}
+	for i := range h.Records {
+		r := &h.Records[i]
+		k := lifeKey{r.Node, r.Life}
+		n := d.life(k)
+		var c *connDigest
+		if r.Conn != 0 {
+			if c = conns[connKey{k, r.Conn}]; c == nil {
+				c = &connDigest{connKey: connKey{k, r.Conn}, peer: r.Peer}
+				conns[c.connKey] = c
+				d.conns = append(d.conns, c)
+			}
+			if r.Peer >= 0 {
+				c.peer = r.Peer
+			}
+			c.records = append(c.records, r)
+		}
+		switch r.Kind {
+		case RecSent:
+			f := flows[r.Flow]
+			if f == nil {
+				f = &flowDigest{Flow: r.Flow, lossy: r.Lossy, from: c}
+				flows[r.Flow] = f
+				d.flows = append(d.flows, f)
+			}
+			f.msgs = append(f.msgs, msgDigest{sent: r})
+		case RecEnded:
+			if m := flows[r.Flow].msg(r.Num); m != nil {
+				m.ended = r
+				m.ends++
+			}
+		case RecDelivered:
+			if m := flows[r.Flow].msg(r.Num); m != nil {
+				m.got = append(m.got, r)
+			}
+		case RecReset, RecMarkDown:
+			if c.closed == nil {
+				c.closed = r
+			}
+			if r.Kind == RecMarkDown {
+				c.marked, n.marked = true, true
+			}
+		case RecRefused:
+			n.refused++
+		case RecDown:
+			n.down = true
+		}
+	}
+	for i := range h.Ends {
+		e := &h.Ends[i]
+		d.life(lifeKey{e.Node, e.Life}).end = e
+	}
+	d.addWires(flows)
+	return d
+}
+
+func (d *digest) addWires(flows map[Flow]*flowDigest) {
+	streams := map[uint64]*streamDigest{}
+	for i := range d.h.Wire {
+		w := &d.h.Wire[i]
+		s := streams[w.Stream]
+		if s == nil {
+			s = &streamDigest{from: w.From, to: w.To}
+			if !w.FromDialer {
+				s.from, s.to = w.To, w.From
+			}
+			streams[w.Stream] = s
+			d.wires = append(d.wires, s)
+			d.pairs[[2]int{s.from, s.to}] = append(d.pairs[[2]int{s.from, s.to}], s)
+		}
+		side := 0
+		if !w.FromDialer {
+			side = 1
+		}
+		s.sides[side] = append(s.sides[side], w)
+		if w.Tag != frame.TagMessage || w.Num == 0 {
+			continue
+		}
+		if f := flows[w.Flow]; f != nil && f.msg(w.Num) != nil {
+			m := f.msg(w.Num)
+			if len(m.wires) == 0 {
+				f.from.wires = append(f.from.wires, m)
+			}
+			m.wires = append(m.wires, wireAt{s, side, w.Seq, w.At})
+		}
+	}
+}
+
+// msg is message num of a flow, or nil.
+func (f *flowDigest) msg(num uint64) *msgDigest {
+	if f == nil || num == 0 || num > uint64(len(f.msgs)) {
+		return nil
+	}
+	return &f.msgs[num-1]
+}
+
+func (d *digest) life(k lifeKey) *lifeDigest {
+	n := d.nodes[k]
+	if n == nil {
+		n = &lifeDigest{}
+		d.nodes[k] = n
+	}
+	return n
+}
+
+// toTheEnd says whether a life was not ended by a crash.
+func (d *digest) toTheEnd(k lifeKey) bool { return !d.nodes[k].down }
+
+// count is how many records of a kind a connection has.
+func (c *connDigest) count(kinds ...RecordKind) (n int) {
+	for _, r := range c.records {
+		if slices.Contains(kinds, r.Kind) {
+			n++
+		}
+	}
+	return n
+}
+
+// at is the record of a kind, the first not before t, or nil.
+func (c *connDigest) at(t time.Duration, kinds ...RecordKind) *Record {
+	for _, r := range c.records {
+		if r.At >= t && slices.Contains(kinds, r.Kind) {
+			return r
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package asynctest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+)
+
+// RecordKind says what a Record is about.
+type RecordKind uint8
+
+// The kinds of records. "The connection" is the Connection object of that node.
+const (
+	RecSent        RecordKind = iota + 1 // a message was accepted by Send
+	RecEnded                             // its sender was told how the sending ended
+	RecDelivered                         // a message was dispatched
+	RecReady                             // the session became ready, on the worker
+	RecConnect                           // HandleConnect
+	RecAccept                            // HandleAccept
+	RecReset                             // HandleReset
+	RecRemoteReset                       // HandleRemoteReset
+	RecRefused                           // HandleRefused
+	RecMarkDown                          // MarkDown returned
+	RecDisposable                        // MarkDisposable returned
+	RecDown                              // the node crashed or was killed
+	RecUp                                // it was started again
+	RecShutdown                          // its Shutdown returned
+	RecHealed                            // the last fault was lifted
+	RecStuck                             // the dispatcher of the connection begins to take long
+	RecFree                              // and no longer does
+)
+
+var recordNames = [...]string{"?", "sent", "ended", "delivered", "ready", "connect", "accept", "reset", "remote reset", "refused",
+	"mark down", "disposable", "down", "up", "shutdown", "healed", "stuck", "free"}
+
+func (k RecordKind) String() string { return recordNames[k] }
+
+// Flow is what keeps its order: messages of one priority, from one Connection
+// object of the sender to one node.
+type Flow struct {
+	From, To int
+	// Life of the sender: how often it was restarted.
+	Life uint32
+	// Conn is the sender's Connection.ID.
+	Conn     uint64
+	Priority uint8
+}
+
+func (f Flow) String() string {
+	return fmt.Sprintf("node %d.%d conn %d to node %d priority %d", f.From, f.Life, f.Conn, f.To, f.Priority)
+}
+
+// Record is one thing that happened.
+type Record struct {
+	At   time.Duration
+	Kind RecordKind
+	// Where it happened: the node, which of its lives, its Connection.ID (0: none)
+	// and the node at the other end (-1: not known).
+	Node int
+	Life uint32
+	Conn uint64
+	Peer int
+	// Lossy is the policy of the connection at that moment.
+	Lossy bool
+	// Flow and Num, from 1 up, identify a tracked message, Size is that of its data.
+	Flow Flow
+	Num  uint64
+	Size int
+	// Err is the reason of an end, reset or refusal.
+	Err error
+	// Held is what the dispatch throttle holds at a delivery, of Limit; 0: unlimited.
+	Held, Limit int64
+	// Seq is the number of a delivered message in its session, ReceivedAt when it
+	// had come in.
+	Seq        uint64
+	ReceivedAt time.Duration
+	order      int // among all records
+}
+
+func (r *Record) String() string {
+	s := fmt.Sprintf("%v %v node %d.%d conn %d", r.At, r.Kind, r.Node, r.Life, r.Conn)
+	if r.Num != 0 {
+		s += fmt.Sprintf(" number %d of %v", r.Num, r.Flow)
+	}
+	if r.Err != nil {
+		s += ": " + r.Err.Error()
+	}
+	return s
+}
+
+// WireRecord is a frame that one side of a stream wrote, as an observer of the
+// network sees it: before faults of the network, and whether or not it arrives.
+type WireRecord struct {
+	At time.Duration
+	// Stream is the TCP connection, from 1 up; FromDialer says who wrote.
+	Stream     uint64
+	FromDialer bool
+	From, To   int
+	Tag        frame.Tag
+	// Of MESSAGE: the numbers of its header and, of tracked ones, Flow and Num.
+	// Of ACK: Ack. Of SESSION_RECONNECT and SESSION_RECONNECT_OK: Ack is msg_seq.
+	Seq, Ack uint64
+	Flow     Flow
+	Num      uint64
+}
+
+// NodeEnd is what a messenger had counted when its life or the run ended.
+type NodeEnd struct {
+	Node int
+	Life uint32
+	// Alive says that it lived to the end, and the rest is known.
+	Alive bool
+	// Ready counts sessions becoming ready, Refused refused attempts.
+	Ready, Refused uint64
+	// What it still held: bytes of dispatch throttle, messages in the queue,
+	// handshakes, bytes and messages of policy throttles.
+	DispatchBytes int64
+	Queue         int
+	Handshakes    int
+	PolicyHeld    int64
+	Panics        uint64
+}
+
+// Promises are what a run was set up to keep, for the checkers.
+type Promises struct {
+	// Lossless: the sessions are; ResetCheck says whether a policy has it.
+	Lossless, ResetCheck bool
+	// Panics is how many panics of dispatchers were planned.
+	Panics uint64
+	// Quiet bounds the time without any delivery, after the last fault was healed,
+	// while messages of lossless sessions wait (V1); 0: not checked.
+	Quiet time.Duration
+	// Attempts bounds the TCP connections between two nodes after that (V2); 0: not
+	// checked.
+	Attempts int
+	// Delay bounds the time from Send to dispatch, on connections whose dispatcher
+	// is not stuck (V3); 0: not checked.
+	Delay time.Duration
+}
+
+// History is what happened in a run, in order. A cluster records it if
+// Options.History is set; the checkers judge it.
+type History struct {
+	Promises
+	Records []Record
+	Wire    []WireRecord
+	// Broken are payloads that were not what was sent, one line each.
+	Broken []string
+	Ends   []NodeEnd
+	// Left are connections, sockets and buffers that outlived the shutdown.
+	Left []string
+	// Healed is when the last fault was lifted, Dials how often node i dialled node
+	// j since then.
+	Healed time.Duration
+	Dials  map[[2]int]int
+	// Tainted are pairs of nodes whose sessions were ended by force.
+	Tainted map[[2]int]bool
+}
+
+func newHistory() *History {
+	return &History{Dials: map[[2]int]int{}, Tainted: map[[2]int]bool{}}
+}
+
+// IsTainted says whether a session between two nodes was ended by force: a crash,
+// a mark down. What was under way then may be lost, or come again.
+func (h *History) IsTainted(a, b int) bool { return h.Tainted[[2]int{min(a, b), max(a, b)}] }
+
+// add appends a record of something that happened to a connection of a node.
+func (n *Node) add(kind RecordKind, conn msg.Connection, r Record) {
+	h := n.Cluster.History
+	if h == nil {
+		return
+	}
+	r.At, r.Kind, r.Node, r.Life, r.Peer = n.Host.Clock().Now(), kind, n.Index, n.life, -1
+	if conn != nil {
+		r.Conn = conn.ID()
+		r.Lossy = conn.Policy().Lossy
+		if i, ok := n.Cluster.byName[conn.PeerName()]; ok {
+			r.Peer = i
+		}
+	}
+	r.order = len(h.Records)
+	h.Records = append(h.Records, r)
+}
+
+// unsent takes back the last record: Send refused the message.
+func (n *Node) unsent() {
+	if h := n.Cluster.History; h != nil {
+		h.Records = h.Records[:len(h.Records)-1]
+	}
+}
+
+// closeLife notes what a messenger has counted; alive says that it lives.
+func (n *Node) closeLife(alive bool) {
+	h := n.Cluster.History
+	if h == nil {
+		return
+	}
+	e := NodeEnd{Node: n.Index, Life: n.life, Alive: alive}
+	if alive {
+		s := n.Stats()
+		e.Ready, e.Refused, e.Panics = s.Connected+s.Accepted, s.Refused, s.Panics
+		e.DispatchBytes, e.Queue, e.Handshakes = s.DispatchBytes, s.Queue.Len, s.Handshakes
+		for _, t := range n.Throttles {
+			e.PolicyHeld += t.Stats().Held
+		}
+	}
+	h.Ends = append(h.Ends, e)
+}
