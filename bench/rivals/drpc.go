@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/workload"
 	"storj.io/drpc"
 	"storj.io/drpc/drpcconn"
+	"storj.io/drpc/drpcctx"
 	"storj.io/drpc/drpcmanager"
 	"storj.io/drpc/drpcserver"
 	"storj.io/drpc/drpcstream"
@@ -26,9 +27,9 @@ import (
 //     buffers that are used again: no protobuf;
 //   - batches: MsgSend flushes every message, a system call each, and with ManualFlush
 //     every MsgRecv flushes. So messages are written with the stream's RawWrite, and
-//     flushed when there are no more: at the client by the outbox, at the server by a
-//     goroutine that flushes what the echo has written meanwhile;
-//   - a single request in flight is written and flushed by who sends it;
+//     flushed when drpc has no more to read in its buffer, which the transport that it
+//     is given sees. Without that it does a third of the messages when many are in flight;
+//   - a small request that is alone in flight is written and flushed by who sends it;
 //   - a buffer of 16 KiB for writing, where 4 KiB are the default.
 //
 // It does not connect again: after a cut Send returns the error.
@@ -52,21 +53,60 @@ var drpcOptions = drpcmanager.Options{
 // drpcBuffers has the buffers of large messages, so that not every connection keeps one.
 var drpcBuffers = sync.Pool{New: func() any { return new(drpcMessage) }}
 
-// drpcKept is the capacity up to which a connection keeps its buffer.
+// drpcKept is the capacity up to which a connection keeps its buffer, and the size up to
+// which a request that is alone is written at once.
 const drpcKept = 64 << 10
 
-// drpcMessage is a slot and a payload.
-type drpcMessage struct{ b []byte }
+// drpcSocket is the transport of one end. It calls flush when all messages that were
+// read have been dealt with and drpc waits for the socket.
+type drpcSocket struct {
+	net.Conn
+	flush   atomic.Pointer[func()] // nil until there is a stream
+	waiting atomic.Bool            // drpc waits for the socket
+	busy    atomic.Bool            // a message is being dealt with
+}
 
-type drpcEncoding struct{}
+// Read implements drpc.Transport.
+func (s *drpcSocket) Read(b []byte) (int, error) {
+	s.waiting.Store(true)
+	if !s.busy.Load() {
+		s.idle()
+	}
+	n, err := s.Conn.Read(b)
+	s.waiting.Store(false)
+	return n, err
+}
 
-func (drpcEncoding) Marshal(m drpc.Message) ([]byte, error) { return m.(*drpcMessage).b, nil }
+// done is called when a message has been dealt with.
+func (s *drpcSocket) done() {
+	s.busy.Store(false)
+	if s.waiting.Load() {
+		s.idle()
+	}
+}
 
-func (drpcEncoding) Unmarshal(b []byte, m drpc.Message) error {
+func (s *drpcSocket) idle() {
+	if flush := s.flush.Load(); flush != nil {
+		(*flush)()
+	}
+}
+
+// more reports whether there will be a flush for what is written now.
+func (s *drpcSocket) more() bool { return s.busy.Load() || !s.waiting.Load() }
+
+// Marshal and Unmarshal implement drpc.Encoding. drpc calls Unmarshal before it reads
+// on.
+func (s *drpcSocket) Marshal(m drpc.Message) ([]byte, error) { return m.(*drpcMessage).b, nil }
+
+func (s *drpcSocket) Unmarshal(b []byte, m drpc.Message) error {
+	s.busy.Store(true)
 	to := m.(*drpcMessage)
 	to.b = append(to.size(len(b))[:0], b...)
 	return nil
 }
+
+// drpcMessage is a slot and a payload.
+type drpcMessage struct{ b []byte }
 
 // size returns a buffer of length n: the message's own, or from the pool.
 func (m *drpcMessage) size(n int) []byte {
@@ -92,61 +132,32 @@ func (m *drpcMessage) done() {
 	}
 }
 
-type drpcServer struct {
-	l      net.Listener
-	cancel context.CancelFunc
-	done   chan error
-}
-
 func serveDRPC(workload.Options) (workload.Server, error) {
-	l, err := net.Listen("tcp", loopback.String())
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &drpcServer{l: l, cancel: cancel, done: make(chan error, 1)}
-	go func() {
-		s.done <- drpcserver.NewWithOptions(drpcEcho{}, drpcserver.Options{Manager: drpcOptions}).Serve(ctx, l)
-	}()
-	return s, nil
-}
-
-func (s *drpcServer) Addr() string { return s.l.Addr().String() }
-
-func (s *drpcServer) Stop() error {
-	s.cancel()
-	return <-s.done
+	s := drpcserver.NewWithOptions(drpcEcho{}, drpcserver.Options{Manager: drpcOptions})
+	return listen(func(c net.Conn) {
+		_ = s.ServeOne(context.Background(), &drpcSocket{Conn: c}) // the peer closes
+	})
 }
 
 type drpcEcho struct{}
 
 // HandleRPC sends every message back.
 func (drpcEcho) HandleRPC(stream drpc.Stream, rpc string) error {
-	if rpc != drpcMethod {
-		return fmt.Errorf("no method %q", rpc)
-	}
 	s, ok := stream.(*drpcstream.Stream)
-	if !ok {
-		return fmt.Errorf("a stream of type %T", stream)
+	tr, _ := drpcctx.Transport(stream.Context())
+	socket, ok2 := tr.(*drpcSocket)
+	if rpc != drpcMethod || !ok || !ok2 {
+		return fmt.Errorf("method %q, %T over %T", rpc, stream, tr)
 	}
 	// The client waits for this one.
 	if err := errors.Join(s.RawWrite(drpcwire.KindMessage, nil), s.RawFlush()); err != nil {
 		return err
 	}
-	written := make(chan struct{}, 1)
-	var flusher sync.WaitGroup
-	flusher.Go(func() {
-		for range written {
-			if s.RawFlush() != nil {
-				return // the stream is dead, which the echo is told too
-			}
-		}
-	})
-	defer flusher.Wait()
-	defer close(written)
+	flush := func() { _ = s.RawFlush() } // an error is MsgRecv's too
+	socket.flush.Store(&flush)
 	var m drpcMessage
 	for {
-		if err := s.MsgRecv(&m, drpcEncoding{}); err != nil {
+		if err := s.MsgRecv(&m, socket); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
@@ -157,10 +168,7 @@ func (drpcEcho) HandleRPC(stream drpc.Stream, rpc string) error {
 		if err != nil {
 			return err
 		}
-		select {
-		case written <- struct{}{}:
-		default:
-		}
+		socket.done()
 	}
 }
 
@@ -171,6 +179,7 @@ type drpcClient struct {
 }
 
 type drpcConn struct {
+	socket  *drpcSocket
 	conn    *drpcconn.Conn
 	stream  *drpcstream.Stream
 	out     *outbox
@@ -185,18 +194,23 @@ func (d *drpcClient) Connect(n int, answered func(conn, slot int)) error {
 		if err != nil {
 			return err
 		}
-		c := &drpcConn{conn: drpcconn.NewWithOptions(tcp, drpcconn.Options{Manager: drpcOptions})}
+		c := &drpcConn{socket: &drpcSocket{Conn: tcp}}
+		c.conn = drpcconn.NewWithOptions(c.socket, drpcconn.Options{Manager: drpcOptions})
 		d.conns[i] = c
-		stream, err := c.conn.NewStream(context.Background(), drpcMethod, drpcEncoding{})
+		stream, err := c.conn.NewStream(context.Background(), drpcMethod, c.socket)
 		if err != nil {
 			return err
 		}
 		c.stream = stream.(*drpcstream.Stream)
-		c.out = newOutbox(0, c.write)
+		c.out = newOutbox(c.write, drpcKept)
+		c.out.alone, c.out.hold = true, c.socket.more
+		flush := c.out.release
+		c.socket.flush.Store(&flush)
 		var first drpcMessage
-		if err := c.stream.MsgRecv(&first, drpcEncoding{}); err != nil {
+		if err := c.stream.MsgRecv(&first, c.socket); err != nil {
 			return err
 		}
+		c.socket.done()
 		d.readers.Go(func() {
 			c.out.fail(c.read(i, answered))
 			c.out.wait()
@@ -207,9 +221,6 @@ func (d *drpcClient) Connect(n int, answered func(conn, slot int)) error {
 
 // write sends requests and flushes.
 func (c *drpcConn) write(batch []request) error {
-	if len(batch) > 1 {
-		runtime.Gosched() // more come
-	}
 	for _, r := range batch {
 		b := c.scratch.size(slotLen + len(r.payload))
 		binary.LittleEndian.PutUint32(b, uint32(r.slot))
@@ -227,7 +238,7 @@ func (c *drpcConn) write(batch []request) error {
 func (c *drpcConn) read(conn int, answered func(conn, slot int)) error {
 	var m drpcMessage
 	for {
-		if err := c.stream.MsgRecv(&m, drpcEncoding{}); err != nil {
+		if err := c.stream.MsgRecv(&m, c.socket); err != nil {
 			return err
 		}
 		if len(m.b) < slotLen {
@@ -237,6 +248,7 @@ func (c *drpcConn) read(conn int, answered func(conn, slot int)) error {
 		m.done()
 		c.out.answered(n)
 		answered(conn, slot)
+		c.socket.done()
 	}
 }
 

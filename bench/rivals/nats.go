@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -127,9 +126,6 @@ type natsConn struct {
 	*nats.Conn
 	inbox string
 	err   atomic.Pointer[error] // what NATS says apart from a call
-
-	mu      sync.Mutex
-	replies []string // subjects by slot
 }
 
 func (c *natsConn) fail(err error) { c.err.CompareAndSwap(nil, &err) }
@@ -155,23 +151,13 @@ func (n *natsClient) Connect(count int, answered func(conn, slot int)) error {
 	})
 }
 
-// reply returns the subject of the answer to the request of slot.
-func (c *natsConn) reply(slot int) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i := len(c.replies); i <= slot; i++ {
-		c.replies = append(c.replies, c.inbox+strconv.Itoa(i))
-	}
-	return c.replies[slot]
-}
-
 // Send implements workload.Client.
 func (n *natsClient) Send(conn, slot int, payload []byte) error {
 	c := n.conns[conn]
 	if err := c.err.Load(); err != nil {
 		return *err
 	}
-	return c.PublishRequest(natsSubject, c.reply(slot), payload)
+	return c.PublishRequest(natsSubject, c.inbox+strconv.Itoa(slot), payload)
 }
 
 // Stop implements workload.Client.

@@ -32,7 +32,11 @@ const netrpcMethod = "Echo.Echo"
 
 // netrpcFlying bounds the requests in flight of one connection: a channel of finished
 // calls that is full would lose some.
-const netrpcFlying = 512
+const netrpcFlying = 4096
+
+// netrpcDirect is what may be in flight while Send calls Client.Go, which writes to the
+// socket; with more a goroutine of the connection does.
+const netrpcDirect = 1 << 20
 
 // NetRPCMessage is request and reply.
 type NetRPCMessage struct {
@@ -65,16 +69,16 @@ type netrpcClient struct {
 
 type netrpcConn struct {
 	rpc    *rpc.Client
-	done   chan *rpc.Call        // finished calls; nil ends the reader
-	err    atomic.Pointer[error] // why it is dead
+	out    *outbox
+	done   chan *rpc.Call // finished calls; nil ends the reader
 	flying atomic.Int64
 
-	mu    sync.Mutex
-	slots []*netrpcRequest
+	mu   sync.Mutex
+	free []netrpcExchange
 }
 
-// netrpcRequest is what a slot uses for each of its requests.
-type netrpcRequest struct{ request, reply NetRPCMessage }
+// netrpcExchange is a request and its reply, which are used again.
+type netrpcExchange struct{ request, reply *NetRPCMessage }
 
 // netrpcSocket tells of the end of the connection before net/rpc's next call does.
 type netrpcSocket struct {
@@ -85,12 +89,10 @@ type netrpcSocket struct {
 func (s netrpcSocket) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
 	if err != nil {
-		s.c.fail(err)
+		s.c.out.fail(err)
 	}
 	return n, err
 }
-
-func (c *netrpcConn) fail(err error) { c.err.CompareAndSwap(nil, &err) }
 
 // Connect implements workload.Client.
 func (n *netrpcClient) Connect(count int, answered func(conn, slot int)) error {
@@ -101,6 +103,7 @@ func (n *netrpcClient) Connect(count int, answered func(conn, slot int)) error {
 			return err
 		}
 		c := &netrpcConn{done: make(chan *rpc.Call, netrpcFlying)}
+		c.out = newOutbox(c.write, netrpcDirect)
 		c.rpc = rpc.NewClient(netrpcSocket{tcp, c})
 		n.conns[i] = c
 		n.readers.Go(func() { c.read(i, answered) })
@@ -113,45 +116,59 @@ func (n *netrpcClient) Connect(count int, answered func(conn, slot int)) error {
 func (c *netrpcConn) read(conn int, answered func(conn, slot int)) {
 	for call := <-c.done; call != nil; call = <-c.done {
 		c.flying.Add(-1)
-		request, reply := call.Args.(*NetRPCMessage), call.Reply.(*NetRPCMessage)
-		err := call.Error
-		if err == nil && (reply.Slot != request.Slot || len(reply.Data) != len(request.Data)) {
-			err = fmt.Errorf("slot %d, %d bytes: the answer has slot %d, %d bytes",
-				request.Slot, len(request.Data), reply.Slot, len(reply.Data))
-		}
-		if err != nil {
-			c.fail(err)
+		if call.Error != nil {
+			c.out.fail(call.Error)
 			continue
 		}
-		answered(conn, request.Slot)
+		r := netrpcExchange{call.Args.(*NetRPCMessage), call.Reply.(*NetRPCMessage)}
+		slot, n := r.request.Slot, len(r.request.Data)
+		if r.reply.Slot != slot || len(r.reply.Data) != n {
+			c.out.fail(fmt.Errorf("slot %d, %d bytes: the answer has slot %d, %d bytes", slot, n, r.reply.Slot, len(r.reply.Data)))
+			continue
+		}
+		c.mu.Lock()
+		c.free = append(c.free, r)
+		c.mu.Unlock()
+		c.out.answered(n)
+		answered(conn, slot)
 	}
 }
 
-// slot returns what the slot uses.
-func (c *netrpcConn) slot(n int) *netrpcRequest {
+// exchange returns one that is not in use.
+func (c *netrpcConn) exchange() netrpcExchange {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.slots) <= n {
-		c.slots = append(c.slots, new(netrpcRequest))
+	if n := len(c.free); n > 0 {
+		r := c.free[n-1]
+		c.free = c.free[:n-1]
+		return r
 	}
-	return c.slots[n]
+	return netrpcExchange{new(NetRPCMessage), new(NetRPCMessage)}
+}
+
+// write begins calls. What fails them ends the outbox too.
+func (c *netrpcConn) write(batch []request) error {
+	for _, r := range batch {
+		x := c.exchange()
+		*x.request = NetRPCMessage{r.slot, r.payload}
+		*x.reply = NetRPCMessage{Data: x.reply.Data[:0]} // gob leaves out zeros
+		c.rpc.Go(netrpcMethod, x.request, x.reply, c.done)
+	}
+	return nil
 }
 
 // Send implements workload.Client.
 func (n *netrpcClient) Send(conn, slot int, payload []byte) error {
 	c := n.conns[conn]
-	if err := c.err.Load(); err != nil {
-		return *err
-	}
 	if c.flying.Add(1) > netrpcFlying {
 		c.flying.Add(-1)
 		return errQueueFull
 	}
-	r := c.slot(slot)
-	r.request = NetRPCMessage{slot, payload}
-	r.reply = NetRPCMessage{Data: r.reply.Data[:0]} // gob leaves out zeros
-	c.rpc.Go(netrpcMethod, &r.request, &r.reply, c.done)
-	return nil
+	err := c.out.send(request{slot, payload})
+	if err != nil {
+		c.flying.Add(-1)
+	}
+	return err
 }
 
 // Stop implements workload.Client.
@@ -160,6 +177,8 @@ func (n *netrpcClient) Stop() error {
 	for _, c := range n.conns {
 		if c != nil {
 			errs = append(errs, c.rpc.Close())
+			c.out.fail(rpc.ErrShutdown)
+			c.out.wait()
 			c.done <- nil
 		}
 	}

@@ -26,13 +26,17 @@ var errQueueFull = errors.New("too many requests wait on the connection")
 // answers sends the next requests, so it must not wait for the peer, which may be
 // waiting for it. A request is therefore written at once if few bytes are in flight,
 // too few to fill what is between the ends, and otherwise by a goroutine of its own,
-// together with all others that wait. That goroutine begins when it is first needed.
+// with all others that wait. That goroutine begins when it is first needed.
 type outbox struct {
 	// write writes requests and returns an error if the connection is dead. It is
 	// called once at a time.
 	write func(batch []request) error
-	// direct is how many bytes may be in flight when a request is written at once.
+	// direct is how many bytes may be in flight, with the request, when one is written
+	// at once. With alone there must be no other requests in flight.
 	direct int64
+	alone  bool
+	// hold, if not nil, says that the writing goroutine is to wait for release.
+	hold func() bool
 
 	flying atomic.Int64 // bytes sent and not answered
 
@@ -40,6 +44,7 @@ type outbox struct {
 	changed sync.Cond // for the writing goroutine
 	err     error     // why nothing more is written
 	busy    bool      // somebody writes
+	due     bool      // the queue is to be written
 	queue   []request
 	spare   []request
 	single  [1]request // of who writes at once
@@ -47,8 +52,8 @@ type outbox struct {
 	writer  sync.WaitGroup
 }
 
-func newOutbox(direct int, write func([]request) error) *outbox {
-	o := &outbox{write: write, direct: int64(direct)}
+func newOutbox(write func([]request) error, direct int64) *outbox {
+	o := &outbox{write: write, direct: direct}
 	o.changed.L = &o.mu
 	return o
 }
@@ -62,7 +67,7 @@ func (o *outbox) send(r request) error {
 		defer o.mu.Unlock()
 		return o.err
 	}
-	if o.busy || len(o.queue) > 0 || before > o.direct {
+	if o.busy || len(o.queue) > 0 || before+size > o.direct || o.alone && before > 0 {
 		defer o.mu.Unlock()
 		if len(o.queue) == maxQueued {
 			return errQueueFull
@@ -72,7 +77,10 @@ func (o *outbox) send(r request) error {
 			o.started = true
 			o.writer.Go(o.run)
 		}
-		o.changed.Signal()
+		if o.hold == nil || !o.hold() {
+			o.due = true
+			o.changed.Signal()
+		}
 		return nil
 	}
 	o.busy = true
@@ -99,20 +107,30 @@ func (o *outbox) run() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for {
-		for o.err == nil && (o.busy || len(o.queue) == 0) {
+		for o.err == nil && (o.busy || !o.due || len(o.queue) == 0) {
 			o.changed.Wait()
 		}
 		if o.err != nil {
 			return
 		}
 		batch := o.queue
-		o.queue, o.busy = o.spare[:0], true
+		o.queue, o.busy, o.due = o.spare[:0], true, false
 		o.mu.Unlock()
 		err := o.write(batch)
 		clear(batch)
 		o.mu.Lock()
 		o.spare = batch
 		o.wrote(err)
+	}
+}
+
+// release has the writing goroutine write what is in the queue.
+func (o *outbox) release() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) > 0 {
+		o.due = true
+		o.changed.Signal()
 	}
 }
 
