@@ -19,7 +19,7 @@ const (
 	fanInAtOnce   = 16              // messages that the server works on
 	fanInBytes    = 64 << 10        // and bytes
 	fanInQueue    = 8               // messages that a client's queue takes
-	fanInTotal    = 20_000          // messages of all clients, about
+	fanInTotal    = 5_000           // messages of all clients, about
 	fanInLargest  = 8 << 10         // bytes of a message
 	fanInWork     = 8 * time.Second // of the server, spread over all messages
 	fanInAgain    = 100 * time.Millisecond

@@ -14,8 +14,9 @@ type flow struct {
 	lossy    bool
 	sent     uint64
 	ended    uint64 // told by Notify
-	failed   map[uint64]bool
-	lifeTo   uint32 // the receiver's life when the flow began
+	failed   uint64 // of them with an error, failure is the last
+	failure  error
+	lifeTo   uint32 // the receiver's life when the connection began
 	lifeLast uint32 // and when the last message arrived
 	last     uint64 // number that arrived last
 	arrived  uint64
@@ -34,10 +35,11 @@ type nodeWatch struct {
 
 // connWatch is what the oracle knows of a connection.
 type connWatch struct {
-	ready  int // times it was told of its establishment
-	resets int
-	closed bool // by its owner
-	flows  []*flow
+	peerLife uint32 // when the connection began: one that is older than the peer may lose its session
+	ready    int    // times it was told of its establishment
+	resets   int
+	closed   bool // by its owner
+	flows    []*flow
 }
 
 // oracle knows what was sent and judges what arrives, and every callback.
@@ -68,15 +70,23 @@ func (o *oracle) died(i int) {
 	n.open, n.down = 0, true
 }
 
-// conn is what is known of a connection, created when needed.
-func (n *nodeWatch) conn(c msg.Connection) *connWatch {
+// conn is what is known of a connection between two nodes, created when needed.
+func (o *oracle) conn(i, peer int, c msg.Connection) *connWatch {
+	n := &o.nodes[i]
 	w := n.conns[c.ID()]
 	if w == nil {
 		w = &connWatch{}
+		if peer >= 0 && peer < len(o.nodes) {
+			w.peerLife = o.nodes[peer].life
+		}
 		n.conns[c.ID()] = w
 	}
 	return w
 }
+
+// peerOf is the node at the other end of a connection that is established: nodes
+// are named by their numbers.
+func peerOf(c msg.Connection) int { return int(c.PeerName().Num) }
 
 // parcel is a message on its way, with all that belongs to it.
 type parcel struct {
@@ -97,11 +107,11 @@ func (o *oracle) send(conn msg.Connection, from, to int, typ uint16, priority ui
 	k := flowKey{uint32(from), n.life, conn.ID(), priority}
 	f := o.flows[k]
 	if f == nil {
-		f = &flow{flowKey: k, to: to, lossy: conn.Policy().Lossy, lifeTo: o.nodes[to].life, lifeLast: o.nodes[to].life}
+		c := o.conn(from, to, conn)
+		f = &flow{flowKey: k, to: to, lossy: conn.Policy().Lossy, lifeTo: c.peerLife, lifeLast: c.peerLife}
+		c.flows = append(c.flows, f)
 		o.flows[k] = f
 		o.order = append(o.order, f)
-		c := n.conn(conn)
-		c.flows = append(c.flows, f)
 	}
 	p := &parcel{o: o, f: f, num: f.sent + 1}
 	h := header{flowKey: k, to: uint32(to), num: p.num, crc: checksum(typ, data)}
@@ -136,10 +146,8 @@ func (p *parcel) MessageSent(c msg.Connection, _ *msg.Message, err error) {
 	o.open--
 	f.ended++
 	if err != nil {
-		if f.failed == nil {
-			f.failed = map[uint64]bool{}
-		}
-		f.failed[p.num] = true
+		f.failed++
+		f.failure = err
 	}
 	if o.w.ended != nil {
 		o.w.ended(int(f.from), f.to, c, err)
@@ -162,7 +170,7 @@ func (o *oracle) arrive(i int, m *msg.Message) (header, bool) {
 	}
 	o.arrived++
 	n := &o.nodes[i]
-	switch c := n.conn(m.Connection()); {
+	switch c := o.conn(i, int(h.from), m.Connection()); {
 	case n.down:
 		o.w.violated("C3", "%v: arrived at node %d, which is down", f, i)
 	case c.resets > 0 || c.closed:
@@ -190,7 +198,7 @@ func (o *oracle) arrive(i int, m *msg.Message) (header, bool) {
 
 // close notes that a node closes one of its connections by MarkDown.
 func (o *oracle) close(i int, c msg.Connection) {
-	w := o.nodes[i].conn(c)
+	w := o.conn(i, peerOf(c), c)
 	w.closed = true
 	for _, f := range w.flows {
 		f.tainted = true
@@ -217,11 +225,11 @@ func (o *oracle) settle() {
 			}
 			continue
 		}
-		if len(f.failed) > 0 {
-			o.w.violated("L5", "%v to node %d: the sender was told of %d failures, and both ends live", f, f.to, len(f.failed))
+		if f.failed > 0 {
+			o.w.violated("L5", "%v to node %d: the sender was told of %d failures (%v), and both ends live", f, f.to, f.failed, f.failure)
 		}
 		if f.arrived < f.sent || len(f.skipped) > 0 {
-			o.w.violated("L1", "%v to node %d: %d sent, %d arrived, %d of them delivered by what the sender was told", f, f.to, f.sent, f.arrived, f.ended-uint64(len(f.failed)))
+			o.w.violated("L1", "%v to node %d: %d sent, %d arrived, %d of them delivered by what the sender was told", f, f.to, f.sent, f.arrived, f.ended-f.failed)
 		}
 	}
 	for _, n := range o.w.c.Nodes {
@@ -243,7 +251,7 @@ type ear struct {
 
 func (e ear) watch(c msg.Connection, what string) *connWatch {
 	n := &e.o.nodes[e.node.Index]
-	w := n.conn(c)
+	w := e.o.conn(e.node.Index, peerOf(c), c)
 	if n.down || w.resets > 0 {
 		e.o.w.violated("C3", "%v: %s of connection %d after its end", e.node.Name(), what, c.ID())
 	}

@@ -73,11 +73,11 @@ var ErrConfig = errors.New("simulate: configuration")
 
 // Scenarios are the names of the scenarios that are built in.
 func Scenarios() []string {
-	var names []string
+	names := make([]string, 0, len(kinds)+1)
 	for _, k := range kinds {
 		names = append(names, k.name)
 	}
-	return names
+	return append(names, swarmName)
 }
 
 // kind is a scenario that is built in.
@@ -112,9 +112,25 @@ func kindOf(name string) *kind {
 	return nil
 }
 
-// Run runs one system. An error means that it could not begin: ErrConfig. What went
-// wrong in the run is in the Result.
+// Run runs one system. An error means that it could not begin: ErrConfig, or that of
+// reading a scenario's file. What went wrong in the run is in the Result.
 func Run(cfg Config) (Result, error) {
+	if cfg.Nodes < 0 || cfg.Nodes > NodesMax {
+		return Result{}, fmt.Errorf("%w: %d nodes; at most %d can be had", ErrConfig, cfg.Nodes, NodesMax)
+	}
+	if cfg.Until < 0 {
+		return Result{}, fmt.Errorf("%w: a run until %v", ErrConfig, cfg.Until)
+	}
+	start := time.Now()
+	r, err := runOne(cfg)
+	r.Real = time.Since(start)
+	return r, err
+}
+
+func runOne(cfg Config) (Result, error) {
+	if cfg.Scenario == swarmName {
+		return runSwarm(cfg)
+	}
 	k := kindOf(cfg.Scenario)
 	if k == nil {
 		return Result{}, fmt.Errorf("%w: no scenario %q; there are %s", ErrConfig, cfg.Scenario, strings.Join(Scenarios(), ", "))
@@ -122,16 +138,11 @@ func Run(cfg Config) (Result, error) {
 	if cfg.Nodes == 0 {
 		cfg.Nodes = k.nodes
 	}
-	if cfg.Nodes < k.min || cfg.Nodes > NodesMax {
-		return Result{}, fmt.Errorf("%w: %s has %d to %d nodes, not %d", ErrConfig, k.name, k.min, NodesMax, cfg.Nodes)
+	if cfg.Nodes < k.min {
+		return Result{}, fmt.Errorf("%w: %s has at least %d nodes, not %d", ErrConfig, k.name, k.min, cfg.Nodes)
 	}
-	if cfg.Until < 0 {
-		return Result{}, fmt.Errorf("%w: a run until %v", ErrConfig, cfg.Until)
-	}
-	start := time.Now()
 	w := newWorld(cfg)
 	w.result.Scenario = k.name
 	w.run(k.make(w))
-	w.result.Real = time.Since(start)
 	return w.result, nil
 }

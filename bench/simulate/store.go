@@ -18,7 +18,7 @@ const (
 	storeActive   = 20 * time.Second
 	storeCopies   = 3
 	storeEnough   = 2
-	storeOps      = 20_000 // of all clients, about
+	storeOps      = 5_000 // of all clients, about
 	storePatience = 2 * time.Second
 	storeLargest  = 4 << 10
 

@@ -3,13 +3,10 @@ package simulate
 import (
 	"fmt"
 	"strings"
-	"testing"
 )
 
-// tb stands for the *testing.T of a cluster that is not in a test: what fails there
-// is a violation here.
+// tb is the asynctest.TB of a world: what fails there is a violation here.
 type tb struct {
-	testing.TB
 	w        *world
 	cleanups []func()
 	failed   bool
@@ -20,16 +17,12 @@ type tb struct {
 type fatal struct{}
 
 func (t *tb) Helper()                   {}
-func (t *tb) Name() string              { return "simulate" }
 func (t *tb) Failed() bool              { return t.failed }
 func (t *tb) Cleanup(f func())          { t.cleanups = append(t.cleanups, f) }
 func (t *tb) Log(args ...any)           { t.log = append(t.log, fmt.Sprint(args...)) }
 func (t *tb) Logf(f string, a ...any)   { t.log = append(t.log, fmt.Sprintf(f, a...)) }
 func (t *tb) Errorf(f string, a ...any) { t.failed = true; t.Logf(f, a...) }
-func (t *tb) Error(args ...any)         { t.failed = true; t.Log(args...) }
 func (t *tb) Fatalf(f string, a ...any) { t.Errorf(f, a...); panic(fatal{}) }
-func (t *tb) Fatal(args ...any)         { t.Error(args...); panic(fatal{}) }
-func (t *tb) FailNow()                  { t.failed = true; panic(fatal{}) }
 
 // catch runs f; what failed in it is a violation of that letter.
 func (t *tb) catch(letter string, f func()) {

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/bench/simulate"
+)
+
+type simCmd struct {
+	Scenario string        `default:"gossip" help:"What runs: gossip, store, fan-in, storm, swarm, or the file of a text scenario."`
+	Nodes    int           `help:"How many messengers; default: the scenario's own number."`
+	Seed     uint64        `default:"1" help:"What determines the run."`
+	Seeds    string        `placeholder:"A-B" help:"Run all these seeds instead, on all CPUs."`
+	Faults   string        `placeholder:"N|R/s|none" help:"How many faults, or how many per second of virtual time; default: as many as the scenario has."`
+	Until    time.Duration `help:"End at this virtual time, such as 30s, if it is not over before."`
+	Twice    bool          `help:"Run each seed twice and compare the hashes."`
+	Trace    string        `placeholder:"FILE" help:"Write the trace to this file, one JSON object a line."`
+	Chart    string        `placeholder:"FILE" help:"Write a sequence chart (Mermaid) of the beginning to this file."`
+	JSON     bool          `name:"json" help:"Print one JSON object."`
+}
+
+// Help is shown by msgr sim --help.
+func (simCmd) Help() string {
+	return `Runs a system of messengers in virtual time on a simulated network, breaks that, and
+checks what the messenger promises. The seed determines everything: the same command
+gives the same trace hash.
+
+  gossip   every node knows ten others; rumours spread, nodes die and come back
+  store    clients write and read objects with three copies; two acknowledge a write
+  fan-in   all nodes send to one, which holds them back
+  storm    all nodes lose one server, three times, and come back
+  swarm    a small random system for each seed, which chooses the nodes too
+
+The exit code is 1 if an invariant was violated.`
+}
+
+// Run runs the simulation, or all of them.
+func (c *simCmd) Run(w io.Writer) error {
+	cfg, seeds, err := c.config()
+	if err != nil {
+		return usageError{err}
+	}
+	closeFiles, err := c.files(&cfg)
+	if err != nil {
+		return usageError{err}
+	}
+	out := simOutput{w: w, json: c.JSON, single: seeds.Len() == 1, twice: c.Twice}
+	sum, err := simulate.Batch(cfg, seeds, c.Twice, out.add)
+	err = errors.Join(err, closeFiles())
+	if errors.Is(err, simulate.ErrConfig) {
+		return usageError{err}
+	} else if err != nil {
+		return err
+	}
+	if err := out.end(sum, seeds); err != nil {
+		return err
+	}
+	if sum.Violations > 0 {
+		return &simError{sum: sum, replay: c.replay(out.failed)}
+	}
+	return nil
+}
+
+// config understands the flags.
+func (c *simCmd) config() (cfg simulate.Config, seeds simulate.Seeds, err error) {
+	cfg = simulate.Config{Scenario: c.Scenario, Nodes: c.Nodes, Until: c.Until}
+	seeds = simulate.Seeds{First: c.Seed, Last: c.Seed}
+	if c.Seeds != "" {
+		if seeds, err = simulate.ParseSeeds(c.Seeds); err != nil {
+			return cfg, seeds, fmt.Errorf("--seeds=%s: %w", c.Seeds, err)
+		}
+	}
+	if seeds.Len() > 1 && (c.Trace != "" || c.Chart != "") {
+		return cfg, seeds, errors.New("--trace and --chart are for a single seed")
+	}
+	if cfg.Faults, err = simulate.ParseFaults(c.Faults); err != nil {
+		return cfg, seeds, fmt.Errorf("--faults=%s: %w", c.Faults, err)
+	}
+	return cfg, seeds, nil
+}
+
+// files opens what is to be written.
+func (c *simCmd) files(cfg *simulate.Config) (closeAll func() error, err error) {
+	var all []*outFile
+	open := func(name string, to *io.Writer) {
+		if name == "" || err != nil {
+			return
+		}
+		var f *outFile
+		if f, err = createFile(name); err == nil {
+			all = append(all, f)
+			*to = f
+		}
+	}
+	open(c.Trace, &cfg.Trace)
+	open(c.Chart, &cfg.Chart)
+	return func() error {
+		var errs error
+		for _, f := range all {
+			errs = errors.Join(errs, f.close())
+		}
+		return errs
+	}, err
+}
+
+// replay is the command that repeats one seed.
+func (c *simCmd) replay(seed uint64) string {
+	s := fmt.Sprintf("msgr sim -scenario %s -seed %d", c.Scenario, seed)
+	if c.Nodes != 0 {
+		s += fmt.Sprintf(" -nodes %d", c.Nodes)
+	}
+	if c.Faults != "" {
+		s += " -faults " + c.Faults
+	}
+	if c.Until != 0 {
+		s += fmt.Sprintf(" -until %v", c.Until)
+	}
+	if c.Twice {
+		s += " -twice"
+	}
+	return s
+}
+
+// simError says that something was not as it must be.
+type simError struct {
+	sum    simulate.Result
+	replay string
+}
+
+// netstatMax bounds how much of a stuck network is shown.
+const netstatMax = 64 << 10
+
+func (e *simError) Error() string {
+	s := fmt.Sprintf("%d violations", e.sum.Violations)
+	for _, v := range e.sum.Violated {
+		s += "\n  " + v
+	}
+	if n := e.sum.Violations - len(e.sum.Violated); n > 0 {
+		s += fmt.Sprintf("\n  and %d more", n)
+	}
+	if st := e.sum.Stuck; st != nil {
+		net := fmt.Sprintf("\nthe network at %v:\n%s%s", st.At, st.Sockets, st.Last)
+		if len(net) > netstatMax {
+			net = net[:netstatMax] + fmt.Sprintf("\n... %d bytes more", len(net)-netstatMax)
+		}
+		s += net
+	}
+	return s + "\nrepeat it: " + e.replay
+}
+
+// createFile creates a file that is written through a buffer.
+func createFile(name string) (*outFile, error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return newOutFile(f), nil
+}

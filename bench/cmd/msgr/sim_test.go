@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// sim runs msgr sim and returns its exit code and output.
+func sim(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(append([]string{"sim"}, args...), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// simObject runs msgr sim -json, which succeeds, and returns the object.
+func simObject(t *testing.T, args ...string) map[string]any {
+	t.Helper()
+	code, stdout, stderr := sim(t, append(args, "-json")...)
+	require.Equal(t, exitOK, code, stderr)
+	var o map[string]any
+	require.NoError(t, json.Unmarshal([]byte(stdout), &o))
+	return o
+}
+
+func TestSimJSON(t *testing.T) {
+	a := simObject(t, "-nodes", "12", "-seed", "7")
+	for _, k := range []string{"nodes", "seed", "deliveries", "faults", "violations", "virtual_s", "real_s", "events_per_s", "trace_hash"} {
+		require.Contains(t, a, k)
+	}
+	require.EqualValues(t, 12, a["nodes"])
+	require.EqualValues(t, 7, a["seed"])
+	require.EqualValues(t, 0, a["violations"])
+	require.Positive(t, a["deliveries"])
+	require.Positive(t, a["faults"])
+
+	require.Equal(t, a["trace_hash"], simObject(t, "-nodes", "12", "-seed", "7")["trace_hash"])
+	require.NotEqual(t, a["trace_hash"], simObject(t, "-nodes", "12", "-seed", "8")["trace_hash"])
+
+	none := simObject(t, "-nodes", "5", "-faults", "none", "-scenario", "fan-in")
+	require.EqualValues(t, 0, none["faults"])
+	require.EqualValues(t, none["sent"], none["deliveries"])
+}
+
+func TestSimSeeds(t *testing.T) {
+	o := simObject(t, "-scenario", "swarm", "-seeds", "3-8", "-twice")
+	require.Equal(t, []any{3., 8.}, o["seeds"])
+	runs := o["runs"].([]any)
+	require.Len(t, runs, 6)
+	hashes := map[any]bool{}
+	for i, r := range runs {
+		r := r.(map[string]any)
+		require.EqualValues(t, 3+i, r["seed"])
+		hashes[r["trace_hash"]] = true
+	}
+	require.Len(t, hashes, 6)
+
+	_, stdout, _ := sim(t, "-nodes", "4", "-seeds", "1-3")
+	require.Contains(t, stdout, "seed 2: ok")
+	require.Contains(t, stdout, "3 seeds from 1 to 3")
+}
+
+func TestSimUntilAndTrace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "trace")
+	code, stdout, stderr := sim(t, "-nodes", "5", "-until", "2s", "-trace", file)
+	require.Equal(t, exitOK, code, stderr)
+	require.Contains(t, stdout, "2s virtual")
+	require.Contains(t, stdout, "ended early")
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	require.Greater(t, len(lines), 100)
+	for _, l := range lines {
+		var o struct{ At int64 }
+		require.NoError(t, json.Unmarshal([]byte(l), &o), l)
+		require.LessOrEqual(t, o.At, int64(2e9))
+	}
+}
+
+func TestSimUsage(t *testing.T) {
+	for _, c := range []struct{ args, stderr string }{
+		{"-nodes 1", "at least 2 nodes"},
+		{"-nodes 1000000", "at most"},
+		{"-nodes -3", "-3"},
+		{"-seeds 9-2", "the smaller one first"},
+		{"-seeds x", "two numbers"},
+		{"-faults many", "a rate, such as 5/s"},
+		{"-scenario earthquake", `"earthquake"; there are gossip`},
+		{"-until -1s", "-1s"},
+		{"-seeds 1-2 -trace x", "single seed"},
+		{"-scenario swarm -nodes 3", "the seed chooses the nodes"},
+		{"-trace /nowhere/at/all", "/nowhere/at/all"},
+	} {
+		code, stdout, stderr := sim(t, strings.Fields(c.args)...)
+		require.Equal(t, exitUsage, code, "%s: %s", c.args, stderr)
+		require.Empty(t, stdout, c.args)
+		require.Contains(t, stderr, c.stderr, c.args)
+	}
+}

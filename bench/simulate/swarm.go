@@ -1,0 +1,31 @@
+package simulate
+
+import (
+	"fmt"
+
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
+)
+
+const swarmName = "swarm"
+
+// runSwarm runs one seed of asynctest's swarm, which chooses its own nodes.
+func runSwarm(cfg Config) (Result, error) {
+	switch {
+	case cfg.Nodes != 0:
+		return Result{}, fmt.Errorf("%w: the seed chooses the nodes of a swarm", ErrConfig)
+	case cfg.Until != 0:
+		return Result{}, fmt.Errorf("%w: a swarm cannot end early", ErrConfig)
+	case cfg.Chart != nil:
+		return Result{}, fmt.Errorf("%w: no chart of a swarm", ErrConfig)
+	case cfg.Faults.Given && (cfg.Faults.Count == 0 || cfg.Faults.PerSecond > 0):
+		return Result{}, fmt.Errorf("%w: a swarm has a number of faults, at least 1", ErrConfig)
+	}
+	r := asynctest.RunSwarm(cfg.Seed, asynctest.SwarmConfig{Faults: cfg.Faults.Count, Trace: cfg.Trace})
+	out := Result{
+		Scenario: swarmName, Nodes: r.Nodes, Seed: cfg.Seed, Sent: uint64(r.Sent), Deliveries: uint64(r.Delivered),
+		Faults: r.NumFaults(), Virtual: r.Virtual, Hash: r.Hash, Notes: []string{r.System},
+		Violations: len(r.Violations), Violated: r.Violations[:min(len(r.Violations), violatedMax)],
+		Invariants: []string{"L1", "L2", "Y1", "B1", "C4", "R1", "R2", "V1"},
+	}
+	return out, nil
+}
