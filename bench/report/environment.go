@@ -1,9 +1,11 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -60,26 +62,47 @@ func CollectEnvironment() Environment {
 	return e
 }
 
-// commit is that of the working directory, or what the binary was stamped with.
+// commit is what the binary was stamped with, or that of the working directory if it is
+// a checkout of this module.
 func commit() string {
-	if id, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output(); err == nil {
-		c := strings.TrimSpace(string(id))
-		if dirty, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err == nil && len(dirty) > 0 {
-			c += ", modified"
-		}
-		return c
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
+	info, ok := debug.ReadBuildInfo()
+	if ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
 				return s.Value
 			}
 		}
-		if v := info.Main.Version; v != "" {
-			return v
-		}
+	}
+	if id, err := checkout(); err == nil {
+		return id
+	}
+	if ok && info.Main.Version != "" {
+		return info.Main.Version
 	}
 	return unknown
+}
+
+var errOther = errors.New("another module")
+
+// checkout is the commit of the working directory.
+func checkout() (string, error) {
+	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		return "", err
+	}
+	mod := firstLine(filepath.Join(strings.TrimSpace(string(top)), "go.mod"))
+	if mod != "module github.com/asyncmsgr/asyncmsgr" {
+		return "", errOther
+	}
+	id, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
+	if err != nil {
+		return "", err
+	}
+	c := strings.TrimSpace(string(id))
+	if dirty, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err == nil && len(dirty) > 0 {
+		c += ", modified"
+	}
+	return c, nil
 }
 
 func firstLine(file string) string {

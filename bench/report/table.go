@@ -49,7 +49,7 @@ var columns = []column{
 	{"lost", func(r *Row) string { return strconv.FormatInt(r.Lost, 10) }, faulty},
 	{"duplicated", func(r *Row) string { return strconv.FormatInt(r.Duplicated, 10) }, faulty},
 	{"drain ms", func(r *Row) string { return decimals(r.Drain) }, faulty},
-	{"KiB/conn", func(r *Row) string { return decimals(r.RSS) }, func(r *Row) bool { return true }},
+	{"KiB/conn", func(r *Row) string { return decimals(r.RSS) }, func(r *Row) bool { return r.RSS != 0 }},
 	{"peak MiB", func(r *Row) string { return decimals(r.PeakRSS / 1024) }, func(r *Row) bool { return r.PeakRSS > 0 }},
 	{"goroutines", func(r *Row) string { return strconv.Itoa(r.Goroutines) }, func(r *Row) bool { return true }},
 	{"threads", func(r *Row) string { return strconv.Itoa(r.Threads) }, func(r *Row) bool { return true }},

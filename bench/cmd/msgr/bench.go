@@ -7,11 +7,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/asyncmsgr/asyncmsgr/bench/report"
 	"github.com/asyncmsgr/asyncmsgr/bench/rivals"
 	"github.com/asyncmsgr/asyncmsgr/bench/workload"
@@ -21,74 +23,160 @@ import (
 func init() { workload.RunChild(rivals.All()) }
 
 type benchCmd struct {
-	Scenarios []string `arg:"" optional:"" name:"scenario" help:"Scenarios to run, or the beginning of their names up to a slash; default: all."`
-	Rounds    int      `default:"5" help:"How often each contestant runs in each scenario."`
-	Seconds   float64  `default:"1" help:"How long one measurement takes."`
-	JSON      string   `name:"json" type:"path" help:"Write the rows to this file too."`
-	Only      []string `help:"Run these contestants and the reference only."`
+	Compare  compareCmd  `cmd:"" default:"withargs" help:"Compare the messenger with others: what msgr bench does by itself."`
+	CephPerf cephPerfCmd `cmd:"" name:"ceph-perf" help:"Exchange what Ceph's own messenger test exchanges."`
 }
 
 // Help is shown by msgr bench --help.
 func (benchCmd) Help() string {
+	return "msgr bench [<scenario> ...] [flags] is msgr bench compare: see msgr bench compare --help for its flags and scenarios."
+}
+
+type compareCmd struct {
+	Scenarios []string `arg:"" optional:"" name:"scenario" help:"Scenarios to run, or the beginning of their names up to a slash; default: those of --quick."`
+	Quick     bool     `xor:"which" help:"Run the selection that takes 3 minutes, or what the arguments name of it."`
+	Full      bool     `xor:"which" help:"Run all scenarios."`
+	Rounds    int      `default:"5" help:"How often each contestant runs in each scenario."`
+	Seconds   *float64 `help:"How long one measurement takes; default: 1, and less with --quick."`
+	Only      []string `help:"Run these contestants and the reference only."`
+	Out       string   `type:"path" placeholder:"DIR" help:"Write report.html, report.md, report.json, the raw samples and lines for benchstat to this folder."`
+	JSON      string   `name:"json" type:"path" help:"Write the rows to this file too."`
+}
+
+// Help is shown by msgr bench compare --help.
+func (compareCmd) Help() string {
 	var names []string
-	for _, s := range workload.Scenarios() {
+	for _, s := range workload.Full() {
 		names = append(names, s.Name)
 	}
+	names = append(names, cephScenario)
 	var who []string
 	for _, c := range rivals.All() {
 		who = append(who, c.Name)
 	}
-	return "Compares the messenger with a thread-per-connection messenger over the same session code and with\n" +
-		"raw echo servers: clients and servers are processes, rounds alternate, figures are medians over the\n" +
-		"rounds, and the ratio is to " + rivals.Reference + " in the same round.\n\n" +
+	return "Compares the messenger with a thread-per-connection messenger over the same session code, with other\n" +
+		"libraries and with raw echo servers: clients and servers are processes, rounds alternate, figures are\n" +
+		"medians over the rounds, and the ratio is to " + rivals.Reference + " in the same round.\n\n" +
 		"Scenarios: " + strings.Join(names, ", ") + "\n\nContestants: " + strings.Join(who, ", ")
 }
 
-var errRounds = errors.New("some rounds failed")
+var errRounds = errors.New("some rounds failed: see the tables")
 
-// Run runs the comparison. Interrupted, it prints the scenarios that are complete.
-func (c *benchCmd) Run(w io.Writer) error {
-	scenarios, err := workload.Select(c.Scenarios)
+// Run runs the comparison. Interrupted, it shows the scenarios that are complete.
+func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
+	p, err := c.plan()
 	if err != nil {
 		return usageError{err}
 	}
-	if c.Rounds < 1 || c.Seconds <= 0 {
-		return usageError{errors.New("--rounds and --seconds must be more than 0")}
-	}
-	all := rivals.All()
-	for _, name := range c.Only {
-		if !slices.ContainsFunc(all, func(x workload.Contestant) bool { return x.Name == name }) {
-			return usageError{fmt.Errorf("no contestant %q", name)}
-		}
-	}
-	if len(c.Only) > 0 {
-		all = slices.DeleteFunc(all, func(x workload.Contestant) bool {
-			return x.Name != rivals.Reference && !slices.Contains(c.Only, x.Name)
-		})
+	r := &report.Report{
+		Environment: report.CollectEnvironment(), Reference: rivals.Reference, Rounds: c.Rounds, Seconds: p.cfg.Seconds,
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	terminal := isTerminal(w)
-	cfg := workload.Config{Contestants: all, Scenarios: scenarios, Reference: rivals.Reference, Rounds: c.Rounds, Seconds: c.Seconds}
-	if terminal {
-		cfg.Progress = func(s workload.Scenario, round int, who string) {
-			fmt.Fprintf(w, "\r\x1b[K%s, round %d of %d: %s", s.Name, round+1, c.Rounds, who)
+	began := time.Now()
+	s := newScreen(k.Stderr, p)
+	p.cfg.Progress = s.round
+	res, err := workload.Run(ctx, p.cfg)
+	r.Rows, r.Samples, r.Notes = res.Rows, res.Samples, res.Notes
+	if err == nil && p.ceph {
+		s.begin(cephScenario)
+		rows, samples, cephErr := cephRows(ctx, p.cfg)
+		r.Rows, r.Samples, err = append(r.Rows, rows...), append(r.Samples, samples...), cephErr
+	}
+	s.end()
+	r.Took = time.Since(began)
+	err = errors.Join(err, report.Text(w, r))
+	if c.Out != "" {
+		werr := report.Write(c.Out, r)
+		if werr == nil {
+			fmt.Fprintf(w, "\nreport: %s\n", filepath.Join(c.Out, report.Files[0].Name))
 		}
+		err = errors.Join(err, werr)
 	}
-	res, err := workload.Run(ctx, cfg)
-	rows := res.Rows
-	if terminal {
-		fmt.Fprint(w, "\r\x1b[K")
-	}
-	fmt.Fprintf(w, "%s, %d CPUs; %d rounds of %v s; ratio to %s\n\n", runtime.Version(), runtime.NumCPU(), c.Rounds, c.Seconds, rivals.Reference)
-	err = errors.Join(err, report.TextTables(w, rows))
 	if c.JSON != "" {
-		err = errors.Join(err, writeRows(c.JSON, rows))
+		err = errors.Join(err, writeRows(c.JSON, r.Rows))
 	}
-	if err == nil && slices.ContainsFunc(rows, func(r report.Row) bool { return r.Failed != "" }) {
+	if err == nil && slices.ContainsFunc(r.Rows, func(r report.Row) bool { return r.Failed != "" }) {
 		err = errRounds
 	}
 	return err
+}
+
+// plan is what a comparison will do.
+type plan struct {
+	cfg  workload.Config
+	ceph bool // ceph-perf too
+}
+
+// plan reads the flags. All that is wrong with them is found before anything runs.
+func (c *compareCmd) plan() (p plan, err error) {
+	if c.Rounds < 1 || c.Seconds != nil && *c.Seconds <= 0 {
+		return p, errors.New("--rounds and --seconds must be more than 0")
+	}
+	p.cfg = workload.Config{Contestants: rivals.All(), Reference: rivals.Reference, Rounds: c.Rounds, Seconds: 1}
+	if p.cfg.Scenarios, p.ceph, err = c.scenarios(); err != nil {
+		return p, err
+	}
+	if c.Seconds != nil {
+		p.cfg.Seconds = *c.Seconds
+		for i := range p.cfg.Scenarios {
+			p.cfg.Scenarios[i].Seconds = 0
+		}
+	}
+	if p.cfg.Contestants, err = c.contestants(p.cfg.Contestants); err != nil {
+		return p, err
+	}
+	if c.Out != "" {
+		if err := report.Prepare(c.Out); err != nil {
+			return p, err
+		}
+	}
+	if c.JSON != "" {
+		if err := report.Prepare(filepath.Dir(c.JSON)); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// scenarios are those with the names asked for, or the selection asked for.
+func (c *compareCmd) scenarios() (out []workload.Scenario, ceph bool, err error) {
+	names := slices.DeleteFunc(slices.Clone(c.Scenarios), func(n string) bool { return n == cephScenario })
+	ceph = len(names) < len(c.Scenarios) || len(c.Scenarios) == 0
+	all := workload.Full()
+	if len(names) > 0 {
+		if all, err = workload.Select(names); err != nil {
+			return nil, false, err
+		}
+	} else if len(c.Scenarios) > 0 {
+		return nil, ceph, nil
+	}
+	if c.Full || len(names) > 0 && !c.Quick {
+		return all, ceph, nil
+	}
+	for _, s := range workload.Quick() {
+		if slices.ContainsFunc(all, func(x workload.Scenario) bool { return x.Name == s.Name }) {
+			out = append(out, s)
+		}
+	}
+	if len(out) == 0 {
+		return nil, false, fmt.Errorf("--quick has nothing of %s", strings.Join(names, ", "))
+	}
+	return out, ceph, nil
+}
+
+func (c *compareCmd) contestants(all []workload.Contestant) ([]workload.Contestant, error) {
+	for _, name := range c.Only {
+		if !slices.ContainsFunc(all, func(x workload.Contestant) bool { return x.Name == name }) {
+			return nil, fmt.Errorf("no contestant %q", name)
+		}
+	}
+	if len(c.Only) == 0 {
+		return all, nil
+	}
+	return slices.DeleteFunc(all, func(x workload.Contestant) bool {
+		return x.Name != rivals.Reference && !slices.Contains(c.Only, x.Name)
+	}), nil
 }
 
 func writeRows(file string, rows []report.Row) error {

@@ -2,37 +2,122 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/stretchr/testify/require"
 )
 
+// TestMain lets the test's binary be the command line, as msgr runs itself.
+func TestMain(m *testing.M) {
+	if os.Getenv(mainEnv) != "" {
+		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// TestBench: rows, a report and a line of progress for each scenario.
 func TestBench(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	file := filepath.Join(t.TempDir(), "rows.json")
-	args := []string{"bench", "ping-pong", "--only", "async-fast", "--rounds", "1", "--seconds", "0.05", "--json", file}
-	if code := run(args, &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
-		t.Fatalf("exit code %d\n%s%s", code, &stdout, &stderr)
-	}
-	wants(t, stdout.String(), "ping-pong: connections 1, window 1, 64 B", "async-fast", "threadpipe-goroutines", "1.00")
+	dir := t.TempDir()
+	file, out := filepath.Join(dir, "rows.json"), filepath.Join(dir, "report")
+	args := []string{"bench", "ping-pong", "ceph-perf", "--only", "async-fast,raw-net", "--rounds", "1", "--seconds", "0.05", "--json", file, "--out", out}
+	require.Equal(t, exitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
+	require.Contains(t, stderr.String(), "2 scenarios, 3 contestants, 1 rounds: about ")
+	require.Contains(t, stderr.String(), " ping-pong (1 of 2)\n")
+	require.Contains(t, stderr.String(), " ceph-perf (2 of 2)\n")
+	wants(t, stdout.String(), "kernel: ", "ping-pong: 1 connection, window 1, 64 B", "async-fast", "threadpipe-goroutines", "1.00",
+		"raw-net skipped: ", "Targets", "report: "+filepath.Join(out, "report.html"))
 	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var rows []report.Row
-	if err := json.Unmarshal(text, &rows); err != nil || len(rows) != 2 || rows[0].Msgs == 0 || rows[0].Rounds != 1 {
-		t.Errorf("%v: %s", err, text)
+	require.NoError(t, json.Unmarshal(text, &rows))
+	require.Len(t, rows, 6)
+	for _, r := range rows {
+		if r.Skipped == "" {
+			require.Equal(t, 1, r.Rounds, r)
+			require.Positive(t, r.Msgs, r)
+		}
 	}
+	for _, f := range report.Files {
+		info, err := os.Stat(filepath.Join(out, f.Name))
+		require.NoError(t, err)
+		require.NotZero(t, info.Size())
+	}
+	again, err := os.ReadFile(filepath.Join(out, "report.json"))
+	require.NoError(t, err)
+	require.Equal(t, text, again)
 }
 
 func TestBenchUsage(t *testing.T) {
-	for _, args := range [][]string{{"nothing"}, {"--rounds=0"}, {"--seconds=0"}, {"--only=nobody"}} {
+	notADir := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(notADir, nil, 0o600))
+	for _, args := range [][]string{
+		{"nothing"}, {"ping-pong", "nothing"}, {"--rounds=0"}, {"--seconds=0"}, {"--only=nobody"}, {"--quick", "--full"},
+		{"--out", notADir}, {"--json", filepath.Join(notADir, "rows.json")}, {"--quick", "workers"},
+		{"ceph-perf", "--jobs=0"}, {"ceph-perf", "--window=0"}, {"ceph-perf", "--messages=0"}, {"ceph-perf", "--length=-1"},
+		{"ceph-perf", "--think=-1s"}, {"ceph-perf", "--think=much"}, {"ceph-perf", "--serve=here"}, {"ceph-perf", "--connect=:1"},
+		{"ceph-perf", "--serve=127.0.0.1:1", "--connect=127.0.0.1:1"}, {"ceph-perf", "--threadpipe", "--workers=2"},
+	} {
 		var stdout, stderr bytes.Buffer
-		if code := run(append([]string{"bench"}, args...), &stdout, &stderr); code != exitUsage || stdout.Len() > 0 {
-			t.Errorf("msgr bench %s: exit code %d, %s%s", args, code, &stdout, &stderr)
-		}
+		code := run(append([]string{"bench"}, args...), &stdout, &stderr)
+		require.Equal(t, exitUsage, code, "msgr bench %s: %s%s", args, &stdout, &stderr)
+		require.Empty(t, stdout.String(), args)
+		require.Equal(t, 1, strings.Count(stderr.String(), "\n"), args)
 	}
+}
+
+// TestBenchSelection: nothing named is the quick selection with ceph-perf, names come
+// from all scenarios, and --seconds overrides.
+func TestBenchSelection(t *testing.T) {
+	names := func(c compareCmd) (out []string, p plan) {
+		c.Rounds = 1
+		p, err := c.plan()
+		require.NoError(t, err)
+		for _, s := range p.cfg.Scenarios {
+			out = append(out, s.Name)
+		}
+		return out, p
+	}
+	quick, p := names(compareCmd{})
+	require.True(t, p.ceph)
+	require.Len(t, quick, len(workload.Quick()))
+	full, p := names(compareCmd{Full: true})
+	require.True(t, p.ceph)
+	require.Len(t, full, len(workload.Full()))
+	some, p := names(compareCmd{Scenarios: []string{"workers", "ping-pong"}})
+	require.False(t, p.ceph)
+	require.Contains(t, some, "workers/2")
+	none, p := names(compareCmd{Scenarios: []string{cephScenario}})
+	require.True(t, p.ceph)
+	require.Empty(t, none)
+	seconds := 0.25
+	_, p = names(compareCmd{Seconds: &seconds})
+	require.Equal(t, seconds, p.cfg.Seconds)
+	for _, s := range p.cfg.Scenarios {
+		require.Zero(t, s.Seconds)
+	}
+}
+
+func TestMedianRow(t *testing.T) {
+	rounds := []report.Row{
+		{Rounds: 1, Msgs: 10, CPU: 3, Ratio: 1}, {Rounds: 1, Msgs: 30, CPU: 1, Ratio: 2}, {Failed: "oops"}, {Rounds: 1, Msgs: 20, CPU: 2, Ratio: 4},
+	}
+	r := medianRow(rounds)
+	require.Equal(t, report.Row{Rounds: 3, Msgs: 20, CPU: 2, Ratio: 2, Spread: 1, Failed: "oops"}, r)
+	require.Equal(t, report.Row{Failed: "oops"}, medianRow(rounds[2:3]))
+}
+
+func TestCephRowsEnd(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), -time.Second)
+	defer cancel()
+	_, _, err := cephRows(ctx, workload.Config{Contestants: []workload.Contestant{{Name: "async-fast"}}, Rounds: 1})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -18,6 +19,7 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Run a small object store while its connections are cut, and check it."`
 	Bench   benchCmd   `cmd:"" help:"Compare the messenger with others, in processes of their own."`
 	Decode  decodeCmd  `cmd:"" help:"Print and verify recorded connections, frame by frame."`
+	Sim     simCmd     `cmd:"" help:"Run many messengers in virtual time on a simulated network, and check them."`
 	Ping    pingCmd    `cmd:"" help:"Ping a ceph-mon or a messenger of ours and time the answers."`
 	Version versionCmd `cmd:"" help:"Print the version of msgr, of Go and of the network dependencies."`
 }
@@ -64,7 +66,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	}
 	if err := ctx.Run(); err != nil {
 		var usage usageError
-		fmt.Fprintf(stderr, "msgr %s: %v\n", ctx.Selected().Name, err)
+		fmt.Fprintf(stderr, "%s: %v\n", strings.TrimSuffix(ctx.Selected().FullPath(), " compare"), err)
 		if errors.As(err, &usage) {
 			return exitUsage
 		}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/asyncmsgr/asyncmsgr/bench/cephperf"
+	"github.com/stretchr/testify/require"
+)
+
+func TestCephPerf(t *testing.T) {
+	for _, flags := range [][]string{nil, {"-queue"}, {"-threadpipe"}, {"-workers", "1"}} {
+		var stdout, stderr bytes.Buffer
+		args := append([]string{"bench", "ceph-perf", "-jobs", "2", "-window", "4", "-messages", "50"}, flags...)
+		require.Equal(t, exitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
+		wants(t, stdout.String(), "100 answered, 0 lost", "both ends", "us of CPU per message", "SimpleMessenger")
+		require.Empty(t, stderr.String())
+	}
+}
+
+// TestCephPerfTwo: server and clients are processes of their own; both ends' CPU is
+// known, and the server ends when it is interrupted.
+func TestCephPerfTwo(t *testing.T) {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	server := exec.Command(exe, "bench", "ceph-perf", "-serve", "127.0.0.1:0")
+	server.Env = append(os.Environ(), mainEnv+"=1")
+	out, err := server.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, server.Start())
+	t.Cleanup(func() { _ = server.Process.Kill() }) // if the test failed before its end
+	lines := bufio.NewScanner(out)
+	require.True(t, lines.Scan())
+	_, addr, ok := strings.Cut(lines.Text(), "async-fast server at ")
+	require.True(t, ok, lines.Text())
+
+	var stdout, stderr bytes.Buffer
+	args := []string{"bench", "ceph-perf", "-connect", addr, "-jobs", "2", "-window", "4", "-messages", "50", "-json"}
+	require.Equal(t, exitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
+	var r cephperf.Result
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &r))
+	require.EqualValues(t, 100, r.Answered)
+	require.NotNil(t, r.Client)
+	require.NotNil(t, r.ServerEnd)
+	require.Positive(t, r.ServerEnd.RSS)
+
+	require.NoError(t, server.Process.Signal(syscall.SIGINT))
+	require.True(t, lines.Scan())
+	require.Equal(t, "100 requests answered", lines.Text())
+	require.NoError(t, server.Wait())
+
+	// Now nobody listens.
+	stdout.Reset()
+	args = []string{"bench", "ceph-perf", "-connect", addr, "-jobs", "1", "-messages", "1", "-patience", "100ms"}
+	require.Equal(t, exitFault, run(args, &stdout, &stderr))
+	require.Contains(t, stderr.String(), "refused")
+}
