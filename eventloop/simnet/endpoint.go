@@ -8,46 +8,50 @@ import (
 
 // endpoint is one end of a stream: what a kernel keeps of a socket.
 type endpoint struct {
-	host          *Host
-	s             *stream
-	side          int
-	local, remote netip.AddrPort
-	out, in       *pipe
-	t             *transport // its user; nil while it is in a backlog or a Socket, and after Close
-	socket        *socket    // likewise
+	host       *Host // nil: not there yet
+	s          *stream
+	t          *transport // its user; nil while it is in a backlog or a Socket, and after Close
+	socket     *socket    // likewise
+	err        error      // how the connection failed
+	prev, next *endpoint  // of the same host
 
+	accepted    bool // the side that did not dial
 	established bool
 	finSent     bool
-	eof         bool  // the peer's FIN is here
-	closed      bool  // by Close: only the FIN is left to deliver
-	gone        bool  // nothing is left
-	err         error // how the connection failed
-
-	chunks [][]byte // received and unread
-	bytes  int      // in chunks
+	eof         bool // the peer's FIN is here
+	closed      bool // by Close: only the FIN is left to deliver
+	gone        bool // nothing is left
 }
 
-func (e *endpoint) unread() int { return e.bytes }
+func (e *endpoint) side() int {
+	if e.accepted {
+		return 1
+	}
+	return 0
+}
+
+func (e *endpoint) peer() *endpoint        { return &e.s.ends[1-e.side()] }
+func (e *endpoint) out() *pipe             { return &e.s.pipes[e.side()] }
+func (e *endpoint) in() *pipe              { return &e.s.pipes[1-e.side()] }
+func (e *endpoint) local() netip.AddrPort  { return e.s.addrs[e.side()] }
+func (e *endpoint) remote() netip.AddrPort { return e.s.addrs[1-e.side()] }
+
+// unread is how many bytes can be read.
+func (e *endpoint) unread() int {
+	in := e.in()
+	return int(in.readable() - in.read)
+}
+
+// withheld says that there are bytes which a breakpoint does not let through.
+func (e *endpoint) withheld() bool { return e.in().readable() < e.in().arrived }
 
 // hasNews says whether there is something to tell the user.
-func (e *endpoint) hasNews() bool { return e.bytes > 0 || e.eof || e.err != nil }
+func (e *endpoint) hasNews() bool { return e.unread() > 0 || e.eof || e.err != nil }
 
 func (e *endpoint) over() bool { return e.gone || e.err != nil }
 
-// take moves bytes from the buffer to b, as many as fit.
-func (e *endpoint) take(b []byte) int {
-	n := 0
-	for n < len(b) && len(e.chunks) > 0 {
-		k := copy(b[n:], e.chunks[0])
-		n += k
-		if e.chunks[0] = e.chunks[0][k:]; len(e.chunks[0]) == 0 {
-			e.chunks[0] = nil
-			e.chunks = e.chunks[1:]
-		}
-	}
-	e.bytes -= n
-	return n
-}
+// living says that there is an endpoint, and something of it is left.
+func (e *endpoint) living() bool { return e.host != nil && !e.gone }
 
 func (e *endpoint) writeError() error {
 	switch {
@@ -68,17 +72,19 @@ func (e *endpoint) got(pk *packet) {
 	case SynAck:
 		e.established = true
 	case Data:
+		in := e.in()
+		in.arrived = pk.off + int64(pk.size)
 		if e.closed { // nobody reads, but the FIN is not there yet
-			e.in.consumed(len(pk.data))
+			in.consumed(int(in.arrived - in.read))
 			return
 		}
-		e.chunks = append(e.chunks, pk.data)
-		e.bytes += len(pk.data)
+		in.checkStop()
 	case Ack:
-		e.out.granted = max(e.out.granted, pk.off)
+		out := e.out()
+		out.granted = max(out.granted, pk.off)
 	case Fin:
 		e.eof = true
-		if peer := e.s.ends[1-e.side]; peer.closed {
+		if peer := e.peer(); peer.closed {
 			peer.leave()
 		}
 	case Rst:
@@ -100,10 +106,10 @@ func (e *endpoint) gotReset(err error, keep bool) {
 	if e.over() {
 		return
 	}
-	e.err = fmt.Errorf("simnet: %s: %w", e.remote, err)
-	e.out.held = nil
+	e.err = fmt.Errorf("simnet: %s: %w", e.remote(), err)
+	e.out().forgetHeld()
 	if !keep {
-		e.chunks, e.bytes = nil, 0
+		e.in().arrived = e.in().read
 	}
 	switch {
 	case e.t != nil:
@@ -117,7 +123,7 @@ func (e *endpoint) gotReset(err error, keep bool) {
 func (e *endpoint) finish() {
 	if !e.finSent {
 		e.finSent = true
-		e.out.send(Fin, nil)
+		e.out().send(Fin)
 	}
 }
 
@@ -133,12 +139,10 @@ func (e *endpoint) close() {
 	}
 	e.closed = true
 	e.t, e.socket = nil, nil
-	n := e.bytes
-	e.chunks, e.bytes = nil, 0
-	if n > 0 {
-		e.in.consumed(n)
+	if in := e.in(); in.arrived > in.read {
+		in.consumed(int(in.arrived - in.read))
 	}
-	delivered := e.finSent && e.s.ends[1-e.side] != nil && e.s.ends[1-e.side].eof
+	delivered := e.finSent && e.peer().eof
 	e.finish()
 	if delivered {
 		e.leave()
@@ -152,8 +156,8 @@ func (e *endpoint) abort() {
 			e.abandon()
 			return
 		}
-		e.out.held = nil
-		e.out.send(Rst, nil)
+		e.out().forgetHeld()
+		e.out().send(Rst)
 	}
 	e.leave()
 }
@@ -163,7 +167,7 @@ func (e *endpoint) abandon() { e.vanish() }
 
 // vanish forgets everything and tells nobody.
 func (e *endpoint) vanish() {
-	e.out.held = nil
+	e.out().forgetHeld()
 	e.leave()
 }
 
@@ -174,14 +178,38 @@ func (e *endpoint) leave() {
 	}
 	e.gone = true
 	e.t, e.socket = nil, nil
-	e.chunks, e.bytes = nil, 0
-	for i, other := range e.host.sockets {
-		if other == e {
-			e.host.sockets = append(e.host.sockets[:i:i], e.host.sockets[i+1:]...)
-			break
+	e.host.sockets.remove(e)
+	if s := e.s; !e.peer().living() {
+		s.net.conns.remove(s)
+		for i := range s.pipes {
+			s.pipes[i].forgetHeld()
+			s.pipes[i].bytes.release(&s.net.buffers)
 		}
 	}
-	if peer := e.s.ends[1-e.side]; peer == nil || peer.gone {
-		delete(e.host.net.conns, e.s.id)
+}
+
+// endpointList holds endpoints in the order of their coming.
+type endpointList struct{ first, last *endpoint }
+
+func (l *endpointList) add(e *endpoint) {
+	if e.prev = l.last; e.prev == nil {
+		l.first = e
+	} else {
+		e.prev.next = e
 	}
+	l.last = e
+}
+
+func (l *endpointList) remove(e *endpoint) {
+	if e.prev == nil {
+		l.first = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		l.last = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	e.prev, e.next = nil, nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
@@ -20,8 +19,27 @@ type HostConfig struct {
 	// RoundTime is how long a round of a worker takes, at least; 0 means 1 µs. A
 	// large one is a slow machine.
 	RoundTime time.Duration
-	// ClockSkew is how far the host's time of day is wrong.
-	ClockSkew time.Duration
+	// ClockSkew is how far the host's time of day is wrong, ClockDrift what its
+	// clocks gain each second; see Host.SetClock.
+	ClockSkew, ClockDrift time.Duration
+}
+
+// machine is what a host's lives have in common.
+type machine struct {
+	name  string
+	no    uint32 // from 0 up
+	host  *Host  // the last life; nil: not added yet
+	index int    // in Network.hosts
+}
+
+// machine is that of a name, a new one if there is none.
+func (n *Network) machine(name string) *machine {
+	m := n.byName[name]
+	if m == nil {
+		m = &machine{name: name, no: uint32(len(n.byName))}
+		n.byName[name] = m
+	}
+	return m
 }
 
 type hostState uint8
@@ -36,33 +54,29 @@ const (
 // Host is one life of a machine: an eventloop.Stack, and an executor of jobs. A
 // crash ends it; Restart gives the next one.
 type Host struct {
-	net   *Network
-	name  string
-	life  int // 0 for the first
-	cfg   HostConfig
-	rand  *rand.Rand
-	clock clock
-	state hostState
+	net     *Network
+	name    string
+	machine *machine
+	life    int // 0 for the first
+	cfg     HostConfig
+	rand    *rand.Rand
+	clock   clock
+	state   hostState
+	paused  bool
+	slept   []job // submitted while paused
 
 	workers   []*worker
 	placement eventloop.Placement
 	listeners []*listener
-	sockets   []*endpoint // in the order of their coming
-	lastPort  [2]uint16   // given to a dial, to a listener
+	sockets   endpointList
+	lastPort  [2]uint16 // given to a dial, to a listener
 }
-
-// Where ports are looked for.
-const (
-	firstDialPort   = 32768
-	firstListenPort = 20000
-)
 
 // AddHost adds a machine. The name must be new.
 func (n *Network) AddHost(name string, cfg HostConfig) *Host {
-	for _, h := range n.hosts {
-		if h.name == name {
-			panic(fmt.Sprintf("simnet: there is a host %q already; Restart gives a new one", name))
-		}
+	m := n.machine(name)
+	if m.host != nil {
+		panic(fmt.Sprintf("simnet: there is a host %q already; Restart gives a new one", name))
 	}
 	for k := len(n.hosts) + 1; len(cfg.Addrs) == 0; k++ {
 		a := netip.AddrFrom4([4]byte{10, byte(k >> 16), byte(k >> 8), byte(k)})
@@ -81,27 +95,42 @@ func (n *Network) AddHost(name string, cfg HostConfig) *Host {
 	if cfg.RoundTime == 0 {
 		cfg.RoundTime = time.Microsecond
 	}
-	h := n.newHost(name, 0, cfg)
-	n.hosts = append(n.hosts, h)
+	m.index = len(n.hosts)
+	for _, a := range cfg.Addrs {
+		n.byAddr[a] = m
+	}
+	n.hosts = append(n.hosts, nil)
+	h := n.newHost(m, 0, cfg)
+	if cfg.ClockSkew != 0 || cfg.ClockDrift != 0 {
+		h.clock.set(cfg.ClockSkew, cfg.ClockDrift)
+	}
 	return h
 }
 
-func (n *Network) newHost(name string, life int, cfg HostConfig) *Host {
+func (n *Network) newHost(m *machine, life int, cfg HostConfig) *Host {
 	h := &Host{
-		net: n, name: name, life: life, cfg: cfg, clock: clock{n, cfg.ClockSkew},
-		rand:     split(n.seed, fmt.Sprintf("host %s %d", name, life)),
+		net: n, name: m.name, machine: m, life: life, cfg: cfg,
+		rand:     rand.New(split(n.seed, fmt.Sprintf("host %s %d", m.name, life))),
 		lastPort: [2]uint16{firstDialPort - 1 + uint16(life%100)*100, firstListenPort - 1},
 	}
+	h.clock.n = n
 	for i := range cfg.Workers {
-		w := &worker{host: h, id: i, scratch: make([]byte, scratchSize)}
+		w := &worker{host: h, id: i}
 		w.mailbox.Init(func() { n.wake(w) })
 		w.wakeSoon() // the first round, after which the mailbox wakes it
 		h.workers = append(h.workers, w)
 	}
-	for _, a := range cfg.Addrs {
-		n.byAddr[a] = h
-	}
+	m.host = h
+	n.hosts[m.index] = h
 	return h
+}
+
+// Host is the machine of that name in its present life, nil if there is none.
+func (n *Network) Host(name string) *Host {
+	if m := n.byName[name]; m != nil {
+		return m.host
+	}
+	return nil
 }
 
 // Name is the machine's name, the same in all its lives.
@@ -126,7 +155,7 @@ func (h *Host) Pick() eventloop.Worker {
 }
 
 // Clock implements eventloop.Stack.
-func (h *Host) Clock() eventloop.Clock { return h.clock }
+func (h *Host) Clock() eventloop.Clock { return &h.clock }
 
 // job is something submitted.
 type job struct {
@@ -134,8 +163,31 @@ type job struct {
 	run  func()
 }
 
-func (j job) happen(uint64) {
-	if j.host.state != crashed {
+func (n *Network) scheduleJob(j job) {
+	switch {
+	case j.host.state == crashed:
+	case j.host.paused:
+		j.host.slept = append(j.host.slept, j)
+	default:
+		p := new(job)
+		if k := len(n.jobPool); k > 0 {
+			p = n.jobPool[k-1]
+			n.jobPool = n.jobPool[:k-1]
+		}
+		*p = j
+		n.schedule(n.Now()+j.host.jitter(), p, 0)
+	}
+}
+
+func (p *job) happen(uint64) {
+	j := *p
+	*p = job{}
+	j.host.net.jobPool = append(j.host.net.jobPool, p)
+	switch {
+	case j.host.state == crashed:
+	case j.host.paused:
+		j.host.slept = append(j.host.slept, j)
+	default:
 		j.run()
 	}
 }
@@ -144,10 +196,7 @@ func (j job) happen(uint64) {
 // goroutines would (dispatch.Executor). It never refuses; the jobs of a host that
 // crashes do not run. Any goroutine.
 func (h *Host) Submit(run func()) error {
-	n := h.net
-	n.mu.Lock()
-	n.jobs = append(n.jobs, job{h, run})
-	n.mu.Unlock()
+	h.net.submit(job{h, run})
 	return nil
 }
 
@@ -208,9 +257,8 @@ func (h *Host) end(state hostState, each func(*endpoint)) {
 	for len(h.listeners) > 0 {
 		_ = h.listeners[0].Close()
 	}
-	h.state = state
-	for len(h.sockets) > 0 {
-		e := h.sockets[0]
+	h.state, h.paused, h.slept = state, false, nil
+	for e := h.sockets.first; e != nil; e = h.sockets.first {
 		if e.t != nil {
 			e.t.state, e.t.e, e.t.h = dead, nil, nil
 		}
@@ -225,146 +273,48 @@ func (h *Host) end(state hostState, each func(*endpoint)) {
 }
 
 // Down says whether the host has crashed, or was killed, and not come back.
-func (h *Host) Down() bool { return h.state == crashed && h.net.byAddr[h.Addr()] == h }
+func (h *Host) Down() bool { return h.state == crashed && h.machine.host == h }
 
-// Restart gives the machine its next life, with the same name and addresses and
-// nothing else. The host must have crashed or been closed.
+// Pause stops the process, as SIGSTOP does: its kernel goes on taking and
+// granting, nothing of its own runs until Resume. Its clocks go on meanwhile.
+func (h *Host) Pause() {
+	if h.state == running && !h.paused {
+		h.net.note("pause", h.name)
+		h.paused = true
+	}
+}
+
+// Resume ends Pause.
+func (h *Host) Resume() {
+	if !h.paused {
+		return
+	}
+	h.net.note("resume", h.name)
+	h.paused = false
+	slept := h.slept
+	h.slept = nil
+	for _, j := range slept {
+		h.net.scheduleJob(j)
+	}
+	for _, w := range h.workers {
+		w.wakeSoon()
+	}
+}
+
+// Restart gives the machine its next life, with the same name, addresses and
+// clock, and nothing else: Rand gives other numbers than it gave in the life
+// before. The host must have crashed or been closed.
 func (h *Host) Restart() *Host {
 	n := h.net
-	if h.state == running || n.byAddr[h.Addr()] != h {
+	if h.state == running || h.machine.host != h {
 		panic(fmt.Sprintf("simnet: Restart of %s, which runs", h.name))
 	}
 	n.note("restart", h.name)
-	next := n.newHost(h.name, h.life+1, h.cfg)
-	for i, old := range n.hosts {
-		if old == h {
-			n.hosts[i] = next
-		}
-	}
+	next := n.newHost(h.machine, h.life+1, h.cfg)
+	next.clock.p.Store(h.clock.p.Load())
 	n.Recheck()
 	return next
 }
 
 // Submit and Stack are all that a messenger needs.
 var _ eventloop.Stack = (*Host)(nil)
-
-// owns says whether a is an address of the host, or any.
-func (h *Host) owns(a netip.Addr) bool {
-	if a.IsUnspecified() {
-		return true
-	}
-	for _, mine := range h.cfg.Addrs {
-		if mine == a {
-			return true
-		}
-	}
-	return false
-}
-
-// port finds a free port, for a dial (0) or a listener (1).
-func (h *Host) port(what int) uint16 {
-	first, last := uint16(firstDialPort), uint16(65535)
-	if what == 1 {
-		first, last = firstListenPort, firstDialPort-1
-	}
-	for {
-		p := &h.lastPort[what]
-		if *p++; *p < first || *p > last {
-			*p = first
-		}
-		if !h.portUsed(*p) {
-			return *p
-		}
-	}
-}
-
-func (h *Host) portUsed(p uint16) bool {
-	for _, l := range h.listeners {
-		if l.addr.Port() == p {
-			return true
-		}
-	}
-	return false
-}
-
-// Listen implements eventloop.Stack.
-func (h *Host) Listen(addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket)) (eventloop.Listener, error) {
-	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	switch {
-	case h.state != running:
-		return nil, eventloop.ErrStackClosed
-	case !addr.Addr().IsValid():
-		return nil, fmt.Errorf("simnet: listen: %w", syscall.EINVAL)
-	case !h.owns(addr.Addr()):
-		return nil, fmt.Errorf("simnet: listen %s: %w", addr, syscall.EADDRNOTAVAIL)
-	}
-	if addr.Port() == 0 {
-		addr = netip.AddrPortFrom(addr.Addr(), h.port(1))
-	}
-	for _, l := range h.listeners {
-		if l.addr.Port() == addr.Port() && (l.addr.Addr() == addr.Addr() || l.addr.Addr().IsUnspecified() || addr.Addr().IsUnspecified()) {
-			return nil, fmt.Errorf("simnet: listen %s: %w", addr, syscall.EADDRINUSE)
-		}
-	}
-	if cfg.Backlog == 0 {
-		cfg.Backlog = 512
-	}
-	l := &listener{host: h, addr: addr, cfg: cfg, accept: accept, w: h.Pick().(*worker)}
-	h.listeners = append(h.listeners, l)
-	return l, nil
-}
-
-func (h *Host) listenerAt(a netip.AddrPort) *listener {
-	for _, l := range h.listeners {
-		if l.addr == a || l.addr.Port() == a.Port() && l.addr.Addr().IsUnspecified() {
-			return l
-		}
-	}
-	return nil
-}
-
-// listener implements eventloop.Listener.
-type listener struct {
-	host    *Host
-	addr    netip.AddrPort
-	cfg     eventloop.ListenConfig
-	accept  func(eventloop.Socket)
-	w       *worker
-	backlog []*endpoint
-	queued  bool // in w.ready
-	done    bool
-}
-
-func (l *listener) Addr() netip.AddrPort { return l.addr }
-
-func (l *listener) Close() error {
-	if l.done {
-		return nil
-	}
-	l.done = true
-	for i, other := range l.host.listeners {
-		if other == l {
-			l.host.listeners = append(l.host.listeners[:i:i], l.host.listeners[i+1:]...)
-		}
-	}
-	for _, e := range l.backlog {
-		if l.host.state != crashed {
-			e.abort()
-		}
-	}
-	l.backlog = nil
-	return nil
-}
-
-// service accepts all that wait.
-func (l *listener) service() {
-	l.queued = false
-	for len(l.backlog) > 0 && !l.done {
-		e := l.backlog[0]
-		l.backlog = l.backlog[1:]
-		if e.over() {
-			continue // reset meanwhile
-		}
-		l.accept(newSocket(e, nil))
-	}
-}

@@ -1,62 +1,54 @@
 package simnet
 
 import (
-	"math"
 	"math/rand/v2"
 	"time"
 )
-
-// Latency draws the one-way delay of a packet.
-type Latency func(r *rand.Rand) time.Duration
-
-// Fixed is always d.
-func Fixed(d time.Duration) Latency { return func(*rand.Rand) time.Duration { return d } }
-
-// Uniform is between lo and hi.
-func Uniform(lo, hi time.Duration) Latency {
-	return func(r *rand.Rand) time.Duration {
-		if hi <= lo {
-			return lo
-		}
-		return lo + time.Duration(r.Int64N(int64(hi-lo)))
-	}
-}
-
-// Exponential is lo and an exponential part with that mean: many short delays, few long ones.
-func Exponential(lo, mean time.Duration) Latency {
-	return func(r *rand.Rand) time.Duration { return lo + time.Duration(r.ExpFloat64()*float64(mean)) }
-}
-
-// LogNormal has that median; sigma is the standard deviation of its logarithm:
-// 0.5 is a good network, 1.5 one with a long tail. It ends at a thousand medians.
-func LogNormal(median time.Duration, sigma float64) Latency {
-	return func(r *rand.Rand) time.Duration {
-		return time.Duration(float64(median) * min(math.Exp(r.NormFloat64()*sigma), 1000))
-	}
-}
 
 // LinkConfig describes one direction between two hosts.
 type LinkConfig struct {
 	// Latency of a packet; nil means Uniform(100 µs, 300 µs), and Fixed(10 µs) from a host to itself.
 	Latency Latency
+	// Samples, if there are any, are used instead of Latency: one after the other,
+	// and from the beginning again. Links that have them from Config.Link begin at
+	// a place of their own; SetLink begins with the first. They are not copied.
+	Samples []time.Duration
 	// Bandwidth in bytes per second, shared by all connections of the direction,
 	// which wait in line; 0: unlimited.
 	Bandwidth float64
+	// Queue is how many bytes may wait in line; 0: as many as come. What finds the
+	// line full is lost, and TCP sends it again after 200 ms: it is that much later.
+	Queue int
 }
+
+// retransmit is TCP's shortest time until it sends again.
+const retransmit = 200 * time.Millisecond
 
 // link is one direction between two hosts, by their names.
 type link struct {
-	cfg  LinkConfig
-	rand *rand.Rand
+	cfg  *LinkConfig
+	pcg  rand.PCG
+	rand rand.Rand     // draws from pcg
+	next int           // of cfg.Samples
 	free time.Duration // when the line is free again
 }
 
-type linkKey struct{ from, to string }
+// linkKey is made of the numbers of two machines.
+type linkKey struct{ from, to uint32 }
 
 // delay is how long size bytes sent now are under way.
 func (l *link) delay(now time.Duration, size int) time.Duration {
-	d := l.cfg.Latency(l.rand)
+	var d time.Duration
+	if k := len(l.cfg.Samples); k > 0 {
+		d = l.cfg.Samples[l.next%k]
+		l.next = (l.next + 1) % k
+	} else {
+		d = max(l.cfg.Latency(&l.rand), 0)
+	}
 	if l.cfg.Bandwidth > 0 {
+		if waiting := (l.free - now).Seconds() * l.cfg.Bandwidth; l.cfg.Queue > 0 && waiting > 0 && int(waiting)+size > l.cfg.Queue {
+			d += retransmit
+		}
 		l.free = max(l.free, now) + time.Duration(float64(size+headerSize)/l.cfg.Bandwidth*float64(time.Second))
 		d += l.free - now
 	}
@@ -66,31 +58,35 @@ func (l *link) delay(now time.Duration, size int) time.Duration {
 // headerSize is what a packet takes of a bandwidth besides its bytes.
 const headerSize = 64
 
-// SetLink sets the properties of the direction between two hosts, by their names.
+// SetLink sets the properties of the direction between two hosts, by their names;
+// they may come later.
 func (n *Network) SetLink(from, to string, cfg LinkConfig) {
-	l := n.link(from, to)
-	if cfg.Latency == nil {
-		cfg.Latency = n.defaultLatency(from, to)
+	a, b := n.machine(from), n.machine(to)
+	if cfg.Latency == nil && len(cfg.Samples) == 0 {
+		usual := n.usualLink(a, b)
+		cfg.Latency, cfg.Samples = usual.Latency, usual.Samples
 	}
-	l.cfg = cfg
+	l := n.link(a, b)
+	l.cfg, l.next = &cfg, 0
 }
 
-func (n *Network) defaultLatency(from, to string) Latency {
+// usualLink is what the direction is unless SetLink was called.
+func (n *Network) usualLink(from, to *machine) *LinkConfig {
 	if from == to {
-		return Fixed(10 * time.Microsecond)
+		return &n.local
 	}
-	return n.cfg.Link.Latency
+	return &n.cfg.Link
 }
 
-func (n *Network) link(from, to string) *link {
-	k := linkKey{from, to}
+func (n *Network) link(from, to *machine) *link {
+	k := linkKey{from.no, to.no}
 	l := n.links[k]
 	if l == nil {
-		l = &link{cfg: n.cfg.Link, rand: split(n.seed, "link "+from+" "+to)}
-		if from == to {
-			l.cfg = LinkConfig{}
+		l = &link{cfg: n.usualLink(from, to), pcg: *split(n.seed, "link "+from.name+" "+to.name)}
+		l.rand = *rand.New(&l.pcg)
+		if k := len(l.cfg.Samples); k > 0 {
+			l.next = l.rand.IntN(k)
 		}
-		l.cfg.Latency = n.defaultLatency(from, to)
 		n.links[k] = l
 	}
 	return l

@@ -2,29 +2,61 @@ package simnet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Netstat shows all sockets, one a line: host, state, ends, bytes unread here,
-// bytes written and not yet known to be read, and packets that a rule holds.
+// bytes written that are not known to be read and how many of them are under way,
+// and packets that are held and by what; and hosts that do not run, rules in force
+// and breakpoints.
 func (n *Network) Netstat() string {
 	var b strings.Builder
 	for _, h := range n.hosts {
 		for _, l := range h.listeners {
 			fmt.Fprintf(&b, "%-10s LISTEN      %s backlog %d\n", h.name, l.addr, len(l.backlog))
 		}
-		for _, e := range h.sockets {
-			fmt.Fprintf(&b, "%-10s %-11s %s %s conn %d unread %d sent %d held %d%s\n", h.name, e.stateName(), e.local, e.remote,
-				e.s.id, e.bytes, e.out.sent-e.out.granted, len(e.out.held), e.flags())
+		for e := h.sockets.first; e != nil; e = e.next {
+			out := e.out()
+			fmt.Fprintf(&b, "%-10s %-11s %s %s conn %d unread %d sent %d under way %d%s%s\n", h.name, e.stateName(), e.local(), e.remote(),
+				e.s.id, e.in().arrived-e.in().read, out.sent()-out.granted, out.sent()-out.arrived, out.heldBy(), e.flags())
 		}
-		if h.state == crashed {
+		switch {
+		case h.state == crashed:
 			fmt.Fprintf(&b, "%-10s DOWN\n", h.name)
+		case h.paused:
+			fmt.Fprintf(&b, "%-10s PAUSED\n", h.name)
 		}
 	}
 	for _, f := range n.rules {
 		fmt.Fprintf(&b, "rule       %s\n", f.name)
 	}
+	for _, k := range n.breaks {
+		fmt.Fprintf(&b, "break      %s: %s %v, %d stopped\n", k.name, k.host, k.op, len(k.hits))
+	}
 	return b.String()
+}
+
+// heldBy says what keeps packets from being sent.
+func (p *pipe) heldBy() string {
+	s := p.stall
+	if s == nil {
+		return ""
+	}
+	by := ""
+	switch s.owner.(type) {
+	case *Gate:
+		by = "gate " + s.by
+	case *Hit:
+		by = "breakpoint " + s.by
+	default:
+		by = "rule " + s.by
+		if s.by == "" {
+			by = "a host that is down"
+		}
+	}
+	return fmt.Sprintf(" held %d by %s", len(s.held), by)
 }
 
 func (e *endpoint) stateName() string {
@@ -45,16 +77,69 @@ func (e *endpoint) stateName() string {
 	return "ESTABLISHED"
 }
 
-func (e *endpoint) flags() string {
+func (e *endpoint) flags() (s string) {
+	if e.withheld() {
+		s = " read stopped"
+	}
 	switch {
 	case e.t == nil:
-		return " unowned"
+		s += " unowned"
 	case e.t.paused && e.t.full:
-		return " paused full"
+		s += " paused full"
 	case e.t.paused:
-		return " paused"
+		s += " paused"
 	case e.t.full:
-		return " full"
+		s += " full"
 	}
-	return ""
+	return s
+}
+
+// Flight is a packet that was sent and has not arrived.
+type Flight struct {
+	Packet
+	// Arrives is when it will, if nothing comes between; 0: it is held.
+	Arrives time.Duration
+	// HeldBy says what holds it, or holds one before it; empty: nothing.
+	HeldBy string
+}
+
+// InFlight are the packets under way, in the order of their arrival, and then those
+// that are held, by connection. Their Data are copies.
+func (n *Network) InFlight() []Flight {
+	type coming struct {
+		at    time.Duration
+		order uint64
+		pk    *packet
+	}
+	var under []coming
+	for _, k := range n.queue.heap {
+		if pk, ok := n.queue.slots[k.order&(1<<slotBits-1)].do.(*packet); ok && pk.epoch == pk.p.epoch {
+			under = append(under, coming{k.at, k.order, pk})
+		}
+	}
+	slices.SortFunc(under, func(a, b coming) int {
+		if (eventKey{a.at, a.order}).before(eventKey{b.at, b.order}) {
+			return -1
+		}
+		return 1
+	})
+	var all []Flight
+	show := func(pk *packet, at time.Duration, by string) {
+		f := Flight{Packet: pk.describe(), Arrives: at, HeldBy: by}
+		f.Data = slices.Clone(f.Data)
+		all = append(all, f)
+	}
+	for _, c := range under {
+		show(c.pk, c.at, "")
+	}
+	for s := n.conns.first; s != nil; s = s.next {
+		for i := range s.pipes {
+			if p := &s.pipes[i]; p.stall != nil {
+				for _, pk := range p.stall.held {
+					show(pk, 0, strings.TrimPrefix(p.heldBy(), " "))
+				}
+			}
+		}
+	}
+	return all
 }

@@ -1,13 +1,10 @@
 package simnet
 
 import (
-	"fmt"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
 // Config configures a Network; the zero value works.
@@ -26,6 +23,12 @@ type Config struct {
 	Smooth bool
 	// Epoch is the time of day at the beginning; the zero value means 2020-01-01 UTC.
 	Epoch time.Time
+	// Framer makes the Framer of one direction of a connection, for breakpoints and
+	// for names in traces and charts; nil: bytes are bytes.
+	Framer func(c Conn, fromDialer bool) Framer
+	// Crowd is how many events may happen at one instant before the run ends with a
+	// StuckError, because time does not go on; 0 means a million.
+	Crowd int
 }
 
 // Network is a set of hosts and what is between them. See the package
@@ -35,19 +38,36 @@ type Network struct {
 	seed  uint64
 	now   atomic.Int64 // a time.Duration; the running goroutine writes it
 	queue eventQueue
-	seq   uint64
+	crowd int   // events at this instant
+	err   error // why nothing goes on: *PanicError or *StuckError
+	hits  []*Hit
 
-	hosts  []*Host              // in the order of their coming
-	byAddr map[netip.Addr]*Host // the last incarnation
-	links  map[linkKey]*link    // looked up only
-	conns  map[uint64]*stream   // established or on the way there
-	lastID uint64               // of a stream
+	hosts  []*Host // in the order of their coming
+	byName map[string]*machine
+	byAddr map[netip.Addr]*machine
+	links  map[linkKey]*link // looked up only
+	local  LinkConfig        // from a host to itself
+	conns  streamList        // those that have at least one living end
+	lastID uint64            // of a stream
 	rules  []*Fault
+	breaks []*Breakpoint
 	trace  tracer
 
-	mu    sync.Mutex // guards the fields below: any goroutine
-	woken []*worker
-	jobs  []job
+	// What is used again and again.
+	asked   Packet  // by judge
+	asking  bool    // it is in use
+	packets *packet // a list
+	jobPool []*job
+	buffers bufferPool
+	scratch []byte // of all workers: one callback runs at a time
+
+	posted atomic.Bool // there is something in the fields below
+	mu     sync.Mutex  // guards the fields below: any goroutine
+	woken  []*worker
+	jobs   []job
+	// Emptied, and used in turn with those above; the running goroutine's.
+	wokenSpare []*worker
+	jobsSpare  []job
 }
 
 // New returns an empty network.
@@ -61,11 +81,14 @@ func New(seed uint64, cfg Config) *Network {
 	if cfg.Epoch.IsZero() {
 		cfg.Epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	n := &Network{
-		cfg: cfg, seed: seed,
-		byAddr: map[netip.Addr]*Host{}, links: map[linkKey]*link{}, conns: map[uint64]*stream{},
+	if cfg.Crowd == 0 {
+		cfg.Crowd = 1_000_000
 	}
-	n.trace.hash = fnvOffset
+	n := &Network{
+		cfg: cfg, seed: seed, local: LinkConfig{Latency: Fixed(10 * time.Microsecond)}, scratch: make([]byte, scratchSize),
+		byName: map[string]*machine{}, byAddr: map[netip.Addr]*machine{}, links: map[linkKey]*link{},
+	}
+	n.trace.hash = hashSeed
 	return n
 }
 
@@ -75,23 +98,11 @@ func (n *Network) Seed() uint64 { return n.seed }
 // Now is the virtual time since the beginning; any goroutine.
 func (n *Network) Now() time.Duration { return time.Duration(n.now.Load()) }
 
-// event is something that happens at a time; equal times in the order of seq.
-type event struct {
-	at  time.Duration
-	seq uint64
-	do  action
-	arg uint64
-}
-
-type action interface{ happen(arg uint64) }
-
-type actionFunc func()
-
-func (f actionFunc) happen(uint64) { f() }
+// Events is how many events have been scheduled so far.
+func (n *Network) Events() uint64 { return n.queue.seq }
 
 func (n *Network) schedule(at time.Duration, do action, arg uint64) {
-	n.seq++
-	n.queue.push(event{max(at, n.Now()), n.seq, do, arg})
+	n.queue.push(max(at, n.Now()), do, arg)
 }
 
 // After has f run d from now, between the callbacks of hosts; f may use the
@@ -102,126 +113,106 @@ func (n *Network) After(d time.Duration, f func()) { n.schedule(n.Now()+d, actio
 func (n *Network) wake(w *worker) {
 	n.mu.Lock()
 	n.woken = append(n.woken, w)
+	n.posted.Store(true)
 	n.mu.Unlock()
 }
 
-// takeWoken schedules what other goroutines, or callbacks, asked for.
-func (n *Network) takeWoken() {
+// submit notes a job; any goroutine.
+func (n *Network) submit(j job) {
+	n.mu.Lock()
+	n.jobs = append(n.jobs, j)
+	n.posted.Store(true)
+	n.mu.Unlock()
+}
+
+// takePosted schedules what other goroutines, or callbacks, asked for.
+func (n *Network) takePosted() {
 	n.mu.Lock()
 	woken, jobs := n.woken, n.jobs
-	n.woken, n.jobs = nil, nil
+	n.woken, n.jobs = n.wokenSpare, n.jobsSpare
+	n.posted.Store(false)
 	n.mu.Unlock()
 	for _, w := range woken {
 		w.wakeSoon()
 	}
 	for _, j := range jobs {
-		if j.host.state != crashed {
-			n.schedule(n.Now()+j.host.jitter(), j, 0)
-		}
+		n.scheduleJob(j)
 	}
+	clear(woken)
+	clear(jobs)
+	n.wokenSpare, n.jobsSpare = woken[:0], jobs[:0]
 }
 
 // Step lets the next event happen and moves the clock there. It returns false
-// if there is none.
+// if there is none, and when the run has ended for a reason that Err tells.
 func (n *Network) Step() bool { return n.step(1<<63 - 1) }
 
 func (n *Network) step(limit time.Duration) bool {
-	n.takeWoken()
-	if len(n.queue) == 0 || n.queue[0].at > limit {
+	if n.posted.Load() {
+		n.takePosted()
+	}
+	if n.queue.len() == 0 || n.queue.next() > limit || n.err != nil {
 		return false
 	}
-	ev := n.queue.pop()
-	n.now.Store(int64(ev.at))
-	ev.do.happen(ev.arg)
-	return true
+	at, do, arg := n.queue.pop()
+	if at > n.Now() {
+		n.now.Store(int64(at))
+		n.crowd = 0
+	} else if n.crowd++; n.crowd > n.cfg.Crowd {
+		n.fail(n.stuck("time does not go on: %d events at this instant", n.crowd))
+		return false
+	}
+	do.happen(arg)
+	return n.err == nil
 }
 
-// Run lets everything happen that is due within d, and moves the clock by d.
-func (n *Network) Run(d time.Duration) {
+// Run lets everything happen that is due within d, and moves the clock by d. It
+// stops early, with a *Hit, when a breakpoint is reached: to go on, call it again.
+// Any other error is that of Err and final.
+func (n *Network) Run(d time.Duration) error {
 	end := n.Now() + d
-	for n.step(end) {
+	for more := true; more; more = n.step(end) {
+		if h := n.NextHit(); h != nil {
+			return h
+		}
+	}
+	if n.err != nil {
+		return n.err
 	}
 	n.now.Store(int64(end))
+	n.crowd = 0
+	return nil
 }
 
 // RunUntil lets events happen until cond holds. If no event is left, or limit of
-// virtual time has passed, it returns a *StuckError that shows all sockets.
+// virtual time has passed, it returns a *StuckError that shows all sockets. It
+// stops early, with a *Hit, when a breakpoint is reached: to go on, call it again.
+// Any other error is that of Err and final.
 func (n *Network) RunUntil(cond func() bool, limit time.Duration) error {
 	end := n.Now() + limit
 	for !cond() {
+		if h := n.NextHit(); h != nil {
+			return h
+		}
 		if !n.step(end) {
-			why := fmt.Sprintf("nothing for %v", limit)
-			if len(n.queue) == 0 {
-				why = "no event is left"
+			switch {
+			case n.err != nil:
+				return n.err
+			case n.queue.len() == 0:
+				return n.stuck("no event is left")
 			}
-			return &StuckError{At: n.Now(), Why: why, Seed: n.seed, Sockets: n.Netstat(), Last: n.Last()}
+			return n.stuck("nothing for %v", limit)
 		}
 	}
 	return nil
 }
 
-// StuckError says that what RunUntil waited for did not happen.
-type StuckError struct {
-	At      time.Duration
-	Why     string
-	Seed    uint64
-	Sockets string // see Network.Netstat
-	Last    string // see Network.Last
-}
+// Err is why the run has ended: a *PanicError when a rule panicked, a *StuckError
+// when time did not go on; nil while it can go on.
+func (n *Network) Err() error { return n.err }
 
-func (e *StuckError) Error() string {
-	return fmt.Sprintf("simnet: no progress at %v: %s (seed %d)\n%s%s", e.At, e.Why, e.Seed, e.Sockets, e.Last)
-}
-
-// clock is a host's clock.
-type clock struct {
-	n    *Network
-	skew time.Duration
-}
-
-func (c clock) Now() time.Duration { return c.n.Now() }
-func (c clock) Wall() time.Time    { return c.n.cfg.Epoch.Add(c.n.Now() + c.skew) }
-
-var _ eventloop.Clock = clock{}
-
-// eventQueue is a binary heap.
-type eventQueue []event
-
-func (q eventQueue) less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
-}
-
-func (q *eventQueue) push(e event) {
-	*q = append(*q, e)
-	h := *q
-	for i := len(h) - 1; i > 0; {
-		p := (i - 1) / 2
-		if !h.less(i, p) {
-			break
-		}
-		h[i], h[p] = h[p], h[i]
-		i = p
-	}
-}
-
-func (q *eventQueue) pop() event {
-	h := *q
-	top, last := h[0], len(h)-1
-	h[0], h[last] = h[last], event{}
-	h = h[:last]
-	*q = h
-	for i := 0; ; {
-		c := 2*i + 1
-		if c >= last {
-			return top
-		}
-		if c+1 < last && h.less(c+1, c) {
-			c++
-		}
-		if !h.less(c, i) {
-			return top
-		}
-		h[i], h[c] = h[c], h[i]
-		i = c
+func (n *Network) fail(err error) {
+	if n.err == nil {
+		n.err = err
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -257,7 +258,7 @@ func TestLinks(t *testing.T) {
 	require.Greater(t, took, time.Second, "the line's bandwidth")
 	require.Less(t, took, 1500*time.Millisecond)
 
-	r := split(1, "x")
+	r := mathrand.New(split(1, "x"))
 	for name, lat := range map[string]Latency{
 		"uniform": Uniform(1, 10), "none": Uniform(3, 3), "exponential": Exponential(1, 10), "lognormal": LogNormal(10, 1),
 	} {

@@ -7,8 +7,8 @@ import (
 
 // split derives a generator from the seed and a name: what others draw does not
 // change it.
-func split(seed uint64, name string) *rand.Rand {
+func split(seed uint64, name string) *rand.PCG {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name))
-	return rand.New(rand.NewPCG(seed, h.Sum64()))
+	return rand.NewPCG(seed, h.Sum64())
 }

@@ -3,6 +3,8 @@ package simnet
 import (
 	"fmt"
 	"net/netip"
+	"runtime/debug"
+	"slices"
 	"time"
 )
 
@@ -34,7 +36,7 @@ type Packet struct {
 	Src, Dst netip.AddrPort
 	// FromDialer says that the sender is the side that dialled.
 	FromDialer bool
-	// Offset of Data in its stream; Data is read only.
+	// Offset of Data in its stream; Data is read only, and valid during the call.
 	Offset int64
 	Data   []byte
 	// Now is the time of sending.
@@ -43,21 +45,23 @@ type Packet struct {
 
 // Verdict is what a rule decides about a packet. The zero Verdict has no opinion.
 type Verdict struct {
-	act   action8
+	act   actKind
 	after time.Duration
 	at    int
+	gate  *Gate
 }
 
-type action8 uint8
+type actKind uint8
 
 const (
-	actPass action8 = iota
+	actPass actKind = iota
 	actDeliver
 	actStall
 	actReset
 	actRefuse
 	actCut
 	actFlip
+	actHold
 )
 
 // Pass leaves the packet to the next rule, and to the network after the last.
@@ -86,7 +90,8 @@ func Flip(bit int) Verdict { return Verdict{act: actFlip, at: bit} }
 
 // Rule decides about packets. It is asked for each packet when that is sent, and
 // again when one that it stalled is tried again, and must be deterministic: what
-// it draws comes from a seeded generator of its own.
+// it draws comes from a seeded generator of its own. p is valid during the call. A
+// rule that panics ends the run, see PanicError.
 type Rule func(p *Packet) Verdict
 
 // Fault is a rule in force.
@@ -142,12 +147,34 @@ func (n *Network) Recheck() {
 	}
 }
 
-// judge asks the rules.
-func (n *Network) judge(p *Packet) Verdict {
+// judge asks the rules, and says which one had an opinion.
+func (n *Network) judge(pk *packet) (v Verdict, by string) {
+	p := &n.asked
+	if n.asking { // a rule has lifted another one
+		p = new(Packet)
+	}
+	*p = pk.describe()
+	was := n.asking
+	n.asking = true
 	for _, f := range n.rules {
-		if v := f.rule(p); v.act != actPass {
-			return v
+		if v = n.ask(f, p); v.act != actPass {
+			by = f.name
+			break
 		}
 	}
-	return Verdict{}
+	n.asking = was
+	return v, by
+}
+
+// ask asks one rule. If it panics the packet stays where it is.
+func (n *Network) ask(f *Fault, p *Packet) (v Verdict) {
+	defer func() {
+		if value := recover(); value != nil {
+			copied := *p
+			copied.Data = slices.Clone(p.Data)
+			n.fail(&PanicError{Rule: f.name, Packet: copied, At: n.Now(), Seed: n.seed, Value: value, Stack: string(debug.Stack())})
+			v = Stall()
+		}
+	}()
+	return f.rule(p)
 }

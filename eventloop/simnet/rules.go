@@ -1,14 +1,46 @@
 package simnet
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net/netip"
-	"slices"
 )
 
 // Partition stalls everything between two groups of hosts, in both directions.
 func Partition(a, b []string) Rule {
+	inA, inB := set(a), set(b)
 	return func(p *Packet) Verdict {
-		if slices.Contains(a, p.From) && slices.Contains(b, p.To) || slices.Contains(b, p.From) && slices.Contains(a, p.To) {
+		if inA[p.From] && inB[p.To] || inB[p.From] && inA[p.To] {
+			return Stall()
+		}
+		return Pass()
+	}
+}
+
+func set(names []string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, name := range names {
+		m[name] = true
+	}
+	return m
+}
+
+// Groups stalls everything between hosts of different groups. A host in no group
+// reaches all; one in two groups is a mistake, and panics.
+func Groups(groups ...[]string) Rule {
+	of := map[string]int{}
+	for i, group := range groups {
+		for _, host := range group {
+			if other, ok := of[host]; ok && other != i {
+				panic(fmt.Sprintf("simnet: %s is in groups %d and %d", host, other, i))
+			}
+			of[host] = i
+		}
+	}
+	return func(p *Packet) Verdict {
+		from, ok1 := of[p.From]
+		to, ok2 := of[p.To]
+		if ok1 && ok2 && from != to {
 			return Stall()
 		}
 		return Pass()
@@ -77,5 +109,21 @@ func Once(r Rule) Rule {
 		v := r(p)
 		done = v.act != actPass
 		return v
+	}
+}
+
+// Loss loses packets with a probability, as seen above TCP: each time one is lost it
+// comes later, by 200 ms at first, then twice that, and so on. rnd should be seeded,
+// and belongs to the rule.
+func Loss(rnd *rand.Rand, probability float64) Rule {
+	return func(*Packet) Verdict {
+		later := retransmit
+		for k := 0; k < 8 && rnd.Float64() < probability; k++ {
+			later *= 2
+		}
+		if later == retransmit {
+			return Pass()
+		}
+		return Deliver(later - retransmit)
 	}
 }

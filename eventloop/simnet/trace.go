@@ -1,6 +1,8 @@
 package simnet
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -8,56 +10,118 @@ import (
 	"time"
 )
 
+// Event is a line of the trace: a packet that was sent, or was given a verdict, or
+// arrived; or something that happened to the network, such as a crash.
+type Event struct {
+	// At is virtual time; nanoseconds in JSON.
+	At time.Duration `json:"at"`
+	// What is "send" or "recv" for a packet; otherwise what happened: "fault" (a rule
+	// was added), "lift", "crash", "restart", "pause", "resume", "clock", "kill",
+	// "forget", "break", "hit", "note".
+	What string `json:"what"`
+	// Text says more about what happened; empty for packets.
+	Text string `json:"text,omitempty"`
+	// Of packets: connection, names of hosts, kind, offset and bytes; what a rule
+	// said and its name; with a Framer, the names of the frames that begin in it.
+	Conn    uint64   `json:"conn,omitempty"`
+	From    string   `json:"from,omitempty"`
+	To      string   `json:"to,omitempty"`
+	Kind    string   `json:"kind,omitempty"`
+	Offset  int64    `json:"off,omitempty"`
+	Size    int      `json:"size,omitempty"`
+	Verdict string   `json:"verdict,omitempty"`
+	Rule    string   `json:"rule,omitempty"`
+	Frames  []string `json:"frames,omitempty"`
+}
+
+// ReadTrace calls f for each line that TraceTo wrote, until it returns false. An
+// error names the line.
+func ReadTrace(r io.Reader, f func(Event) bool) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for no := 1; lines.Scan(); no++ {
+		var e Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return fmt.Errorf("simnet: trace, line %d: %w", no, err)
+		}
+		if !f(e) {
+			return nil
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("simnet: trace: %w", err)
+	}
+	return nil
+}
+
 const (
-	fnvOffset = 14695981039346656037
-	fnvPrime  = 1099511628211
+	hashSeed  = 14695981039346656037
+	hashPrime = 0x9E3779B97F4A7C15
 	// lastRecords is how many records Last shows.
 	lastRecords = 64
 )
 
-// tracer hashes what happens, keeps the last of it, and writes it if asked to.
+// tracer hashes what happens, keeps the last of it, and shows it to who wants it.
 type tracer struct {
-	hash uint64
-	last [lastRecords]record
-	next int
-	w    io.Writer
-	err  error
+	hash   uint64
+	last   [lastRecords]record
+	next   int
+	w      io.Writer
+	err    error
+	charts []*Chart
 }
 
-// record is one line of the trace.
+// The two things that happen to packets.
+const (
+	tookOff uint8 = iota + 1
+	landed
+)
+
+// record is an Event in little room.
 type record struct {
-	at   time.Duration
-	what string // "send", "recv", or the kind of a note
-	text string // of a note
-	conn uint64
-	side int
-	from string
-	to   string
-	kind Kind
-	off  int64
-	size int
-	act  action8
+	at    time.Duration
+	s     *stream // nil: a note
+	text  string  // of a note; the name of a rule
+	note  string  // what a note says has happened
+	off   int64
+	size  int32
+	what  uint8
+	side  uint8
+	kind  Kind
+	act   actKind
+	begun []string // frames, if somebody looks
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-var actNames = [...]string{"", "deliver", "stall", "reset", "refuse", "cut", "flip"}
+var verdictNames = [...]string{"", "deliver", "stall", "reset", "refuse", "cut", "flip", "hold"}
 
-func (r *record) json() string {
-	if r.from == "" {
-		return fmt.Sprintf(`{"at":%d,"what":%q,"text":%q}`, r.at, r.what, r.text)
+func (r *record) event() Event {
+	if r.s == nil {
+		return Event{At: r.at, What: r.note, Text: r.text}
 	}
-	s := fmt.Sprintf(`{"at":%d,"what":%q,"conn":%d,"from":%q,"to":%q,"kind":%q,"off":%d,"size":%d`,
-		r.at, r.what, r.conn, r.from, r.to, r.kind, r.off, r.size)
-	if r.act != actPass {
-		s += fmt.Sprintf(`,"verdict":%q`, actNames[r.act])
+	what := "send"
+	if r.what == landed {
+		what = "recv"
 	}
-	return s + "}"
+	p := &r.s.pipes[r.side]
+	return Event{
+		At: r.at, What: what, Conn: r.s.id, From: p.from(), To: p.to(), Kind: r.kind.String(),
+		Offset: r.off, Size: int(r.size), Verdict: verdictNames[r.act], Rule: r.text, Frames: r.begun,
+	}
 }
 
-// TraceTo writes the trace from now on, one JSON object a line: times in
-// nanoseconds, packets when they are sent and when they arrive, faults, crashes,
-// notes. TraceError returns the first error of w.
+func (r *record) json() []byte {
+	line, err := json.Marshal(r.event())
+	if err != nil {
+		panic(err) // there is nothing in it that could fail
+	}
+	return append(line, '\n')
+}
+
+// TraceTo writes the trace from now on, one Event a line, as JSON: packets when
+// they are sent and when they arrive, faults, crashes, notes; nil ends it.
+// TraceError returns the first error of w.
 func (n *Network) TraceTo(w io.Writer) { n.trace.w = w }
 
 // TraceError returns the first error of the writer given to TraceTo.
@@ -74,24 +138,37 @@ func (n *Network) Last() string {
 	var b strings.Builder
 	t := &n.trace
 	for i := range lastRecords {
-		if r := &t.last[(t.next+i)%lastRecords]; r.what != "" {
-			b.WriteString(r.json() + "\n")
+		if r := &t.last[(t.next+i)%lastRecords]; r.s != nil || r.note != "" {
+			b.Write(r.json())
 		}
 	}
 	return b.String()
 }
 
-func (t *tracer) mix(v uint64) { t.hash = (t.hash ^ v) * fnvPrime }
-
-func (t *tracer) mixText(s string) {
-	t.mix(uint64(crc32.Checksum([]byte(s), castagnoli))<<16 + uint64(len(s)))
+func (t *tracer) mix(v uint64) {
+	h := (t.hash ^ v) * hashPrime
+	t.hash = h ^ h>>29
 }
 
-func (t *tracer) add(r record) {
-	t.last[t.next] = r
+func (t *tracer) mixText(s string) {
+	h := uint64(len(s))
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * hashPrime
+	}
+	t.mix(h)
+}
+
+// watched says that somebody looks at events.
+func (t *tracer) watched() bool { return t.w != nil || len(t.charts) > 0 }
+
+// add keeps the record that was made in place.
+func (t *tracer) add(r *record) {
 	t.next = (t.next + 1) % lastRecords
 	if t.w != nil && t.err == nil {
-		_, t.err = io.WriteString(t.w, r.json()+"\n")
+		_, t.err = t.w.Write(r.json())
+	}
+	for _, c := range t.charts {
+		c.see(r)
 	}
 }
 
@@ -100,19 +177,24 @@ func (n *Network) note(what, text string) {
 	t.mix(uint64(n.Now()))
 	t.mixText(what)
 	t.mixText(text)
-	t.add(record{at: n.Now(), what: what, text: text})
+	r := &t.last[t.next]
+	*r = record{at: n.Now(), note: what, text: text}
+	t.add(r)
 }
 
-func (n *Network) record(pk *packet, what string, act action8) {
-	t, s := &n.trace, pk.p.s
+// record notes what happens to a packet, and what the rule of that name said.
+func (n *Network) record(pk *packet, what uint8, v Verdict, rule string) {
+	t, s, p := &n.trace, pk.p.s, pk.p
 	t.mix(uint64(n.Now()))
-	t.mix(s.id<<20 + uint64(pk.p.side)<<16 + uint64(pk.kind)<<8 + uint64(act)<<4 + uint64(what[0]))
-	t.mix(uint64(pk.off)<<24 + uint64(len(pk.data)))
-	if what == "send" {
-		t.mix(uint64(crc32.Checksum(pk.data, castagnoli)))
+	t.mix(s.id<<20 + uint64(p.side)<<16 + uint64(pk.kind)<<8 + uint64(v.act)<<4 + uint64(what))
+	t.mix(uint64(pk.off)<<24 + uint64(pk.size))
+	if what == tookOff && pk.size > 0 {
+		t.mix(uint64(crc32.Checksum(pk.data(), castagnoli)))
 	}
-	t.add(record{
-		at: n.Now(), what: what, conn: s.id, side: pk.p.side, from: s.hosts[pk.p.side], to: s.hosts[1-pk.p.side],
-		kind: pk.kind, off: pk.off, size: len(pk.data), act: act,
-	})
+	r := &t.last[t.next]
+	*r = record{at: n.Now(), s: s, text: rule, off: pk.off, size: pk.size, what: what, side: p.side, kind: pk.kind, act: v.act}
+	if p.frames != nil && pk.size > 0 && t.watched() {
+		r.begun = p.begun(pk.off, pk.size)
+	}
+	t.add(r)
 }

@@ -23,19 +23,19 @@ const (
 type transport struct {
 	w       *worker
 	h       eventloop.Handler
+	s       *stream   // for the addresses
 	e       *endpoint // nil when failing or dead
-	local   netip.AddrPort
-	remote  netip.AddrPort
+	err     error     // why it fails
+	timer   eventloop.Timer
 	state   state
+	dialer  bool // its side of s
+	kernel  bool // the timer is the kernel's, not DialConfig.Timeout
 	paused  bool
 	eof     bool // HandleEOF was called
 	full    bool // no room, or not connected yet
 	wanting bool // HandleFlush is to be called
 	queued  bool // in w.dirty
 	marked  bool // in w.ready
-	err     error
-	timeout error // what the timer reports
-	timer   eventloop.Timer
 }
 
 // mark has the transport looked at in the next round.
@@ -54,8 +54,12 @@ func (t *transport) failLater(err error) {
 // HandleTimer implements eventloop.TimerHandler: the dial took too long.
 func (t *transport) HandleTimer(time.Duration) {
 	if t.state == connecting {
+		err := eventloop.ErrDialTimeout
+		if t.kernel {
+			err = fmt.Errorf("simnet: connect %s: %w", t.RemoteAddr(), syscall.ETIMEDOUT)
+		}
 		t.e.abandon()
-		t.fail(t.timeout)
+		t.fail(err)
 	}
 }
 
@@ -77,7 +81,7 @@ func (t *transport) service() {
 			t.fail(e.err)
 			return
 		}
-		if t.full && t.e.out.room() > 0 {
+		if t.full && t.e.out().room() > 0 {
 			t.full = false
 			t.queue()
 		}
@@ -90,7 +94,6 @@ func (t *transport) service() {
 func (t *transport) connected() {
 	t.w.timers.Stop(&t.timer)
 	t.state, t.full = open, false
-	t.local = t.e.local
 	t.h.HandleConnected(t)
 	if t.state == open {
 		if t.wanting {
@@ -134,15 +137,17 @@ func (t *transport) read() {
 		if t.state != open {
 			return
 		}
-		n := min(e.unread(), len(direct)+len(w.scratch))
+		scratch := w.host.net.scratch
+		n := min(e.unread(), len(direct)+len(scratch))
 		stop := w.host.chance(8)
 		if stop {
 			n = 1 + w.host.rand.IntN(n)
 		}
-		landed := e.take(direct[:min(n, len(direct))])
-		rest := w.scratch[:n-landed]
-		e.take(rest)
-		e.in.consumed(n)
+		in := e.in()
+		unread := in.bytes.slice(in.read, n)
+		landed := copy(direct, unread)
+		rest := scratch[:copy(scratch, unread[landed:])]
+		in.consumed(n)
 		budget -= n
 		t.h.HandleRead(landed, rest)
 		if t.state != open || t.paused {
@@ -156,7 +161,7 @@ func (t *transport) read() {
 	switch {
 	case e.unread() > 0 || e.err != nil:
 		t.mark()
-	case e.eof:
+	case e.eof && !e.withheld():
 		t.eof = true
 		t.h.HandleEOF()
 	}
@@ -180,8 +185,15 @@ func (t *transport) flush() {
 	t.h.HandleFlush()
 }
 
-func (t *transport) LocalAddr() netip.AddrPort  { return t.local }
-func (t *transport) RemoteAddr() netip.AddrPort { return t.remote }
+func (t *transport) side() int {
+	if t.dialer {
+		return 0
+	}
+	return 1
+}
+
+func (t *transport) LocalAddr() netip.AddrPort  { return t.s.addrs[t.side()] }
+func (t *transport) RemoteAddr() netip.AddrPort { return t.s.addrs[1-t.side()] }
 
 // Write implements eventloop.Transport.
 func (t *transport) Write(bufs [][]byte) (int, error) {
@@ -203,20 +215,16 @@ func (t *transport) Write(bufs [][]byte) (int, error) {
 	if total == 0 {
 		return 0, nil
 	}
-	n := min(total, max(t.e.out.room(), 0))
+	n := min(total, max(t.e.out().room(), 0))
 	if one := t.w.host.net.cfg.ShortWrites; n > 0 && one > 0 && t.w.host.chance(one) {
 		n = 1 + t.w.host.rand.IntN(n)
 	}
 	if n > 0 {
-		data := make([]byte, 0, n)
-		for _, b := range bufs {
-			data = append(data, b[:min(len(b), n-len(data))]...)
-		}
-		t.e.out.write(data)
+		t.e.out().write(bufs, n)
 	}
 	if n < total {
 		t.full = true
-		t.e.out.blocked()
+		t.e.out().blocked()
 	}
 	return n, nil
 }
