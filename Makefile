@@ -17,10 +17,10 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test race interop fuzz bench demo cover tidy ci
+.PHONY: help fmt lint check test race interop fuzz bench bench-full gobench demo cover tidy ci
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 fmt: ## format all Go files
 	$(GOFMT) -w .
@@ -47,7 +47,17 @@ interop: ## the tests against real Ceph daemons; fails where they are not instal
 fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)
 
-bench: ## the Go benchmarks of both modules
+# The binary is built first: the contestants are this binary again, many times.
+bench bench-full: RESULTS ?= bench/results/latest
+bench: ## the comparison with others, in 3 minutes: bench/results/latest/report.html
+	go build -o bin/msgr ./bench/cmd/msgr
+	bin/msgr bench --quick --out $(RESULTS) $(ARGS)
+
+bench-full: ## the same with every scenario, in an hour or more
+	go build -o bin/msgr ./bench/cmd/msgr
+	bin/msgr bench --full --out $(RESULTS) $(ARGS)
+
+gobench: ## the Go benchmarks of both modules
 	go test -run '^$$' -bench . -benchmem $(ARGS) $(PKGS)
 
 demo: ## a short tour: two messengers, a cut connection, nothing lost
