@@ -1,6 +1,7 @@
 package perf
 
 import (
+	"fmt"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -78,32 +79,35 @@ func (s *simSystem) send(b *testing.B, out int, depth int) {
 
 // BenchmarkSimulationDeliveries measures how many messages a second of real time
 // are delivered between 1000 messengers with 10 sessions each, of which half was
-// begun by the other side. Run it with -cpu 1: a simulation is one goroutine.
+// begun by the other side, while so many messages go back and forth on each session.
+// Run it with -cpu 1: a simulation is one goroutine.
 func BenchmarkSimulationDeliveries(b *testing.B) {
-	for _, c := range []struct {
-		name string
-		cfg  simnet.Config
-	}{{"default", simnet.Config{}}, {"smooth", simnet.Config{Smooth: true}}} {
-		b.Run(c.name, func(b *testing.B) {
-			s := newSimSystem(b, 1000, c.cfg)
-			s.send(b, 5, 1)
-			begin, events := s.heard, 0
-			s.limit = 1 << 62
-			virtual := s.net.Now()
-			b.ResetTimer()
-			s.send(b, 5, 2) // two messages go back and forth on each session
-			require.NoError(b, s.net.RunUntil(func() bool {
-				events++
-				return s.heard-begin >= b.N
-			}, time.Hour))
-			b.StopTimer()
-			n := float64(s.heard - begin)
-			b.ReportMetric(n/b.Elapsed().Seconds(), "deliveries/s")
-			b.ReportMetric(float64(events)/n, "events/delivery")
-			b.ReportMetric((s.net.Now()-virtual).Seconds()/b.Elapsed().Seconds(), "virtual-s/s")
-			b.ReportMetric(0, "ns/op")
-		})
+	for _, smooth := range []bool{false, true} {
+		for _, depth := range []int{1, 4, 16} {
+			b.Run(fmt.Sprintf("smooth=%v/inflight=%d", smooth, depth), func(b *testing.B) {
+				deliveries(b, simnet.Config{Smooth: smooth}, depth)
+			})
+		}
 	}
+}
+
+func deliveries(b *testing.B, cfg simnet.Config, depth int) {
+	s := newSimSystem(b, 1000, cfg)
+	s.send(b, 5, 1)
+	s.limit = 1 << 62
+	s.send(b, 5, depth)
+	begin, events, virtual := s.heard, 0, s.net.Now()
+	b.ResetTimer()
+	require.NoError(b, s.net.RunUntil(func() bool {
+		events++
+		return s.heard-begin >= b.N
+	}, time.Hour))
+	b.StopTimer()
+	n := float64(s.heard - begin)
+	b.ReportMetric(n/b.Elapsed().Seconds(), "deliveries/s")
+	b.ReportMetric(float64(events)/n, "events/delivery")
+	b.ReportMetric((s.net.Now()-virtual).Seconds()/b.Elapsed().Seconds(), "virtual-s/s")
+	b.ReportMetric(0, "ns/op")
 }
 
 // heapBytes is what is reachable.
