@@ -6,28 +6,43 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
 )
 
 // Async is this library's messenger as it is by default, with fast dispatch
 // (async-fast) or dispatch from the queue (async-queue) at both ends.
 func Async(fast bool) workload.Contestant {
-	name := "async-queue"
+	c := messengerContestant("async-queue", newAsync, fast)
+	c.Tunable = true
 	if fast {
-		name = "async-fast"
+		c.Name = "async-fast"
+		c.Skip = func(s workload.Scenario) string {
+			if s.Options.DrainWidth > 0 {
+				return "its messages do not go through the queue"
+			}
+			return ""
+		}
 	}
-	return workload.Contestant{
-		Name:  name,
-		Serve: func(workload.Options) (workload.Server, error) { return serveMessenger(newAsync, fast) },
-		Dial: func(addr string, _ workload.Options) (workload.Client, error) {
-			return dialMessenger(newAsync, fast, addr)
-		},
-	}
+	return c
 }
 
-func newAsync(name entity.Name, at netip.AddrPort) (messenger, error) {
-	m, err := async.New(async.Config{Name: name, ListenBacklog: 4096})
-	if err == nil && at.IsValid() {
-		err = m.Bind(at)
+// newAsync makes messengers that share the process's stack and pool, or a stack with
+// as many workers as asked for, which ends with the process.
+func newAsync(o workload.Options) (makeMessenger, error) {
+	cfg := async.Config{ListenBacklog: 4096, DispatchWidth: o.DrainWidth}
+	if o.Workers > 0 {
+		var err error
+		if cfg.Stack, err = netpollstack.Open(netpollstack.Config{Workers: o.Workers}); err != nil {
+			return nil, err
+		}
 	}
-	return m, err
+	return func(name entity.Name, at netip.AddrPort) (messenger, error) {
+		cfg := cfg
+		cfg.Name = name
+		m, err := async.New(cfg)
+		if err == nil && at.IsValid() {
+			err = m.Bind(at)
+		}
+		return m, err
+	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,7 +28,7 @@ type messenger interface {
 	Shutdown(context.Context) error
 }
 
-// makeMessenger returns a messenger that listens at that address, if it is valid.
+// makeMessenger makes a messenger that listens at that address, if it is valid.
 type makeMessenger func(name entity.Name, at netip.AddrPort) (messenger, error)
 
 const messageType = 1000
@@ -37,21 +38,69 @@ const patience = 40 * time.Second
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
-type messengerServer struct{ m messenger }
-
-func serveMessenger(create makeMessenger, fast bool) (workload.Server, error) {
-	m, err := create(entity.OSD(0), loopback)
-	if err != nil {
-		return nil, err
+// messengerContestant is a contestant whose messengers are made by what build makes
+// of the options.
+func messengerContestant(name string, build func(workload.Options) (makeMessenger, error), fast bool) workload.Contestant {
+	return workload.Contestant{
+		Name:       name,
+		Priorities: true,
+		Serve: func(o workload.Options) (workload.Server, error) {
+			create, err := build(o)
+			if err != nil {
+				return nil, err
+			}
+			return serveMessengers(create, fast, max(1, o.Messengers))
+		},
+		Dial: func(addr string, o workload.Options) (workload.Client, error) {
+			create, err := build(o)
+			if err != nil {
+				return nil, err
+			}
+			return dialMessenger(create, fast, addr)
+		},
 	}
-	m.SetDefaultPolicy(msg.StatefulServer())
-	m.AddDispatcherTail(echo{fast})
-	return messengerServer{m}, m.Start()
 }
 
-func (s messengerServer) Addr() string { return s.m.Addrs().String() }
+// messengerServer is so many messengers of one process.
+type messengerServer []messenger
 
-func (s messengerServer) Stop() error { return shutdown(s.m) }
+func serveMessengers(create makeMessenger, fast bool, n int) (workload.Server, error) {
+	var s messengerServer
+	for i := range n {
+		m, err := create(entity.OSD(int64(i)), loopback)
+		if err != nil {
+			return nil, err
+		}
+		s = append(s, m)
+		m.SetDefaultPolicy(msg.StatefulServer())
+		m.AddDispatcherTail(echo{fast})
+		if err := m.Start(); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Addr has the addresses of all messengers.
+func (s messengerServer) Addr() string {
+	all := make([]string, len(s))
+	for i, m := range s {
+		all[i] = m.Addrs().String()
+	}
+	return strings.Join(all, " ")
+}
+
+func (s messengerServer) Stop() error { return shutdownAll(s) }
+
+func shutdownAll(ms []messenger) error {
+	errs := make([]error, len(ms))
+	var wg sync.WaitGroup
+	for i, m := range ms {
+		wg.Go(func() { errs[i] = shutdown(m) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
 
 func shutdown(m messenger) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -76,17 +125,21 @@ func (e echo) Dispatch(m *msg.Message) bool {
 type messengerClient struct {
 	create makeMessenger
 	fast   bool
-	server entity.AddrVec
+	server []entity.AddrVec // connections are to each in turn
 	ms     []messenger
 	conns  []msg.Connection
 }
 
 func dialMessenger(create makeMessenger, fast bool, addr string) (workload.Client, error) {
-	server, err := entity.ParseAddrVec(addr)
-	if err != nil {
-		return nil, err
+	c := &messengerClient{create: create, fast: fast}
+	for text := range strings.FieldsSeq(addr) {
+		server, err := entity.ParseAddrVec(text)
+		if err != nil {
+			return nil, err
+		}
+		c.server = append(c.server, server)
 	}
-	return &messengerClient{create: create, fast: fast, server: server}, nil
+	return c, nil
 }
 
 // Connect implements workload.Client.
@@ -104,7 +157,7 @@ func (c *messengerClient) Connect(n int, answered func(conn, slot int)) error {
 		if err := m.Start(); err != nil {
 			return err
 		}
-		conn, err := m.ConnectTo(entity.TypeOSD, c.server)
+		conn, err := m.ConnectTo(entity.TypeOSD, c.server[i%len(c.server)])
 		if err != nil {
 			return err
 		}
@@ -128,21 +181,22 @@ func (c *messengerClient) Connect(n int, answered func(conn, slot int)) error {
 
 // Send implements workload.Client.
 func (c *messengerClient) Send(conn, slot int, payload []byte) error {
+	return c.send(conn, slot, payload, msg.PriorityDefault)
+}
+
+// SendHigh implements workload.PrioritySender.
+func (c *messengerClient) SendHigh(conn, slot int, payload []byte) error {
+	return c.send(conn, slot, payload, msg.PriorityHigh)
+}
+
+func (c *messengerClient) send(conn, slot int, payload []byte, priority uint8) error {
 	m := msg.New(messageType, 0)
-	m.TID, m.Data = uint64(slot), payload
+	m.TID, m.Data, m.Priority = uint64(slot), payload, priority
 	return c.conns[conn].Send(m)
 }
 
 // Stop implements workload.Client.
-func (c *messengerClient) Stop() error {
-	errs := make([]error, len(c.ms))
-	var wg sync.WaitGroup
-	for i, m := range c.ms {
-		wg.Go(func() { errs[i] = shutdown(m) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
+func (c *messengerClient) Stop() error { return shutdownAll(c.ms) }
 
 // receiver takes the answers of one connection.
 type receiver struct {

@@ -25,6 +25,12 @@ func RawNet() workload.Contestant {
 		Name:  "raw-net",
 		Serve: serveRawNet,
 		Dial:  func(addr string, _ workload.Options) (workload.Client, error) { return &rawNetClient{addr: addr}, nil },
+		Skip: func(s workload.Scenario) string {
+			if s.Kind == workload.Priority {
+				return "it has no queue for what the sockets do not take"
+			}
+			return ""
+		},
 	}
 }
 
@@ -114,8 +120,21 @@ type rawNetConn struct {
 	c      net.Conn
 	mu     sync.Mutex
 	out    *bufio.Writer
+	head   [rawHeaderLen]byte
 	corked bool // the reader flushes
+	dead   bool // there are no more answers
+	// large is for payloads that may not fit between the ends while the server waits
+	// for the reader to take its answer: a goroutine writes them.
+	large   chan request
+	closing chan struct{}
 }
+
+// rawLarge is from which length on payloads are large, and rawQueued how many of
+// them may wait.
+const (
+	rawLarge  = 64 << 10
+	rawQueued = 4096
+)
 
 // Connect implements workload.Client.
 func (r *rawNetClient) Connect(n int, answered func(conn, slot int)) error {
@@ -124,9 +143,14 @@ func (r *rawNetClient) Connect(n int, answered func(conn, slot int)) error {
 		if err != nil {
 			return err
 		}
-		x := &rawNetConn{c: c, out: bufio.NewWriterSize(c, rawBufferLen)}
+		x := &rawNetConn{c: c, out: bufio.NewWriterSize(c, rawBufferLen), closing: make(chan struct{})}
 		r.conns = append(r.conns, x)
-		r.wg.Go(func() { x.read(i, answered) })
+		r.wg.Go(func() {
+			x.read(i, answered)
+			x.mu.Lock()
+			x.dead = true
+			x.mu.Unlock()
+		})
 	}
 	return nil
 }
@@ -158,12 +182,31 @@ func (x *rawNetConn) read(conn int, answered func(conn, slot int)) {
 // Send implements workload.Client.
 func (r *rawNetClient) Send(conn, slot int, payload []byte) error {
 	x := r.conns[conn]
-	var head [rawHeaderLen]byte
-	binary.LittleEndian.PutUint32(head[:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(head[4:], uint32(slot))
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	_, err := x.out.Write(head[:])
+	if x.dead {
+		return net.ErrClosed
+	}
+	if len(payload) < rawLarge {
+		return x.write(slot, payload)
+	}
+	if x.large == nil {
+		x.large = make(chan request, rawQueued)
+		r.wg.Go(x.writeLarge)
+	}
+	select {
+	case x.large <- request{slot, payload}:
+		return nil
+	default:
+		return errQueueFull
+	}
+}
+
+// write is called with the lock held.
+func (x *rawNetConn) write(slot int, payload []byte) error {
+	binary.LittleEndian.PutUint32(x.head[:], uint32(len(payload)))
+	binary.LittleEndian.PutUint32(x.head[4:], uint32(slot))
+	_, err := x.out.Write(x.head[:])
 	if err == nil {
 		_, err = x.out.Write(payload)
 	}
@@ -173,11 +216,32 @@ func (r *rawNetClient) Send(conn, slot int, payload []byte) error {
 	return err
 }
 
+func (x *rawNetConn) writeLarge() {
+	head := make([]byte, rawHeaderLen)
+	for {
+		select {
+		case <-x.closing:
+			return
+		case m := <-x.large:
+			binary.LittleEndian.PutUint32(head, uint32(len(m.payload)))
+			binary.LittleEndian.PutUint32(head[4:], uint32(m.slot))
+			b := net.Buffers{head, m.payload}
+			if _, err := b.WriteTo(x.c); err != nil {
+				x.c.Close() // the reader ends
+				return
+			}
+		}
+	}
+}
+
 // Stop implements workload.Client.
 func (r *rawNetClient) Stop() error {
 	var errs []error
 	for _, x := range r.conns {
-		errs = append(errs, x.c.Close())
+		close(x.closing)
+		if err := x.c.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
 	}
 	r.wg.Wait()
 	return errors.Join(errs...)

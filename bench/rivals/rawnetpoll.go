@@ -94,6 +94,7 @@ type rawNetpollConn struct {
 	c      netpoll.Connection
 	mu     sync.Mutex // guards the writer
 	corked bool       // the reader flushes
+	dead   bool       // the writer must not be used any more
 }
 
 // Connect implements workload.Client.
@@ -105,10 +106,21 @@ func (r *rawNetpollClient) Connect(n int, answered func(conn, slot int)) error {
 		}
 		x := &rawNetpollConn{c: c}
 		r.conns = append(r.conns, x)
+		// It runs before netpoll takes the buffers back.
+		if err := c.AddCloseCallback(x.closed); err != nil {
+			return err
+		}
 		if err := c.SetOnRequest(func(context.Context, netpoll.Connection) error { return x.read(i, answered) }); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+func (x *rawNetpollConn) closed(netpoll.Connection) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.dead = true
 	return nil
 }
 
@@ -142,7 +154,7 @@ func (x *rawNetpollConn) read(conn int, answered func(conn, slot int)) error {
 func (x *rawNetpollConn) cork(on bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.corked && !on {
+	if x.corked && !on && !x.dead {
 		_ = x.c.Writer().Flush() // an error is the reader's too
 	}
 	x.corked = on
@@ -153,6 +165,9 @@ func (r *rawNetpollClient) Send(conn, slot int, payload []byte) error {
 	x := r.conns[conn]
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.dead {
+		return net.ErrClosed
+	}
 	w := x.c.Writer()
 	b, err := w.Malloc(rawHeaderLen + len(payload))
 	if err != nil {

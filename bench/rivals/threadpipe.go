@@ -1,6 +1,7 @@
 package rivals
 
 import (
+	"fmt"
 	"net/netip"
 	"runtime"
 
@@ -12,30 +13,35 @@ import (
 // Threadpipe is the messenger with a reader and a writer for each connection, with
 // fast dispatch or from the queue, by goroutines or OS threads.
 func Threadpipe(name string, fast, threads bool) workload.Contestant {
-	create := func(name entity.Name, at netip.AddrPort) (messenger, error) {
-		m, err := threadpipe.New(threadpipe.Config{Name: name, Threads: threads})
-		if err == nil && at.IsValid() {
-			err = m.Bind(at)
-		}
-		return m, err
-	}
-	c := workload.Contestant{
-		Name:  name,
-		Serve: func(workload.Options) (workload.Server, error) { return serveMessenger(create, fast) },
-		Dial: func(addr string, _ workload.Options) (workload.Client, error) {
-			return dialMessenger(create, fast, addr)
-		},
-	}
+	c := messengerContestant(name, func(workload.Options) (makeMessenger, error) {
+		return func(name entity.Name, at netip.AddrPort) (messenger, error) {
+			m, err := threadpipe.New(threadpipe.Config{Name: name, Threads: threads})
+			if err == nil && at.IsValid() {
+				err = m.Bind(at)
+			}
+			return m, err
+		}, nil
+	}, fast)
 	if threads {
 		c.Env = []string{threadProcs}
-		c.Skip = func(workload.Scenario) string {
-			if runtime.GOOS != "linux" {
-				return "blocking sockets are for Linux only"
-			}
-			return ""
-		}
+		c.Skip = skipThreads
 	}
 	return c
+}
+
+// threadsMax is how many connections a process with two threads for each of them may
+// have: 32768 is the number of threads that Linux allows by default on all of a
+// machine's processes together, and here there are two of them.
+const threadsMax = 4000
+
+func skipThreads(s workload.Scenario) string {
+	switch {
+	case runtime.GOOS != "linux":
+		return "blocking sockets are for Linux only"
+	case s.Connections > threadsMax:
+		return fmt.Sprintf("both processes together would need %d OS threads", 4*s.Connections)
+	}
+	return ""
 }
 
 // threadProcs lets that many threads run Go code at a time: then one that comes out

@@ -54,6 +54,7 @@ type answer struct {
 type Result struct {
 	Msgs           int64
 	Seconds        float64
+	Total          int64   // messages while usage was measured, 0: Msgs
 	P50, P99, P999 float64 // microseconds
 	// Lost, Duplicated and Drain (in milliseconds, -1 for never) are for Faults.
 	Lost, Duplicated int64
@@ -132,7 +133,10 @@ func call(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
 	if err != nil {
 		return err
 	}
-	l := newLoad(client, &o)
+	l, err := newLoad(client, &o)
+	if err != nil {
+		return err
+	}
 	if err := l.connect(); err != nil {
 		return err
 	}

@@ -18,15 +18,19 @@ type load interface {
 	stop()
 }
 
-func newLoad(c Client, o *order) load {
+func newLoad(c Client, o *order) (load, error) {
 	if o.Scenario.idle() {
-		return &idleLoad{c, o.Scenario}
+		return &idleLoad{c, o.Scenario}, nil
 	}
 	switch o.Scenario.Kind {
 	case Open:
-		return newOpen(c, o)
+		return newOpen(c, o), nil
+	case Priority:
+		return newPriority(c, o)
+	case Faults:
+		return newFaults(c, o.Scenario), nil
 	default:
-		return newClosed(c, o.Scenario)
+		return newClosed(c, o.Scenario), nil
 	}
 }
 

@@ -30,6 +30,14 @@ func (r *round) value(s Scenario) float64 {
 	return float64(r.Msgs) / r.Seconds
 }
 
+// total is how many messages usage is for.
+func (r *round) total() float64 {
+	if r.Total > 0 {
+		return float64(r.Total)
+	}
+	return float64(r.Msgs)
+}
+
 // play is one round of one contestant. With a counter it counts system calls too,
 // after the measurement.
 func play(ctx context.Context, exe string, c *Contestant, o order, count counter) (r round) {

@@ -47,14 +47,14 @@ func rowOf(c *Contestant, s Scenario, rounds []round) report.Row {
 	r.P99 = of(func(x *round) float64 { return x.P99 })
 	r.P999 = of(func(x *round) float64 { return x.P999 })
 	cpu := func(d time.Duration, x *round) float64 {
-		return float64(d) / float64(time.Microsecond) / float64(x.Msgs)
+		return float64(d) / float64(time.Microsecond) / x.total()
 	}
 	r.CPU = of(func(x *round) float64 { return cpu(x.server.CPU+x.client.CPU, x) })
 	r.ServerCPU = of(func(x *round) float64 { return cpu(x.server.CPU, x) })
 	r.CtxSwitches = of(func(x *round) float64 {
-		return float64(x.server.CtxSwitches+x.client.CtxSwitches) / float64(x.Msgs)
+		return float64(x.server.CtxSwitches+x.client.CtxSwitches) / x.total()
 	})
-	r.Allocs = of(func(x *round) float64 { return float64(x.server.Allocs+x.client.Allocs) / float64(x.Msgs) })
+	r.Allocs = of(func(x *round) float64 { return float64(x.server.Allocs+x.client.Allocs) / x.total() })
 	if counted := slices.DeleteFunc(slices.Clone(good), func(x round) bool { return x.syscalls < 0 }); len(counted) > 0 {
 		r.Syscalls = median(each(counted, func(x *round) float64 { return x.syscalls }))
 	}

@@ -42,7 +42,7 @@ const hangsMax = 2
 type runner struct {
 	Config
 	exe   string
-	count counter            // nil: system calls cannot be counted
+	count counter // nil: system calls cannot be counted
 	res   Results
 	// knees are the rates that loads of the open loop are parts of, nil before they
 	// are known; openErr is why there is no open loop.

@@ -35,7 +35,7 @@ func Full() []Scenario {
 	}
 	for _, name := range []string{"on", "off"} {
 		out = append(out, Scenario{
-			Name: "priority/" + name, Kind: Priority, Connections: 1, Size: 64 << 10, Window: 1024, High: name == "on",
+			Name: "priority/" + name, Kind: Priority, Connections: 1, Size: 64 << 10, Window: 2048, High: name == "on",
 		})
 	}
 	out = append(out, Scenario{Name: "faults/cut", Kind: Faults, Connections: 16, Size: 4 << 10, Window: 64})
