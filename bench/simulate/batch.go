@@ -147,5 +147,8 @@ func (sum *Result) add(r *Result) {
 	if sum.Stuck == nil {
 		sum.Stuck = r.Stuck
 	}
+	if sum.Broken == nil {
+		sum.Broken = r.Broken
+	}
 	sum.Hash = (sum.Hash ^ r.Hash) * hashPrime
 }

@@ -41,4 +41,9 @@
 //	V1  when the last fault is over everything gets done in time
 //	V2  and then there is rest: no session comes or goes
 //	app what the system itself promises, such as: no acknowledged write is lost
+//	sim not an invariant: the simulation itself could not go on
+//
+// They are judged while the system runs, with memory for flows and not for
+// messages, so that thousands of nodes can be checked. The swarm is judged by the
+// checkers of asynctest instead, which look at everything, the wire included.
 package simulate

@@ -26,8 +26,9 @@ type Config struct {
 	Until time.Duration
 	// Trace gets the trace, one JSON object a line; nil: none.
 	Trace io.Writer
-	// Chart gets a sequence chart (Mermaid) of the beginning; nil: none.
-	Chart io.Writer
+	// Chart gets a sequence chart (Mermaid) of what ChartWindow says; nil: none.
+	Chart       io.Writer
+	ChartWindow simnet.ChartConfig
 }
 
 // NodesMax is the largest Config.Nodes.
@@ -63,6 +64,9 @@ type Result struct {
 	Hash uint64
 	// Stuck, if not nil, is what the network looked like when nothing went on any more.
 	Stuck *simnet.StuckError
+	// Broken, if not nil, is why the simulation itself could not go on: a rule
+	// panicked, or time stood still.
+	Broken error
 }
 
 // violatedMax bounds Result.Violated.
@@ -112,8 +116,9 @@ func kindOf(name string) *kind {
 	return nil
 }
 
-// Run runs one system. An error means that it could not begin: ErrConfig, or that of
-// reading a scenario's file. What went wrong in the run is in the Result.
+// Run runs one system. An error means that it could not begin (ErrConfig, or that of
+// reading a scenario's file), or that trace or chart could not be written. What went
+// wrong in the run is in the Result.
 func Run(cfg Config) (Result, error) {
 	if cfg.Nodes < 0 || cfg.Nodes > NodesMax {
 		return Result{}, fmt.Errorf("%w: %d nodes; at most %d can be had", ErrConfig, cfg.Nodes, NodesMax)
@@ -144,5 +149,5 @@ func runOne(cfg Config) (Result, error) {
 	w := newWorld(cfg)
 	w.result.Scenario = k.name
 	w.run(k.make(w))
-	return w.result, nil
+	return w.result, w.written()
 }

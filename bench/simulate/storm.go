@@ -147,16 +147,15 @@ func (s *storm) count() {
 	if s.missing > 0 {
 		return
 	}
-	took := s.w.now() - s.since
-	s.longest = max(s.longest, took)
-	if took > stormBack {
-		s.w.violated("app", "the last node was back %v after the server, the bound is %v", took, stormBack)
-	}
+	s.longest = max(s.longest, s.w.now()-s.since)
 }
 
 func (s *storm) done() bool { return !s.w.busy && s.missing == 0 }
 
 func (s *storm) check() {
+	if s.longest > stormBack {
+		s.w.violated("app", "the last node was back %v after the server, the bound is %v", s.longest, stormBack)
+	}
 	s.w.note("the server was lost %d times; all %d nodes were back at most %v after it, at most %d of them within %v",
 		stormRounds, len(s.back)-1, s.longest.Round(time.Millisecond), s.peak, stormWide)
 }

@@ -25,7 +25,9 @@ func runSwarm(cfg Config) (Result, error) {
 		Scenario: swarmName, Nodes: r.Nodes, Seed: cfg.Seed, Sent: uint64(r.Sent), Deliveries: uint64(r.Delivered),
 		Faults: r.NumFaults(), Virtual: r.Virtual, Hash: r.Hash, Notes: []string{r.System},
 		Violations: len(r.Violations), Violated: r.Violations[:min(len(r.Violations), violatedMax)],
-		Invariants: []string{"L1", "L2", "Y1", "B1", "C4", "R1", "R2", "V1"},
+	}
+	for _, c := range asynctest.Checkers() {
+		out.Invariants = append(out.Invariants, c.Letter)
 	}
 	return out, nil
 }

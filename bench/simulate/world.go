@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
@@ -43,6 +44,7 @@ type world struct {
 	s      scenario
 	faults injector
 	result Result
+	chart  *simnet.Chart // or nil
 	// busy: the time of work and faults is not over.
 	busy bool
 
@@ -113,6 +115,23 @@ func (w *world) start() {
 	if w.cfg.Trace != nil {
 		w.net.TraceTo(w.cfg.Trace)
 	}
+	if w.cfg.Chart != nil {
+		w.chart = w.net.Chart(w.cfg.ChartWindow)
+	}
+}
+
+// written writes the chart, and tells of an error of that or of the trace.
+func (w *world) written() error {
+	var err error
+	if w.net != nil && w.net.TraceError() != nil {
+		err = fmt.Errorf("trace: %w", w.net.TraceError())
+	}
+	if w.chart != nil {
+		if _, e := w.chart.WriteTo(w.cfg.Chart); e != nil {
+			err = errors.Join(err, fmt.Errorf("chart: %w", e))
+		}
+	}
+	return err
 }
 
 // run is the whole of it.
@@ -129,7 +148,7 @@ func (w *world) run(s scenario) {
 	if w.net != nil {
 		w.result.Virtual, w.result.Hash = w.net.Now(), w.net.Hash()
 	}
-	if !w.result.Early && w.result.Stuck == nil {
+	if !w.result.Early && w.result.Stuck == nil && w.result.Broken == nil {
 		w.tb.catch("R2", w.tb.end)
 	}
 }
@@ -190,22 +209,30 @@ func (w *world) until(letter string, cond func() bool, limit time.Duration) bool
 		return cond()
 	}, limit)
 	var stuck *simnet.StuckError
-	switch {
+	switch errors.As(err, &stuck); {
 	case err == nil:
 		return true
-	case !errors.As(err, &stuck):
-		w.violated("app", "%v", err)
+	case w.net.Err() != nil: // the run cannot go on: a rule panicked, or time stood still
+		w.result.Stuck = stuck
+		w.violated("sim", "%v", firstLine(err))
+		w.result.Broken = err
 	case early:
-		w.net.Run(end - w.net.Now())
+		_ = w.net.Run(end - w.net.Now())
 		w.result.Early = true
-	case letter == "":
-		w.net.Run(end - w.net.Now()) // the time is up, or there was nothing left to do in it
+	case letter == "": // the time is up, or there was nothing left to do in it
+		_ = w.net.Run(end - w.net.Now())
 		return true
 	default:
 		w.result.Stuck = stuck
 		w.violated(letter, "not done %v after the last fault (%d sendings have no end): %s", limit, w.oracle.open, stuck.Why)
 	}
 	return false
+}
+
+// firstLine is an error without the state of the network.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // every calls f now and then, each time after d and up to as much again, as long as

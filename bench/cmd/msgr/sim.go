@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/simulate"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 )
 
 type simCmd struct {
@@ -19,8 +20,14 @@ type simCmd struct {
 	Until    time.Duration `help:"End at this virtual time, such as 30s, if it is not over before."`
 	Twice    bool          `help:"Run each seed twice and compare the hashes."`
 	Trace    string        `placeholder:"FILE" help:"Write the trace to this file, one JSON object a line."`
-	Chart    string        `placeholder:"FILE" help:"Write a sequence chart (Mermaid) of the beginning to this file."`
-	JSON     bool          `name:"json" help:"Print one JSON object."`
+	Chart    string        `placeholder:"FILE" help:"Write a sequence chart (Mermaid) to this file."`
+
+	ChartFrom  time.Duration `help:"Where the chart begins, in virtual time."`
+	ChartTo    time.Duration `help:"Where it ends; default: at its largest size."`
+	ChartMax   int           `default:"200" help:"How many events it has at most."`
+	ChartHosts []string      `placeholder:"HOST" help:"What passes between these nodes, such as osd.0,osd.1; default: all."`
+
+	JSON bool `name:"json" help:"Print one JSON object."`
 }
 
 // Help is shown by msgr sim --help.
@@ -77,6 +84,10 @@ func (c *simCmd) config() (cfg simulate.Config, seeds simulate.Seeds, err error)
 	if seeds.Len() > 1 && (c.Trace != "" || c.Chart != "") {
 		return cfg, seeds, errors.New("--trace and --chart are for a single seed")
 	}
+	if c.ChartMax < 1 || c.ChartFrom < 0 || c.ChartTo != 0 && c.ChartTo <= c.ChartFrom {
+		return cfg, seeds, errors.New("--chart-max must be more than 0, and --chart-to after --chart-from")
+	}
+	cfg.ChartWindow = simnet.ChartConfig{Hosts: c.ChartHosts, From: c.ChartFrom, To: c.ChartTo, Max: c.ChartMax}
 	if cfg.Faults, err = simulate.ParseFaults(c.Faults); err != nil {
 		return cfg, seeds, fmt.Errorf("--faults=%s: %w", c.Faults, err)
 	}
@@ -142,8 +153,14 @@ func (e *simError) Error() string {
 	if n := e.sum.Violations - len(e.sum.Violated); n > 0 {
 		s += fmt.Sprintf("\n  and %d more", n)
 	}
-	if st := e.sum.Stuck; st != nil {
-		net := fmt.Sprintf("\nthe network at %v:\n%s%s", st.At, st.Sockets, st.Last)
+	net := ""
+	switch st := e.sum.Stuck; {
+	case st != nil:
+		net = fmt.Sprintf("\nthe network at %v:\n%s%s", st.At, st.Sockets, st.Last)
+	case e.sum.Broken != nil:
+		net = "\n" + e.sum.Broken.Error()
+	}
+	if net != "" {
 		if len(net) > netstatMax {
 			net = net[:netstatMax] + fmt.Sprintf("\n... %d bytes more", len(net)-netstatMax)
 		}

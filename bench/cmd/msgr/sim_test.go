@@ -103,3 +103,14 @@ func TestSimUsage(t *testing.T) {
 		require.Contains(t, stderr, c.stderr, c.args)
 	}
 }
+
+func TestSimChart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "chart")
+	code, _, stderr := sim(t, "-nodes", "4", "-seed", "2", "-chart", file, "-chart-max", "30", "-chart-hosts", "osd.0,osd.1")
+	require.Equal(t, exitOK, code, stderr)
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(string(b), "sequenceDiagram\n"))
+	require.Contains(t, string(b), "participant h0 as osd.0")
+	require.Contains(t, string(b), "->>")
+}
