@@ -49,6 +49,8 @@ const (
 	// grpcDirect is what may be in flight while requests go to SendMsg directly: far
 	// less than a window.
 	grpcDirect = 1 << 20
+	// grpcAgain bounds how long Send waits for a new stream.
+	grpcAgain = 5 * time.Second
 	// grpcCopied is up to which length a payload is copied behind its slot.
 	grpcCopied = 1 << 10
 )
@@ -73,7 +75,7 @@ func (grpcCodec) Unmarshal(data mem.BufferSlice, v any) error {
 // grpcBackoff is for connections that were cut.
 var grpcBackoff = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
-	MinConnectTimeout: patience / 2,
+	MinConnectTimeout: patience,
 }
 
 var grpcService = grpc.ServiceDesc{
@@ -167,20 +169,20 @@ func (g *grpcClient) Connect(n int, answered func(conn, slot int)) error {
 		}
 		c := &grpcConn{index: i, answered: answered, ctx: g.ctx, cc: cc}
 		g.conns[i] = c
-		_, err = c.open(nil)
+		_, err = c.open(nil, patience)
 		return err
 	})
 }
 
-// open replaces the stream dead.
-func (c *grpcConn) open(dead *grpcStream) (*grpcStream, error) {
+// open replaces the stream dead, or fails after that time.
+func (c *grpcConn) open(dead *grpcStream, limit time.Duration) (*grpcStream, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.now.Load(); s != dead {
 		return s, nil
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
-	timeout := time.AfterFunc(patience, cancel)
+	timeout := time.AfterFunc(limit, cancel)
 	stream, err := c.cc.NewStream(ctx, &grpcService.Streams[0], grpcMethod, grpc.WaitForReady(true))
 	if err == nil {
 		_, err = stream.Header()
@@ -245,7 +247,7 @@ func (g *grpcClient) Send(conn, slot int, payload []byte) error {
 	if err == nil || errors.Is(err, errQueueFull) || g.ctx.Err() != nil {
 		return err
 	}
-	if s, err = c.open(s); err != nil {
+	if s, err = c.open(s, grpcAgain); err != nil {
 		return err
 	}
 	return s.out.send(request{slot, payload})
@@ -257,8 +259,8 @@ func (g *grpcClient) Stop() error {
 	var errs []error
 	for _, c := range g.conns {
 		if c != nil {
-			errs = append(errs, c.cc.Close())
 			c.mu.Lock() // who opens a stream has done so, who comes later fails
+			errs = append(errs, c.cc.Close())
 			c.mu.Unlock()
 			c.readers.Wait()
 		}
