@@ -42,6 +42,8 @@ var mayImport = map[string][]string{
 	"async":                  {"connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
 	"async/asynctest":        {"async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
 	"async/interop":          {"async/denc", "async/msg", "async/entity"},
+
+	"async/asynctest/sessiontest": {"async", "eventloop", "eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.

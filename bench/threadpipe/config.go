@@ -2,6 +2,7 @@ package threadpipe
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -40,6 +41,9 @@ type Config struct {
 	InitialBackoff, MaxBackoff                                     time.Duration
 	ReadyTimeout, IdleTimeout, KeepaliveInterval, KeepaliveTimeout time.Duration
 	AllowSeqGaps                                                   bool
+
+	// Via, if set, says where to dial instead of at a peer's address: a proxy.
+	Via func(peer netip.AddrPort) netip.AddrPort
 
 	// ReadBuffer is how many bytes a reader asks for; 0 means 64 KiB, 4 KiB for
 	// threads without Batch. Long payloads are read into their place in both cases.

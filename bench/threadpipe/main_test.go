@@ -20,7 +20,9 @@ func TestMain(m *testing.M) {
 	_, _ = async.DefaultStack()
 	_, _ = async.DefaultExecutor()
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
+		// netpoll's pollers live as long as the process.
+		goleak.IgnoreAnyFunction("github.com/cloudwego/netpoll.(*defaultPoll).Wait"))
 }
 
 var local = netip.MustParseAddrPort("127.0.0.1:0")

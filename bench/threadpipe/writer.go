@@ -72,6 +72,9 @@ func (p *Pipe) dial() {
 	p.dialNow = false
 	target := p.s.Target().AddrPort
 	p.mu.Unlock()
+	if via := p.m.cfg.Via; via != nil {
+		target = via(target)
+	}
 	sock, err := p.m.net.dial(p.m.ctx, target, p.m.cfg.ReadyTimeout)
 	p.mu.Lock()
 	switch {

@@ -1,0 +1,234 @@
+package sessiontest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
+	"github.com/stretchr/testify/require"
+)
+
+// testPriorities: higher priorities overtake what is queued, at the receiver and at
+// the sender; within one the order stays.
+func testPriorities(r *rig) {
+	t := r.t
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+	hold := r.gate()
+	srv.onMessage = func(m *msg.Message) {
+		if string(m.Front) == "first" {
+			hold.pass()
+		}
+	}
+	r.up(srv)
+	cl := r.cl(1, msg.LosslessClient())
+	send := func(c msg.Connection, prio uint8, s string) {
+		m := text("%s", s)
+		m.Priority = prio
+		require.NoError(t, c.Send(m))
+	}
+	c := r.connect(cl, srv)
+	send(c, 0, "first")
+	hold.wantArrived(1)
+	send(c, 10, "d")
+	send(c, 64, "c")
+	send(c, 127, "b1")
+	send(c, 0, "b2") // the default is 127
+	send(c, 255, "a")
+	r.until("received", func() bool { return srv.Count().Received == 6 && srv.Count().Queued == 5 })
+	hold.open()
+	require.Equal(t, []string{"first", "a", "b1", "b2", "c", "d"}, srv.wantMessages(6))
+	require.EqualValues(t, 127, srv.of("message")[3].m.Priority)
+
+	// In the sender's queue, until there is a session.
+	cl.SetDefaultSendPriority(70)
+	late := r.node(r.server, entity.OSD(1), msg.StatefulServer())
+	late.fast = func(*msg.Message) bool { return true } // in the order of arrival
+	require.NoError(t, late.Bind(local))
+	c, err := cl.ConnectTo(entity.TypeOSD, late.Addrs())
+	require.NoError(t, err)
+	for _, p := range []uint8{10, 64, 127, 0, 255, 127} {
+		send(c, p, fmt.Sprint(p))
+	}
+	require.NoError(t, late.Start())
+	require.Equal(t, []string{"255", "127", "127", "0", "64", "10"}, late.wantMessages(6))
+	require.EqualValues(t, 70, late.of("message")[3].m.Priority)
+}
+
+// throttled is a server whose dispatcher is held up by messages that begin with
+// "hold", with throttles for clients but not for MDSs, and one of each.
+func (r *rig) throttled(messages, bytes msg.Throttler, change ...func(*Options)) (srv *node, hold *gate, a, b msg.Connection) {
+	r.t.Helper()
+	srv = r.node(r.server, entity.OSD(0), msg.StatefulServer(), change...)
+	hold = r.gate()
+	srv.onMessage = func(m *msg.Message) {
+		if len(m.Front) >= 4 && string(m.Front[:4]) == "hold" {
+			hold.pass()
+		}
+	}
+	srv.SetPolicyThrottlers(entity.TypeClient, messages, bytes)
+	r.up(srv)
+	ca := r.cl(1, msg.LosslessClient())
+	cb := r.node(r.client, entity.MDS(2), msg.LosslessClient())
+	require.NoError(r.t, cb.Start())
+	return srv, hold, r.connect(ca, srv), r.connect(cb, srv)
+}
+
+// testPolicyThrottles: of the messages and bytes that a policy allows, no more are
+// received; other peers go on.
+func testPolicyThrottles(r *rig) {
+	t := r.t
+	th := dispatch.NewThrottle(3)
+	srv, hold, a, b := r.throttled(th, nil)
+	require.NoError(t, a.Send(text("hold")))
+	hold.wantArrived(1)
+	r.sendAll(a, 100, nil)
+	r.until("reading stopped", func() bool { return srv.Count().ThrottleWaits == 1 && th.Stats().Waiting == 1 })
+	require.EqualValues(t, 3, th.Stats().Held)
+	r.sendAll(b, 10, nil)
+	r.until("others go on", func() bool { return srv.Count().Received == 13 })
+	hold.open()
+	srv.wantMessages(111)
+	r.until("given back", func() bool { return th.Stats().Held == 0 })
+	require.EqualValues(t, 3, th.Stats().Peak)
+
+	th = dispatch.NewThrottle(1000)
+	srv, hold, a, b = r.throttled(nil, th)
+	hundred := func(s string) *msg.Message { return &msg.Message{Front: []byte(s), Data: make([]byte, 100-len(s))} }
+	require.NoError(t, a.Send(hundred("hold")))
+	hold.wantArrived(1)
+	for range 20 {
+		require.NoError(t, a.Send(hundred("x")))
+	}
+	require.NoError(t, a.Send(&msg.Message{Data: make([]byte, 5000)})) // over the limit: alone
+	require.NoError(t, a.Send(&msg.Message{}))                         // nothing to throttle
+	r.until("reading stopped", func() bool { return th.Stats().Waiting == 1 })
+	require.EqualValues(t, 1000, th.Stats().Held)
+	r.sendAll(b, 10, nil)
+	r.until("others go on", func() bool { return srv.Count().Received == 20 })
+	hold.open()
+	srv.wantMessages(33)
+	r.until("given back", func() bool { return th.Stats().Held == 0 })
+	require.GreaterOrEqual(t, th.Stats().Peak, int64(5000))
+	require.LessOrEqual(t, th.Stats().Peak, int64(6000))
+}
+
+// testDispatchThrottle is shared by all connections.
+func testDispatchThrottle(r *rig) {
+	t := r.t
+	srv, hold, a, b := r.throttled(nil, nil, func(o *Options) { o.DispatchThrottleBytes = 1000 })
+	require.NoError(t, a.Send(text("hold")))
+	hold.wantArrived(1)
+	for range 30 {
+		require.NoError(t, a.Send(&msg.Message{Data: make([]byte, 100)}))
+		require.NoError(t, b.Send(&msg.Message{Data: make([]byte, 100)}))
+	}
+	r.until("reading stopped", func() bool { return srv.Count().ThrottleWaits >= 2 })
+	require.LessOrEqual(t, srv.Count().DispatchBytes, int64(1000))
+	hold.open()
+	srv.wantMessages(61)
+	r.until("given back", func() bool { return srv.Count().DispatchBytes == 0 })
+}
+
+// testHold: a message that is kept counts until its Release.
+func testHold(r *rig) {
+	t := r.t
+	messages, bytes := dispatch.NewThrottle(2), dispatch.NewThrottle(1000)
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+	srv.onMessage = func(m *msg.Message) { m.Hold() }
+	srv.SetPolicyThrottlers(entity.TypeClient, messages, bytes)
+	r.up(srv)
+	c := r.connect(r.cl(1, msg.LosslessClient()), srv)
+	const n = 30
+	r.sendAll(c, n, nil)
+	for released := 0; released < n; {
+		r.until("some", func() bool { return int(srv.count.Load()) > released })
+		if released+2 < n {
+			r.until("full", func() bool { return messages.Stats().Waiting == 1 && messages.Stats().Held >= 2 })
+		}
+		for _, s := range srv.of("message")[released:] {
+			s.m.Release()
+			released++
+		}
+	}
+	r.until("given back", func() bool { return messages.Stats().Held == 0 && bytes.Stats().Held == 0 })
+	require.Equal(t, numbers(n), srv.texts())
+}
+
+// testThrottledEnd: whoever waits for a throttle when its connection ends leaves
+// nothing behind and holds nobody up.
+func testThrottledEnd(r *rig) {
+	t := r.t
+	for _, how := range []string{"mark down", "peer gone", "replaced", "shutdown"} {
+		th := dispatch.NewThrottle(1)
+		srv, hold, a, _ := r.throttled(th, nil)
+		require.NoError(t, a.Send(text("hold")))
+		hold.wantArrived(1)
+		s := srv.of("accept")[0].conn
+		if s.PeerType() != entity.TypeClient {
+			s = srv.of("accept")[1].conn
+		}
+		r.sendAll(a, 5, nil)
+		r.until("waiting", func() bool { return th.Stats().Waiting == 1 })
+		switch how {
+		case "mark down":
+			s.MarkDown()
+			a.MarkDown()
+		case "peer gone":
+			a.MarkDown()
+			s.MarkDown()
+		case "replaced": // the client comes back while the server's side waits
+			a.MarkDown()
+		case "shutdown":
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				srv.r.t.Log("shutdown ", srv.Shutdown(r.timeout()))
+			}()
+			r.until("abandoned", func() bool { return th.Stats().Waiting == 0 })
+			hold.open()
+			<-done
+			require.Zero(t, th.Stats().Held)
+			continue
+		}
+		hold.open()
+		r.until(how+": given back", func() bool { return th.Stats().Held == 0 && th.Stats().Waiting == 0 })
+	}
+}
+
+// testSendQueue: at the bound Send refuses and SendContext waits.
+func testSendQueue(r *rig) {
+	t := r.t
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+	require.NoError(t, srv.Bind(local)) // it answers nobody yet
+	cl := r.cl(1, msg.LosslessClient(), func(o *Options) { o.SendQueueMessages = 10 })
+	c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
+	require.NoError(t, err)
+	r.sendAll(c, 10, nil)
+	require.ErrorIs(t, c.Send(text("full")), msg.ErrQueueFull)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = c.SendContext(ended, text("full"))
+	require.ErrorIs(t, err, msg.ErrQueueFull)
+	require.ErrorIs(t, err, context.Canceled)
+	waited := make(chan error, 1)
+	go func() { waited <- c.SendContext(t.Context(), text("10")) }()
+	require.NoError(t, srv.Start())
+	require.NoError(t, <-waited)
+	require.Equal(t, numbers(11), srv.wantMessages(11))
+}
+
+func testTooLarge(r *rig) {
+	t := r.t
+	limits := func(o *Options) { o.LimitFront, o.LimitData = 1<<20, 1<<20 }
+	srv, cl := r.srv(msg.StatefulServer(), limits), r.cl(1, msg.LosslessClient(), limits)
+	c := r.connect(cl, srv)
+	for _, big := range []*msg.Message{{Front: make([]byte, 1<<20+1)}, {Data: make([]byte, 1<<20+1)}} {
+		require.ErrorIs(t, c.Send(big), msg.ErrTooLarge)
+		require.ErrorIs(t, c.SendContext(t.Context(), big), msg.ErrTooLarge)
+	}
+	require.NoError(t, c.Send(&msg.Message{Front: make([]byte, 1<<20), Data: make([]byte, 1<<20)}))
+	srv.wantMessages(1)
+	require.True(t, c.IsConnected())
+}

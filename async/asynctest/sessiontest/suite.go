@@ -1,0 +1,76 @@
+package sessiontest
+
+import "testing"
+
+// Run runs the suite between a server and a client of these kinds. With -short, as
+// under the race detector, the long tests are shorter.
+func Run(t *testing.T, server, client Kind) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			c.run(&rig{t: t, server: server, client: client, changed: make(chan struct{}, 1)})
+		})
+	}
+}
+
+// cases is the table of behaviours.
+var cases = []struct {
+	name string
+	run  func(r *rig)
+}{
+	// exchange.go
+	{"echo", testEcho},
+	{"peer info", testPeerInfo},
+	{"fast dispatch", testFastDispatch},
+	{"loopback", testLoopback},
+	{"anonymous", testAnonymous},
+	{"rebind", testRebind},
+	{"connect errors", testConnectErrors},
+	// cuts.go
+	{"lossless, cut in every part", testLosslessCuts},
+	{"lossless peers, cut at random", testPeerCuts},
+	{"lossy, cut", testLossyCuts},
+	{"large payloads, cut inside", testLargeCuts},
+	// races.go
+	{"connection race", testConnectionRace},
+	{"reconnect race", testReconnectRace},
+	{"many connect at once", testManyConnect},
+	// resets.go
+	{"stateful", testStateful},
+	{"stateless", testStateless},
+	{"registered", testRegistered},
+	{"standby", testStandby},
+	{"restart with the same address", testRestart},
+	{"restart of a peer that calls", testRestartCalls},
+	{"restart with a new nonce", testNewNonce},
+	{"features", testFeatures},
+	{"refused", testRefused},
+	{"somebody else", testSomebodyElse},
+	// closing.go
+	{"mark down drops", testMarkDownDrops},
+	{"mark down of what is queued", testMarkDownQueued},
+	{"mark down in fast dispatch", testMarkDownInFast},
+	{"disposable", testDisposable},
+	{"shutdown reports", testShutdownReports},
+	{"shutdown under load", testShutdownUnderLoad},
+	{"panic", testPanic},
+	// timeouts.go
+	{"keepalive", testKeepalive},
+	{"keepalive timeout", testKeepaliveTimeout},
+	{"keepalive timeout of a blocked writer", testBlockedWriter},
+	{"keepalive timeout inside a payload", testBlockedReader},
+	{"idle timeout", testIdleTimeout},
+	// bounds.go
+	{"priorities", testPriorities},
+	{"policy throttles", testPolicyThrottles},
+	{"dispatch throttle", testDispatchThrottle},
+	{"hold", testHold},
+	{"throttled when it ends", testThrottledEnd},
+	{"send queue", testSendQueue},
+	{"too large", testTooLarge},
+	// badpeers.go
+	{"garbage", testGarbage},
+	{"length bombs", testLengthBombs},
+	{"slow handshakes", testSlowHandshakes},
+	{"handshakes max", testHandshakesMax},
+	{"silent server", testSilentServer},
+}

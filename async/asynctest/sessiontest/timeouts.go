@@ -1,0 +1,105 @@
+package sessiontest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/stretchr/testify/require"
+)
+
+func testKeepalive(r *rig) {
+	t := r.t
+	srv := r.srv(msg.StatelessServer())
+	cl := r.cl(1, msg.LossyClient())
+	c := r.connect(cl, srv)
+	s := r.accepted(srv, cl)
+	require.Zero(t, s.LastKeepalive())
+	require.Zero(t, c.LastKeepaliveAck())
+	c.SendKeepalive()
+	r.until("answered", func() bool { return !c.LastKeepaliveAck().IsZero() })
+	require.False(t, s.LastKeepalive().IsZero())
+
+	busy := r.cl(2, msg.LossyClient(), func(o *Options) { o.KeepaliveInterval = 5 * time.Millisecond })
+	c = r.connect(busy, srv)
+	acks := map[time.Time]bool{}
+	r.until("keepalives", func() bool { acks[c.LastKeepaliveAck()] = true; return len(acks) > 4 })
+	require.True(t, c.IsConnected())
+	require.Zero(t, busy.times("reset"))
+}
+
+func impatient(o *Options) {
+	o.KeepaliveInterval, o.KeepaliveTimeout = 20*time.Millisecond, 100*time.Millisecond
+}
+
+// testKeepaliveTimeout: a peer that cannot be heard of any more is given up.
+func testKeepaliveTimeout(r *rig) {
+	t := r.t
+	srv := r.srv(msg.StatelessServer())
+	cl, x := r.proxied(srv, 1, msg.LossyClient(), impatient)
+	c := r.connect(cl, srv)
+	x.freeze()
+	require.ErrorIs(t, cl.want("reset", 1).err, session.ErrKeepaliveTimeout)
+	require.True(t, c.IsClosed())
+	x.melt()
+}
+
+// testBlockedWriter: the same while the peer's socket takes no more bytes; what was
+// not written is reported, and others go on.
+func testBlockedWriter(r *rig) {
+	t := r.t
+	srv := r.srv(msg.StatelessServer())
+	cl, x := r.proxied(srv, 1, msg.LossyClient(), impatient)
+	c := r.connect(cl, srv)
+	e := &ends{r: r}
+	x.freeze()
+	const n = 30 // MiB, more than the sockets on the way hold
+	for range n {
+		m := &msg.Message{Type: 1, Data: make([]byte, 1<<20), Notify: e}
+		if err := c.Send(m); err != nil {
+			require.ErrorIs(t, err, msg.ErrReset) // noticed already
+			m.Notify.MessageSent(c, m, err)
+		}
+	}
+	require.ErrorIs(t, cl.want("reset", 1).err, session.ErrKeepaliveTimeout)
+	require.Len(t, e.want(n), n)
+	require.ErrorIs(t, e.all()[n-1], msg.ErrReset)
+	x.melt()
+	other := r.cl(2, msg.LossyClient())
+	require.NoError(t, r.connect(other, srv).Send(text("other")))
+	r.until("other", func() bool { return slices.Contains(srv.texts(), "other") })
+}
+
+// testBlockedReader: the same while a large payload is being received, at the
+// receiver.
+func testBlockedReader(r *rig) {
+	t := r.t
+	srv := r.srv(msg.StatelessServer(), impatient)
+	cl, x := r.proxied(srv, 1, msg.LossyClient())
+	c := r.connect(cl, srv)
+	s := r.accepted(srv, cl)
+	x.setPlan(nil)
+	x.freezeAfter(3 << 20)
+	require.NoError(t, c.Send(&msg.Message{Type: 1, Data: make([]byte, 8<<20)}))
+	h := srv.want("reset", 1)
+	require.Same(t, s, h.conn)
+	require.ErrorIs(t, h.err, session.ErrKeepaliveTimeout)
+	require.Zero(t, srv.count.Load())
+	x.melt()
+	r.until("nothing held", func() bool { return srv.Count().DispatchBytes == 0 })
+}
+
+func testIdleTimeout(r *rig) {
+	t := r.t
+	srv := r.srv(msg.StatelessServer())
+	cl := r.cl(1, msg.LossyClient(), func(o *Options) { o.IdleTimeout = 50 * time.Millisecond })
+	c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
+	require.NoError(t, err)
+	require.NoError(t, c.Send(text("x")))
+	srv.wantMessages(1)
+	require.ErrorIs(t, cl.want("reset", 1).err, session.ErrIdleTimeout)
+	require.True(t, c.IsClosed())
+	srv.want("reset", 1)
+}
