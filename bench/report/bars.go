@@ -20,10 +20,14 @@ type bar struct {
 	color  color.Color
 }
 
-// barChart plots horizontal bars against a logarithmic axis. keys, if there are
-// several, name the bars of a group.
+// wideRange is the quotient of values from which on an axis is logarithmic. A bar's
+// length would say nothing there: values are points then.
+const wideRange = 60
+
+// barChart plots horizontal bars. keys, if there are several, name the bars of a group.
 func barChart(x string, all []bar, keys []string) (template.HTML, error) {
 	p := newPlot(x, "")
+	p.Y.Padding = 10 // another font may be wider than ours
 	var names []string
 	lo, hi := math.Inf(1), 0.0
 	for i := range all {
@@ -38,11 +42,16 @@ func barChart(x string, all []bar, keys []string) (template.HTML, error) {
 	if hi == 0 {
 		lo, hi = 1, 10
 	}
-	p.X.Min, p.X.Max = lo/2, hi*3 // room for the figures
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.TickerFunc(logTicks)
+	log := hi/lo > wideRange
+	if log {
+		p.X.Min, p.X.Max = lo/2, hi*3 // room for the figures
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.TickerFunc(logTicks)
+	} else {
+		p.X.Min, p.X.Max = 0, hi*1.15
+	}
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = color.Transparent, pale
-	p.Add(grid, bars{all, len(keys)})
+	p.Add(grid, bars{all, len(keys), log})
 	p.NominalY(names...)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(all))-0.5
 	var l *plot.Legend
@@ -66,10 +75,11 @@ func shade(c color.Color, i int) color.Color {
 	return color.RGBA{light(r), light(g), light(b), 0xff}
 }
 
-// bars draws the bars and their figures.
+// bars draws the bars, or points, and their figures.
 type bars struct {
-	all  []bar
-	keys int
+	all    []bar
+	keys   int
+	points bool
 }
 
 // Plot implements plot.Plotter.
@@ -87,8 +97,14 @@ func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 				c.FillText(text, vg.Point{X: c.Min.X + 3, Y: (hi + lo) / 2}, group.notes[j])
 				continue
 			}
-			end := toX(v)
-			c.FillPolygon(shade(group.color, j), []vg.Point{{X: c.Min.X, Y: lo}, {X: end, Y: lo}, {X: end, Y: hi}, {X: c.Min.X, Y: hi}})
+			end, fill := toX(v), shade(group.color, j)
+			if b.points {
+				c.StrokeLine2(draw.LineStyle{Color: pale, Width: 1}, c.Min.X, (hi+lo)/2, end, (hi+lo)/2)
+				c.DrawGlyph(draw.GlyphStyle{Color: fill, Radius: 3.5, Shape: draw.CircleGlyph{}}, vg.Point{X: end, Y: (hi + lo) / 2})
+				end += 3
+			} else {
+				c.FillPolygon(fill, []vg.Point{{X: c.Min.X, Y: lo}, {X: end, Y: lo}, {X: end, Y: hi}, {X: c.Min.X, Y: hi}})
+			}
 			c.FillText(text, vg.Point{X: end + 3, Y: (hi + lo) / 2}, decimals(v))
 		}
 	}

@@ -9,7 +9,7 @@ func method(r *Report) []string {
 	return []string{
 		fmt.Sprintf("Server and client of every contestant are processes of their own on one machine, over loopback, and are started anew for each of the %d round%s.",
 			r.Rounds, plural(r.Rounds)),
-		fmt.Sprintf("The contestants alternate within a round, each round begins with another one, and a measurement of %v s follows a warm-up.", r.Seconds),
+		fmt.Sprintf("The contestants alternate within a round, each round begins with another one, and a measurement of %s follows a warm-up.", r.seconds()),
 		"A figure is the median over the rounds, the spread is (largest - smallest) / median of the rate.",
 		fmt.Sprintf("The ratio is the median over the rounds of rate / rate of %s in the same round (of memory where nothing is sent, of p99 with given load or priorities), which is what counts: absolute figures move with the machine.",
 			r.Reference),

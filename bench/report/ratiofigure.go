@@ -63,6 +63,7 @@ func ratioFigure(rows []Row, reference string) (f Figure, err error) {
 	for i, j := 0, len(names)-1; i < j; i, j = i+1, j-1 {
 		names[i], names[j] = names[j], names[i]
 	}
+	p.Y.Padding = 10 // another font may be wider than ours
 	p.NominalY(names...)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(names))-0.5
 	widen(&p.X)

@@ -71,9 +71,12 @@ type Sample struct {
 type Report struct {
 	Environment Environment `json:"environment"`
 	// Reference is the contestant that ratios refer to.
-	Reference string  `json:"reference"`
-	Rounds    int     `json:"rounds"`
-	Seconds   float64 `json:"seconds"` // of each measurement
+	Reference string `json:"reference"`
+	Rounds    int    `json:"rounds"`
+	// Seconds is how long a measurement takes, and SecondsMax the longest one takes if
+	// scenarios differ.
+	Seconds    float64 `json:"seconds"`
+	SecondsMax float64 `json:"seconds_max,omitempty"`
 	// Took is how long all of it took.
 	Took time.Duration `json:"took_ns"`
 	// Notes say how something was measured that is not a matter of course, or why it

@@ -42,7 +42,7 @@ var columns = []column{
 	{"p99 µs", func(r *Row) string { return decimals(r.P99) }, busy},
 	{"p99.9 µs", func(r *Row) string { return decimals(r.P999) }, busy},
 	{"CPU µs/msg", func(r *Row) string { return fixed(r.CPU) }, busy},
-	{"server's", func(r *Row) string { return fixed(r.ServerCPU) }, func(r *Row) bool { return r.ServerCPU > 0 }},
+	{"server CPU", func(r *Row) string { return fixed(r.ServerCPU) }, func(r *Row) bool { return r.ServerCPU > 0 }},
 	{"syscalls/msg", func(r *Row) string { return fixed(r.Syscalls) }, func(r *Row) bool { return r.Syscalls > 0 }},
 	{"ctxsw/msg", func(r *Row) string { return fixed(r.CtxSwitches) }, func(r *Row) bool { return r.CtxSwitches > 0 }},
 	{"allocs/msg", func(r *Row) string { return fixed(r.Allocs) }, func(r *Row) bool { return r.Allocs > 0 }},

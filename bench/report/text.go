@@ -39,11 +39,19 @@ func Text(w io.Writer, r *Report) error {
 
 // effort says how much was measured.
 func (r *Report) effort() string {
-	s := fmt.Sprintf("%d round%s of %v s", r.Rounds, plural(r.Rounds), r.Seconds)
+	s := fmt.Sprintf("%d round%s of %s", r.Rounds, plural(r.Rounds), r.seconds())
 	if r.Took > 0 {
 		s += fmt.Sprintf(", %.0f s in all", r.Took.Seconds())
 	}
 	return s
+}
+
+// seconds is how long a measurement takes: "0.5 s" or "0.1 to 0.3 s".
+func (r *Report) seconds() string {
+	if r.SecondsMax > r.Seconds {
+		return fmt.Sprintf("%v to %v s", r.Seconds, r.SecondsMax)
+	}
+	return fmt.Sprintf("%v s", r.Seconds)
 }
 
 // TextTables writes the rows as text, a table for each scenario.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,8 +70,9 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 		return usageError{err}
 	}
 	r := &report.Report{
-		Environment: report.CollectEnvironment(), Reference: rivals.Reference, Rounds: c.Rounds, Seconds: p.cfg.Seconds,
+		Environment: report.CollectEnvironment(), Reference: rivals.Reference, Rounds: c.Rounds,
 	}
+	r.Seconds, r.SecondsMax = p.seconds()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	began := time.Now()
@@ -106,6 +108,18 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 type plan struct {
 	cfg  workload.Config
 	ceph bool // ceph-perf too
+}
+
+// seconds are the shortest and the longest measurement.
+func (p *plan) seconds() (least, most float64) {
+	for i, s := range p.cfg.Scenarios {
+		d := cmp.Or(s.Seconds, p.cfg.Seconds)
+		if i == 0 {
+			least, most = d, d
+		}
+		least, most = min(least, d), max(most, d)
+	}
+	return cmp.Or(least, p.cfg.Seconds), most
 }
 
 // plan reads the flags. All that is wrong with them is found before anything runs.
