@@ -55,7 +55,7 @@ func checkL2(d *digest) (bad []string) {
 		// What the sender accepted first and is more urgent goes out first.
 		for i, m := range c.wires {
 			for _, before := range c.wires[max(0, i-window):i] {
-				if m.sent.urgent(before.sent) && m.sent.order < before.sent.order {
+				if m.wires[0].s == before.wires[0].s && m.sent.urgent(before.sent) && m.sent.order < before.sent.order {
 					bad = append(bad, fmt.Sprintf("%v: it was written behind less urgent ones that came later", m.sent))
 					break
 				}

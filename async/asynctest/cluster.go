@@ -62,6 +62,7 @@ type Cluster struct {
 	byName map[entity.Name]int
 	byHost map[string]int
 	faults []*simnet.Fault
+	tap    *tap
 }
 
 // Node is one messenger, on a host of its own.
@@ -98,7 +99,8 @@ func NewCluster(tb TB, opt Options) *Cluster {
 	c.ledger.init()
 	if opt.History {
 		c.History = newHistory()
-		c.Net.Add("tap", newTap(c).rule)
+		c.tap = newTap(c)
+		c.Net.Add("tap", c.tap.rule)
 	}
 	for i := range opt.N {
 		c.byName[opt.Name(i)], c.byHost[opt.Name(i).String()] = i, i

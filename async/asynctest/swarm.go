@@ -32,6 +32,8 @@ type SwarmResult struct {
 	Faults map[string]int
 	// Violations are broken promises, one line each; none is success.
 	Violations []string
+	// Coverage counts the frames that were handled, by state, tag and fault.
+	Coverage Coverage
 	// Virtual is how much virtual time the run took.
 	Virtual time.Duration
 	// Hash is that of the trace, equal for equal runs.
@@ -57,16 +59,15 @@ func RunSwarm(seed uint64, cfg SwarmConfig) SwarmResult {
 	if cfg.Faults == 0 {
 		cfg.Faults = 20
 	}
-	r := SwarmResult{Seed: seed, Faults: map[string]int{}}
-	var s *swarm
+	r := SwarmResult{Seed: seed, Faults: map[string]int{}, Coverage: Coverage{}}
 	err := Try(func(tb TB) {
-		s = newSwarm(tb, seed, &cfg, &r)
+		s := newSwarm(tb, seed, &cfg, &r)
+		defer func() { // before the shutdown, whose end goroutines wait for
+			r.Virtual, r.Hash = s.Net.Now(), s.Net.Hash()
+			r.Sent, r.Delivered = s.Tracked()
+		}()
 		s.run()
 	})
-	if s != nil {
-		r.Virtual, r.Hash = s.Net.Now(), s.Net.Hash()
-		r.Sent, r.Delivered = s.Tracked()
-	}
 	var f *Failure
 	if errors.As(err, &f) {
 		r.Violations = append(r.Violations, f.Lines...)

@@ -3,6 +3,8 @@ package asynctest
 import (
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 )
 
@@ -11,18 +13,18 @@ func (s *swarm) die() {
 	i := s.rnd.IntN(s.nodes)
 	switch from, to := s.pair(); {
 	case s.Nodes[i].Down:
-		s.count("restart")
+		s.strike("restart", i)
 		s.restart(i)
 	case s.rnd.IntN(3) == 0:
 		if from != to && !s.Nodes[from].Down {
-			s.count("mark down")
+			s.strike("mark down", from, to)
 			s.MarkDown(from, to)
 		}
 	case s.rnd.IntN(2) == 0:
-		s.count("crash")
+		s.strike("crash", s.all()...)
 		s.Crash(i)
 	default:
-		s.count("kill")
+		s.strike("kill", s.all()...)
 		s.Kill(i)
 	}
 }
@@ -39,82 +41,251 @@ func (s *swarm) restart(i int) {
 	}
 }
 
+// all are the nodes.
+func (s *swarm) all() (nodes []int) {
+	for i := range s.nodes {
+		nodes = append(nodes, i)
+	}
+	return nodes
+}
+
 // fault breaks something, most often for a limited time.
 func (s *swarm) fault() {
-	d := s.duration()
-	a := s.Nodes[s.rnd.IntN(s.nodes)].Host
-	b := s.Nodes[s.rnd.IntN(s.nodes)].Host
-	conns := s.Net.Conns()
 	if s.deaths && s.rnd.IntN(6) == 0 {
 		s.die()
 		return
 	}
-	switch what := s.rnd.IntN(11); what {
+	d := s.duration()
+	switch s.rnd.IntN(4) {
 	case 0:
-		s.addFor(d, "partition", simnet.Partition([]string{a.Name()}, []string{b.Name()}))
+		s.breakHost(d)
 	case 1:
-		s.addFor(d, "one way", simnet.OneWay(a.Name(), b.Name()))
+		s.breakHandshake(d)
+	default:
+		s.breakStream(d)
+	}
+}
+
+// breakHost breaks what concerns all connections of a host.
+func (s *swarm) breakHost(d time.Duration) {
+	i, j := s.pair()
+	a, b := s.Nodes[i].Host, s.Nodes[j].Host
+	switch s.rnd.IntN(7) {
+	case 0:
+		s.addFor(d, "partition", simnet.Partition([]string{a.Name()}, []string{b.Name()}), i, j)
+	case 1:
+		s.addFor(d, "one way", simnet.OneWay(a.Name(), b.Name()), i, j)
 	case 2:
-		s.addFor(d, "isolate", simnet.Isolate(a.Name()))
+		s.addFor(d, "isolate", simnet.Isolate(a.Name()), s.all()...)
 	case 3:
-		s.addFor(d, "reset", simnet.Once(func(*simnet.Packet) simnet.Verdict { return simnet.Reset() }))
-	case 4:
-		at := int64(s.rnd.IntN(1 + s.rnd.IntN(2000)))
-		s.addFor(d, "cut", simnet.Once(simnet.CutAt(at, s.rnd.IntN(2) == 0, nil)))
-	case 5:
 		s.addFor(d, "refuse", func(p *simnet.Packet) simnet.Verdict {
 			if p.Kind == simnet.Syn && p.To == a.Name() {
 				return simnet.Refuse()
 			}
 			return simnet.Pass()
-		})
-	case 6:
+		}, s.all()...)
+	case 4:
+		s.addFor(d, "late", func(p *simnet.Packet) simnet.Verdict {
+			if p.To != a.Name() {
+				return simnet.Pass()
+			}
+			return simnet.Deliver(d / 3)
+		}, i)
+	case 5:
+		s.strike("cut a node", s.all()...)
+		s.Cut(i)
+	default:
+		s.strike("keepalive", i, j)
+		if n := s.Nodes[i]; !n.Down {
+			if conn := n.Lookup(s.Nodes[j].Addrs()); conn != nil {
+				conn.SendKeepalive()
+			}
+		}
+	}
+}
+
+// breakStream breaks single connections.
+func (s *swarm) breakStream(d time.Duration) {
+	conns := s.Net.Conns()
+	switch s.rnd.IntN(7) {
+	case 0:
+		s.addFor(d, "reset", simnet.Once(func(*simnet.Packet) simnet.Verdict { return simnet.Reset() }), s.all()...)
+	case 1:
+		at := int64(s.rnd.IntN(1 + s.rnd.IntN(2000)))
+		s.addFor(d, "cut", simnet.Once(simnet.CutAt(at, s.rnd.IntN(2) == 0, nil)), s.all()...)
+	case 2:
 		bit := s.rnd.IntN(1 << 20)
 		s.addFor(d, "flip", simnet.Once(func(p *simnet.Packet) simnet.Verdict {
 			if p.Kind != simnet.Data || p.Offset < bannerLen {
 				return simnet.Pass() // nothing protects the banner
 			}
 			return simnet.Flip(bit)
-		}))
-	case 7:
-		s.addFor(d, "late", func(p *simnet.Packet) simnet.Verdict {
-			if p.To != a.Name() {
-				return simnet.Pass()
-			}
-			return simnet.Deliver(d / 3)
-		})
-	case 8:
-		s.count("cut a node")
-		s.Cut(s.rnd.IntN(s.nodes))
-	case 9:
+		}), s.all()...)
+	case 3:
 		// The next message of the handshake, or of anything, is the last.
-		k := s.rnd.IntN(12)
+		k, whole := s.rnd.IntN(12), s.rnd.IntN(2)
 		s.addFor(d, "cut a packet", simnet.Once(func(p *simnet.Packet) simnet.Verdict {
 			if k--; k > 0 || p.Kind != simnet.Data {
 				return simnet.Pass()
 			}
-			return simnet.Cut(len(p.Data) * s.bias())
-		}))
+			return simnet.Cut(len(p.Data) * whole)
+		}), s.all()...)
+	case 4:
+		if len(conns) > 0 {
+			c := conns[s.rnd.IntN(len(conns))]
+			s.strike("kill connection", s.byHost[c.From], s.byHost[c.To])
+			c.Kill()
+		}
+	case 5:
+		if len(conns) > 0 {
+			c := conns[s.rnd.IntN(len(conns))]
+			s.addFor(d, "stall connection", simnet.StallConn(c.ID), s.byHost[c.From], s.byHost[c.To])
+		}
 	default:
 		if len(conns) > 0 {
 			c := conns[s.rnd.IntN(len(conns))]
-			if s.rnd.IntN(2) == 0 {
-				s.count("kill connection")
-				c.Kill()
-			} else {
-				s.addFor(d, "stall connection", simnet.StallConn(c.ID))
-			}
+			s.addFor(d, "late connection", func(p *simnet.Packet) simnet.Verdict {
+				if p.Conn != c.ID {
+					return simnet.Pass()
+				}
+				return simnet.Deliver(d)
+			}, s.byHost[c.From], s.byHost[c.To])
 		}
 	}
 }
 
-// bias is 0 or 1.
-func (s *swarm) bias() int { return s.rnd.IntN(2) }
+// breakHandshake has connection attempts meet each other, or trouble.
+func (s *swarm) breakHandshake(d time.Duration) {
+	i, j := s.pair()
+	a, b := s.Nodes[i].Host.Name(), s.Nodes[j].Host.Name()
+	between := func(p *simnet.Packet) bool { return p.From == a && p.To == b || p.From == b && p.To == a }
+	// HELLO and AUTH are common; what comes behind them is what is interesting.
+	tag := frame.Tag(7 + s.rnd.IntN(10))
+	switch s.rnd.IntN(6) {
+	case 0:
+		// One side cannot reach the other, and counts its attempts; then the other calls.
+		d = max(d, time.Second)
+		s.enforce("uneven", d, i, j)
+		s.AddFor(d, "uneven", func(p *simnet.Packet) simnet.Verdict {
+			if p.Kind == simnet.Syn && p.From == a && p.To == b {
+				return simnet.Refuse()
+			}
+			return simnet.Pass()
+		})
+		s.sever(a, b)
+		s.post(i, j)
+		s.Net.After(d*3/4, func() { s.post(j, i) })
+	case 1:
+		// Both call at the same moment, come as far as some byte, wait there for
+		// each other, and go on together.
+		s.enforce("race", d, i, j)
+		at := int64([]int{0, 26, 100, 150, 200, 300, 400, 600}[s.rnd.IntN(8)])
+		s.sever(a, b)
+		if s.rnd.IntN(4) > 0 {
+			s.AddFor(d, "hold", func(p *simnet.Packet) simnet.Verdict {
+				if p.Kind == simnet.Data && p.Offset >= at && p.Offset < 2000 && between(p) {
+					return simnet.Stall()
+				}
+				return simnet.Pass()
+			})
+		}
+		s.post(i, j)
+		s.post(j, i)
+	case 2:
+		whole := s.rnd.IntN(2)
+		s.addFor(d, "cut at a tag", simnet.Once(func(p *simnet.Packet) simnet.Verdict {
+			if p.Kind == simnet.Data && s.tap.saw(tag) {
+				return simnet.Cut(whole * len(p.Data))
+			}
+			return simnet.Pass()
+		}), s.all()...)
+		s.Cut(i)
+	case 3:
+		var held uint64
+		var fromDialer bool
+		s.addFor(d, "hold a tag", func(p *simnet.Packet) simnet.Verdict {
+			if held == 0 && p.Kind == simnet.Data && s.tap.saw(tag) {
+				held, fromDialer = p.Conn, p.FromDialer
+			}
+			if held != 0 && p.Conn == held && p.FromDialer == fromDialer {
+				return simnet.Stall()
+			}
+			return simnet.Pass()
+		}, s.all()...)
+		s.Cut(i)
+	default:
+		// The answer is lost, and the caller does not notice at once.
+		s.addFor(d, "half made", simnet.Once(func(p *simnet.Packet) simnet.Verdict {
+			if p.Kind == simnet.Data && !p.FromDialer && between(p) && (s.tap.saw(frame.TagServerIdent) || s.tap.saw(frame.TagSessionReconnectOK)) {
+				return simnet.Reset()
+			}
+			return simnet.Pass()
+		}), i, j)
+		s.Cut(i)
+	}
+}
 
-// count notes that something was broken.
-func (s *swarm) count(what string) { s.result.Faults[what]++ }
+// sever resets what connects two hosts.
+func (s *swarm) sever(a, b string) {
+	for _, c := range s.Net.Conns() {
+		if c.From == a && c.To == b || c.From == b && c.To == a {
+			c.Kill()
+		}
+	}
+}
 
-func (s *swarm) addFor(d time.Duration, what string, rule simnet.Rule) {
-	s.count(what)
+// post sends one message, if the nodes can.
+func (s *swarm) post(from, to int) {
+	if !s.Nodes[from].Down && s.Send(from, to, s.size(), s.priority()) == nil {
+		s.sent++
+	}
+}
+
+// activeFault is a fault in force.
+type activeFault struct {
+	what  string
+	nodes uint64 // bits
+	until time.Duration
+}
+
+// echo is how long a fault that is over at once counts as the cause of what follows.
+const echo = 5 * time.Millisecond
+
+// strike notes that something was broken at these nodes.
+func (s *swarm) strike(what string, nodes ...int) { s.enforce(what, echo, nodes...) }
+
+func (s *swarm) enforce(what string, d time.Duration, nodes ...int) {
+	s.result.Faults[what]++
+	f := activeFault{what: what, until: s.Net.Now() + max(d, echo)}
+	for _, i := range nodes {
+		f.nodes |= 1 << i
+	}
+	s.active = append(s.active, f)
+}
+
+// addFor puts a rule into force, which concerns these nodes.
+func (s *swarm) addFor(d time.Duration, what string, rule simnet.Rule, nodes ...int) {
+	s.enforce(what, d, nodes...)
 	s.AddFor(d, what, rule)
+}
+
+// observe counts what was reached.
+func (s *swarm) observe(i int, st session.State, tag frame.Tag) {
+	if s.Cluster == nil {
+		return
+	}
+	now, any := s.Net.Now(), false
+	for k := 0; k < len(s.active); k++ {
+		switch f := s.active[k]; {
+		case f.until < now:
+			s.active = append(s.active[:k], s.active[k+1:]...)
+			k--
+		case f.nodes>>i&1 == 1:
+			any = true
+			s.coverage[Cover{st, tag, f.what}]++
+		}
+	}
+	if !any {
+		s.coverage[Cover{st, tag, ""}]++
+	}
 }

@@ -2,14 +2,19 @@ package asynctest_test
 
 import (
 	"flag"
+	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
+	"github.com/stretchr/testify/require"
 )
 
 var (
@@ -17,9 +22,13 @@ var (
 	swarmFirst = flag.Uint64("swarm-first", 0, "the first seed; 0: a random one")
 )
 
-// TestSwarm runs small random systems: nodes, policies, sizes, priorities, links
-// and faults come from the seed. SWARM_SEED repeats a
-// single one, SWARM_LOG shows the messengers' log.
+// coverageSeeds is from how many seeds on TestSwarm wants everything covered.
+const coverageSeeds = 2000
+
+// TestSwarm runs small random systems: nodes, topology, policies, sizes, priorities,
+// links and faults come from the seed. SWARM_SEED repeats a single one, SWARM_LOG
+// shows the messengers' log. With many seeds, each state and tag that can meet must
+// have met, and each kind of fault must have happened.
 func TestSwarm(t *testing.T) {
 	first, n := *swarmFirst, *swarmSeeds
 	if testing.Short() {
@@ -30,30 +39,39 @@ func TestSwarm(t *testing.T) {
 	}
 	if s := os.Getenv("SWARM_SEED"); s != "" {
 		one, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		first, n = one, 1
 	}
 	var cfg asynctest.SwarmConfig
 	if os.Getenv("SWARM_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	for i := range n {
-		seed := first + uint64(i)
-		if r := asynctest.RunSwarm(seed, cfg); len(r.Violations) > 0 {
-			t.Fatalf("%s\n%s\nrepeat with SWARM_SEED=%d", r.System, strings.Join(r.Violations, "\n"), seed)
+	began := time.Now()
+	sum := asynctest.RunCampaign(first, n, cfg, func(r *asynctest.SwarmResult) bool {
+		if r.Sent < 200 || r.NumFaults() < 20 {
+			t.Errorf("seed %d: only %d messages and %d faults", r.Seed, r.Sent, r.NumFaults())
 		}
+		return len(r.Violations) == 0
+	})
+	for _, r := range sum.Failed {
+		t.Fatalf("%s\n%s\nrepeat with: SWARM_SEED=%d go test ./async/asynctest -run 'TestSwarm$'", r.System, strings.Join(r.Violations, "\n"), r.Seed)
+	}
+	var faults []string
+	for _, what := range slices.Sorted(maps.Keys(sum.Faults)) {
+		faults = append(faults, fmt.Sprintf("%s %d", what, sum.Faults[what]))
+	}
+	t.Logf("%d seeds from %d in %v: %d messages, %d of them delivered; %d (state, tag, fault) triples\nfaults: %s\n%v",
+		sum.Seeds, first, time.Since(began).Round(time.Millisecond), sum.Messages, sum.Delivered, len(sum.Coverage), strings.Join(faults, ", "), sum.Coverage)
+	if n >= coverageSeeds {
+		require.Empty(t, sum.Coverage.Missed(), "these pairs of state and tag were never hit")
 	}
 }
 
 // Whatever a seed has in it, it has it twice.
 func TestSwarmIsDeterministic(t *testing.T) {
 	first := rand.Uint64() >> 1
-	for seed := first; seed < first+4; seed++ {
+	for seed := first; seed < first+8; seed++ {
 		a, b := asynctest.RunSwarm(seed, asynctest.SwarmConfig{}), asynctest.RunSwarm(seed, asynctest.SwarmConfig{})
-		if a.Hash != b.Hash {
-			t.Fatalf("seed %d gives two traces", seed)
-		}
+		require.Equal(t, a, b, "seed %d", seed)
 	}
 }

@@ -2,6 +2,7 @@ package asynctest
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
@@ -13,7 +14,12 @@ import (
 type tap struct {
 	c       *Cluster
 	streams map[tapKey]*tapStream
+	seen    []frame.Tag // in the packet that is being looked at
 }
+
+// saw says whether a frame with that tag ends in the packet that rules are being
+// asked about (or its first 192 bytes, if it is longer).
+func (t *tap) saw(tag frame.Tag) bool { return slices.Contains(t.seen, tag) }
 
 type tapKey struct {
 	conn       uint64
@@ -46,6 +52,7 @@ func newTap(c *Cluster) *tap { return &tap{c: c, streams: map[tapKey]*tapStream{
 
 // rule implements simnet.Rule.
 func (t *tap) rule(p *simnet.Packet) simnet.Verdict {
+	t.seen = t.seen[:0]
 	switch p.Kind {
 	case simnet.Syn:
 		if h := t.c.History; h.Healed > 0 {
@@ -141,6 +148,7 @@ func (t *tap) frame(s *tapStream, p *simnet.Packet) {
 		At: p.Now, Stream: p.Conn, FromDialer: p.FromDialer, From: t.c.byHost[p.From], To: t.c.byHost[p.To],
 		Tag: frame.Tag(s.buf[0]),
 	}
+	t.seen = append(t.seen, r.Tag)
 	seg := int(binary.LittleEndian.Uint32(s.buf[2:]))
 	b := s.buf[frame.PreambleLen:]
 	switch r.Tag {
