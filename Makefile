@@ -17,7 +17,7 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test race interop fuzz bench bench-full gobench demo cover tidy ci
+.PHONY: sim sim-long help fmt lint check test race interop fuzz bench bench-full gobench demo cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,16 @@ race: ## the tests under the race detector (needs a C compiler)
 
 interop: ## the tests against real Ceph daemons; fails where they are not installed
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
+
+SWARM ?= 8000
+
+sim: ## the campaign on the simulated network: seeded swarms, coverage, planted bugs
+	go test -count=1 -timeout 160s ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -v $(ARGS)
+	go test -count=1 -timeout 80s -tags planted ./async/asynctest -run 'TestPlanted' -v $(ARGS)
+
+sim-long: ## the same for hours: make sim-long SWARM=1000000
+	ASYNCMSGR_LONG=1 go test -count=1 -timeout 24h ./async/asynctest ./connection/session ./eventloop/simnet -v $(ARGS)
+	go test -count=1 -timeout 24h ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -v $(ARGS)
 
 fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)
