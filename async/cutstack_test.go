@@ -81,6 +81,9 @@ func (w *cutWorker) Adopt(sock eventloop.Socket, h eventloop.Handler) eventloop.
 	return t
 }
 
+// Lend implements eventloop.Lender.
+func (w *cutWorker) Lend(t eventloop.Task) bool { return w.Worker.(eventloop.Lender).Lend(t) }
+
 func (w *cutWorker) wrap(h eventloop.Handler) *cutTransport {
 	t := &cutTransport{w: w, h: h}
 	t.readLeft, t.writeLeft = w.s.next()

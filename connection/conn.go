@@ -40,6 +40,8 @@ type Conn struct {
 	fault     error            // for cmdFault
 	nmsgs     int              // held for sending: inbox, queue and sent list
 	nbytes    int64
+	sends     uint32        // since lentAt
+	lentAt    time.Duration // when lending was last tried
 	room      chan struct{} // closed when there is room again; nil: nobody waits
 	value     any
 
@@ -55,6 +57,7 @@ type Conn struct {
 	wait    *gateWait
 	credit  int64 // taken of the dispatch throttle in advance
 	timer   eventloop.Timer
+	lent    bool // another goroutine is the worker: see lend.go
 	gone    bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
@@ -20,9 +21,8 @@ func (c *Conn) Run() {
 		c.post()
 		return
 	}
-	ms, cmds := c.inbox, c.cmds
-	c.inbox, c.spare = c.spare, nil
-	c.cmds, c.posted = 0, false
+	ms, cmds := c.takeInbox(), c.cmds
+	c.cmds = 0
 	closed, fault := c.closed, c.fault
 	c.mu.Unlock()
 
@@ -30,13 +30,7 @@ func (c *Conn) Run() {
 	if cmds&cmdStart != 0 {
 		c.s.Start(now)
 	}
-	for i, m := range ms {
-		c.s.Send(now, m)
-		ms[i] = nil
-	}
-	if cap(ms) <= inboxKept {
-		c.spare = ms[:0]
-	}
+	c.sendAll(now, ms)
 	if cmds&cmdDisposable != 0 {
 		c.s.MarkDisposable()
 		c.publish()
@@ -51,6 +45,26 @@ func (c *Conn) Run() {
 		c.s.MarkDown(closed)
 	}
 	c.drain()
+}
+
+// takeInbox takes what was left in the inbox: the next message is posted again.
+// Under mu.
+func (c *Conn) takeInbox() []*msg.Message {
+	ms := c.inbox
+	c.inbox, c.spare = c.spare, nil
+	c.posted = false
+	return ms
+}
+
+// sendAll gives the session what was in the inbox.
+func (c *Conn) sendAll(now time.Duration, ms []*msg.Message) {
+	for i, m := range ms {
+		c.s.Send(now, m)
+		ms[i] = nil
+	}
+	if cap(ms) <= inboxKept {
+		c.spare = ms[:0]
+	}
 }
 
 // inboxKept is the capacity up to which an empty inbox stays allocated.
@@ -214,6 +228,10 @@ func (c *Conn) countFilled() {
 // session's decisions meet the world. false means that the connection was handed
 // to another worker: the caller must not touch it any more.
 func (c *Conn) drain() bool {
+	if c.lent {
+		c.drainLent()
+		return true
+	}
 	var settled int
 	var settledBytes int64
 	var good, received, receivedBytes uint64

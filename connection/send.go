@@ -7,8 +7,8 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
-// Send implements msg.Connection. Any goroutine; it takes one short lock and
-// wakes the worker if that is not on its way already.
+// Send implements msg.Connection. Any goroutine; it takes one short lock, and
+// wakes the worker if that is not on its way already, or sends itself (see lend.go).
 func (c *Conn) Send(m *msg.Message) error {
 	if err := c.checkSize(m); err != nil {
 		return err
@@ -73,11 +73,12 @@ func (c *Conn) enqueue(m *msg.Message, wait bool) (room <-chan struct{}, err err
 		m.Priority = uint8(o.DefaultPriority.Load())
 	}
 	c.nmsgs++
+	c.sends++
 	c.nbytes += size
 	c.inbox = append(c.inbox, m)
 	post := c.wantPost()
 	c.mu.Unlock()
-	if post {
+	if post && !(size <= lendMax && c.lend()) {
 		c.post()
 	}
 	return nil, nil

@@ -64,6 +64,20 @@ type Local interface {
 	LoadOrStore(key, v any) any
 }
 
+// Lender is what a Worker may be in addition: one that another goroutine can be
+// for a moment while it sleeps, instead of waking it.
+type Lender interface {
+	// Lend runs t now on the calling goroutine, as if on the worker, and returns
+	// true. Or it returns false at once and t will not run: the worker is awake, or
+	// lent already, or its stack is closed. Any goroutine; it never waits.
+	//
+	// Meanwhile nobody else is the worker, so t is short. It may use what belongs to
+	// the worker, but must not call what may block or take a lock that is held
+	// while Lend is called: nothing of the user's. What it leaves to be done
+	// (WantFlush, timers, tasks that it posted) the worker does afterwards.
+	Lend(t Task) bool
+}
+
 // Task is work for a worker. Run is called once per Post, on the worker.
 type Task interface{ Run() }
 

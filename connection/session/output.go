@@ -97,3 +97,11 @@ func (s *Session) NextOutput() (Output, bool) {
 	q.head++
 	return o, true
 }
+
+// PeekOutput returns the next thing to do and leaves it there.
+func (s *Session) PeekOutput() (Output, bool) {
+	if s.out == nil || s.out.head == len(s.out.list) {
+		return Output{}, false
+	}
+	return s.out.list[s.out.head], true
+}

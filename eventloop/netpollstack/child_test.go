@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,6 +24,7 @@ import (
 
 func init() {
 	children["panic"] = childPanic
+	children["lent panic"] = childLentPanic
 	children["emfile"] = childEMFILE
 }
 
@@ -44,13 +46,28 @@ func childPanic() {
 	select {}
 }
 
+func childLentPanic() {
+	s, err := Open(Config{Workers: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { fmt.Println("recovered:", recover()) }()
+	for !s.Worker(0).(eventloop.Lender).Lend(eventloop.TaskFunc(func() { panic("broken invariant") })) {
+		runtime.Gosched()
+	}
+}
+
 // A panic on a worker ends the process with a stack trace: netpoll has no
-// recover on that path.
+// recover on that path, and one of a borrower's is of no use.
 func TestPanicIsLoud(t *testing.T) {
-	out, err := child(t, "panic").CombinedOutput()
-	require.Error(t, err, "the process survived: %s", out)
-	require.Contains(t, string(out), "panic: broken invariant")
-	require.Contains(t, string(out), "netpollstack.childPanic")
+	for name, where := range map[string]string{"panic": "netpollstack.childPanic", "lent panic": "netpollstack.childLentPanic"} {
+		out, err := child(t, name).CombinedOutput()
+		require.Error(t, err, "the process survived: %s", out)
+		require.Contains(t, string(out), "panic: broken invariant")
+		require.Contains(t, string(out), where)
+		require.NotContains(t, string(out), "recovered")
+	}
 }
 
 // countingLog counts log records.

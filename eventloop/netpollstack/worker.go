@@ -48,8 +48,12 @@ type worker struct {
 	listening atomic.Int32 // listening sockets
 	roundTime atomic.Int64 // now while a round runs, 0 otherwise
 	locals    sync.Map     // see LoadOrStore
+	asleep    atomic.Bool  // changed by who has the token
 
-	// worker only
+	// token is held by who is the worker at the moment: the poller goroutine while
+	// it runs Accept, or the goroutine that the worker is lent to. It guards what
+	// follows.
+	token     sync.Mutex
 	poll      *pollSet
 	now       time.Duration
 	timers    eventloop.TimerHeap
@@ -140,6 +144,9 @@ func (w *worker) serve() error {
 // Accept implements netpoll.Listener: netpoll calls it, never twice at a time,
 // when the worker's epoll set is readable.
 func (w *worker) Accept() (net.Conn, error) {
+	w.token.Lock()
+	defer w.token.Unlock()
+	w.asleep.Store(false)
 	w.mailbox.Awake()
 	if !w.running {
 		w.running = true
@@ -159,6 +166,8 @@ func (w *worker) Accept() (net.Conn, error) {
 	// Ready sockets keep the set readable; whatever else is left needs a kick.
 	if len(w.dirty) > 0 || len(w.failed) > 0 || !w.armTimer() || !w.mailbox.Sleep() {
 		w.kick()
+	} else {
+		w.asleep.Store(true)
 	}
 	return nil, nil
 }

@@ -1,0 +1,83 @@
+package connection
+
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// A message that is sent while the connection's worker sleeps need not wait until
+// that is awake: its sender becomes the worker for a moment (eventloop.Lender),
+// encodes and writes. There is still one owner at a time, but this one does nothing
+// else: what calls user code, above all, is left to the worker.
+
+const (
+	// lendMax is the largest payload sent this way, in bytes: it bounds for how long
+	// others on the worker are held up.
+	lendMax = 64 << 10
+	// lendPause is how soon after each other messages are thought to belong
+	// together. The worker then sends them in one write, which costs less.
+	lendPause = 20 * time.Microsecond
+)
+
+// lend does what the Run that is due would do, on this goroutine. false: the
+// worker does not sleep, Run has to be posted.
+func (c *Conn) lend() bool {
+	l, ok := c.postedTo.(eventloop.Lender)
+	return ok && l.Lend((*borrower)(c))
+}
+
+// borrower is a connection as a task for its worker while that is lent.
+type borrower Conn
+
+// Run implements eventloop.Task.
+func (b *borrower) Run() { (*Conn)(b).runLent() }
+
+func (c *Conn) runLent() {
+	c.mu.Lock()
+	now := c.postedTo.Now()
+	burst := c.sends > 1 || now-c.lentAt < lendPause
+	c.sends, c.lentAt = 0, now
+	if burst || c.postedTo != c.w || c.cmds != 0 || c.closed != nil {
+		c.mu.Unlock()
+		c.post()
+		return
+	}
+	ms := c.takeInbox()
+	c.mu.Unlock()
+
+	c.lent = true
+	c.sendAll(now, ms)
+	if c.t != nil && c.pending == nil && c.s.WantsWrite() {
+		c.HandleFlush()
+	} else {
+		c.drainLent()
+	}
+	c.lent = false
+}
+
+// drainLent is drain for who is the worker for a moment: it forgets messages that
+// have been sent, if nobody wants to be told, and leaves the rest to the worker.
+func (c *Conn) drainLent() {
+	settled, bytes := 0, int64(0)
+	for {
+		o, ok := c.s.PeekOutput()
+		if !ok {
+			break
+		}
+		if o.Kind != session.OutFinish || o.Err != nil || o.Msg.Notify != nil {
+			c.command(0)
+			break
+		}
+		c.s.NextOutput()
+		settled++
+		bytes += int64(o.Msg.PayloadLen())
+		c.recycler().Sent(o.Msg)
+	}
+	if settled > 0 {
+		c.stats().Delivered.Add(uint64(settled))
+		c.settle(settled, bytes)
+	}
+	c.rearm()
+}

@@ -1,0 +1,46 @@
+//go:build linux
+
+package netpollstack
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// Lend implements eventloop.Lender. It wakes the poller goroutine only if t left
+// something to do: what became ready on the sockets meanwhile does that anyway.
+func (w *worker) Lend(t eventloop.Task) bool {
+	if !w.asleep.Load() || !w.token.TryLock() {
+		return false
+	}
+	defer w.token.Unlock()
+	if !w.asleep.Load() {
+		return false
+	}
+	w.now = w.clock.Now()
+	w.roundTime.Store(int64(w.now))
+	runLoudly(t)
+	w.roundTime.Store(0)
+	if len(w.dirty) > 0 || len(w.failed) > 0 || !w.armTimer() {
+		w.kick() // the eventfd is open: it is closed by who has the token, and then asleep is not set
+	}
+	return true
+}
+
+// runLoudly runs t. A panic means that the worker is not what it should be; as on
+// the poller goroutine nobody may recover from it, though here there may be user
+// code below us on the stack that would.
+func runLoudly(t eventloop.Task) {
+	returned := false
+	defer func() {
+		if !returned {
+			text := fmt.Sprintf("%v\n\n%s", recover(), debug.Stack())
+			go func() { panic(text) }()
+			select {}
+		}
+	}()
+	t.Run()
+	returned = true
+}
