@@ -8,9 +8,11 @@ import (
 
 // After the cut, requests without an answer are lost when none of them was answered
 // for quietFor, or faultsFor after the cut; quicker if every connection that they are
-// on refuses new requests in deadProbes looks in a row, probeEvery apart.
+// on refuses new requests in deadProbes looks in a row, probeEvery apart. lateFor is
+// for those that were sent after the cut when others are lost already.
 const (
-	quietFor   = time.Second
+	quietFor   = 750 * time.Millisecond
+	lateFor    = 250 * time.Millisecond
 	faultsFor  = 15 * time.Second
 	probeEvery = 50 * time.Millisecond
 	deadProbes = 3
@@ -144,11 +146,14 @@ func (l *faultLoad) measure(d time.Duration) (a answer, err error) {
 	}
 	l.settle(true)
 	// The load goes on until all is answered that was sent before.
-	l.await(l.left.Load)
+	l.await(quietFor, l.left.Load)
 	l.stopped.Store(true)
 	// What came later is answered, or lost.
-	left := l.left.Load()
-	l.await(func() int64 { return l.open() - left })
+	left, quiet := l.left.Load(), quietFor
+	if left > 0 {
+		quiet = lateFor
+	}
+	l.await(quiet, func() int64 { return l.open() - left })
 	a.Lost = l.open()
 	if a.Usage, err = use(false); err != nil {
 		return a, err
@@ -179,10 +184,10 @@ func (l *faultLoad) open() (n int64) {
 }
 
 // await returns when what left counts is 0 or will not become less.
-func (l *faultLoad) await(left func() int64) {
+func (l *faultLoad) await(quiet time.Duration, left func() int64) {
 	began := time.Now()
 	progress, probe, looks := began, began, 0
-	for last := left(); last > 0 && looks < deadProbes && time.Since(began) < faultsFor && time.Since(progress) < quietFor; {
+	for last := left(); last > 0 && looks < deadProbes && time.Since(began) < faultsFor && time.Since(progress) < quiet; {
 		time.Sleep(time.Millisecond)
 		if n := left(); n != last {
 			last, progress, looks = n, time.Now(), 0

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -82,4 +83,17 @@ func (s *shards) count() (n int64) {
 func (r *Result) latencies(h *hdrhistogram.Histogram) {
 	us := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1000 }
 	r.P50, r.P99, r.P999 = us(50), us(99), us(99.9)
+}
+
+// firstError keeps the first error it is given. Its argument is a copy, so that
+// callers' errors need no memory while there are none.
+type firstError struct{ p atomic.Pointer[error] }
+
+func (f *firstError) set(err error) { f.p.CompareAndSwap(nil, &err) }
+
+func (f *firstError) get() error {
+	if p := f.p.Load(); p != nil {
+		return *p
+	}
+	return nil
 }

@@ -60,7 +60,7 @@ type closed struct {
 	shards  *shards
 	turns   *turns // whose turn it is, if not all can have a request in flight
 	stopped atomic.Bool
-	failed  atomic.Pointer[error]
+	failed  firstError
 }
 
 // lane is one connection, guarded by its shard.
@@ -116,7 +116,7 @@ func (l *closed) begin(conn, slot int) {
 
 func (l *closed) send(conn, slot int) {
 	if err := l.c.Send(conn, slot, l.payload); err != nil && !l.stopped.Load() {
-		l.failed.CompareAndSwap(nil, &err)
+		l.failed.set(err)
 	}
 }
 
@@ -186,8 +186,8 @@ func (l *closed) measure(d time.Duration) (a answer, err error) {
 	if a.Usage, err = use(false); err != nil {
 		return a, err
 	}
-	if e := l.failed.Load(); e != nil {
-		return a, fmt.Errorf("send: %w", *e)
+	if err := l.failed.get(); err != nil {
+		return a, fmt.Errorf("send: %w", err)
 	}
 	if starved > 0 {
 		return a, fmt.Errorf("%d of %d connections had no answer", starved, len(l.lanes))

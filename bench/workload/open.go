@@ -33,7 +33,7 @@ type openLoad struct {
 	// from and to are what is measured: messages that are due then.
 	from, to atomic.Int64
 	stopped  atomic.Bool
-	failed   atomic.Pointer[error]
+	failed   firstError
 }
 
 // openLane is one connection, guarded by its shard. Its messages have numbers from 0.
@@ -100,7 +100,7 @@ func (l *openLoad) send(conn, slot int) {
 		return
 	}
 	if err := l.c.Send(conn, slot, l.payload); err != nil && !l.stopped.Load() {
-		l.failed.CompareAndSwap(nil, &err)
+		l.failed.set(err)
 	}
 }
 
@@ -149,8 +149,8 @@ func (l *openLoad) measure(d time.Duration) (a answer, err error) {
 	for limit := time.Now().Add(drainFor); l.shards.count() < due && time.Now().Before(limit); {
 		time.Sleep(time.Millisecond)
 	}
-	if e := l.failed.Load(); e != nil {
-		return a, fmt.Errorf("send: %w", *e)
+	if err := l.failed.get(); err != nil {
+		return a, fmt.Errorf("send: %w", err)
 	}
 	h := l.latencies()
 	for i := range l.lanes {

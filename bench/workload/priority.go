@@ -89,8 +89,8 @@ func (l *priorityLoad) measure(d time.Duration) (answer, error) {
 	}
 	a.Msgs = l.bulk.shards.count()
 	a.Seconds = time.Since(began).Seconds()
-	if e := l.bulk.failed.Load(); e != nil {
-		return a, fmt.Errorf("send: %w", *e)
+	if err := l.bulk.failed.get(); err != nil {
+		return a, fmt.Errorf("send: %w", err)
 	}
 	return a, nil
 }

@@ -121,15 +121,16 @@ func (r *runner) rounds(ctx context.Context, s Scenario) ([][]round, error) {
 	return all, ctx.Err()
 }
 
-// counts is whether system calls are counted in s.
-func (s *Scenario) counts() bool { return !s.idle() && s.Kind != Faults }
+// counts is whether system calls are counted in s: not where that would need
+// another cut, or as long again for queues to fill.
+func (s *Scenario) counts() bool { return s.Kind == Closed && !s.idle() || s.Kind == Open }
 
 // skips says why c does not take part in s, or "".
 func (c *Contestant) skips(s Scenario) string {
 	switch {
 	case s.Options != Options{} && !c.Tunable:
 		return "it does not have these options"
-	case s.High && !c.Priorities:
+	case (s.High || s.Ablation) && !c.Priorities:
 		return "it has no priorities"
 	}
 	if c.Skip != nil {

@@ -69,17 +69,17 @@ func varied(what string, n int, o Options) Scenario {
 	return Scenario{Name: fmt.Sprintf("%s/%d", what, n), Connections: 64, Size: 64, Window: 64, Options: o}
 }
 
-// Quick returns a selection for which five rounds of eleven contestants take less
-// than three minutes.
+// Quick returns a selection with short measurements: five rounds of eleven
+// contestants take less than three minutes.
 func Quick() []Scenario {
 	seconds := map[string]float64{
-		"ping-pong": 0.15, "pipelined/16/64B/64": 0.2, "pipelined/256/64B/64": 0.2, "pipelined/16/4KiB/16": 0.2,
-		"pipelined/16/64KiB/4": 0.2, "idle/1000": 0.1, "priority/on": 0.3, "priority/off": 0.3, "faults/cut": 0.15,
+		"ping-pong": 0.1, "pipelined/16/64B/64": 0.15, "pipelined/256/64B/64": 0.15, "pipelined/16/4KiB/16": 0.15,
+		"pipelined/16/64KiB/4": 0.15, "idle/1000": 0.1, "priority/on": 0.2, "priority/off": 0.2, "faults/cut": 0.1,
 	}
 	var out []Scenario
 	for _, s := range Full() {
 		if d, ok := seconds[s.Name]; ok {
-			s.Seconds = d
+			s.Seconds, s.Ablation = d, s.Kind == Priority
 			out = append(out, s)
 		}
 	}

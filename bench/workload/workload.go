@@ -93,6 +93,8 @@ type Scenario struct {
 	Load float64
 	// High gives the trickle of the Priority kind a priority of its own.
 	High bool
+	// Ablation leaves out contestants without priorities in the Priority kind.
+	Ablation bool
 	// Seconds is how long a measurement takes; 0: what Config says.
 	Seconds float64
 	Options Options
