@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
@@ -128,7 +129,7 @@ func (s *storm) strike() {
 
 func (s *storm) message(n *asynctest.Node, h header, m *msg.Message) {
 	if n.Index == 0 {
-		_ = s.w.oracle.send(m.Connection(), 0, int(h.from), typeAnswer, 0, m.Data)
+		_ = s.w.oracle.send(m.Connection(), 0, int(h.from), typeAnswer, 0, slices.Clone(m.Data)) // m is released
 	} else if i := n.Index; !s.back[i] && !s.away {
 		s.back[i] = true
 		s.missing--
