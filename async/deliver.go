@@ -7,6 +7,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // sink is what connections report to: the seam between connection and dispatch.
@@ -27,7 +28,7 @@ func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
 	case dispatch.Unhandled:
 		b := &m.batches[c.Worker().ID()]
 		b.items = append(b.items, dispatch.Item{
-			Kind: dispatch.KindMessage, Priority: x.Priority, Class: c.ID(), Msg: x, Conn: c,
+			Kind: dispatch.KindMessage, Priority: dispatchPriority(x), Class: c.ID(), Msg: x, Conn: c,
 		})
 	default:
 		c.FastDone(size)
@@ -82,7 +83,9 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	var kind dispatch.Kind
 	switch ev {
 	case connection.EventConnected:
-		m.chain.FastConnect(c)
+		if m.chain.FastConnect(c); planted.On(planted.ConnectNotTold) {
+			return
+		}
 		kind = dispatch.KindConnect
 	case connection.EventAccepted:
 		m.reg.readied(c)
@@ -93,11 +96,16 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	case connection.EventRefused:
 		kind = dispatch.KindRefused
 	case connection.EventReset:
-		kind = dispatch.KindReset
+		if kind = dispatch.KindReset; planted.On(planted.ResetNotTold) {
+			return
+		}
 	default:
 		panic(fmt.Sprintf("async: event %d", ev))
 	}
 	b := &m.batches[c.Worker().ID()]
+	if planted.On(planted.ResetTwice) && kind == dispatch.KindReset {
+		b.items = append(b.items, dispatch.Item{Kind: kind, Class: c.ID(), Conn: c, Err: err})
+	}
 	b.items = append(b.items, dispatch.Item{Kind: kind, Class: c.ID(), Conn: c, Err: err})
 }
 
@@ -112,7 +120,12 @@ func (k sink) Ended(*connection.Conn) { k.m.reg.ended() }
 
 // Discard implements connection.Sink. Events go too when the connection was
 // closed by the user, who wants to hear no more of it.
-func (k sink) Discard(c *connection.Conn) { k.m.queue.Discard(c.ID(), c.MarkedDown()) }
+func (k sink) Discard(c *connection.Conn) {
+	if planted.On(planted.OldDelivered) && !c.IsClosed() || planted.On(planted.DeliverAfterDown) {
+		return
+	}
+	k.m.queue.Discard(c.ID(), c.MarkedDown())
+}
 
 // Undeliverable implements connection.Sink.
 func (k sink) Undeliverable(c *connection.Conn, x *msg.Message, err error) {
@@ -132,7 +145,7 @@ func (m *Messenger) undeliverable(c msg.Connection, x *msg.Message, err error) {
 // events too.
 func stale(it *dispatch.Item) bool {
 	if it.Kind == dispatch.KindMessage {
-		return it.Conn.IsClosed()
+		return it.Conn.IsClosed() && !planted.On(planted.DeliverAfterDown)
 	}
 	c, ok := it.Conn.(*connection.Conn)
 	return ok && c.MarkedDown()
@@ -152,4 +165,12 @@ func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
 	if conn, ok := c.(*connection.Conn); ok && !m.cfg.IgnorePanics {
 		conn.Fault(fmt.Errorf("%w: %v", ErrPanic, r))
 	}
+}
+
+// dispatchPriority is x's priority, unless a bug is planted.
+func dispatchPriority(x *msg.Message) uint8 {
+	if planted.On(planted.DispatchInverted) {
+		return 255 - x.Priority
+	}
+	return x.Priority
 }

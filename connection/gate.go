@@ -1,6 +1,10 @@
 package connection
 
-import "github.com/asyncmsgr/asyncmsgr/async/msg"
+import (
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+)
 
 // dispatchStage is the dispatch throttle's place in throttles.
 const dispatchStage = 2
@@ -120,6 +124,9 @@ func (c *Conn) Abandon(size int64) {
 	}
 	c.wait = nil
 	upTo := g.stage
+	if planted.On(planted.ForgetCancel) {
+		return
+	}
 	if !c.thr[g.stage].Cancel(g) {
 		upTo++ // granted meanwhile
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // Handler handles the items of a queue. Chain is the one for dispatchers.
@@ -307,7 +308,7 @@ func (q *Queue) drop(items []Item) {
 
 // dropOne gives a message's throttles back, then the message: nobody has it.
 func (q *Queue) dropOne(it *Item) {
-	if it.Msg != nil {
+	if it.Msg != nil && !planted.On(planted.ForgetDiscard) {
 		msg.TicketFor(it.Msg).Done()
 	}
 	if q.cfg.OnDiscard != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // Incoming is what an accepted peer asks for: a new session (CLIENT_IDENT) or
@@ -112,10 +113,10 @@ func Arbitrate(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 	// Two attempts have crossed; what looks like a restart is none, and nothing
 	// was lost.
-	crossed := ex.Crossed != 0 && ex.Crossed == in.ClientCookie
+	crossed := !planted.On(planted.CrossedUnchecked) && ex.Crossed != 0 && ex.Crossed == in.ClientCookie
 	sameCookie := ex.ClientCookie != 0 && ex.ClientCookie == in.ClientCookie
 	waits := ex.State == StateStandby && ex.Undialable
-	if ex.PeerGlobalSeq > in.GlobalSeq && (!waits || sameCookie) {
+	if !planted.On(planted.StaleIdent) && ex.PeerGlobalSeq > in.GlobalSeq && (!waits || sameCookie) {
 		// c. An attempt that was overtaken. A peer that restarted under the same
 		// nonce looks like it too; but then the keepalive finds out that our
 		// connection is dead, or makes us call the peer, which answers RESET. Only
@@ -131,7 +132,7 @@ func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 	if sameCookie {
 		return Verdict{Action: ActReplace} // f
 	}
-	if ex.racing() && !peerIsSmaller {
+	if ex.racing() && smaller(peerIsSmaller) {
 		return Verdict{Action: ActWait} // h
 	}
 	return Verdict{Action: ActReplace} // g, h
@@ -159,10 +160,11 @@ func arbitrateReconnect(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 		return Verdict{Action: ActSendReset, Full: ex.ResetCheck}
 	case ex.PeerGlobalSeq > in.GlobalSeq: // e
 		return Verdict{Action: ActSendRetryGlobal, Seq: ex.PeerGlobalSeq}
-	case ex.ConnectSeq >= in.ConnectSeq && ex.racing() && !peerIsSmaller:
+	case ex.ConnectSeq >= in.ConnectSeq && ex.racing() && smaller(peerIsSmaller):
 		// g, and before f: were an attempt that is behind told RETRY while ours is
 		// under way, each side could outbid the other without end.
 		return Verdict{Action: ActWait}
+	case planted.On(planted.StaleConnectSeq):
 	case ex.ConnectSeq > in.ConnectSeq, // f
 		// Our session is alive at that very connect_seq, so this attempt was given
 		// up by the peer before. Who is still there can say so by a higher one.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // fault handles the loss of the transport, a bad frame or a timeout (msgr2 spec
@@ -18,7 +19,7 @@ func (s *Session) fault(now time.Duration, err error) {
 	s.dropTransport()
 
 	switch {
-	case isPermanent(err), (s.policy.Lossy || s.disposable) && s.announced && !was.connecting():
+	case isPermanent(err), (s.policy.Lossy && !planted.On(planted.LossyReconnects) || s.disposable) && s.announced && !was.connecting():
 		s.close(err)
 		return
 	case !s.announced:
@@ -100,6 +101,9 @@ func (s *Session) lostRace(now time.Duration) {
 	s.state = StateWait
 	s.backoff = s.cfg.MaxBackoff
 	s.deadline = now + s.jitter(s.backoff)
+	if planted.On(planted.WaitForever) {
+		s.deadline = 0
+	}
 }
 
 // jitter spreads d over [d/2, d], so that many peers of one lost server do not
@@ -115,9 +119,16 @@ func (s *Session) jitter(d time.Duration) time.Duration {
 // resetSession forgets the session because the peer lost its side of it: what
 // was queued is dropped, and the user hears of it.
 func (s *Session) resetSession() {
-	s.emit(OutRemoteReset)
-	s.drop(msg.ErrRemoteReset)
-	s.clientCookie, s.serverCookie = 0, 0
+	if !planted.On(planted.ResetSilent) {
+		s.emit(OutRemoteReset)
+	}
+	if !planted.On(planted.ResetQueueKept) {
+		s.drop(msg.ErrRemoteReset)
+	}
+	if !planted.On(planted.ResetCookieKept) {
+		s.clientCookie = 0
+	}
+	s.serverCookie = 0
 	s.connectSeq, s.peerGlobalSeq = 0, 0
 	s.in.Seq, s.outSeq, s.ackedSeq, s.maxSeq = 0, 0, 0, 0
 	s.holeSeq, s.ackLeft, s.crossed = 0, 0, 0

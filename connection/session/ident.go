@@ -6,6 +6,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // sendClientIdent asks for a new session (msgr2 spec 1.5, 3.3).
@@ -96,7 +97,14 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 // acknowledged in an earlier one is sent again, under new numbers, before
 // anything else.
 func (s *Session) newSession() {
+	in, out := s.in.Seq, s.outSeq
 	s.in.Seq, s.outSeq, s.ackedSeq, s.holeSeq, s.ackLeft = 0, 0, 0, 0, 0
+	if planted.On(planted.InSeqKept) {
+		s.in.Seq = in
+	}
+	if planted.On(planted.OutSeqKept) {
+		s.outSeq = out
+	}
 	for i := range s.sent.len() {
 		x := s.sent.at(i)
 		s.outSeq++

@@ -5,6 +5,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // Flags of ceph_msg_header2 as C++ peers send them: COMPLETE | NOCRC (spec 1.6).
@@ -86,7 +87,7 @@ func (s *Session) handleMessage(now time.Duration) error {
 	if err := s.handleAck(frame.TagMessage, h.AckSeq); err != nil {
 		return err
 	}
-	if h.Seq <= s.in.Seq {
+	if h.Seq <= s.in.Seq && !(planted.On(planted.AcceptDuplicate) && h.Seq == s.in.Seq) {
 		s.abandonMessage() // a duplicate
 		return nil
 	}
@@ -154,6 +155,9 @@ func (s *Session) acked(seq uint64) {
 		s.fruitless = 0
 	}
 	for s.sent.len() > 0 && s.sent.at(0).seq <= seq {
+		if planted.On(planted.NotifyTwice) {
+			s.sent.at(0).m.Notify.MessageSent(s.conn, s.sent.at(0).m, nil)
+		}
 		s.finish(s.sent.pop().m, nil)
 		s.resend = max(0, s.resend-1)
 	}
@@ -165,7 +169,7 @@ func (s *Session) readyKeepalive(_ time.Duration, payload []byte) error {
 	if err := s.parse(&f, payload); err != nil {
 		return err
 	}
-	s.kaReply, s.kaStamp = true, f.Stamp
+	s.kaReply, s.kaStamp = !planted.On(planted.KeepaliveIgnored), f.Stamp
 	s.emit(OutKeepalive)
 	return nil
 }
@@ -265,7 +269,7 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 	s.filledBytes += uint64(m.PayloadLen())
 	h := frame.Header{
 		Seq: seq, TID: m.TID, Type: m.Type, Priority: uint16(m.Priority), Version: m.Version,
-		DataOff: m.DataOff, AckSeq: s.in.Seq, Flags: headerFlags, CompatVersion: compat,
+		DataOff: m.DataOff, AckSeq: s.in.Seq + ackError(), Flags: headerFlags, CompatVersion: compat,
 	}
 	s.enc.AppendMessage(b, &h, m.Front, m.Middle, m.Data)
 }
@@ -274,7 +278,7 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 // lossy session that ends the sending of the messages they complete.
 func (s *Session) Written(n int) {
 	s.written += uint64(n)
-	if !s.policy.Lossy || s.state != StateReady {
+	if !s.policy.Lossy && !planted.On(planted.AckEarly) || s.state != StateReady {
 		return
 	}
 	for s.sent.len() > 0 {

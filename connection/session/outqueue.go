@@ -1,6 +1,10 @@
 package session
 
-import "github.com/asyncmsgr/asyncmsgr/async/msg"
+import (
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+)
 
 // sending is one message on its way out.
 type sending struct {
@@ -68,7 +72,7 @@ func (o *outQueue) push(m *msg.Message) {
 			o.levels[i].q.push(sending{m: m})
 			return
 		}
-		if o.levels[i].prio < m.Priority {
+		if (o.levels[i].prio < m.Priority) != planted.On(planted.PriorityInverted) {
 			break
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // retriesMax bounds how often one handshake may be told RETRY or RETRY_GLOBAL,
@@ -49,6 +50,9 @@ func (s *Session) connectorRetry(_ time.Duration, payload []byte) error {
 		return s.protocolError(f.Tag(), "retry with connect_seq %d, we sent %d", f.ConnectSeq, s.connectSeq)
 	}
 	s.connectSeq = f.ConnectSeq + 1
+	if planted.On(planted.RetryAsSaid) {
+		s.connectSeq = f.ConnectSeq
+	}
 	s.sendReconnect()
 	return nil
 }
@@ -118,6 +122,16 @@ func (s *Session) checkMsgSeq(tag frame.Tag, seq uint64) error {
 func (s *Session) resume(peerHas uint64) {
 	s.acked(peerHas)
 	s.resend = 0
+	if planted.On(planted.SkipRequeue) {
+		s.resend = s.sent.len()
+	}
+	if planted.On(planted.ReplaySwapped) && s.sent.len() > 1 {
+		a, b := s.sent.at(0), s.sent.at(1)
+		a.m, b.m = b.m, a.m
+	}
+	if planted.On(planted.ReplayOneLess) && s.sent.len() > 0 {
+		s.resend = 1
+	}
 	s.ackLeft = 0 // our in_seq was or is told in the handshake
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // Session is one peer (msgr2 spec 3). See the package comment for how to use it.
@@ -203,7 +204,9 @@ func (s *Session) Start(now time.Duration) {
 func (s *Session) connect(now time.Duration) {
 	s.state = StateConnecting
 	s.globalSeq = s.env.NextGlobalSeq(s.globalSeq)
-	s.deadline = now + s.cfg.ReadyTimeout
+	if s.deadline = now + s.cfg.ReadyTimeout; planted.On(planted.HandshakeForever) {
+		s.deadline = 0
+	}
 	s.emit(OutDial)
 }
 
@@ -254,7 +257,7 @@ func (s *Session) Send(now time.Duration, m *msg.Message) {
 
 // wake leaves STANDBY: there is something to send.
 func (s *Session) wake(now time.Duration) {
-	if s.state == StateStandby && s.canDial() {
+	if s.state == StateStandby && s.canDial() && !planted.On(planted.LostWakeup) {
 		s.reconnect(now)
 	}
 }
@@ -264,7 +267,7 @@ func (s *Session) canDial() bool { return !s.policy.Server && s.callable }
 
 // reconnect begins another attempt. Only an established session counts them.
 func (s *Session) reconnect(now time.Duration) {
-	if s.serverCookie != 0 {
+	if s.serverCookie != 0 && !planted.On(planted.ForgetConnectSeq) {
 		s.connectSeq++
 	}
 	s.connect(now)
@@ -322,7 +325,9 @@ func (s *Session) dropTransport() {
 
 func (s *Session) abandonMessage() {
 	if s.charged >= 0 {
-		s.gate.Abandon(s.charged)
+		if !planted.On(planted.ForgetThrottle) {
+			s.gate.Abandon(s.charged)
+		}
 		s.charged = -1
 	}
 	if s.body != nil {

@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+)
 
 // Deadline is when HandleTimeout wants to be called; ok is false for never.
 func (s *Session) Deadline() (at time.Duration, ok bool) {
@@ -26,7 +30,7 @@ func (s *Session) readyDeadline() (at time.Duration, ok bool) {
 	}
 	switch {
 	case s.kaSent != 0:
-		if s.cfg.KeepaliveTimeout > 0 {
+		if s.cfg.KeepaliveTimeout > 0 && !planted.On(planted.KeepaliveKept) {
 			min(max(s.kaSent, s.lastRead) + s.cfg.KeepaliveTimeout)
 		}
 	case s.cfg.KeepaliveInterval > 0:
