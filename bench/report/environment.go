@@ -3,6 +3,7 @@ package report
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,6 +113,16 @@ func firstLine(file string) string {
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	return line
+}
+
+// Write writes the environment as text, a line for each field.
+func (e Environment) Write(w io.Writer) error {
+	for _, f := range e.Fields() {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", f.Name, f.Value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Field is a name and its value, for people.

@@ -113,7 +113,12 @@ func TestFigures(t *testing.T) {
 // TestFiguresOfLittle: a single scenario, or only failures, make a page as well.
 func TestFiguresOfLittle(t *testing.T) {
 	all := fixture().Rows
+	seen := map[string]bool{}
 	for _, s := range Scenarios(all) {
+		if seen[group(s)] {
+			continue
+		}
+		seen[group(s)] = true
 		var rows, broken []Row
 		for _, r := range all {
 			if r.Scenario == s {

@@ -10,10 +10,8 @@ import (
 // Text writes the report for a terminal: environment, a table for each scenario, the
 // targets and the notes.
 func Text(w io.Writer, r *Report) error {
-	for _, f := range r.Environment.Fields() {
-		if _, err := fmt.Fprintf(w, "%s: %s\n", f.Name, f.Value); err != nil {
-			return err
-		}
+	if err := r.Environment.Write(w); err != nil {
+		return err
 	}
 	if _, err := fmt.Fprintf(w, "%s; the ratio is to %s in the same round\n\n", r.effort(), r.Reference); err != nil {
 		return err

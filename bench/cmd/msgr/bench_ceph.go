@@ -29,12 +29,12 @@ const (
 	cephLength = 64
 	// cephPatience is how long a round may take; cephRound how long one does, about.
 	cephPatience = 60 * time.Second
-	cephRound    = 800 * time.Millisecond
+	cephRound    = 400 * time.Millisecond
 )
 
 // cephMessages is how many a job sends. A contestant of 500 000 messages a second takes
-// a third of a second for all of them.
-const cephMessages = 10_000
+// a fifth of a second for all of them.
+const cephMessages = 6000
 
 // cephFlags are those that make ceph-perf be a contestant; the others have no part.
 var cephFlags = map[string][]string{

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/cephperf"
+	"github.com/asyncmsgr/asyncmsgr/bench/report"
 )
 
 type cephPerfCmd struct {
@@ -67,6 +68,7 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 		}
 		return serveCeph(ctx, w, cfg, at)
 	}
+	env := report.CollectEnvironment()
 	var r cephperf.Result
 	var err error
 	if c.Connect != "" {
@@ -81,16 +83,22 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 	if r.Transport == "" || r.Answered == 0 && err != nil {
 		return err
 	}
-	return errors.Join(err, c.write(w, &r))
+	return errors.Join(err, c.write(w, env, &r))
 }
 
-func (c *cephPerfCmd) write(w io.Writer, r *cephperf.Result) error {
-	if !c.JSON {
-		return r.Write(w)
+func (c *cephPerfCmd) write(w io.Writer, env report.Environment, r *cephperf.Result) error {
+	if c.JSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(struct {
+			Environment report.Environment `json:"environment"`
+			*cephperf.Result
+		}{env, r})
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(r)
+	if err := env.Write(w); err != nil {
+		return err
+	}
+	return r.Write(w)
 }
 
 // addrPort reads IP:PORT, also as the address of a messenger: v2:IP:PORT/NONCE.

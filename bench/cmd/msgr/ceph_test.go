@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/cephperf"
+	"github.com/asyncmsgr/asyncmsgr/bench/report"
 	"github.com/stretchr/testify/require"
 )
 
@@ -19,7 +20,7 @@ func TestCephPerf(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		args := append([]string{"bench", "ceph-perf", "-jobs", "2", "-window", "4", "-messages", "50"}, flags...)
 		require.Equal(t, exitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
-		wants(t, stdout.String(), "100 answered, 0 lost", "both ends", "us of CPU per message", "SimpleMessenger")
+		wants(t, stdout.String(), "kernel: ", "100 answered, 0 lost", "both ends", "us of CPU per message", "SimpleMessenger")
 		require.Empty(t, stderr.String())
 	}
 }
@@ -43,8 +44,12 @@ func TestCephPerfTwo(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	args := []string{"bench", "ceph-perf", "-connect", addr, "-jobs", "2", "-window", "4", "-messages", "50", "-json"}
 	require.Equal(t, exitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
-	var r cephperf.Result
+	var r struct {
+		Environment report.Environment
+		cephperf.Result
+	}
 	require.NoError(t, json.Unmarshal(stdout.Bytes(), &r))
+	require.Positive(t, r.Environment.Cores)
 	require.EqualValues(t, 100, r.Answered)
 	require.NotNil(t, r.Client)
 	require.NotNil(t, r.ServerEnd)
