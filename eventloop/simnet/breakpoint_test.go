@@ -148,7 +148,7 @@ func TestGate(t *testing.T) {
 	require.Contains(t, l.net.Netstat(), "by gate handshakes")
 	flights := l.net.InFlight()
 	require.GreaterOrEqual(t, len(flights), 6)
-	require.Equal(t, "held 2 by gate handshakes", flights[0].HeldBy[:25])
+	require.Regexp(t, "^held [0-9] by gate handshakes$", flights[0].HeldBy)
 	f.Lift()
 	require.NoError(t, l.net.Run(time.Second))
 	require.Len(t, g.Held(), 3, "a gate is not a rule")

@@ -116,6 +116,9 @@ func tangle(seed uint64, bystander bool) (uint64, *Network) {
 // changes nothing for the others.
 func TestManySeedsTwice(t *testing.T) {
 	seen := map[uint64]uint64{}
+	if testing.Short() {
+		*seeds = min(*seeds, 10)
+	}
 	for seed := range uint64(*seeds) {
 		one, n := tangle(seed, false)
 		require.NoError(t, n.Err(), "seed %d", seed)

@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -59,7 +60,7 @@ type Host struct {
 	machine *machine
 	life    int // 0 for the first
 	cfg     HostConfig
-	rand    *rand.Rand
+	rand    rand.PCG
 	clock   clock
 	state   hostState
 	paused  bool
@@ -110,7 +111,7 @@ func (n *Network) AddHost(name string, cfg HostConfig) *Host {
 func (n *Network) newHost(m *machine, life int, cfg HostConfig) *Host {
 	h := &Host{
 		net: n, name: m.name, machine: m, life: life, cfg: cfg,
-		rand:     rand.New(split(n.seed, fmt.Sprintf("host %s %d", m.name, life))),
+		rand:     *split(n.seed, fmt.Sprintf("host %s %d", m.name, life)),
 		lastPort: [2]uint16{firstDialPort - 1 + uint16(life%100)*100, firstListenPort - 1},
 	}
 	h.clock.n = n
@@ -205,11 +206,17 @@ func (h *Host) jitter() time.Duration {
 	if h.net.cfg.Smooth {
 		return time.Microsecond
 	}
-	return time.Duration(h.rand.IntN(5000))
+	return time.Duration(h.below(5000))
 }
 
 // chance is true once in n times, on average; never in a smooth network.
-func (h *Host) chance(n int) bool { return !h.net.cfg.Smooth && h.rand.IntN(n) == 0 }
+func (h *Host) chance(n int) bool { return !h.net.cfg.Smooth && h.below(n) == 0 }
+
+// below is a random number from 0 to n-1.
+func (h *Host) below(n int) int {
+	hi, _ := bits.Mul64(h.rand.Uint64(), uint64(n))
+	return int(hi)
+}
 
 // Close implements eventloop.Stack: an orderly end, as of a process that exits.
 // Its connections are closed.

@@ -61,6 +61,9 @@ type Network struct {
 	buffers bufferPool
 	scratch []byte // of all workers: one callback runs at a time
 
+	arriving bool    // a packet is being handed over
+	due      *worker // that it has woken
+
 	posted atomic.Bool // there is something in the fields below
 	mu     sync.Mutex  // guards the fields below: any goroutine
 	woken  []*worker

@@ -5,24 +5,25 @@ import (
 	"time"
 )
 
-// pipe is one direction of a stream.
+// pipe is one direction of a stream. What the arrival of a packet needs is
+// together at the beginning.
 type pipe struct {
-	s    *stream
-	link *link
+	s      *stream
+	link   *link
+	epoch  uint32 // packets of earlier epochs are lost
+	no     uint32 // of the last packet
+	side   uint8  // of the writer
+	asking bool   // the writer waits for room
 
-	bytes   byteQueue // written and unread
-	granted int64     // bytes for whose reading the writer has been told
 	arrived int64     // bytes that are at the reader's host
 	read    int64     // bytes the reader has consumed
+	frames  *framing  // nil without Config.Framer
+	bytes   byteQueue // written and unread
 	offered int64     // the last grant on its way, or there
+	granted int64     // bytes for whose reading the writer has been told
 
-	last   time.Duration // arrival of the last packet
-	stall  *stall        // what cannot go on; nil: nothing
-	frames *framing      // nil without Config.Framer
-	epoch  uint32        // packets of earlier epochs are lost
-	no     uint32        // of the last packet
-	side   uint8         // of the writer
-	asking bool          // the writer waits for room
+	last  time.Duration // arrival of the last packet
+	stall *stall        // what cannot go on; nil: nothing
 }
 
 // stall is what a rule, a gate, a breakpoint or a dead host keeps from going on.
@@ -116,7 +117,7 @@ func (p *pipe) write(bufs [][]byte, n int) {
 	for n > 0 {
 		size := n
 		if h.chance(4) {
-			size = 1 + h.rand.IntN(n)
+			size = 1 + h.below(n)
 		}
 		var hit *Hit
 		if len(hits) > 0 && hits[0].Frame.Offset <= off {
@@ -318,25 +319,33 @@ func (pk *packet) happen(uint64) {
 		pk.free()
 		return
 	}
-	h := s.machines[1-p.side].host
-	if h.state == crashed {
-		if pk.kind == Rst {
-			pk.free()
-		} else {
-			p.keep(pk)
+	e := p.reader()
+	there := e.living() && pk.kind != Syn // and its host runs
+	h := e.host
+	if !there {
+		if h = s.machines[1-p.side].host; h.state == crashed {
+			if pk.kind == Rst {
+				pk.free()
+			} else {
+				p.keep(pk)
+			}
+			return
 		}
-		return
 	}
 	n.record(pk, landed, Verdict{}, "")
-	switch e := p.reader(); {
+	n.arriving = true
+	switch {
+	case there:
+		e.got(pk)
 	case pk.kind == Syn:
 		s.gotSyn(h)
-	case !e.living() || e.host != h:
-		if pk.kind != Rst && pk.kind != Ack {
-			s.pipes[1-p.side].send(Rst)
-		}
-	default:
-		e.got(pk)
+	case pk.kind != Rst && pk.kind != Ack:
+		s.pipes[1-p.side].send(Rst)
 	}
 	pk.free()
+	n.arriving = false
+	if w := n.due; w != nil {
+		n.due = nil
+		w.round()
+	}
 }

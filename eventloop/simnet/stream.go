@@ -12,8 +12,8 @@ import (
 type stream struct {
 	net        *Network
 	id         uint64
-	ends       [2]endpoint // the second comes with the SYN
 	pipes      [2]pipe
+	ends       [2]endpoint // the second comes with the SYN
 	addrs      [2]netip.AddrPort
 	machines   [2]*machine
 	prev, next *stream // in Network.conns

@@ -141,7 +141,7 @@ func (t *transport) read() {
 		n := min(e.unread(), len(direct)+len(scratch))
 		stop := w.host.chance(8)
 		if stop {
-			n = 1 + w.host.rand.IntN(n)
+			n = 1 + w.host.below(n)
 		}
 		in := e.in()
 		unread := in.bytes.slice(in.read, n)
@@ -217,7 +217,7 @@ func (t *transport) Write(bufs [][]byte) (int, error) {
 	}
 	n := min(total, max(t.e.out().room(), 0))
 	if one := t.w.host.net.cfg.ShortWrites; n > 0 && one > 0 && t.w.host.chance(one) {
-		n = 1 + t.w.host.rand.IntN(n)
+		n = 1 + t.w.host.below(n)
 	}
 	if n > 0 {
 		t.e.out().write(bufs, n)

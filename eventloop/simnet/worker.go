@@ -32,9 +32,16 @@ type worker struct {
 
 	rounding bool
 	earliest time.Duration // of the next round
-	at       time.Duration // of the scheduled round
-	ticket   uint64        // of the scheduled round; other tickets are void
-	waiting  bool          // a round is scheduled
+
+	// The round that something asked for; other tickets are void.
+	waiting bool
+	at      time.Duration
+	ticket  uint64
+	// The round for the timers, which may come too early: deadlines move, and the
+	// event does not.
+	timing      bool
+	timerAt     time.Duration
+	timerTicket uint64
 }
 
 // serviceable is a transport or a listener.
@@ -49,20 +56,52 @@ func (w *worker) wakeAt(at time.Duration) {
 	if w.waiting && w.at <= at {
 		return
 	}
+	n := w.host.net
+	if n.arriving && n.due == nil && at <= n.Now() {
+		n.due = w // no need of an event
+		return
+	}
 	w.waiting, w.at = true, at
 	w.ticket++
-	w.host.net.schedule(at, w, w.ticket)
+	n.schedule(at, w, w.ticket<<1)
 }
 
 func (w *worker) wakeSoon() { w.wakeAt(w.host.net.Now() + w.host.jitter()) }
 
-// happen is a round.
-func (w *worker) happen(ticket uint64) {
-	if ticket != w.ticket || !w.alive() {
+// rearm has a round begin when the first timer is due.
+func (w *worker) rearm() {
+	local, ok := w.timers.Next()
+	if !ok {
 		return
 	}
-	w.waiting = false
-	if w.host.paused {
+	at := max(w.host.clock.global(local), w.earliest)
+	if w.timing && w.timerAt <= at {
+		return
+	}
+	w.timing, w.timerAt = true, at
+	w.timerTicket++
+	w.host.net.schedule(at, w, w.timerTicket<<1|1)
+}
+
+// happen is an event of the worker.
+func (w *worker) happen(ticket uint64) {
+	switch {
+	case ticket == w.ticket<<1:
+		w.waiting = false
+	case ticket == w.timerTicket<<1|1:
+		if w.timing = false; w.earliest > w.host.net.Now() {
+			w.rearm()
+			return
+		}
+	default:
+		return
+	}
+	w.round()
+}
+
+// round lets the worker do what there is to do.
+func (w *worker) round() {
+	if !w.alive() || w.host.paused {
 		return // Resume wakes it
 	}
 	at, now := w.host.net.Now(), w.Now()
@@ -88,20 +127,16 @@ func (w *worker) happen(ticket uint64) {
 	w.rearm()
 }
 
-// rearm has a round begin when the first timer is due.
-func (w *worker) rearm() {
-	if at, ok := w.timers.Next(); ok {
-		w.wakeAt(w.host.clock.global(at))
-	}
-}
-
 // alive: a callback may have ended the host.
 func (w *worker) alive() bool { return w.host.state == running }
 
 func (w *worker) service() {
 	w.ready, w.serving = w.serving[:0], w.ready
 	if len(w.serving) > 1 && !w.host.net.cfg.Smooth {
-		w.host.rand.Shuffle(len(w.serving), func(i, j int) { w.serving[i], w.serving[j] = w.serving[j], w.serving[i] })
+		for i := len(w.serving) - 1; i > 0; i-- {
+			j := w.host.below(i + 1)
+			w.serving[i], w.serving[j] = w.serving[j], w.serving[i]
+		}
 	}
 	for i, s := range w.serving {
 		w.serving[i] = nil
@@ -135,7 +170,9 @@ func (w *worker) Post(t eventloop.Task) error { return w.mailbox.Post(t) }
 
 func (w *worker) SetTimer(t *eventloop.Timer, at time.Duration) {
 	w.timers.Set(t, at)
-	w.wakeAt(w.host.clock.global(at))
+	if !w.rounding {
+		w.rearm()
+	}
 }
 
 func (w *worker) StopTimer(t *eventloop.Timer) { w.timers.Stop(t) }
