@@ -43,6 +43,9 @@ func inProcess(t *testing.T, c workload.Contestant, n int, answered func(conn, s
 func TestWindow(t *testing.T) {
 	const window, rounds = 48, 3
 	payload := make([]byte, 1<<20)
+	if testing.Short() {
+		payload = payload[:100_000]
+	}
 	for _, c := range libraries() {
 		t.Run(c.Name, func(t *testing.T) {
 			var (
