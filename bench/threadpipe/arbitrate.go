@@ -119,6 +119,7 @@ func (p *Pipe) takeOver(in *Pipe, reset bool) (prev chan struct{}) {
 	}
 	p.dialNow = false
 	p.connected.Store(false)
+	p.corked = false // the reader that did it may be long in coming back
 	p.s.TakeOver(p.m.now(), in.s, reset)
 	p.sock, in.sock = in.sock, nil
 	p.gen++
