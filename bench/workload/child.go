@@ -18,6 +18,8 @@ type order struct {
 	Scenario   Scenario
 	Seconds    float64
 	Rate       float64 // messages a second that an open loop sends
+
+	patience time.Duration // of the parent
 }
 
 func (o *order) duration() time.Duration { return seconds(o.Seconds) }

@@ -67,10 +67,10 @@ func topFunction(stack []string) string {
 	return first
 }
 
-// firstLine is the first line of s that has something, cut to a readable length.
+// firstLine is the first line of s that has a word, cut to a readable length.
 func firstLine(s string) string {
 	for l := range strings.Lines(s) {
-		if l = strings.TrimSpace(l); l != "" {
+		if l = strings.TrimSpace(l); strings.Trim(l, "=") != "" {
 			return l[:min(len(l), 300)]
 		}
 	}

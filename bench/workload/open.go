@@ -64,7 +64,8 @@ func (l *openLoad) connect() error { return l.c.Connect(l.s.Connections, l.answe
 
 func (l *openLoad) start() {
 	l.epoch = time.Now()
-	l.pacer = startPacer(l.rate, l.epoch, l.tick)
+	l.pacer = newPacer(l.rate, l.epoch)
+	l.pacer.start(l.tick)
 }
 
 // at is when message seq of a connection is due.

@@ -72,7 +72,8 @@ func TestPacer(t *testing.T) {
 		require.Equal(t, k, p.first(p.at(k)))
 	}
 	got := make(chan int64, 1000)
-	p = startPacer(1000, time.Now(), func(k int64) {
+	p = newPacer(1000, time.Now())
+	p.start(func(k int64) {
 		select {
 		case got <- k:
 		default:

@@ -19,14 +19,16 @@ type pacer struct {
 // tick is the least time between two looks at the clock.
 const tick = 100 * time.Microsecond
 
-// startPacer has send called, from a thread of its own, until stop. A processor of
-// Go's scheduler is added for it, so that it need not wait until what it drives
-// leaves it one.
-func startPacer(rate float64, epoch time.Time, send func(k int64)) *pacer {
-	p := &pacer{rate: rate, epoch: epoch, done: make(chan struct{}), procs: runtime.GOMAXPROCS(0)}
+func newPacer(rate float64, epoch time.Time) *pacer {
+	return &pacer{rate: rate, epoch: epoch, done: make(chan struct{}), procs: runtime.GOMAXPROCS(0)}
+}
+
+// start has send called, from a thread of its own, until stop. A processor of Go's
+// scheduler is added for it, so that it need not wait until what it drives leaves it
+// one.
+func (p *pacer) start(send func(k int64)) {
 	runtime.GOMAXPROCS(p.procs + 1)
 	go p.run(send)
-	return p
 }
 
 // at is when message k is to be sent, since the epoch.

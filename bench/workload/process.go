@@ -2,6 +2,7 @@ package workload
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +17,8 @@ import (
 )
 
 // patience is how long a process of a contestant may take for one thing beyond the
-// measurement, and lastWords how long it may take to say where it hangs.
+// measurement, unless Config says otherwise, and lastWords how long it may take to
+// say where it hangs.
 const (
 	patience  = 60 * time.Second
 	lastWords = 3 * time.Second
@@ -50,7 +52,7 @@ func launch(ctx context.Context, exe string, c *Contestant, o order) (*process, 
 	if err != nil {
 		return nil, answer{}, err
 	}
-	p := &process{who: "client", limit: patience + 2*o.duration()}
+	p := &process{who: "client", limit: cmp.Or(o.patience, patience) + 2*o.duration()}
 	if o.Server == "" {
 		p.who = "server"
 	}

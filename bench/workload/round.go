@@ -44,7 +44,7 @@ func play(ctx context.Context, exe string, c *Contestant, o order, count counter
 	s := o.Scenario
 	o.Contestant = c.Name
 	r.syscalls, r.rate = -1, o.Rate
-	server, a, err := launch(ctx, exe, c, order{Contestant: c.Name, Scenario: s})
+	server, a, err := launch(ctx, exe, c, order{Contestant: c.Name, Scenario: s, patience: o.patience})
 	if err != nil {
 		r.err = err
 		return r

@@ -19,6 +19,9 @@ type Config struct {
 	Reference string
 	Rounds    int
 	Seconds   float64 // of each measurement of a scenario that has no time of its own
+	// Patience is how long a process may take for one thing beyond the measurement;
+	// 0 means a minute. One that takes longer is killed, and the round has failed.
+	Patience time.Duration
 	// Progress, if not nil, is told of each round before it.
 	Progress func(s Scenario, round int, contestant string)
 }
@@ -108,7 +111,7 @@ func (r *runner) rounds(ctx context.Context, s Scenario) ([][]round, error) {
 				all[i] = append(all[i], round{err: err})
 				continue
 			}
-			o := order{Scenario: s, Seconds: s.Seconds, Rate: rate}
+			o := order{Scenario: s, Seconds: s.Seconds, Rate: rate, patience: r.Patience}
 			var count counter
 			if !counted[i] && s.counts() {
 				count = r.count

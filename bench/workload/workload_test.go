@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -31,7 +32,7 @@ func fakes() []Contestant {
 }
 
 func TestMain(m *testing.M) {
-	RunChild(fakes())
+	RunChild(append(fakes(), hung))
 	// Under the race detector every process would wait for a second at its end.
 	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	os.Exit(m.Run())
@@ -61,6 +62,7 @@ func (c *fakeClient) Connect(n int, answered func(conn, slot int)) error {
 				if c.deaf == 0 || c.deaf != i {
 					answered(i, slot)
 				}
+				runtime.Gosched() // it never waits, others want their turn
 			}
 		})
 	}
@@ -107,6 +109,15 @@ func TestRun(t *testing.T) {
 		require.Positive(t, r.Threads)
 		require.Positive(t, r.Goroutines)
 		require.Positive(t, r.Ratio)
+		require.Positive(t, r.PeakRSS)
+		require.Positive(t, r.ServerCPU)
+		require.Less(t, r.ServerCPU, r.CPU)
+		require.GreaterOrEqual(t, r.Allocs, 0.0)
+		require.GreaterOrEqual(t, r.CtxSwitches, 0.0)
+	}
+	for _, x := range res.Samples {
+		require.Equal(t, x.Skipped != "", x.Contestant == "skipped")
+		require.Equal(t, x.Failed == "" && x.Skipped == "", x.Rounds == 1)
 	}
 	require.EqualValues(t, 1, rows[0].Ratio)
 	require.Equal(t, "not today", rows[2].Skipped)
