@@ -88,3 +88,28 @@ func TestOverview(t *testing.T) {
 	require.Equal(t, "failed", cell("pipelined/16/4096/16", "netrpc"))
 	require.Equal(t, "skipped", cell("priority/on (p99)", "nats"))
 }
+
+// TestTargetsAtMost: of figures that are to be small the largest counts.
+func TestTargetsAtMost(t *testing.T) {
+	rows := fixture().Rows
+	find(rows, "idle/10000", "async-fast").RSS = 3.6
+	x := target(t, rows, "threadpipe-goroutines", "async-fast: RSS per idle connection")
+	require.Equal(t, NotReached, x.Verdict)
+	require.Equal(t, "3.6 KiB in idle/10000, the worst of 2", x.Got)
+}
+
+// TestTargetsFaults: a lost message, one that came twice, time and never each are enough.
+func TestTargetsFaults(t *testing.T) {
+	for want, f := range map[string]func(r *Row){
+		"2 lost, 0 duplicated, drained in 300 ms":   func(r *Row) { r.Lost = 2 },
+		"0 lost, 1 duplicated, drained in 300 ms":   func(r *Row) { r.Duplicated = 1 },
+		"0 lost, 0 duplicated, drained in 1 001 ms": func(r *Row) { r.Drain = 1001 },
+		"0 lost, 0 duplicated, not drained":         func(r *Row) { r.Drain = -1 },
+	} {
+		rows := fixture().Rows
+		f(find(rows, "faults/cut", "async-fast"))
+		x := target(t, rows, "its promise", "async-fast: all connections cut at full load")
+		require.Equal(t, NotReached, x.Verdict)
+		require.Equal(t, want, x.Got)
+	}
+}
