@@ -15,8 +15,7 @@ const (
 // connections, window 64): messages a second and microseconds of CPU per message, the
 // best figure of each.
 const (
-	cephAsyncRate, cephAsyncCPU   = 120_000, 17.0
-	cephSimpleRate, cephSimpleCPU = 87_000, 24.0
+	cephAsyncRate, cephAsyncCPU = 120_000, 17.0
 )
 
 // few is how many goroutines or threads, at most, a process has that does not need
