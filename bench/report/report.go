@@ -38,8 +38,8 @@ type Row struct {
 	Offered float64 `json:"offered_per_s,omitempty"`
 	// Lost and Duplicated count requests without an answer and answers given twice,
 	// Drain is the time from a cut of all connections until all is answered that was
-	// sent before its end, in milliseconds, -1 for never: for scenarios with faults
-	// only. Lost and Duplicated are those of the worst round.
+	// sent before its end, in milliseconds, -1 if a request was lost: for scenarios
+	// with faults only. Lost and Duplicated are those of the worst round.
 	Lost       int64   `json:"lost,omitempty"`
 	Duplicated int64   `json:"duplicated,omitempty"`
 	Drain      float64 `json:"drain_ms,omitempty"`

@@ -166,7 +166,7 @@ func (l *faultLoad) measure(d time.Duration) (a answer, err error) {
 		h.mu.Unlock()
 	}
 	a.Drain = -1
-	if t := l.drained.Load(); t > 0 {
+	if t := l.drained.Load(); t > 0 && a.Lost == 0 {
 		a.Drain = float64(time.Duration(t)-at) / float64(time.Millisecond)
 	}
 	return a, nil

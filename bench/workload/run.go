@@ -173,36 +173,3 @@ func (r *runner) add(s Scenario, all [][]round) {
 		}
 	}
 }
-
-// overhead is about how long a round takes beside the measurement and the warm-up:
-// processes start, connect and end.
-func (s *Scenario) overhead() time.Duration {
-	return 120*time.Millisecond + time.Duration(s.Connections)*300*time.Microsecond
-}
-
-// Estimate is about how long Run takes with cfg, if nothing hangs.
-func Estimate(cfg Config) (total time.Duration) {
-	for _, s := range cfg.Scenarios {
-		total += EstimateScenario(cfg, s)
-	}
-	return total
-}
-
-// EstimateScenario is about how long Run takes for s with cfg.
-func EstimateScenario(cfg Config, s Scenario) time.Duration {
-	if s.Seconds == 0 {
-		s.Seconds = cfg.Seconds
-	}
-	each := s.overhead()
-	if !s.idle() {
-		o := order{Scenario: s, Seconds: s.Seconds}
-		each += o.duration() + o.warmUp()
-	}
-	n := 0
-	for i := range cfg.Contestants {
-		if cfg.Contestants[i].skips(s) == "" {
-			n++
-		}
-	}
-	return time.Duration(n*cfg.Rounds) * each
-}
