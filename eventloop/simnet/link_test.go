@@ -113,3 +113,34 @@ func TestInFlight(t *testing.T) {
 	l.until(func() bool { return string(s.got) == "helloworld!" })
 	require.Empty(t, l.net.InFlight())
 }
+
+// Dials that a rule stalls for ever leave nothing behind.
+func TestStalledDialsAreForgotten(t *testing.T) {
+	l := newLab(t, 1, Config{})
+	f := l.net.Add("wall", Isolate("b"))
+	for range 1000 {
+		c := l.dial()
+		l.until(func() bool { return c.err != nil })
+	}
+	require.LessOrEqual(t, len(l.net.stalled), 64)
+	require.Empty(t, l.net.Conns())
+	waiting := l.dial()
+	require.NoError(t, l.net.Run(time.Millisecond))
+	f.Lift()
+	l.until(func() bool { return waiting.up })
+}
+
+// A connect that was given up does not happen when the host is back.
+func TestAbandonedDialAndRestart(t *testing.T) {
+	l := newLab(t, 1, Config{Smooth: true})
+	l.b.Crash()
+	c := l.dial()
+	require.NoError(t, l.net.Run(10*time.Microsecond))
+	c.do(func() { c.t.Close() }) // while the SYN is under way
+	require.NoError(t, l.net.Run(time.Minute))
+	l.b = l.b.Restart()
+	l.serve()
+	require.NoError(t, l.net.Run(time.Minute))
+	require.Empty(t, l.accepted)
+	require.Empty(t, l.net.Conns())
+}

@@ -42,16 +42,18 @@ type Network struct {
 	err   error // why nothing goes on: *PanicError or *StuckError
 	hits  []*Hit
 
-	hosts  []*Host // in the order of their coming
-	byName map[string]*machine
-	byAddr map[netip.Addr]*machine
-	links  map[linkKey]*link // looked up only
-	local  LinkConfig        // from a host to itself
-	conns  streamList        // those that have at least one living end
-	lastID uint64            // of a stream
-	rules  []*Fault
-	breaks []*Breakpoint
-	trace  tracer
+	hosts   []*Host // in the order of their coming
+	byName  map[string]*machine
+	byAddr  map[netip.Addr]*machine
+	links   map[linkKey]*link // looked up only
+	local   LinkConfig        // from a host to itself
+	conns   streamList        // those that have at least one living end
+	lastID  uint64            // of a stream
+	rules   []*Fault
+	stalled []*pipe // those with a stall, in the order of its beginning; and some without
+	sweepAt int     // length of stalled at which those without go
+	breaks  []*Breakpoint
+	trace   tracer
 
 	// What is used again and again.
 	asked   Packet  // by judge

@@ -14,6 +14,7 @@ type pipe struct {
 	no     uint32 // of the last packet
 	side   uint8  // of the writer
 	asking bool   // the writer waits for room
+	listed bool   // in Network.stalled
 
 	arrived int64     // bytes that are at the reader's host
 	read    int64     // bytes the reader has consumed
@@ -171,20 +172,26 @@ func (p *pipe) sendAt(kind Kind, off int64, size int, hit *Hit) {
 
 // hold keeps a packet, and with it all that follow.
 func (p *pipe) hold(pk *packet, by string, owner any) {
-	if pk.kind == Rst {
-		pk.free() // TCP does not repeat it
+	if pk.kind == Rst || !p.s.listed {
+		pk.free() // TCP does not repeat it, or there is nobody to do so
 		return
 	}
 	if p.stall == nil {
 		p.stall = &stall{by: by, owner: owner}
+		p.list()
 	}
 	p.stall.held = append(p.stall.held, pk)
 }
 
 // keep puts a packet that arrived at a dead host where it will be tried again.
 func (p *pipe) keep(pk *packet) {
+	if pk.kind == Rst || !p.s.listed {
+		pk.free()
+		return
+	}
 	if p.stall == nil {
 		p.stall = &stall{}
+		p.list()
 	}
 	held := p.stall.held
 	i := len(held)
@@ -211,11 +218,21 @@ func (p *pipe) drop() {
 	p.forgetHeld()
 }
 
-// retry sends what was stalled again, unless that has an owner.
-func (p *pipe) retry() {
-	if p.stall != nil && p.stall.owner == nil {
-		p.resend(false)
+// list has Recheck look at p.
+func (p *pipe) list() {
+	if p.listed {
+		return
 	}
+	n := p.s.net
+	if len(n.stalled) >= n.sweepAt {
+		n.stalled = slices.DeleteFunc(n.stalled, func(p *pipe) bool {
+			p.listed = p.stall != nil
+			return !p.listed
+		})
+		n.sweepAt = max(2*len(n.stalled), 64)
+	}
+	p.listed = true
+	n.stalled = append(n.stalled, p)
 }
 
 // release lets go what owner holds here: the first packet as it is, those behind
@@ -324,11 +341,7 @@ func (pk *packet) happen(uint64) {
 	h := e.host
 	if !there {
 		if h = s.machines[1-p.side].host; h.state == crashed {
-			if pk.kind == Rst {
-				pk.free()
-			} else {
-				p.keep(pk)
-			}
+			p.keep(pk)
 			return
 		}
 	}

@@ -140,9 +140,16 @@ func (n *Network) LiftAll() {
 
 // Recheck tries all stalled packets again, for rules that have changed their mind.
 func (n *Network) Recheck() {
-	for _, s := range n.streams() {
-		for i := range s.pipes {
-			s.pipes[i].retry()
+	stalled := n.stalled
+	n.stalled = nil
+	for _, p := range stalled {
+		p.listed = false
+		switch {
+		case p.stall == nil:
+		case p.stall.owner != nil: // that lets it go
+			p.list()
+		default:
+			p.resend(false)
 		}
 	}
 }

@@ -90,15 +90,6 @@ func (l *streamList) remove(s *stream) {
 	s.prev, s.next = nil, nil
 }
 
-// streams are the connections by their id.
-func (n *Network) streams() []*stream {
-	all := make([]*stream, 0, n.conns.len)
-	for s := n.conns.first; s != nil; s = s.next {
-		all = append(all, s)
-	}
-	return all
-}
-
 // reset ends the connection for both sides, now.
 func (s *stream) reset() {
 	for i := range s.ends {
