@@ -29,7 +29,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 // warmUp is how long a client runs before anything counts: half the measurement,
 // within these bounds.
 func (o *order) warmUp() time.Duration {
-	return min(max(o.duration()/2, 100*time.Millisecond), 300*time.Millisecond, o.duration())
+	return min(max(o.duration()/2, 75*time.Millisecond), 300*time.Millisecond, o.duration())
 }
 
 // What the parent asks of a process, a line each.

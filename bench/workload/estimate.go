@@ -47,7 +47,7 @@ func (s *Scenario) takes() time.Duration {
 	t += o.warmUp() + o.duration()
 	switch s.Kind {
 	case Faults, Priority: // until all is answered, or lost
-		t += 300 * time.Millisecond
+		t += 150 * time.Millisecond
 	case Open:
 		t += 50 * time.Millisecond
 	}
