@@ -19,6 +19,7 @@ func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
 	if c.IsClosed() {
 		// Marked down while it was being received: as if discarded from the queue.
 		m.counts.discarded.Add(1)
+		c.Queued(1)
 		msg.TicketFor(x).Done()
 		x.Release()
 		return
@@ -30,6 +31,7 @@ func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
 		b.items = append(b.items, dispatch.Item{
 			Kind: dispatch.KindMessage, Priority: dispatchPriority(x), Class: c.ID(), Msg: x, Conn: c,
 		})
+		b.messages++
 	default:
 		c.FastDone(size)
 		m.batches[c.Worker().ID()].fast++
@@ -38,10 +40,11 @@ func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
 
 // batch is what one worker collects until the end of one piece of work.
 type batch struct {
-	items []dispatch.Item
-	fast  uint64        // messages that were fast dispatched
-	ended time.Duration // when the last batch ended
-	_     [64]byte      // the next worker's is on another cache line
+	items    []dispatch.Item
+	messages int           // among items
+	fast     uint64        // messages that were fast dispatched
+	ended    time.Duration // when the last batch ended
+	_        [64]byte      // the next worker's is on another cache line
 }
 
 // EndOfBatch implements connection.Sink: one lock for all that one read brought,
@@ -57,6 +60,8 @@ func (k sink) EndOfBatch(c *connection.Conn) {
 	if len(b.items) == 0 {
 		return
 	}
+	c.Queued(b.messages)
+	b.messages = 0
 	_ = m.queue.EnqueueBatch(b.items) // refused: discarded there, by Shutdown
 	clear(b.items)
 	b.items = b.items[:0]

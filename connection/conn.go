@@ -31,7 +31,8 @@ type Conn struct {
 	isOver    atomic.Bool  // Sink.Ended was called
 	lastKA    atomic.Int64 // unix nanoseconds
 	lastKAAck atomic.Int64
-	mu        sync.Mutex // guards the fields down to the blank line
+	queued    atomic.Int32 // messages that wait for dispatch or are being dispatched
+	mu        sync.Mutex   // guards the fields down to the blank line
 	inbox     []*msg.Message
 	cmds      command
 	posted    bool             // a Run is on its way
@@ -93,7 +94,7 @@ func newConn(id uint64, sh *Shared, w eventloop.Worker) *Conn {
 func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer, anon bool) *Conn {
 	c := newConn(id, sh, w)
 	c.anon = anon
-	c.s = session.NewConnector(sh.Session, sh.Env, c, c, receipt{&c.thr}, peer)
+	c.s = session.NewConnector(sh.Session, sh.Env, c, c, receipt{c}, peer)
 	c.s.SetRecycler(c.recycler())
 	c.setThrottles(peer.Policy)
 	c.publish()
@@ -112,7 +113,7 @@ func (c *Conn) Start() { c.command(cmdStart) }
 // once Adopt was posted to w.
 func Accept(id uint64, sh *Shared, w eventloop.Worker) *Conn {
 	c := newConn(id, sh, w)
-	c.s = session.NewAcceptor(sh.Session, sh.Env, c, c, receipt{&c.thr})
+	c.s = session.NewAcceptor(sh.Session, sh.Env, c, c, receipt{c})
 	c.s.SetRecycler(c.recycler())
 	c.publish()
 	return c

@@ -135,16 +135,20 @@ func (c *Conn) Abandon(size int64) {
 
 // receipt gives back what delivered messages hold. It is a type of its own so
 // that the methods do not show on Conn.
-type receipt struct{ thr *throttles }
+type receipt struct{ c *Conn }
 
-func (r receipt) DispatchDone(size int64) { r.thr.release(len(r.thr), size) }
+func (r receipt) DispatchDone(size int64) {
+	r.c.thr.release(len(r.c.thr), size)
+	r.c.dispatched()
+}
 
 func (r receipt) Hold(size int64) {
+	thr := &r.c.thr
 	for i := range 2 {
-		if r.thr.needs(i, size) {
-			r.thr[i].Take(amount(i, size))
+		if thr.needs(i, size) {
+			thr[i].Take(amount(i, size))
 		}
 	}
 }
 
-func (r receipt) Unhold(size int64) { r.thr.release(2, size) }
+func (r receipt) Unhold(size int64) { r.c.thr.release(2, size) }

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
@@ -21,9 +22,24 @@ const (
 	lendPause = 20 * time.Microsecond
 )
 
-// lend does what the Run that is due would do, on this goroutine. false: the
-// worker does not sleep, Run has to be posted.
+// Queued tells the connection that n of its messages are about to be queued for
+// dispatch. Any goroutine.
+func (c *Conn) Queued(n int) { c.queued.Add(int32(n)) }
+
+// dispatched tells that one of the messages of Queued was dispatched, or dropped.
+func (c *Conn) dispatched() {
+	if n := c.queued.Add(-1); n < 0 {
+		panic(fmt.Sprintf("connection %d: %d messages queued for dispatch", c.id, n))
+	}
+}
+
+// lend does what the Run that is due would do, on this goroutine. false: Run has to
+// be posted, since the worker does not sleep, or since more messages of this
+// connection are about to be dispatched: their replies had better go out together.
 func (c *Conn) lend() bool {
+	if c.queued.Load() > 1 {
+		return false
+	}
 	l, ok := c.postedTo.(eventloop.Lender)
 	return ok && l.Lend((*borrower)(c))
 }

@@ -278,3 +278,25 @@ func TestLendLeavesCommands(t *testing.T) {
 	require.Contains(t, seen, frame.TagMessage)
 	require.False(t, p.a.lent)
 }
+
+// TestLendWaitsForTheLast: replies to messages that wait for dispatch together are
+// left to the worker, but for that to the last of them.
+func TestLendWaitsForTheLast(t *testing.T) {
+	p := newPair(t, msg.LosslessClient(), msg.StatefulServer())
+	p.wa.asleep = true
+	p.a.Queued(2)
+	p.wa.now += time.Millisecond
+	require.NoError(t, p.a.Send(&msg.Message{}))
+	require.Equal(t, 1, p.wa.waiting())
+	receipt{p.a}.DispatchDone(0)
+	p.settle()
+	require.Zero(t, p.wa.lent)
+
+	p.wa.now += time.Millisecond
+	p.a.sends = 0
+	require.NoError(t, p.a.Send(&msg.Message{}))
+	require.Equal(t, 1, p.wa.lent)
+	require.NotZero(t, p.wa.pipe.out.Len())
+	receipt{p.a}.DispatchDone(0)
+	require.Panics(t, func() { receipt{p.a}.DispatchDone(0) })
+}

@@ -15,6 +15,9 @@ func (s *Session) fault(now time.Duration, err error) {
 		return
 	}
 	was := s.state
+	if s.in.Seq > 0 && planted.On(planted.AcceptDuplicate) {
+		s.in.Seq--
+	}
 	s.emitErr(OutFault, err)
 	s.dropTransport()
 

@@ -87,7 +87,7 @@ func (s *Session) handleMessage(now time.Duration) error {
 	if err := s.handleAck(frame.TagMessage, h.AckSeq); err != nil {
 		return err
 	}
-	if h.Seq <= s.in.Seq && !(planted.On(planted.AcceptDuplicate) && h.Seq == s.in.Seq) {
+	if h.Seq <= s.in.Seq {
 		s.abandonMessage() // a duplicate
 		return nil
 	}
@@ -155,8 +155,8 @@ func (s *Session) acked(seq uint64) {
 		s.fruitless = 0
 	}
 	for s.sent.len() > 0 && s.sent.at(0).seq <= seq {
-		if planted.On(planted.NotifyTwice) {
-			s.sent.at(0).m.Notify.MessageSent(s.conn, s.sent.at(0).m, nil)
+		if n := s.sent.at(0).m.Notify; n != nil && planted.On(planted.NotifyTwice) {
+			n.MessageSent(s.conn, s.sent.at(0).m, nil)
 		}
 		s.finish(s.sent.pop().m, nil)
 		s.resend = max(0, s.resend-1)
