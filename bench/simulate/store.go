@@ -18,8 +18,9 @@ const (
 	storeActive   = 20 * time.Second
 	storeCopies   = 3
 	storeEnough   = 2
-	storeOps      = 5_000 // of all clients, about
+	storeOps      = 5_000 // of all clients, at most, about
 	storePatience = 2 * time.Second
+	storeThink    = 40 * time.Millisecond // between operations of a client, at least
 	storeLargest  = 4 << 10
 
 	typeWrite     = 0x631 // client to server
@@ -133,7 +134,7 @@ func (s *store) begin() {
 
 // think has a client do something in a while.
 func (s *store) think(i int) {
-	pause := storeActive * time.Duration(len(s.acked)) / storeOps
+	pause := max(storeThink, storeActive*time.Duration(len(s.acked))/storeOps)
 	life := s.w.oracle.nodes[i].life
 	s.w.net.After(pause/2+time.Duration(s.w.rnd.Int64N(int64(pause)+1)), func() {
 		if s.w.busy && s.w.oracle.nodes[i].life == life && !s.w.c.Nodes[i].Down {
