@@ -224,6 +224,45 @@ func checkL5(d *digest) (bad []string) {
 			}
 		}
 	}
+	return append(bad, checkResets(d)...)
+}
+
+// Messages that were written before a session was lost are not sent again in the
+// next one, which has another cookie.
+func checkResets(d *digest) (bad []string) {
+	for _, f := range d.flows {
+		for i := range f.msgs {
+			m := &f.msgs[i]
+			if len(m.wires) == 0 || m.ended == nil || m.ended.Err != nil {
+				continue
+			}
+			var ready time.Duration
+			for _, r := range f.from.records {
+				switch {
+				case r.Kind == RecReady:
+					ready = r.At
+				case r.Kind == RecRemoteReset && m.wires[0].at < ready && m.ended.At > r.At:
+					bad = append(bad, fmt.Sprintf("%v, though it belonged to the session that was lost: %v", m.ended, r))
+				}
+			}
+		}
+	}
+	for _, s := range d.wires {
+		for _, reset := range s.sides[1] {
+			if reset.Tag != frame.TagSessionReset || !reset.Full {
+				continue
+			}
+			var cookie uint64
+			for _, w := range s.sides[0] {
+				if w.Tag == frame.TagSessionReconnect && w.At <= reset.At {
+					cookie = w.Cookie
+				}
+				if w.Tag == frame.TagClientIdent && w.At > reset.At && w.Cookie == cookie {
+					bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: a new session with the cookie of the old one", w.Stream, w.From, w.To, w.At))
+				}
+			}
+		}
+	}
 	return bad
 }
 

@@ -3,6 +3,8 @@ package asynctest
 import (
 	"fmt"
 	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
 func checkR1(d *digest) (bad []string) {
@@ -71,12 +73,39 @@ func checkV1(d *digest) (bad []string) {
 }
 
 func checkV2(d *digest) (bad []string) {
+	bad = checkAttempts(d)
 	if d.h.Attempts == 0 {
-		return nil
+		return bad
 	}
 	for pair, n := range d.h.Dials {
 		if n > d.h.Attempts {
 			bad = append(bad, fmt.Sprintf("node %d dialled node %d %d times after the network was healed", pair[0], pair[1], n))
+		}
+	}
+	return bad
+}
+
+// checkAttempts: each attempt to resume a session has a higher number than the one
+// before, and of two that cross the one from the smaller address survives.
+func checkAttempts(d *digest) (bad []string) {
+	type key struct {
+		from, to       int
+		client, server uint64
+	}
+	last := map[key]uint64{}
+	for i := range d.h.Wire {
+		w := &d.h.Wire[i]
+		switch w.Tag {
+		case frame.TagSessionReconnect:
+			k := key{w.From, w.To, w.Cookie, w.ServerCookie}
+			if seq, again := last[k]; again && w.ConnectSeq <= seq {
+				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d after %d", w.Stream, w.From, w.To, w.At, w.ConnectSeq, seq))
+			}
+			last[k] = w.ConnectSeq
+		case frame.TagWait:
+			if w.From > w.To {
+				bad = append(bad, fmt.Sprintf("stream %d at %v: node %d has %d wait, whose address is smaller", w.Stream, w.At, w.From, w.To))
+			}
 		}
 	}
 	return bad

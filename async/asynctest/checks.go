@@ -27,7 +27,7 @@ func Checkers() []Checker {
 		{"R1", "throttles bound what is held, and are given back", checkR1},
 		{"R2", "nothing is left after the end", checkR2},
 		{"V1", "a healed network brings everything home in bounded time", checkV1},
-		{"V2", "a healed network needs few attempts to connect", checkV2},
+		{"V2", "attempts to connect are counted, those that cross end in one, and a healed network needs few", checkV2},
 		{"V3", "a stuck dispatcher does not hold up other connections", checkV3},
 	}
 }

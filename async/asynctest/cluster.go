@@ -113,9 +113,9 @@ func NewCluster(tb TB, opt Options) *Cluster {
 
 func (c *Cluster) start(i int, h *simnet.Host, life uint32) *Node {
 	c.tb.Helper()
-	nonce := uint32(i+1) << 12
+	nonce := uint32(i + 1) // the first byte in memory, which decides who is smaller
 	if !c.opt.SameNonce {
-		nonce += life
+		nonce += life << 20
 	}
 	cfg := async.Config{Name: c.opt.Name(i), Stack: h, Executor: h, Rand: h.Rand, Nonce: nonce, BindRetries: -1}
 	if c.opt.Config != nil {

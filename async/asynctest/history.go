@@ -104,6 +104,12 @@ type WireRecord struct {
 	Seq, Ack uint64
 	Flow     Flow
 	Num      uint64
+	// Of CLIENT_IDENT and SESSION_RECONNECT: the client's cookie, and connect_seq.
+	Cookie, ConnectSeq uint64
+	// ServerCookie is that of SESSION_RECONNECT.
+	ServerCookie uint64
+	// Full is SESSION_RESET's.
+	Full bool
 }
 
 // NodeEnd is what a messenger had counted when its life or the run ended.

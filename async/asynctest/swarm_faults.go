@@ -161,7 +161,13 @@ func (s *swarm) breakHandshake(d time.Duration) {
 	between := func(p *simnet.Packet) bool { return p.From == a && p.To == b || p.From == b && p.To == a }
 	// HELLO and AUTH are common; what comes behind them is what is interesting.
 	tag := frame.Tag(7 + s.rnd.IntN(10))
-	switch s.rnd.IntN(6) {
+	switch s.rnd.IntN(9) {
+	case 6:
+		s.crossing(min(i, j), max(i, j), d)
+	case 7:
+		s.orphan(i, j, d)
+	case 8:
+		s.halfMade(i, j, d)
 	case 0:
 		// One side cannot reach the other, and counts its attempts; then the other calls.
 		d = max(d, time.Second)
@@ -223,6 +229,94 @@ func (s *swarm) breakHandshake(d time.Duration) {
 		}), i, j)
 		s.Cut(i)
 	}
+}
+
+// crossing has the attempts of two nodes cross so that each accepts the other's:
+// the answer to that of i, the smaller address, is lost, and what j asks for comes
+// in only then.
+func (s *swarm) crossing(i, j int, d time.Duration) {
+	d = max(d, 20*time.Millisecond)
+	a, b := s.Nodes[i].Host.Name(), s.Nodes[j].Host.Name()
+	s.enforce("crossing", d, i, j)
+	s.sever(a, b)
+	s.post(j, i)
+	s.post(i, j)
+	var held uint64
+	f := s.Add("hold ident", func(p *simnet.Packet) simnet.Verdict {
+		if held == 0 && p.Kind == simnet.Data && p.FromDialer && p.From == b && p.To == a && (s.tap.saw(frame.TagClientIdent) || s.tap.saw(frame.TagSessionReconnect)) {
+			held = p.Conn
+		}
+		if p.Conn == held && p.FromDialer {
+			return simnet.Stall()
+		}
+		return simnet.Pass()
+	})
+	s.AddFor(d, "lose ident", simnet.Once(func(p *simnet.Packet) simnet.Verdict {
+		if p.Kind == simnet.Data && !p.FromDialer && p.From == b && p.To == a && s.tap.saw(frame.TagServerIdent) {
+			s.Net.After(100*time.Microsecond, f.Lift)
+			return simnet.Reset()
+		}
+		return simnet.Pass()
+	}))
+	s.Net.After(d, f.Lift)
+}
+
+// orphan has a node crash when it has told another one to wait for it.
+func (s *swarm) orphan(i, j int, d time.Duration) {
+	if !s.deaths {
+		return
+	}
+	d = max(d, 50*time.Millisecond)
+	a, b := s.Nodes[i].Host.Name(), s.Nodes[j].Host.Name()
+	s.enforce("orphan", d, i, j)
+	s.sever(a, b)
+	s.post(i, j)
+	s.post(j, i)
+	winner := ""
+	s.AddFor(d, "hold winner", func(p *simnet.Packet) simnet.Verdict {
+		if p.From != a && p.From != b || p.To != a && p.To != b || p.Kind != simnet.Data {
+			return simnet.Pass()
+		}
+		if winner == "" && !p.FromDialer && s.tap.saw(frame.TagWait) {
+			winner = p.From
+			life := s.Nodes[s.byHost[winner]].life
+			s.Net.After(10*time.Millisecond, func() {
+				if n := s.Nodes[s.byHost[winner]]; !n.Down && n.life == life && s.History.Healed == 0 {
+					s.Crash(n.Index)
+				}
+			})
+		}
+		if p.FromDialer && (p.Offset > 100 && winner == "" || p.From == winner) && p.From == min(a, b) {
+			return simnet.Stall()
+		}
+		return simnet.Pass()
+	})
+}
+
+// halfMade has a node accept a session whose other side does not hear of it, and
+// lose its own side at once.
+func (s *swarm) halfMade(i, j int, d time.Duration) {
+	if !s.panics {
+		return
+	}
+	d = max(d, 20*time.Millisecond)
+	a, b := s.Nodes[i].Host.Name(), s.Nodes[j].Host.Name()
+	s.enforce("half made and held", d, i, j)
+	s.sever(a, b)
+	s.post(j, i)
+	s.post(i, j)
+	var held uint64
+	f := s.Add("hold answer", func(p *simnet.Packet) simnet.Verdict {
+		if held == 0 && p.Kind == simnet.Data && !p.FromDialer && p.From == b && p.To == a && s.tap.saw(frame.TagServerIdent) {
+			held = p.Conn
+			s.panicAccept = s.Nodes[j]
+		}
+		if p.Conn == held && !p.FromDialer {
+			return simnet.Stall()
+		}
+		return simnet.Pass()
+	})
+	s.Net.After(d, f.Lift)
 }
 
 // sever resets what connects two hosts.

@@ -35,7 +35,9 @@ type swarm struct {
 	panics   bool // dispatchers panic
 	auth     *testAuth
 	active   []activeFault
-	coverage map[Cover]int
+	// panicAccept is the node whose next HandleAccept panics.
+	panicAccept *Node
+	coverage    map[Cover]int
 }
 
 // plan draws what the system is.
@@ -151,6 +153,7 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 				}
 			}
 			n.SetDefaultPolicy(p)
+			n.AddDispatcherTail(&panicker{s, n})
 		},
 		Dispatch: s.dispatch,
 	})
@@ -160,6 +163,24 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 	result.Nodes = s.nodes
 	s.History.Promises = Promises{Lossless: !s.lossy, Quiet: 2 * time.Minute, Attempts: 100}
 	return s
+}
+
+// panicker panics when it is told of a connection, if that is planned.
+type panicker struct {
+	s *swarm
+	n *Node
+}
+
+// Dispatch implements msg.Dispatcher.
+func (p *panicker) Dispatch(*msg.Message) bool { return false }
+
+// HandleAccept implements msg.AcceptHandler.
+func (p *panicker) HandleAccept(msg.Connection) {
+	if p.s.panicAccept == p.n && p.s.History.Healed == 0 {
+		p.s.panicAccept = nil
+		p.s.History.Panics++
+		panic("asynctest: a planned panic")
+	}
 }
 
 // dispatch is what the users of the messengers do with a message.

@@ -2,6 +2,7 @@ package asynctest
 
 import (
 	"fmt"
+	"runtime/debug"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ type Failure struct {
 func (f *Failure) Error() string { return strings.Join(f.Lines, "\n") }
 
 // Try runs f as if it were a test, for programs: clusters made with that TB end
-// when f returns. The error is a *Failure, or nil.
+// when f returns, and a panic is a failure. The error is a *Failure, or nil.
 func Try(f func(tb TB)) error {
 	tb := &tryTB{}
 	tb.protect(func() { f(tb) })
@@ -54,7 +55,7 @@ type stop struct{ tb *tryTB }
 func (tb *tryTB) protect(f func()) {
 	defer func() {
 		if r := recover(); r != nil && r != any(stop{tb}) {
-			panic(r)
+			tb.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
 	f()

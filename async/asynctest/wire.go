@@ -168,6 +168,17 @@ func (t *tap) frame(s *tapStream, p *simnet.Packet) {
 			return // addresses without end
 		}
 		r.Ack = binary.LittleEndian.Uint64(b[seg-8:])
+		if r.Tag == frame.TagSessionReconnect {
+			r.ConnectSeq, r.Cookie = binary.LittleEndian.Uint64(b[seg-16:]), binary.LittleEndian.Uint64(b[seg-40:])
+			r.ServerCookie = binary.LittleEndian.Uint64(b[seg-32:])
+		}
+	case frame.TagClientIdent:
+		if seg > len(b) {
+			return
+		}
+		r.Cookie = binary.LittleEndian.Uint64(b[seg-8:])
+	case frame.TagSessionReset:
+		r.Full = b[0] != 0
 	case frame.TagAuthDone:
 		if binary.LittleEndian.Uint32(b[8:]) == auth.ModeSecure {
 			for _, fromDialer := range []bool{false, true} {

@@ -19,7 +19,7 @@ const (
 	ReplayOneLess   // the first message of a replay is forgotten
 	AckOffByOne     // one message more than was received is acknowledged
 	AckEarly        // a message is forgotten when it was written, not when acknowledged
-	AcceptDuplicate // the last message of a replay is delivered again
+	AcceptDuplicate // the last message is forgotten when the transport breaks, and accepted again
 	InSeqKept       // a new session goes on with the old in_seq
 	OutSeqKept      // or with the old out_seq
 	// Sessions that end.
