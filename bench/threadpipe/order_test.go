@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -27,9 +28,14 @@ type stop struct {
 	armed   atomic.Bool
 	arrived chan struct{}
 	release chan struct{}
+	goOn    func() // closes release
 }
 
-func newStop() *stop { return &stop{arrived: make(chan struct{}), release: make(chan struct{})} }
+func newStop() *stop {
+	s := &stop{arrived: make(chan struct{}), release: make(chan struct{})}
+	s.goOn = sync.OnceFunc(func() { close(s.release) })
+	return s
+}
 
 func (s *stop) pass() {
 	if s != nil && s.armed.CompareAndSwap(true, false) {
@@ -94,6 +100,11 @@ func hooked(t *testing.T, threads bool, read, write *stop, d msg.Dispatcher) (sr
 	require.NoError(t, srv.Bind(local))
 	cl := newPipes(t, entity.Client(7), msg.LosslessClient(), Config{Threads: threads})
 	in, c = start(t, srv, cl, d)
+	for _, s := range []*stop{read, write} {
+		if s != nil {
+			t.Cleanup(s.goOn) // a test that failed must end
+		}
+	}
 	return srv, in, c
 }
 
@@ -139,7 +150,7 @@ func TestCloseWaitsForDirectRead(t *testing.T) {
 					require.False(t, closed.Load(), "it did not wait for the reader")
 					runtime.Gosched()
 				}
-				close(read.release)
+				read.goOn()
 				wait(t, done)
 			})
 		})
@@ -166,7 +177,7 @@ func TestFinishWaitsForWrite(t *testing.T) {
 		}
 		p.MarkDown()
 		require.Empty(t, ends, "ended while it was being written")
-		close(write.release)
+		write.goOn()
 		for range n {
 			require.ErrorIs(t, wait(t, ends), msg.ErrMarkedDown)
 		}
@@ -218,9 +229,10 @@ func TestTakeOverWaitsForReader(t *testing.T) {
 	flavours(t, func(t *testing.T, threads bool) {
 		h := &holder{arrived: make(chan struct{}), release: make(chan struct{}), n: make(chan struct{}, 10)}
 		release := sync.OnceFunc(func() { close(h.release) })
-		srv := newPipes(t, entity.OSD(0), msg.StatefulServer(), Config{Threads: threads})
+		cfg := Config{Threads: threads, ReadyTimeout: time.Minute} // no second attempt
+		srv := newPipes(t, entity.OSD(0), msg.StatefulServer(), cfg)
 		require.NoError(t, srv.Bind(local))
-		cl := newPipes(t, entity.Client(7), msg.LosslessClient(), Config{Threads: threads})
+		cl := newPipes(t, entity.Client(7), msg.LosslessClient(), cfg)
 		in, c := start(t, srv, cl, h)
 		t.Cleanup(release) // a test that failed must end
 		require.NoError(t, c.Send(&msg.Message{Type: 1, TID: 0}))
