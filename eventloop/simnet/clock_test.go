@@ -105,3 +105,16 @@ func TestPause(t *testing.T) {
 	l.b.Resume()
 	l.until(func() bool { return ran && len(s.got) == 5000 })
 }
+
+// Between the rounds of a worker a timer can be armed, too.
+func TestTimerFromAfter(t *testing.T) {
+	n := New(1, Config{})
+	w := n.AddHost("a", HostConfig{}).Worker(0)
+	var a alarm
+	var timer eventloop.Timer
+	timer.Init(&a)
+	n.After(time.Second, func() { w.SetTimer(&timer, 2*time.Second) })
+	require.NoError(t, n.Run(time.Minute))
+	require.Len(t, a.at, 1)
+	require.Less(t, a.at[0], 3*time.Second)
+}

@@ -131,3 +131,22 @@ func TestManySeedsTwice(t *testing.T) {
 		seen[one] = seed
 	}
 }
+
+// Hosts and links draw from generators of their own, and so does each life.
+func TestGeneratorsDiffer(t *testing.T) {
+	n := New(1, Config{})
+	a, b := n.AddHost("a", HostConfig{}), n.AddHost("b", HostConfig{})
+	seen := map[uint64]bool{}
+	draw := func(h *Host) {
+		x := h.Rand()
+		require.False(t, seen[x])
+		seen[x] = true
+	}
+	draw(a)
+	draw(b)
+	a.Crash()
+	draw(a.Restart())
+	draw(New(2, Config{}).AddHost("a", HostConfig{}))
+	ab, ba := n.link(a.machine, b.machine), n.link(b.machine, a.machine)
+	require.NotEqual(t, ab.rand.Uint64(), ba.rand.Uint64())
+}

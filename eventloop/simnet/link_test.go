@@ -144,3 +144,14 @@ func TestAbandonedDialAndRestart(t *testing.T) {
 	require.Empty(t, l.accepted)
 	require.Empty(t, l.net.Conns())
 }
+
+// A connect that is reset on its way does not happen.
+func TestKillDuringConnect(t *testing.T) {
+	l := newLab(t, 1, Config{Smooth: true})
+	c := l.dial()
+	require.NoError(t, l.net.Run(10*time.Microsecond))
+	l.net.Conns()[0].Kill()
+	require.NoError(t, l.net.Run(time.Minute))
+	require.ErrorIs(t, c.err, syscall.ECONNRESET)
+	require.Empty(t, l.accepted)
+}
