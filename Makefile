@@ -42,7 +42,7 @@ race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short -timeout 20m -count=$(COUNT) $(ARGS) $(PKGS)
 
 interop: ## the tests against real Ceph daemons; fails where they are not installed
-	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
+	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/... ./bench/threadpipe/...
 
 SWARM ?= 8000
 

@@ -3,9 +3,9 @@ package async
 import (
 	"errors"
 
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // movesMax bounds how often an arbitrating connection follows an existing one

@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // sink is what connections report to: the seam between connection and dispatch.

@@ -27,21 +27,21 @@ const modulePath = "github.com/asyncmsgr/asyncmsgr"
 // mayImport has, for each package of the root module, the packages of the
 // module that its non-test files may import. Tests may import more.
 var mayImport = map[string][]string{
-	"internal/planted":       {},
+	"async/planted":          {},
 	"async/denc":             {},
 	"async/entity":           {"async/denc"},
 	"async/msg":              {"async/entity"},
-	"connection/frame":       {"internal/planted", "async/denc", "async/entity"},
+	"connection/frame":       {"async/planted", "async/denc", "async/entity"},
 	"connection/auth":        {"async/denc", "async/entity"},
-	"connection/session":     {"internal/planted", "connection/frame", "connection/auth", "async/msg", "async/entity"},
-	"connection":             {"internal/planted", "connection/session", "connection/frame", "async/msg", "async/entity", "eventloop"},
+	"connection/session":     {"async/planted", "connection/frame", "connection/auth", "async/msg", "async/entity"},
+	"connection":             {"async/planted", "connection/session", "connection/frame", "async/msg", "async/entity", "eventloop"},
 	"eventloop":              {},
 	"eventloop/simnet":       {"eventloop"},
 	"eventloop/stacktest":    {"eventloop"},
 	"eventloop/netpollstack": {"eventloop"},
-	"dispatch":               {"internal/planted", "async/msg", "async/entity"},
-	"async":                  {"internal/planted", "connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
-	"async/asynctest":        {"internal/planted", "async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
+	"dispatch":               {"async/planted", "async/msg", "async/entity"},
+	"async":                  {"async/planted", "connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
+	"async/asynctest":        {"async/planted", "async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
 	"async/interop":          {"async/denc", "async/msg", "async/entity"},
 
 	"async/asynctest/sessiontest": {"async", "eventloop", "eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},

@@ -3,7 +3,7 @@ package connection
 import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // dispatchStage is the dispatch throttle's place in throttles.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // Handler handles the items of a queue. Chain is the one for dispatchers.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // plantedSeeds bounds how many seeds a bug may survive.

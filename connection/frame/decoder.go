@@ -3,7 +3,7 @@ package frame
 import (
 	"fmt"
 
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // Event is what a call of Next has come to.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // Incoming is what an accepted peer asks for: a new session (CLIENT_IDENT) or

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // fault handles the loss of the transport, a bad frame or a timeout (msgr2 spec

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // sendClientIdent asks for a new session (msgr2 spec 1.5, 3.3).

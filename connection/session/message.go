@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // Flags of ceph_msg_header2 as C++ peers send them: COMPLETE | NOCRC (spec 1.6).

@@ -3,7 +3,7 @@ package session
 import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // sending is one message on its way out.

@@ -1,6 +1,6 @@
 package session
 
-import "github.com/asyncmsgr/asyncmsgr/internal/planted"
+import "github.com/asyncmsgr/asyncmsgr/async/planted"
 
 // smaller says whether we are the smaller address, to which the peer has to give
 // way; or something else if a bug is planted.

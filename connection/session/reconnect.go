@@ -3,8 +3,8 @@ package session
 import (
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // retriesMax bounds how often one handshake may be told RETRY or RETRY_GLOBAL,

@@ -7,9 +7,9 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
 )
 
 // Session is one peer (msgr2 spec 3). See the package comment for how to use it.

@@ -3,7 +3,7 @@ package session
 import (
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/internal/planted"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // Deadline is when HandleTimeout wants to be called; ok is false for never.
