@@ -205,6 +205,17 @@ func (o *oracle) close(i int, c msg.Connection) {
 	}
 }
 
+// unended lists flows whose sender waits for the end of something, at most so many.
+func (o *oracle) unended(most int) (list string) {
+	for _, f := range o.order {
+		if n := &o.nodes[f.from]; n.life == f.life && !n.down && f.ended < f.sent && most > 0 {
+			most--
+			list += fmt.Sprintf("; %v to node %d: sent %d, ended %d, arrived %d", f, f.to, f.sent, f.ended, f.arrived)
+		}
+	}
+	return list
+}
+
 // settle judges each flow when the network has come to rest.
 func (o *oracle) settle() {
 	for _, f := range o.order {

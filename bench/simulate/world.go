@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
@@ -58,10 +59,14 @@ const (
 	// drainMax is how long after the last fault everything has to be done: the
 	// longest backoff, twice, and what the application waits for.
 	drainMax = 2 * time.Minute
-	// calm is how long connections may come and go after that, rest how long they
-	// may not.
-	calm = 40 * time.Second
-	rest = 30 * time.Second
+	// A connection whose other end is gone is noticed when it was silent for
+	// keepaliveInterval and no answer came for keepaliveTimeout.
+	keepaliveInterval = 15 * time.Second
+	keepaliveTimeout  = 10 * time.Second
+	// calm is how long connections may come and go after that: as long as it takes
+	// to notice such a one and to come back. rest is how long they may not.
+	calm = 45 * time.Second
+	rest = 15 * time.Second
 )
 
 func newWorld(cfg Config) *world {
@@ -101,6 +106,13 @@ func (w *world) start() {
 		n.AddDispatcherHead(ear{w.oracle, n})
 		if setup != nil {
 			setup(n)
+		}
+	}
+	config := opt.Config
+	opt.Config = func(i int, cfg *async.Config) {
+		cfg.KeepaliveInterval, cfg.KeepaliveTimeout = keepaliveInterval, keepaliveTimeout
+		if config != nil {
+			config(i, cfg)
 		}
 	}
 	opt.Dispatch = func(n *asynctest.Node, m *msg.Message) {
@@ -224,7 +236,7 @@ func (w *world) until(letter string, cond func() bool, limit time.Duration) bool
 		return true
 	default:
 		w.result.Stuck = stuck
-		w.violated(letter, "not done %v after the last fault (%d sendings have no end): %s", limit, w.oracle.open, stuck.Why)
+		w.violated(letter, "not done %v after the last fault: %s; %d sendings have no end%s", limit, stuck.Why, w.oracle.open, w.oracle.unended(3))
 	}
 	return false
 }
