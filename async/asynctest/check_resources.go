@@ -93,6 +93,7 @@ func checkAttempts(d *digest) (bad []string) {
 		client, server uint64
 	}
 	last := map[key]uint64{}
+	told := map[uint64]*WireRecord{} // the last SESSION_RETRY
 	for i := range d.h.Wire {
 		w := &d.h.Wire[i]
 		switch w.Tag {
@@ -102,6 +103,11 @@ func checkAttempts(d *digest) (bad []string) {
 				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d after %d", w.Stream, w.From, w.To, w.At, w.ConnectSeq, seq))
 			}
 			last[k] = w.ConnectSeq
+			if r := told[w.Stream]; r != nil && r.At < w.At && w.ConnectSeq <= r.ConnectSeq {
+				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d, though it had to be more than %d", w.Stream, w.From, w.To, w.At, w.ConnectSeq, r.ConnectSeq))
+			}
+		case frame.TagSessionRetry:
+			told[w.Stream] = w
 		case frame.TagWait:
 			if w.From > w.To {
 				bad = append(bad, fmt.Sprintf("stream %d at %v: node %d has %d wait, whose address is smaller", w.Stream, w.At, w.From, w.To))

@@ -29,6 +29,9 @@ type Options struct {
 	Client func(i int) bool
 	// Workers of each host; 0 means 1.
 	Workers int
+	// WorkersOf, if set, is Workers of node i, and Same its SameNonce.
+	WorkersOf func(i int) int
+	Same      func(i int) bool
 	// SameNonce keeps a node's nonce, and so its address, through Restart, as
 	// monitors have it; otherwise peers see a new address and go on calling the old
 	// one until they mark it down.
@@ -80,6 +83,7 @@ type Node struct {
 	Limit     int64
 	Throttles []*dispatch.Throttle
 	life      uint32
+	pool      *stickyPool
 }
 
 // port is where all nodes listen.
@@ -103,8 +107,12 @@ func NewCluster(tb TB, opt Options) *Cluster {
 		c.Net.Add("tap", c.tap.rule)
 	}
 	for i := range opt.N {
+		workers := opt.Workers
+		if opt.WorkersOf != nil {
+			workers = opt.WorkersOf(i)
+		}
 		c.byName[opt.Name(i)], c.byHost[opt.Name(i).String()] = i, i
-		h := c.Net.AddHost(opt.Name(i).String(), simnet.HostConfig{Workers: opt.Workers})
+		h := c.Net.AddHost(opt.Name(i).String(), simnet.HostConfig{Workers: workers})
 		c.Nodes = append(c.Nodes, c.start(i, h, 0))
 	}
 	tb.Cleanup(c.end)
@@ -114,16 +122,17 @@ func NewCluster(tb TB, opt Options) *Cluster {
 func (c *Cluster) start(i int, h *simnet.Host, life uint32) *Node {
 	c.tb.Helper()
 	nonce := uint32(i + 1) // the first byte in memory, which decides who is smaller
-	if !c.opt.SameNonce {
+	if same := c.opt.SameNonce || c.opt.Same != nil && c.opt.Same(i); !same {
 		nonce += life << 20
 	}
-	cfg := async.Config{Name: c.opt.Name(i), Stack: h, Executor: h, Rand: h.Rand, Nonce: nonce, BindRetries: -1}
+	pool := &stickyPool{host: h}
+	cfg := async.Config{Name: c.opt.Name(i), Stack: h, Executor: pool, Rand: h.Rand, Nonce: nonce, BindRetries: -1}
 	if c.opt.Config != nil {
 		c.opt.Config(i, &cfg)
 	}
 	m, err := async.New(cfg)
 	c.must(err)
-	n := &Node{Messenger: m, Index: i, Host: h, Cluster: c, life: life}
+	n := &Node{Messenger: m, Index: i, Host: h, Cluster: c, life: life, pool: pool}
 	n.Recorder = &Recorder{node: n}
 	n.Limit = max(cfg.DispatchThrottleBytes, 0)
 	m.SetDefaultPolicy(c.opt.Policy)
@@ -297,6 +306,9 @@ func (c *Cluster) end() {
 		c.tb.Logf("asynctest: seed %d, virtual time %v", c.opt.Seed, c.Net.Now())
 	}
 	c.Net.LiftAll()
+	for i := range c.Nodes {
+		c.Free(i)
+	}
 	begun, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, n := range c.Nodes {

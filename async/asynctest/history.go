@@ -104,7 +104,8 @@ type WireRecord struct {
 	Seq, Ack uint64
 	Flow     Flow
 	Num      uint64
-	// Of CLIENT_IDENT and SESSION_RECONNECT: the client's cookie, and connect_seq.
+	// Of CLIENT_IDENT and SESSION_RECONNECT: the client's cookie, and connect_seq, as
+	// in SESSION_RETRY.
 	Cookie, ConnectSeq uint64
 	// ServerCookie is that of SESSION_RECONNECT.
 	ServerCookie uint64
@@ -214,4 +215,24 @@ func (n *Node) closeLife(alive bool) {
 		}
 	}
 	h.Ends = append(h.Ends, e)
+}
+
+// String is the record in one line.
+func (w *WireRecord) String() string {
+	s := fmt.Sprintf("%-12v stream %d node %d to %d %v", w.At, w.Stream, w.From, w.To, w.Tag)
+	switch w.Tag {
+	case frame.TagMessage:
+		s += fmt.Sprintf(" seq %d ack %d", w.Seq, w.Ack)
+	case frame.TagAck:
+		s += fmt.Sprintf(" %d", w.Ack)
+	case frame.TagSessionReconnect:
+		s += fmt.Sprintf(" connect_seq %d msg_seq %d", w.ConnectSeq, w.Ack)
+	case frame.TagSessionReconnectOK:
+		s += fmt.Sprintf(" msg_seq %d", w.Ack)
+	case frame.TagSessionRetry:
+		s += fmt.Sprintf(" connect_seq %d", w.ConnectSeq)
+	case frame.TagSessionReset:
+		s += fmt.Sprintf(" full %v", w.Full)
+	}
+	return s
 }

@@ -70,7 +70,17 @@ func (s *swarm) fault() {
 func (s *swarm) breakHost(d time.Duration) {
 	i, j := s.pair()
 	a, b := s.Nodes[i].Host, s.Nodes[j].Host
-	switch s.rnd.IntN(7) {
+	switch s.rnd.IntN(8) {
+	case 6:
+		if n := s.Nodes[i]; s.slow && !n.Down {
+			s.enforce("stuck", d, i)
+			s.Stick(i)
+			s.Net.After(d, func() {
+				if s.Nodes[i] == n {
+					s.Free(i)
+				}
+			})
+		}
 	case 0:
 		s.addFor(d, "partition", simnet.Partition([]string{a.Name()}, []string{b.Name()}), i, j)
 	case 1:

@@ -177,6 +177,8 @@ func (t *tap) frame(s *tapStream, p *simnet.Packet) {
 			return
 		}
 		r.Cookie = binary.LittleEndian.Uint64(b[seg-8:])
+	case frame.TagSessionRetry:
+		r.ConnectSeq = binary.LittleEndian.Uint64(b)
 	case frame.TagSessionReset:
 		r.Full = b[0] != 0
 	case frame.TagAuthDone:

@@ -1,0 +1,141 @@
+package asynctest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Scenario is a run described by text, one step a line; # begins a comment:
+//
+//	seed 7                            what everything random comes from; first line, optional
+//	node a policy=lossless_peer       a messenger; also workers=2 keepalive=5s throttle=10000 nonce=same
+//	link a b latency=1ms bandwidth=1000000
+//	connect a b                       a begins to connect to b
+//	send a b 10 size=100 prio=63      a sends b ten tracked messages
+//	cut a b at 137                    cuts the next connection of a to b before byte 137 of what a writes
+//	cut a b                           resets what connects a and b
+//	cut b                             resets all connections of b
+//	partition a | b c                 nothing passes between the groups
+//	oneway a b                        nothing passes from a to b
+//	refuse b                          nobody can connect to b
+//	hold a b SERVER_IDENT             what a sends to b waits, from the next frame of that kind on
+//	release a b                       what was held between them goes on
+//	reset a b SERVER_IDENT            resets the connection when a sends b such a frame
+//	fault a b                         a takes its connection with b for broken; b has not noticed
+//	stick a, free a                   the dispatchers of a stand still, and go on
+//	heal                              lifts all faults
+//	crash a, kill a, restart a        power failure, end of process, and its next life
+//	mark_down a b                     a closes its connection with b
+//	keepalive a b                     a asks b for a sign of life
+//	run 5s                            virtual time passes
+//	until delivered a b 10            runs until an expectation holds, an hour at most
+//	expect delivered a b 10           messages of a that b has dispatched
+//	expect remote_reset a             what a was told: connect, accept, reset, remote_reset, refused;
+//	expect reset a 0                  with a number: exactly so often
+//	expect connected a b 1            connections of a with b that are established: 0 or 1
+//	expect faults a 2                 transports that a has lost; also received, sent, replayed
+//	expect dials a b 2                connections that a has begun to b
+//	check                             every promise of the messenger (see Checkers)
+//	check exactly_once                or one: exactly_once, prefix, nothing_held
+//	print a                           a line about the node
+type Scenario struct {
+	// Name is the file's, for messages.
+	Name  string
+	Seed  uint64
+	nodes []nodePlan
+	steps []step
+}
+
+// step is one line.
+type step struct {
+	pos  Pos
+	text string
+	do   func(r *scenarioRun) error
+}
+
+// Pos is a place in a scenario; lines and columns count from 1.
+type Pos struct {
+	File         string
+	Line, Column int
+}
+
+func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+
+// ScenarioError says where a scenario cannot be parsed, or where its run failed.
+type ScenarioError struct {
+	Pos Pos
+	Msg string
+}
+
+func (e *ScenarioError) Error() string { return fmt.Sprintf("%v: %s", e.Pos, e.Msg) }
+
+// word is a field of a line.
+type word struct {
+	text string
+	pos  Pos
+}
+
+func (w word) errorf(format string, args ...any) error {
+	return &ScenarioError{w.pos, fmt.Sprintf(format, args...)}
+}
+
+// ParseScenario reads a scenario. An error is a *ScenarioError with line and column.
+func ParseScenario(name string, text []byte) (*Scenario, error) {
+	p := &scenarioParser{s: &Scenario{Name: name, Seed: 1}, nodes: map[string]int{}}
+	for i, line := range strings.Split(string(text), "\n") {
+		words, err := splitLine(name, i+1, line)
+		if err != nil {
+			return nil, err
+		}
+		if len(words) == 0 {
+			continue
+		}
+		p.words, p.verb = words[1:], words[0]
+		p.end = word{"", Pos{name, i + 1, len(strings.TrimRight(line, " \t\r")) + 1}}
+		do, err := p.line()
+		if err == nil && len(p.words) > 0 {
+			err = p.words[0].errorf("unexpected %q", p.words[0].text)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if do != nil {
+			p.s.steps = append(p.s.steps, step{p.verb.pos, strings.TrimSpace(line), do})
+		}
+	}
+	return p.s, nil
+}
+
+func splitLine(file string, no int, line string) (words []word, err error) {
+	for i := 0; i < len(line); {
+		switch c := line[i]; {
+		case c == '#':
+			return words, nil
+		case c == ' ' || c == '\t' || c == '\r':
+			i++
+		default:
+			start := i
+			for i < len(line) && line[i] != ' ' && line[i] != '\t' && line[i] != '\r' && line[i] != '#' {
+				if line[i] > unicode.MaxASCII || line[i] < ' ' {
+					return nil, &ScenarioError{Pos{file, no, i + 1}, fmt.Sprintf("unexpected byte %#x", line[i])}
+				}
+				i++
+			}
+			words = append(words, word{line[start:i], Pos{file, no, start + 1}})
+		}
+	}
+	return words, nil
+}
+
+// ScenarioResult is what became of a scenario.
+type ScenarioResult struct {
+	// Log says what happened, one line each; it is the same for each run.
+	Log []string
+	// Err is the first step that failed (*ScenarioError), a *Failure, or nil.
+	Err             error
+	Sent, Delivered int
+	Virtual         time.Duration
+	Hash            uint64
+}

@@ -1,0 +1,198 @@
+package asynctest
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// scenarioParser turns words into steps.
+type scenarioParser struct {
+	s     *Scenario
+	nodes map[string]int
+	begun bool // a step that is not about nodes has come
+	verb  word
+	words []word // of the line, behind the verb
+	end   word   // behind the last one
+}
+
+func (p *scenarioParser) next(what string) (word, error) {
+	if len(p.words) == 0 {
+		return p.end, p.end.errorf("%s: %s is missing", p.verb.text, what)
+	}
+	w := p.words[0]
+	p.words = p.words[1:]
+	return w, nil
+}
+
+func (p *scenarioParser) node() (int, error) {
+	w, err := p.next("a node")
+	if err != nil {
+		return 0, err
+	}
+	i, ok := p.nodes[w.text]
+	if !ok {
+		return 0, w.errorf("there is no node %q", w.text)
+	}
+	return i, nil
+}
+
+func (p *scenarioParser) two() (a, b int, err error) {
+	if a, err = p.node(); err == nil {
+		b, err = p.node()
+	}
+	return a, b, err
+}
+
+func (p *scenarioParser) number(what string) (int, error) {
+	w, err := p.next(what)
+	if err != nil {
+		return 0, err
+	}
+	return w.number(0, 1<<30)
+}
+
+func (w word) number(lo, hi int) (int, error) {
+	n, err := strconv.Atoi(w.text)
+	if err != nil || n < lo || n > hi {
+		return 0, w.errorf("%q is no number from %d to %d", w.text, lo, hi)
+	}
+	return n, nil
+}
+
+func (w word) duration() (time.Duration, error) {
+	d, err := time.ParseDuration(w.text)
+	if err != nil || d < 0 || d > 1000*time.Hour {
+		return 0, w.errorf("%q is no duration such as 5s, at most 1000h", w.text)
+	}
+	return d, nil
+}
+
+// options reads key=value words until the end of the line.
+func (p *scenarioParser) options(known map[string]func(v word) error) error {
+	for len(p.words) > 0 {
+		w := p.words[0]
+		key, value, ok := strings.Cut(w.text, "=")
+		set := known[key]
+		if !ok || set == nil {
+			return w.errorf("unknown option %q", w.text)
+		}
+		v := word{value, w.pos}
+		v.pos.Column += len(key) + 1
+		if err := set(v); err != nil {
+			return err
+		}
+		p.words = p.words[1:]
+	}
+	return nil
+}
+
+// intOption and durationOption set a variable.
+func intOption(to *int, lo, hi int) func(word) error {
+	return func(v word) (err error) {
+		*to, err = v.number(lo, hi)
+		return err
+	}
+}
+
+func durationOption(to *time.Duration) func(word) error {
+	return func(v word) (err error) {
+		*to, err = v.duration()
+		return err
+	}
+}
+
+var scenarioPolicies = map[string]func() msg.Policy{
+	"lossy_client": msg.LossyClient, "lossless_client": msg.LosslessClient, "lossless_peer": msg.LosslessPeer,
+	"lossless_peer_reuse": msg.LosslessPeerReuse, "stateful_server": msg.StatefulServer,
+	"stateless_server": msg.StatelessServer, "stateless_registered_server": msg.StatelessRegisteredServer,
+}
+
+// nodePlan is a node line.
+type nodePlan struct {
+	name      string
+	policy    msg.Policy
+	workers   int
+	keepalive time.Duration
+	throttle  int
+	client    bool
+	same      bool
+}
+
+// line parses one line into a step; nil: nothing to do at run time.
+func (p *scenarioParser) line() (func(*scenarioRun) error, error) {
+	if p.verb.text == "seed" {
+		w, err := p.next("a number")
+		if err != nil {
+			return nil, err
+		}
+		if p.s.Seed, err = strconv.ParseUint(w.text, 10, 64); err != nil || len(p.s.steps) > 0 || len(p.nodes) > 0 {
+			return nil, w.errorf("seed: a number, before everything else")
+		}
+		return nil, nil
+	}
+	if parse := scenarioVerbs[p.verb.text]; parse != nil {
+		return parse(p)
+	}
+	return nil, p.verb.errorf("unknown step %q", p.verb.text)
+}
+
+func parseNode(p *scenarioParser) (func(*scenarioRun) error, error) {
+	w, err := p.next("a name")
+	if err != nil {
+		return nil, err
+	}
+	if _, again := p.nodes[w.text]; again {
+		return nil, w.errorf("there is a node %q already", w.text)
+	}
+	if strings.ContainsAny(w.text, "|=") {
+		return nil, w.errorf("%q is no name", w.text)
+	}
+	if p.begun {
+		return nil, p.verb.errorf("nodes come first")
+	}
+	plan := nodePlan{name: w.text, policy: msg.LosslessPeer(), workers: 1}
+	err = p.options(map[string]func(word) error{
+		"policy": func(v word) error {
+			f := scenarioPolicies[v.text]
+			if f == nil {
+				return v.errorf("unknown policy %q", v.text)
+			}
+			plan.policy = f()
+			plan.client = strings.HasSuffix(v.text, "_client")
+			return nil
+		},
+		"workers":   intOption(&plan.workers, 1, 64),
+		"keepalive": durationOption(&plan.keepalive),
+		"throttle":  intOption(&plan.throttle, 1, 1<<30),
+		"nonce": func(v word) error {
+			if plan.same = v.text == "same"; !plan.same && v.text != "new" {
+				return v.errorf("nonce: same or new")
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.nodes[w.text] = len(p.nodes)
+	p.s.nodes = append(p.s.nodes, plan)
+	return nil, nil
+}
+
+// group reads nodes up to a bar or the end of the line.
+func (p *scenarioParser) group() (nodes []int, err error) {
+	for len(p.words) > 0 && p.words[0].text != "|" {
+		i, err := p.node()
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, i)
+	}
+	if len(nodes) == 0 {
+		return nil, p.end.errorf("%s: a group has no nodes", p.verb.text)
+	}
+	return nodes, nil
+}
