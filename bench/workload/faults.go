@@ -125,6 +125,9 @@ func (l *faultLoad) measure(d time.Duration) (a answer, err error) {
 	l.shards.reset()
 	began := time.Now()
 	time.Sleep(d)
+	for limit := time.Now().Add(starvation); l.shards.count() == 0 && time.Now().Before(limit); {
+		time.Sleep(time.Millisecond)
+	}
 	msgs, h := l.shards.sum()
 	a.Msgs, a.Seconds = msgs, time.Since(began).Seconds()
 	a.latencies(h)

@@ -63,13 +63,13 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 	}
 	r := runner{Config: cfg, exe: exe}
 	var note string
-	if r.count, note = newCounter(); note != "" {
-		r.res.Notes = append(r.res.Notes, note)
-	}
+	r.count, note = newCounter()
+	r.note(note)
 	for _, s := range cfg.Scenarios {
 		if s.Seconds == 0 {
 			s.Seconds = cfg.Seconds
 		}
+		r.note(s.about())
 		if s.Kind == Open {
 			if err := r.prepareOpen(ctx, s); err != nil {
 				return r.res, err

@@ -51,6 +51,17 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestNotes: each kind is explained once.
+func TestNotes(t *testing.T) {
+	var r runner
+	for range 2 {
+		for _, s := range Full() {
+			r.note(s.about())
+		}
+	}
+	require.Len(t, r.res.Notes, 4)
+}
+
 // TestTurns: connections come in turns, and one that is in flight does not.
 func TestTurns(t *testing.T) {
 	l := newTurns(4)
