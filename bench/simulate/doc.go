@@ -13,7 +13,7 @@
 //	            holds them back with its throttles
 //	storm       all nodes lose one server, again and again, and come back
 //	swarm       a small random system for each seed, see asynctest
-//	a file      a text scenario, see asynctest
+//	a file      a text scenario, see asynctest.Scenario
 //
 // The messengers are those of package async, unchanged: the same sessions,
 // dispatch and policies as over real sockets.

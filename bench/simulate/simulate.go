@@ -64,8 +64,8 @@ type Result struct {
 	Hash uint64
 	// Stuck, if not nil, is what the network looked like when nothing went on any more.
 	Stuck *simnet.StuckError
-	// Broken, if not nil, is why the simulation itself could not go on: a rule
-	// panicked, or time stood still.
+	// Broken, if not nil, is all that is known of a run that could not go on: a rule
+	// panicked, time stood still, a step of a file failed.
 	Broken error
 }
 
@@ -116,8 +116,8 @@ func kindOf(name string) *kind {
 	return nil
 }
 
-// Run runs one system. An error means that it could not begin (ErrConfig, or that of
-// reading a scenario's file), or that trace or chart could not be written. What went
+// Run runs one system. An error means that it could not begin (ErrConfig, or an
+// *asynctest.ScenarioError of a file that cannot be parsed), or that trace or chart could not be written. What went
 // wrong in the run is in the Result.
 func Run(cfg Config) (Result, error) {
 	if cfg.Nodes < 0 || cfg.Nodes > NodesMax {
@@ -138,7 +138,7 @@ func runOne(cfg Config) (Result, error) {
 	}
 	k := kindOf(cfg.Scenario)
 	if k == nil {
-		return Result{}, fmt.Errorf("%w: no scenario %q; there are %s", ErrConfig, cfg.Scenario, strings.Join(Scenarios(), ", "))
+		return runFile(cfg)
 	}
 	if cfg.Nodes == 0 {
 		cfg.Nodes = k.nodes
@@ -149,5 +149,10 @@ func runOne(cfg Config) (Result, error) {
 	w := newWorld(cfg)
 	w.result.Scenario = k.name
 	w.run(k.make(w))
-	return w.result, w.written()
+	return w.result, written(w.net, w.chart, &cfg)
+}
+
+// unknown is the error about a scenario that is neither built in nor a file.
+func unknown(name string) error {
+	return fmt.Errorf("%w: no scenario or file %q; there are %s", ErrConfig, name, strings.Join(Scenarios(), ", "))
 }

@@ -124,22 +124,28 @@ func (w *world) start() {
 	}
 	w.c = asynctest.NewCluster(w.tb, opt)
 	w.net = w.c.Net
-	if w.cfg.Trace != nil {
-		w.net.TraceTo(w.cfg.Trace)
+	w.chart = observe(w.net, &w.cfg)
+}
+
+// observe has a network traced, and charted, as cfg says.
+func observe(net *simnet.Network, cfg *Config) *simnet.Chart {
+	if cfg.Trace != nil {
+		net.TraceTo(cfg.Trace)
 	}
-	if w.cfg.Chart != nil {
-		w.chart = w.net.Chart(w.cfg.ChartWindow)
+	if cfg.Chart != nil {
+		return net.Chart(cfg.ChartWindow)
 	}
+	return nil
 }
 
 // written writes the chart, and tells of an error of that or of the trace.
-func (w *world) written() error {
+func written(net *simnet.Network, chart *simnet.Chart, cfg *Config) error {
 	var err error
-	if w.net != nil && w.net.TraceError() != nil {
-		err = fmt.Errorf("trace: %w", w.net.TraceError())
+	if net != nil && net.TraceError() != nil {
+		err = fmt.Errorf("trace: %w", net.TraceError())
 	}
-	if w.chart != nil {
-		if _, e := w.chart.WriteTo(w.cfg.Chart); e != nil {
+	if chart != nil {
+		if _, e := chart.WriteTo(cfg.Chart); e != nil {
 			err = errors.Join(err, fmt.Errorf("chart: %w", e))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/bench/simulate"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 )
@@ -14,7 +15,7 @@ import (
 type simCmd struct {
 	Scenario string        `default:"gossip" help:"What runs: gossip, store, fan-in, storm, swarm, or the file of a text scenario."`
 	Nodes    int           `help:"How many messengers; default: the scenario's own number."`
-	Seed     uint64        `default:"1" help:"What determines the run."`
+	Seed     *uint64       `placeholder:"S" help:"What determines the run; default: 1, or what the file says."`
 	Seeds    string        `placeholder:"A-B" help:"Run all these seeds instead, on all CPUs."`
 	Faults   string        `placeholder:"N|R/s|none" help:"How many faults, or how many per second of virtual time; default: as many as the scenario has."`
 	Until    time.Duration `help:"End at this virtual time, such as 30s, if it is not over before."`
@@ -41,6 +42,8 @@ gives the same trace hash.
   fan-in   all nodes send to one, which holds them back
   storm    all nodes lose one server, three times, and come back
   swarm    a small random system for each seed, which chooses the nodes too
+  FILE     a text scenario, one step a line: node a, node b, send a b 10, cut a b at 137,
+           run 5s, expect delivered a b 10
 
 The exit code is 1 if an invariant was violated.`
 }
@@ -58,7 +61,8 @@ func (c *simCmd) Run(w io.Writer) error {
 	out := simOutput{w: w, json: c.JSON, single: seeds.Len() == 1, twice: c.Twice}
 	sum, err := simulate.Batch(cfg, seeds, c.Twice, out.add)
 	err = errors.Join(err, closeFiles())
-	if errors.Is(err, simulate.ErrConfig) {
+	var unreadable *asynctest.ScenarioError
+	if errors.Is(err, simulate.ErrConfig) || errors.As(err, &unreadable) {
 		return usageError{err}
 	} else if err != nil {
 		return err
@@ -75,11 +79,20 @@ func (c *simCmd) Run(w io.Writer) error {
 // config understands the flags.
 func (c *simCmd) config() (cfg simulate.Config, seeds simulate.Seeds, err error) {
 	cfg = simulate.Config{Scenario: c.Scenario, Nodes: c.Nodes, Until: c.Until}
-	seeds = simulate.Seeds{First: c.Seed, Last: c.Seed}
-	if c.Seeds != "" {
+	switch {
+	case c.Seeds != "" && c.Seed != nil:
+		return cfg, seeds, errors.New("--seed and --seeds exclude each other")
+	case c.Seeds != "":
 		if seeds, err = simulate.ParseSeeds(c.Seeds); err != nil {
 			return cfg, seeds, fmt.Errorf("--seeds=%s: %w", c.Seeds, err)
 		}
+	case c.Seed != nil:
+		seeds = simulate.Seeds{First: *c.Seed, Last: *c.Seed}
+	default:
+		if seeds.First, err = simulate.OwnSeed(c.Scenario); err != nil {
+			return cfg, seeds, err
+		}
+		seeds.Last = seeds.First
 	}
 	if seeds.Len() > 1 && (c.Trace != "" || c.Chart != "") {
 		return cfg, seeds, errors.New("--trace and --chart are for a single seed")

@@ -91,10 +91,11 @@ func TestSimUsage(t *testing.T) {
 		{"-seeds 9-2", "the smaller one first"},
 		{"-seeds x", "two numbers"},
 		{"-faults many", "a rate, such as 5/s"},
-		{"-scenario earthquake", `"earthquake"; there are gossip`},
+		{"-scenario earthquake", `no scenario or file "earthquake"; there are gossip`},
 		{"-until -1s", "-1s"},
 		{"-seeds 1-2 -trace x", "single seed"},
 		{"-scenario swarm -nodes 3", "the seed chooses the nodes"},
+		{"-seed 3 -seeds 1-2", "exclude each other"},
 		{"-trace /nowhere/at/all", "/nowhere/at/all"},
 	} {
 		code, stdout, stderr := sim(t, strings.Fields(c.args)...)
@@ -113,4 +114,41 @@ func TestSimChart(t *testing.T) {
 	require.True(t, strings.HasPrefix(string(b), "sequenceDiagram\n"))
 	require.Contains(t, string(b), "participant h0 as osd.0")
 	require.Contains(t, string(b), "->>")
+}
+
+func TestSimFile(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		return file
+	}
+	good := write("good.txt", "seed 9\nnode a\nnode b\nsend a b 3 size=1000\ncut a b at 1500\nrun 5s\nexpect delivered a b 3\ncheck\n")
+	o := simObject(t, "-scenario", good)
+	require.EqualValues(t, 9, o["seed"])
+	require.EqualValues(t, 2, o["nodes"])
+	require.EqualValues(t, 3, o["deliveries"])
+	require.EqualValues(t, 1, o["faults"])
+	require.NotEqual(t, o["trace_hash"], simObject(t, "-scenario", good, "-seed", "8")["trace_hash"])
+	_, stdout, _ := sim(t, "-scenario", good)
+	require.Contains(t, stdout, "cut a b at 1500", "what happened is shown")
+
+	code, stdout, stderr := sim(t, "-scenario", write("bad.txt", "node a\n  send a c\n"))
+	require.Equal(t, exitUsage, code)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "bad.txt:2:10: ")
+
+	code, _, stderr = sim(t, "-scenario", write("wrong.txt", "node a\nnode b\nsend a b\nrun 1s\nexpect delivered a b 2\n"))
+	require.Equal(t, exitFault, code)
+	require.Contains(t, stderr, "wrong.txt:5:1: ")
+
+	code, stdout, stderr = sim(t, "-json", "-scenario", write("stuck.txt", "node a\nnode b\npartition a | b\nsend a b\nuntil delivered a b 1\n"))
+	require.Equal(t, exitFault, code)
+	require.NotContains(t, stdout, "LISTEN")
+	require.Contains(t, stderr, "stuck.txt:5:1: ")
+	require.Contains(t, stderr, "LISTEN", "the sockets are shown")
+
+	code, _, stderr = sim(t, "-scenario", good, "-nodes", "5")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, "the file of a scenario says")
 }
