@@ -30,9 +30,10 @@ func (r *refill) Dispatch(m *msg.Message) bool {
 	return true
 }
 
-// BenchmarkEcho is for profiles: 4 connections with 16 requests of 64 B in flight,
+// BenchmarkEcho is for profiles: 16 connections with 64 requests of 64 B in flight,
 // both ends in this process. To compare, there is msgr bench.
 func BenchmarkEcho(b *testing.B) {
+	msg.PoisonBuffers = false // the tests are over
 	for _, threads := range []bool{false, true} {
 		name := "goroutines"
 		if threads {
@@ -46,12 +47,12 @@ func BenchmarkEcho(b *testing.B) {
 			r := &refill{done: make(chan struct{})}
 			r.left.Store(int64(b.N))
 			b.ReportAllocs()
-			for i := range 4 {
+			for i := range 16 {
 				cl := newPipes(b, entity.Client(int64(i+1)), msg.LosslessClient(), Config{Threads: threads})
 				cl.AddDispatcherTail(r)
 				require.NoError(b, cl.Start())
 				c := connect(b, cl, srv)
-				for range 16 {
+				for range 64 {
 					require.NoError(b, c.Send(msg.New(1, 64)))
 				}
 			}

@@ -45,8 +45,9 @@ type Config struct {
 	// Via, if set, says where to dial instead of at a peer's address: a proxy.
 	Via func(peer netip.AddrPort) netip.AddrPort
 
-	// ReadBuffer is how many bytes a reader asks for; 0 means 64 KiB, 4 KiB for
-	// threads without Batch. Long payloads are read into their place in both cases.
+	// ReadBuffer is how many bytes a reader asks for; 0 means 64 KiB where there is
+	// much to read and 1 KiB where there is not, or always 4 KiB for threads without
+	// Batch. Long payloads are read into their place in all cases.
 	ReadBuffer int
 	// WriteBatch is about how many bytes go into one writev; 0 means 256 KiB, one
 	// message for threads without Batch.
@@ -81,7 +82,6 @@ func (c Config) withDefaults() Config {
 		orDefault(&c.ReadBuffer, 4<<10)
 		orDefault(&c.WriteBatch, 1)
 	}
-	orDefault(&c.ReadBuffer, 64<<10)
 	orDefault(&c.WriteBatch, 256<<10)
 	return c
 }

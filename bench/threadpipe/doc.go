@@ -23,8 +23,8 @@
 //
 // # What is allowed beyond it
 //
-// With goroutines, and with threads by Config.Batch: reads of 64 KiB, one writev for
-// all that is queued, and one wake of the writer for all that the dispatchers of
+// With goroutines, and with threads by Config.Batch: reads of 64 KiB, into buffers
+// that only busy connections have, one writev for all that is queued, and one wake of the writer for all that the dispatchers of
 // one read have sent. This is the best that a reader and a writer for each
 // connection can do; contestant threadpipe-goroutines is that, threadpipe-threads
 // is SimpleMessenger without Batch.

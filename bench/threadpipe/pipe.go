@@ -54,6 +54,7 @@ type Pipe struct {
 
 	// The reader's.
 	corked     bool          // it dispatches: the writer is woken afterwards
+	clock      time.Duration // when that began
 	direct     bool          // it reads into the session's memory
 	arbitrate  bool          // the session waits for arbitration
 	readerDone chan struct{} // closed when the last reader has ended

@@ -15,7 +15,8 @@ func (p *Pipe) readLoop(sock socket, prev, done chan struct{}) {
 		<-prev
 	}
 	var w work
-	buf := make([]byte, p.m.cfg.ReadBuffer)
+	buf := newReadBuffer(p.m.cfg.ReadBuffer)
+	defer buf.free()
 	var rest []byte // received, and not taken by the session
 	p.mu.Lock()
 	for p.sock == sock {
@@ -38,12 +39,12 @@ func (p *Pipe) readLoop(sock socket, prev, done chan struct{}) {
 			n := p.s.HandleBytes(p.m.now(), rest)
 			rest = rest[n:]
 		default:
-			rest = p.read(sock, buf)
+			rest = p.read(sock, &buf)
 		}
 		p.take(&w)
 		if len(w.list) > 0 {
 			// What user code sends now goes out together.
-			p.corked = !p.m.cfg.plain()
+			p.corked, p.clock = !p.m.cfg.plain(), p.m.now()
 			p.mu.Unlock()
 			p.perform(&w)
 			p.mu.Lock()
@@ -59,12 +60,14 @@ func (p *Pipe) readLoop(sock socket, prev, done chan struct{}) {
 
 // read receives into the session's memory, or returns what was received into buf;
 // under mu, which is not held meanwhile.
-func (p *Pipe) read(sock socket, buf []byte) []byte {
+func (p *Pipe) read(sock socket, own *readBuffer) []byte {
 	p.returnCredit()
 	into := p.s.ReadInto()
+	buf := into
 	if into != nil {
 		p.direct = true
-		buf = into
+	} else {
+		buf = own.bytes()
 	}
 	p.mu.Unlock()
 	n, err := sock.read(buf, into != nil)
@@ -91,5 +94,6 @@ func (p *Pipe) read(sock socket, buf []byte) []byte {
 		p.s.HandleDirect(p.m.now(), n)
 		return nil
 	}
+	own.read(n)
 	return buf[:n]
 }

@@ -58,7 +58,11 @@ func (p *Pipe) enqueue(x *msg.Message, wait bool) (room <-chan struct{}, err err
 		}
 		p.nmsgs++
 		p.nbytes += size
-		p.s.Send(p.m.now(), x)
+		now := p.clock // a look at the clock for each message would be felt
+		if !p.corked {
+			now = p.m.now()
+		}
+		p.s.Send(now, x)
 		p.take(&w)
 	}
 	p.mu.Unlock()
