@@ -1,0 +1,191 @@
+package asynctest
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+	"github.com/stretchr/testify/require"
+)
+
+// truth is the history of a run in which all went well: two nodes, cut once.
+func truth(t *testing.T, policy func(i int) msg.Policy) *History {
+	c := NewCluster(t, Options{Seed: 1, N: 2, History: true, Setup: func(n *Node) { n.SetDefaultPolicy(policy(n.Index)) }})
+	for range 3 {
+		require.NoError(t, c.Send(0, 1, 100, 0))
+	}
+	c.Run(time.Second)
+	c.Cut(0)
+	c.Run(time.Second)
+	c.Healed()
+	for range 3 {
+		require.NoError(t, c.Send(0, 1, 100, 200))
+	}
+	c.Run(20 * time.Second)
+	c.History.Promises = Promises{Lossless: true, Quiet: time.Minute, Attempts: 5, Delay: time.Minute}
+	c.CloseHistory()
+	require.Empty(t, c.History.Violations())
+	return c.History
+}
+
+// find returns the n-th record of a kind.
+func (h *History) find(kind RecordKind, n int) *Record {
+	for i := range h.Records {
+		if h.Records[i].Kind == kind {
+			if n == 0 {
+				return &h.Records[i]
+			}
+			n--
+		}
+	}
+	panic("no such record")
+}
+
+func (h *History) frame(tag frame.Tag, n int) *WireRecord {
+	for i := range h.Wire {
+		if h.Wire[i].Tag == tag {
+			if n == 0 {
+				return &h.Wire[i]
+			}
+			n--
+		}
+	}
+	panic("no such frame")
+}
+
+// remove takes out the records that f names.
+func (h *History) remove(f func(r *Record) bool) {
+	h.Records = slices.DeleteFunc(h.Records, func(r Record) bool { return f(&r) })
+}
+
+func (h *History) add(r Record) { h.Records = append(h.Records, r) }
+
+// Each checker sees what it is there for.
+func TestCheckersSeeLies(t *testing.T) {
+	peer := func(int) msg.Policy { return msg.LosslessPeer() }
+	lossy := func(i int) msg.Policy { return []msg.Policy{msg.LossyClient(), msg.StatelessServer()}[i] }
+	for _, lie := range []struct {
+		name, letter string
+		policy       func(int) msg.Policy
+		tell         func(h *History)
+	}{
+		{"lost", "L1", peer, func(h *History) { d := *h.find(RecDelivered, 1); h.remove(func(r *Record) bool { return *r == d }) }},
+		{"twice", "L1", peer, func(h *History) { h.add(*h.find(RecDelivered, 1)) }},
+		{"not told of the end", "L1", peer, func(h *History) { e := *h.find(RecEnded, 1); h.remove(func(r *Record) bool { return *r == e }) }},
+		{"out of order", "L2", peer, func(h *History) { a, b := h.find(RecDelivered, 0), h.find(RecDelivered, 1); *a, *b = *b, *a }},
+		{"inverted", "L2", peer, func(h *History) {
+			a, b := h.find(RecDelivered, 4), h.find(RecDelivered, 5)
+			a.Flow.Priority, a.ReceivedAt = 100, b.ReceivedAt+1
+		}},
+		{"inverted by the sender", "L2", peer, func(h *History) {
+			// The last message becomes a more urgent one that was accepted before the others.
+			for _, kind := range []RecordKind{RecSent, RecEnded, RecDelivered} {
+				r := h.find(kind, 5)
+				r.Flow.Priority, r.Num = 210, 1
+			}
+			w := h.frame(frame.TagMessage, 5)
+			w.Flow.Priority, w.Num = 210, 1
+			a, b := h.find(RecSent, 3), h.find(RecSent, 5)
+			*a, *b = *b, *a
+		}},
+		{"number skipped", "L3", peer, func(h *History) { h.frame(frame.TagMessage, 2).Seq++ }},
+		{"number taken back", "L3", peer, func(h *History) { h.frame(frame.TagMessage, 3).Seq = 1 }},
+		{"ack taken back", "L3", peer, func(h *History) {
+			w := *h.frame(frame.TagAck, 0)
+			w.Ack = 0
+			h.Wire = append(h.Wire, w)
+		}},
+		{"ack of what was not sent", "L4", peer, func(h *History) { h.frame(frame.TagAck, 0).Ack = 99 }},
+		{"ended without ack", "L4", peer, func(h *History) {
+			for i := range h.Wire {
+				if w := &h.Wire[i]; !w.FromDialer {
+					w.Ack = 0
+				}
+			}
+		}},
+		{"dropped silently", "L5", peer, func(h *History) { h.find(RecEnded, 0).Err = msg.ErrRemoteReset }},
+		{"kept through a reset", "L5", peer, func(h *History) {
+			s := h.find(RecSent, 0)
+			reset := Record{Kind: RecRemoteReset, At: h.find(RecEnded, 0).At - 1, Node: s.Node, Life: s.Life, Conn: s.Conn, Peer: 1}
+			h.find(RecReady, 1).At = reset.At
+			h.frame(frame.TagMessage, 0).At = 0
+			i := slices.IndexFunc(h.Records, func(r Record) bool { return r.Kind == RecEnded })
+			h.Records = slices.Insert(h.Records, i, Record{Kind: RecReady, At: reset.At, Node: s.Node, Life: s.Life, Conn: s.Conn, Peer: 1}, reset)
+		}},
+		{"hole", "Y1", lossy, func(h *History) { d := *h.find(RecDelivered, 1); h.remove(func(r *Record) bool { return *r == d }) }},
+		{"lossy and twice", "Y1", lossy, func(h *History) { h.add(*h.find(RecDelivered, 1)) }},
+		{"forged", "B1", peer, func(h *History) { h.Broken = append(h.Broken, "number 1 arrived with other contents") }},
+		{"connect not told", "C1", peer, func(h *History) { h.remove(func(r *Record) bool { return r.Kind == RecConnect }) }},
+		{"accept told late", "C1", peer, func(h *History) {
+			a := *h.find(RecAccept, 0)
+			h.remove(func(r *Record) bool { return r.Kind == RecAccept })
+			h.add(a)
+		}},
+		{"connect told twice", "C1", peer, func(h *History) { h.add(*h.find(RecConnect, 0)) }},
+		{"two resets", "C2", lossy, func(h *History) { h.add(*h.find(RecReset, 0)) }},
+		{"reset not told", "C2", lossy, func(h *History) {
+			h.remove(func(r *Record) bool { return r.Kind == RecReset })
+			h.find(RecEnded, 2).Err = msg.ErrReset
+		}},
+		{"reset after mark down", "C2", peer, func(h *History) {
+			s := h.find(RecSent, 0)
+			h.add(Record{Kind: RecMarkDown, Node: s.Node, Conn: s.Conn, Peer: 1})
+			h.add(Record{Kind: RecReset, Node: s.Node, Conn: s.Conn, Peer: 1, Lossy: true})
+		}},
+		{"refused and not told", "C2", peer, func(h *History) { h.Ends[0].Refused++ }},
+		{"delivered after the reset", "C3", lossy, func(h *History) {
+			d := *h.find(RecDelivered, 0)
+			h.add(Record{Kind: RecReset, Node: d.Node, Conn: d.Conn, Peer: 0, Lossy: true})
+			h.add(d)
+		}},
+		{"told after shutdown", "C3", peer, func(h *History) {
+			h.add(Record{Kind: RecShutdown, Node: 0, Peer: -1})
+			h.add(Record{Kind: RecAccept, Node: 0, Conn: 2, Peer: 1})
+		}},
+		{"lost without a word", "C4", lossy, func(h *History) {
+			s := *h.find(RecSent, 5)
+			s.Num++
+			h.add(s)
+		}},
+		{"reset without a reason", "C4", peer, func(h *History) {
+			s := h.find(RecSent, 0)
+			h.add(Record{Kind: RecRemoteReset, Node: s.Node, Conn: s.Conn, Peer: 1})
+		}},
+		{"throttle exceeded", "R1", peer, func(h *History) { d := h.find(RecDelivered, 0); d.Limit, d.Held = 1000, 1<<20 }},
+		{"throttle kept", "R1", peer, func(h *History) { h.Ends[1].DispatchBytes = 1 }},
+		{"policy throttle kept", "R1", peer, func(h *History) { h.Ends[1].PolicyHeld = 1 }},
+		{"panic", "R1", peer, func(h *History) { h.Ends[1].Panics = 1 }},
+		{"handshake left", "R2", peer, func(h *History) { h.Ends[0].Handshakes = 1 }},
+		{"socket left", "R2", peer, func(h *History) { h.Left = append(h.Left, "a socket") }},
+		{"late", "V1", peer, func(h *History) { h.find(RecDelivered, 3).At += 2 * time.Minute }},
+		{"never", "V1", peer, func(h *History) { d := *h.find(RecDelivered, 5); h.remove(func(r *Record) bool { return *r == d }) }},
+		{"dials without end", "V2", peer, func(h *History) { h.Dials[[2]int{0, 1}] = 6 }},
+		{"the larger address wins", "V2", peer, func(h *History) { h.Wire = append(h.Wire, WireRecord{Stream: 99, From: 1, To: 0, Tag: frame.TagWait}) }},
+		{"attempts not counted", "V2", peer, func(h *History) {
+			h.Wire = append(h.Wire, WireRecord{Stream: 98, FromDialer: true, Tag: frame.TagSessionReconnect, To: 1}, WireRecord{Stream: 99, FromDialer: true, Tag: frame.TagSessionReconnect, To: 1})
+		}},
+		{"held up", "V3", peer, func(h *History) { h.find(RecDelivered, 0).At += 2 * time.Minute }},
+	} {
+		t.Run(lie.letter+" "+lie.name, func(t *testing.T) {
+			h := truth(t, lie.policy)
+			lie.tell(h)
+			for i := range h.Records {
+				h.Records[i].order = i
+			}
+			i := slices.IndexFunc(Checkers(), func(c Checker) bool { return c.Letter == lie.letter })
+			require.NotEmpty(t, Checkers()[i].Check(h), "seen by others: %s", strings.Join(h.Violations(), "\n"))
+		})
+	}
+}
+
+// What is planned is no violation.
+func TestCheckersExcuseWhatIsPlanned(t *testing.T) {
+	h := truth(t, func(int) msg.Policy { return msg.LosslessPeer() })
+	s := *h.find(RecSent, 0)
+	h.add(Record{Kind: RecRemoteReset, At: time.Minute, Node: s.Node, Conn: s.Conn, Peer: 1, Err: errors.Join(ErrPlanned)})
+	require.Empty(t, h.Violations())
+}
