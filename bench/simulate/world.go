@@ -116,6 +116,7 @@ func (w *world) start() {
 		}
 	}
 	opt.Dispatch = func(n *asynctest.Node, m *msg.Message) {
+		n.Events = n.Events[:0] // the oracle remembers what is needed
 		if h, ok := w.oracle.arrive(n.Index, m); ok {
 			w.s.message(n, h, m)
 		} else {
