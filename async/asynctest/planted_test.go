@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
@@ -38,7 +39,7 @@ func TestPlantedBugs(t *testing.T) {
 			}
 			sum := asynctest.RunCampaign(1, seeds, asynctest.SwarmConfig{}, func(r *asynctest.SwarmResult) bool {
 				if len(r.Violations) > 0 {
-					by = r.Violations[0]
+					by, _, _ = strings.Cut(r.Violations[0], "\n")
 				}
 				return by == ""
 			})
