@@ -228,10 +228,10 @@ func (c *Cluster) Crash(i int) { c.down(i, (*simnet.Host).Crash) }
 func (c *Cluster) Kill(i int) { c.down(i, (*simnet.Host).Kill) }
 
 // MarkDown has a node close its connection with another one, if it has one.
-func (c *Cluster) MarkDown(from, to int) { c.markDown(from, to, c.Nodes[to].Addrs()) }
+func (c *Cluster) MarkDown(from, to int) { c.MarkDownAddrs(from, to, c.Nodes[to].Addrs()) }
 
-// markDown is MarkDown of an address that the other node has, or had.
-func (c *Cluster) markDown(from, to int, addrs entity.AddrVec) {
+// MarkDownAddrs is MarkDown of addresses that the other node has, or had in an earlier life.
+func (c *Cluster) MarkDownAddrs(from, to int, addrs entity.AddrVec) {
 	c.taint(from, to)
 	n := c.Nodes[from]
 	conn := n.Lookup(addrs)

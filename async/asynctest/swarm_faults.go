@@ -36,7 +36,7 @@ func (s *swarm) restart(i int) {
 	s.Restart(i)
 	for _, n := range s.Nodes {
 		if !n.Down && !s.same && n.Index != i {
-			s.markDown(n.Index, i, old)
+			s.MarkDownAddrs(n.Index, i, old)
 		}
 	}
 }
