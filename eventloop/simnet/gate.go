@@ -15,7 +15,8 @@ type Gate struct {
 func NewGate(name string) *Gate { return &Gate{name: name} }
 
 // Hold is the verdict that keeps the packet, and all that follow on this direction
-// of its connection, until the gate releases it. A RST is lost.
+// of its connection, until the gate releases it. A RST is lost,
+// unless it answers data.
 func (g *Gate) Hold() Verdict { return Verdict{act: actHold, gate: g} }
 
 // Held are the packets that the gate holds, at most one of each direction of a

@@ -155,3 +155,18 @@ func TestKillDuringConnect(t *testing.T) {
 	require.ErrorIs(t, c.err, syscall.ECONNRESET)
 	require.Empty(t, l.accepted)
 }
+
+// Who sends to a connection that is no more repeats it until the RST arrives.
+func TestAnswerIsNotLost(t *testing.T) {
+	l := newLab(t, 1, Config{})
+	c, _ := l.pair()
+	wall := l.net.Add("wall", OneWay(l.b.Name(), l.a.Name()))
+	l.b.Crash()
+	l.b = l.b.Restart()
+	c.send("hello")
+	require.NoError(t, l.net.Run(time.Minute))
+	require.NoError(t, c.err)
+	wall.Lift()
+	l.until(func() bool { return c.err != nil })
+	require.ErrorIs(t, c.err, syscall.ECONNRESET)
+}

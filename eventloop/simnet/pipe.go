@@ -44,6 +44,9 @@ type packet struct {
 	epoch uint32
 	no    uint32
 	kind  Kind
+	// answer marks a RST that answers a packet: who sent that repeats it until the
+	// answer comes, so it is not lost.
+	answer bool
 }
 
 func (p *pipe) newPacket(kind Kind, off int64, size int) *packet {
@@ -159,20 +162,36 @@ func (p *pipe) grant() {
 
 func (p *pipe) send(kind Kind) { p.sendAt(kind, p.sent(), 0, nil) }
 
+// refuse answers a packet with RST.
+func (p *pipe) refuse() {
+	p.no++
+	pk := p.newPacket(Rst, p.sent(), 0)
+	pk.answer = true
+	p.pass(pk)
+}
+
 func (p *pipe) sendAt(kind Kind, off int64, size int, hit *Hit) {
 	p.no++
 	pk := p.newPacket(kind, off, size)
 	pk.hit = hit
-	if p.stall != nil && kind != Rst {
+	p.pass(pk)
+}
+
+// pass holds a packet if others before it are held.
+func (p *pipe) pass(pk *packet) {
+	if p.stall != nil && pk.repeated() {
 		p.stall.held = append(p.stall.held, pk)
 		return
 	}
 	p.route(pk)
 }
 
+// repeated says that TCP sends the packet again if it is lost.
+func (pk *packet) repeated() bool { return pk.kind != Rst || pk.answer }
+
 // hold keeps a packet, and with it all that follow.
 func (p *pipe) hold(pk *packet, by string, owner any) {
-	if pk.kind == Rst || !p.s.listed {
+	if !pk.repeated() || !p.s.listed {
 		pk.free() // TCP does not repeat it, or there is nobody to do so
 		return
 	}
@@ -353,7 +372,7 @@ func (pk *packet) happen(uint64) {
 	case pk.kind == Syn:
 		s.gotSyn(h)
 	case pk.kind != Rst && pk.kind != Ack:
-		s.pipes[1-p.side].send(Rst)
+		s.pipes[1-p.side].refuse()
 	}
 	pk.free()
 	n.arriving = false

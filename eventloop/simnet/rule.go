@@ -72,7 +72,8 @@ func Deliver(after time.Duration) Verdict { return Verdict{act: actDeliver, afte
 
 // Stall keeps the packet, and all that follow on this direction of its
 // connection, until the rule is lifted or Recheck is called: what loss looks like
-// above TCP. RST is not repeated by TCP, and gets lost.
+// above TCP. A RST that ends a connection is not repeated by TCP, and gets lost;
+// one that answers data for a connection that is no more comes again.
 func Stall() Verdict { return Verdict{act: actStall} }
 
 // Reset resets the connection at both ends; the packet is lost.
