@@ -17,6 +17,7 @@ type scene struct {
 	check func(w *world)
 	cuts  int // how many times a wire may break, at any point
 	late  int // how many times a timer may fire though bytes are in flight
+	stops int // how many times a side may hear no more of a wire, and not know it
 	until time.Duration
 	steps int
 	max   int // states
@@ -26,6 +27,7 @@ type scene struct {
 type option struct {
 	move  move
 	cut   *wire
+	stop  *wireEnd
 	timer bool
 }
 
@@ -33,6 +35,8 @@ func (o option) String() string {
 	switch {
 	case o.cut != nil:
 		return fmt.Sprintf("cut wire %d", o.cut.n)
+	case o.stop != nil:
+		return fmt.Sprintf("stop wire %d side %d", o.stop.w.n, o.stop.side)
 	case o.timer:
 		return "timer"
 	}
@@ -44,6 +48,7 @@ type playing struct {
 	w          *world
 	sc         *scene
 	cuts, late int
+	stops      int
 	steps      int
 }
 
@@ -63,6 +68,15 @@ func (p *playing) options() (os []option) {
 	if ok && p.late < p.sc.late {
 		os = append(os, option{timer: true})
 	}
+	if p.stops < p.sc.stops {
+		for _, x := range p.w.wires {
+			for side := range x.ends {
+				if e := x.ends[side]; x.state == wireUp && !e.deaf {
+					os = append(os, option{stop: e})
+				}
+			}
+		}
+	}
 	if p.cuts < p.sc.cuts {
 		for _, x := range p.w.wires {
 			if x.state == wireUp {
@@ -80,6 +94,9 @@ func (p *playing) play(o option, busy bool) {
 	case o.cut != nil:
 		p.cuts++
 		p.w.cut(o.cut)
+	case o.stop != nil:
+		p.stops++
+		o.stop.in, o.stop.inBytes, o.stop.deaf = nil, 0, true
 	case o.timer:
 		if busy {
 			p.late++
@@ -135,7 +152,7 @@ func explore(t *testing.T, sc scene) (states int) {
 // fingerprint is everything that the future depends on.
 func (p *playing) fingerprint() string {
 	w := p.w
-	b := fmt.Appendf(nil, "%d %d|", p.cuts, p.late)
+	b := fmt.Appendf(nil, "%d %d %d|", p.cuts, p.late, p.stops)
 	for _, n := range w.nodes {
 		rng := *n.rng
 		b = fmt.Appendf(b, "%d %x %v|", n.gseq, rng.Uint64(), n.got)
@@ -160,7 +177,7 @@ func (p *playing) fingerprint() string {
 		}
 		b = fmt.Appendf(b, "|%d %d", x.n, x.state)
 		for _, e := range x.ends {
-			b = fmt.Appendf(b, "<%v %v %x>", e.conn, e.eof, e.in)
+			b = fmt.Appendf(b, "<%v %v %v %x>", e.conn, e.eof, e.deaf, e.in)
 		}
 	}
 	return string(b)
@@ -309,6 +326,38 @@ func TestRaces(t *testing.T) {
 						t.Logf("%d states", n)
 					})
 				}
+			}
+		}
+	}
+}
+
+// Two handshakes at once, where at each step either side may go on, see the
+// connection cut, or hear no more of it and not know it.
+func TestRacesThatStop(t *testing.T) {
+	for _, kind := range []struct {
+		name  string
+		start func(msg.Policy, int, int) func(failer) *world
+	}{{"connect", raceConnect}, {"reconnect", raceReconnect}} {
+		for _, p := range racePolicies {
+			for _, f := range [][2]int{{0, 1}, {1, 1}} {
+				t.Run(fmt.Sprintf("%s/%s/cuts=%d,stops=%d", kind.name, p.name, f[0], f[1]), func(t *testing.T) {
+					states := 100000
+					if !long {
+						states = []int{2000, 500}[f[0]] / slow
+					}
+					start := kind.start(p.policy, 1, 2)
+					n := explore(t, scene{
+						start: func(t failer) *world {
+							w := start(t)
+							for _, n := range w.nodes {
+								n.cfg.KeepaliveInterval, n.cfg.KeepaliveTimeout = 5*time.Second, 5*time.Second
+							}
+							return w
+						},
+						check: raceRest(14), cuts: f[0], stops: f[1], until: 60 * time.Second, steps: 1000, max: states,
+					})
+					t.Logf("%d states", n)
+				})
 			}
 		}
 	}
