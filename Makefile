@@ -17,7 +17,7 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: sim sim-long help fmt lint check test race interop fuzz bench bench-full gobench demo cover tidy ci
+.PHONY: help fmt lint check test race interop sim sim-long fuzz bench bench-full gobench demo cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,7 +42,8 @@ race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short -timeout 20m -count=$(COUNT) $(ARGS) $(PKGS)
 
 interop: ## the tests against real Ceph daemons; fails where they are not installed
-	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/... ./bench/threadpipe/...
+	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
+	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Mon ./bench/threadpipe
 
 SWARM ?= 8000
 
