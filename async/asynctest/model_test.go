@@ -19,10 +19,7 @@ import (
 type model struct {
 	c     *asynctest.Cluster
 	n     int
-	lossy bool
 	ways  map[way]*wayModel
-	// links that are down, by the fault that holds them.
-	walls []*simnet.Fault
 	stuck map[int]bool
 	same  bool
 }
