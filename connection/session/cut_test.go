@@ -14,10 +14,11 @@ const (
 	cutBoth   cutKind = iota // both ends at once, all in flight is lost
 	cutOneWay                // in flight this way is lost, the other way arrives
 	cutStall                 // this way vanishes silently from now on
+	cutFin                   // this way ends with FIN, the other way arrives and then ends too
 	numCutKinds
 )
 
-func (k cutKind) String() string { return [...]string{"both", "oneway", "stall"}[k] }
+func (k cutKind) String() string { return [...]string{"both", "oneway", "stall", "fin"}[k] }
 
 // cutAt cuts the n-th wire when off bytes were delivered to that side.
 type cutAt struct {
@@ -33,6 +34,10 @@ func (c cutAt) apply(w *world, x *wire) {
 		w.cut(x)
 	case cutOneWay:
 		w.cutOneWay(e)
+	case cutFin:
+		w.logf("%s reads EOF", e)
+		e.in, e.inBytes = nil, 0
+		w.lose(e, ErrPeerClosed)
 	case cutStall:
 		w.logf("%s goes deaf", e)
 		e.in, e.inBytes, e.deaf = nil, 0, true
