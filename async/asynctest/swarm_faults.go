@@ -117,7 +117,14 @@ func (s *swarm) breakHost(d time.Duration) {
 // breakStream breaks single connections.
 func (s *swarm) breakStream(d time.Duration) {
 	conns := s.Net.Conns()
-	switch s.rnd.IntN(7) {
+	switch s.rnd.IntN(8) {
+	case 6:
+		// Half-open: one end is gone, and the other does not know.
+		if len(conns) > 0 {
+			c := conns[s.rnd.IntN(len(conns))]
+			s.strike("half open", s.byHost[c.From], s.byHost[c.To])
+			c.Forget([]string{c.From, c.To}[s.rnd.IntN(2)])
+		}
 	case 0:
 		s.addFor(d, "reset", simnet.Once(func(*simnet.Packet) simnet.Verdict { return simnet.Reset() }), s.all()...)
 	case 1:

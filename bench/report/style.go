@@ -44,6 +44,7 @@ var looks = map[string]look{
 	"threadpipe-goroutines": {vermillion, nil, draw.TriangleGlyph{}},
 	"threadpipe-queue":      {orange, nil, draw.PyramidGlyph{}},
 	"threadpipe-threads":    {brown, nil, draw.BoxGlyph{}},
+	"threadpipe-batch":      {brown, dashed, draw.PyramidGlyph{}},
 	"grpc":                  {green, dashed, draw.RingGlyph{}},
 	"drpc":                  {purple, dashed, draw.SquareGlyph{}},
 	"netrpc":                {olive, dashed, draw.PlusGlyph{}},

@@ -10,8 +10,8 @@ const Reference = "threadpipe-goroutines"
 func All() []workload.Contestant {
 	return []workload.Contestant{
 		Async(true), Async(false),
-		Threadpipe("threadpipe-goroutines", true, false), Threadpipe("threadpipe-queue", false, false),
-		Threadpipe("threadpipe-threads", true, true),
+		Threadpipe("threadpipe-goroutines", true, false, false), Threadpipe("threadpipe-queue", false, false, false),
+		Threadpipe("threadpipe-threads", true, true, false), Threadpipe("threadpipe-batch", true, true, true),
 		GRPC(), DRPC(), NetRPC(), NATS(),
 		RawNet(), RawNetpoll(),
 	}

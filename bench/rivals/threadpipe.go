@@ -11,11 +11,13 @@ import (
 )
 
 // Threadpipe is the messenger with a reader and a writer for each connection, with
-// fast dispatch or from the queue, by goroutines or OS threads.
-func Threadpipe(name string, fast, threads bool) workload.Contestant {
+// fast dispatch or from the queue, by goroutines or OS threads. Threads do what
+// SimpleMessenger did: a write for each message; with batch they write as much at a
+// time as the goroutines.
+func Threadpipe(name string, fast, threads, batch bool) workload.Contestant {
 	c := messengerContestant(name, func(workload.Options) (makeMessenger, error) {
 		return func(name entity.Name, at netip.AddrPort) (messenger, error) {
-			m, err := threadpipe.New(threadpipe.Config{Name: name, Threads: threads})
+			m, err := threadpipe.New(threadpipe.Config{Name: name, Threads: threads, Batch: batch})
 			if err == nil && at.IsValid() {
 				err = m.Bind(at)
 			}
