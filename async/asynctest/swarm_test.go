@@ -67,10 +67,13 @@ func TestSwarm(t *testing.T) {
 	}
 }
 
-// Whatever a seed has in it, it has it twice.
+// Whatever a seed has in it, it has it twice. ASYNCMSGR_LONG tries a thousand.
 func TestSwarmIsDeterministic(t *testing.T) {
-	first := rand.Uint64() >> 1
-	for seed := first; seed < first+8; seed++ {
+	first, n := rand.Uint64()>>1, uint64(8)
+	if os.Getenv("ASYNCMSGR_LONG") != "" {
+		n = 1000
+	}
+	for seed := first; seed < first+n; seed++ {
 		a, b := asynctest.RunSwarm(seed, asynctest.SwarmConfig{}), asynctest.RunSwarm(seed, asynctest.SwarmConfig{})
 		require.Equal(t, a, b, "seed %d", seed)
 	}
