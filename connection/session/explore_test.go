@@ -354,7 +354,9 @@ func TestRacesThatStop(t *testing.T) {
 							}
 							return w
 						},
-						check: raceRest(14), cuts: f[0], stops: f[1], until: 60 * time.Second, steps: 1000, max: states,
+						// While one side waits in vain for its handshake, ReadyTimeout, the other
+						// one tries again every half MaxBackoff at least.
+						check: raceRest(40), cuts: f[0], stops: f[1], until: 60 * time.Second, steps: 1000, max: states,
 					})
 					t.Logf("%d states", n)
 				})
