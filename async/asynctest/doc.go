@@ -7,6 +7,11 @@
 // with Run and Until, and checks. A failure prints the seed; the same seed runs
 // the same again, to the last byte.
 //
+// With Options.History a cluster writes down all that happens, and Checkers judge it
+// by the promises of the messenger. Scenario runs what a text says. RunSwarm makes a
+// random system from a seed, breaks it in many ways and judges it; RunCampaign does
+// so for many seeds. Try lets programs that are no tests use all this.
+//
 // What blocks for other goroutines must not be called in a simulation, because
 // there are none: Messenger.Shutdown and Wait (the cluster shuts down by itself
 // at the end of the test), Connection.SendContext on a full queue.
