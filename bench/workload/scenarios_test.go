@@ -44,7 +44,7 @@ func TestScenarios(t *testing.T) {
 			require.Equal(t, string(s.Kind), group)
 		}
 	}
-	require.Len(t, Quick(), 9)
+	require.Len(t, Quick(), 8)
 	for _, s := range Quick() {
 		require.True(t, seen[s.Name], s.Name)
 		require.Positive(t, s.Seconds, s.Name)

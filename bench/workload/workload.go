@@ -14,6 +14,8 @@ type Contestant struct {
 	Dial func(addr string, o Options) (Client, error)
 	// Env is added to the environment of both processes: "GOMAXPROCS=64".
 	Env []string
+	// Extra contestants are left out of the quick selection, which has little time.
+	Extra bool
 	// Skip, if not nil, says why the contestant cannot take part in s, or "".
 	Skip func(s Scenario) string
 	// Tunable says that the contestant knows Options. One that does not is skipped

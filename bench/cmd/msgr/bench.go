@@ -35,7 +35,7 @@ func (benchCmd) Help() string {
 
 type compareCmd struct {
 	Scenarios []string `arg:"" optional:"" name:"scenario" help:"Scenarios to run, or the beginning of their names up to a slash; default: those of --quick."`
-	Quick     bool     `xor:"which" help:"Run the selection that takes 3 minutes, or what the arguments name of it."`
+	Quick     bool     `xor:"which" help:"Run the selection that takes 3 minutes, or what the arguments name of it, without the contestants threadpipe-queue and threadpipe-batch."`
 	Full      bool     `xor:"which" help:"Run all scenarios."`
 	Rounds    int      `default:"5" help:"How often each contestant runs in each scenario."`
 	Seconds   *float64 `help:"How long one measurement takes; default: 1, and less with --quick."`
@@ -186,7 +186,8 @@ func (c *compareCmd) contestants(all []workload.Contestant) ([]workload.Contesta
 		}
 	}
 	if len(c.Only) == 0 {
-		return all, nil
+		quick := c.Quick || len(c.Scenarios) == 0 && !c.Full
+		return slices.DeleteFunc(all, func(x workload.Contestant) bool { return quick && x.Extra }), nil
 	}
 	return slices.DeleteFunc(all, func(x workload.Contestant) bool {
 		return x.Name != rivals.Reference && !slices.Contains(c.Only, x.Name)
