@@ -55,7 +55,8 @@ func (c *Conn) runLent() {
 	now := c.postedTo.Now()
 	burst := c.sends > 1 || now-c.lentAt < lendPause
 	c.sends, c.lentAt = 0, now
-	if burst || c.postedTo != c.w || c.cmds != 0 || c.closed != nil {
+	// Without a transport a message may make the session dial, which is not for us.
+	if burst || c.postedTo != c.w || c.cmds != 0 || c.closed != nil || c.t == nil || c.s.State() != session.StateReady {
 		c.mu.Unlock()
 		c.post()
 		return

@@ -300,3 +300,15 @@ func TestLendWaitsForTheLast(t *testing.T) {
 	receipt{p.a}.DispatchDone(0)
 	require.Panics(t, func() { receipt{p.a}.DispatchDone(0) })
 }
+
+// TestLendNeedsTransport: a message that could make the session dial is for the
+// worker, which does what the session wants before anything else happens.
+func TestLendNeedsTransport(t *testing.T) {
+	p := newPair(t, msg.LosslessClient(), msg.StatefulServer())
+	p.wa.asleep = true
+	p.a.HandleClosed(errors.New("broken by the test"))
+	p.wa.now += time.Millisecond
+	require.NoError(t, p.a.Send(&msg.Message{}))
+	require.Equal(t, 1, p.wa.waiting())
+	require.Len(t, p.a.inbox, 1)
+}

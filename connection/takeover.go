@@ -54,6 +54,7 @@ func (c *Conn) Poke() { c.drain() }
 // TakeOver makes c, the existing connection of the peer, go on with the
 // transport of in, which is on the same worker and ceases to exist.
 func (c *Conn) TakeOver(in *Conn, reset bool) {
+	c.drain() // a borrower whose write failed has left something to do
 	if c.t != nil {
 		t := c.t
 		c.lostTransport()

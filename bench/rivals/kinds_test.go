@@ -35,5 +35,5 @@ func TestKinds(t *testing.T) {
 			require.Positive(t, r.Drain, r.Contestant)
 		}
 	}
-	require.Equal(t, map[string]int{"priority": 5, "faults": len(All()), "turns": len(All()), "workers": 2, "messengers": 1}, took)
+	require.Equal(t, map[string]int{"priority": 6, "faults": len(All()), "turns": len(All()), "workers": 2, "messengers": 1}, took)
 }
