@@ -2,86 +2,15 @@ package async
 
 import (
 	"errors"
-	"io"
-	"math/rand/v2"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/stretchr/testify/require"
 )
-
-// raw dials a messenger with a plain socket.
-func raw(t testing.TB, n *node) net.Conn {
-	t.Helper()
-	c, err := net.Dial("tcp", n.Addrs()[0].AddrPort.String())
-	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
-	return c
-}
-
-// wantHangUp reads until the messenger closes the connection.
-func wantHangUp(t *testing.T, c net.Conn) {
-	t.Helper()
-	_, err := io.Copy(io.Discard, c)
-	var timedOut net.Error
-	require.False(t, errors.As(err, &timedOut) && timedOut.Timeout(), "the messenger does not hang up")
-}
-
-func goodBanner() []byte {
-	b := frame.Banner{Supported: frame.FeatureRevision1, Required: frame.FeatureRevision1}
-	return b.Append(nil)
-}
-
-// TestBadPeers: whatever a peer says, the messenger hangs up, counts, and goes on
-// with the others.
-func TestBadPeers(t *testing.T) {
-	l := newLab(t)
-	srv := l.server(entity.OSD(0), msg.StatefulServer())
-	cl := l.client(entity.Client(1), msg.LosslessClient())
-	c := l.connect(cl, srv)
-	noise := make([]byte, 4096)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 0))
-	for i := range noise {
-		noise[i] = byte(rnd.Uint32())
-	}
-	noRevision := frame.Banner{}
-	for name, say := range map[string][]byte{
-		"noise":              noise,
-		"http":               []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + string(make([]byte, 64))),
-		"v1 banner":          append([]byte("ceph v027"), make([]byte, 300)...),
-		"banner length":      append([]byte("ceph v2\n\xff\xff"), make([]byte, 100)...),
-		"msgr 2.0":           noRevision.Append(nil),
-		"noise after banner": append(goodBanner(), noise...),
-		"zeros after banner": append(goodBanner(), make([]byte, 4096)...),
-	} {
-		before := srv.Stats()
-		p := raw(t, srv)
-		_, _ = p.Write(say)
-		wantHangUp(t, p)
-		l.until(name, func() bool { s := srv.Stats(); return s.Faults == before.Faults+1 && s.Handshakes == 0 })
-		require.NoError(t, c.Send(text("%s", name)))
-	}
-	srv.wantMessages(7)
-	// And those that hang up themselves.
-	for i := range 10 {
-		p := raw(t, srv)
-		_, err := p.Write(goodBanner()[:i])
-		require.NoError(t, err)
-		p.Close()
-	}
-	l.until("forgotten", func() bool { s := srv.Stats(); return s.Handshakes == 0 && s.Connections == 1 })
-	require.Equal(t, 1, srv.times("accept"))
-	require.Zero(t, srv.times("reset"))
-	require.True(t, c.IsConnected())
-}
 
 // TestByteByByte: the handshake and messages arrive in single bytes.
 func TestByteByByte(t *testing.T) {
@@ -137,46 +66,6 @@ func TestByteByByte(t *testing.T) {
 	for range 3 {
 		<-done
 	}
-}
-
-// TestSlowloris: a peer that does not get on with its handshake is given up, and
-// nobody else is held up meanwhile.
-func TestSlowloris(t *testing.T) {
-	l := newLab(t)
-	srv := l.server(entity.OSD(0), msg.StatefulServer(), func(c *Config) { c.ReadyTimeout = 200 * time.Millisecond })
-	var slow []net.Conn
-	for i := range 50 {
-		p := raw(t, srv)
-		_, err := p.Write(goodBanner()[:i%len(goodBanner())])
-		require.NoError(t, err)
-		slow = append(slow, p)
-	}
-	cl := l.client(entity.Client(1), msg.LosslessClient())
-	require.NoError(t, cl.SendTo(text("x"), entity.TypeOSD, srv.Addrs()))
-	srv.wantMessages(1)
-	for _, p := range slow {
-		wantHangUp(t, p)
-	}
-	l.until("forgotten", func() bool { s := srv.Stats(); return s.Handshakes == 0 && s.Connections == 1 })
-}
-
-func TestHandshakesMax(t *testing.T) {
-	l := newLab(t)
-	srv := l.server(entity.OSD(0), msg.StatefulServer(), func(c *Config) { c.HandshakesMax = 5 })
-	var conns []net.Conn
-	for range 5 {
-		conns = append(conns, raw(t, srv))
-	}
-	l.until("five handshakes", func() bool { return srv.Stats().Handshakes == 5 })
-	wantHangUp(t, raw(t, srv))
-	require.EqualValues(t, 1, srv.Stats().TurnedAway)
-	for _, c := range conns {
-		c.Close()
-	}
-	l.until("room", func() bool { return srv.Stats().Handshakes == 0 })
-	cl := l.client(entity.Client(1), msg.LosslessClient())
-	l.connect(cl, srv)
-	require.Zero(t, srv.Stats().Handshakes, "an established session is no handshake")
 }
 
 // TestPeerStopsReading: its send queue fills up to the bound, others go on, and

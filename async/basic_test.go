@@ -153,39 +153,6 @@ func TestConnectErrors(t *testing.T) {
 	require.ErrorIs(t, late.Start(), msg.ErrShutdown)
 }
 
-func TestLoopback(t *testing.T) {
-	l := newLab(t)
-	n := l.server(entity.OSD(5), msg.LosslessPeer(), func(c *Config) { c.DispatchWidth = 1; c.SendQueueMessages = 1000 })
-	c, err := n.ConnectTo(entity.TypeOSD, n.Addrs())
-	require.NoError(t, err)
-	require.Same(t, n.Loopback(), c)
-	require.True(t, c.IsLoopback())
-	require.True(t, c.IsConnected())
-	require.Equal(t, entity.OSD(5), c.PeerName())
-	require.True(t, c.PeerAddrs().Equal(n.Addrs()))
-	e := &ends{l: l}
-	for i := range 500 {
-		m := text("%d", i)
-		m.Notify = e
-		require.NoError(t, c.Send(m))
-	}
-	require.Equal(t, numbers(500), n.wantMessages(500))
-	for _, err := range e.want(500) {
-		require.NoError(t, err)
-	}
-	l.until("counted", func() bool { return n.Stats().Delivered == 500 })
-	// Mark down drops what is on its way and leaves the connection open.
-	c.MarkDown()
-	require.False(t, c.IsClosed())
-	require.NoError(t, c.Send(text("more")))
-	n.wantMessages(501)
-	c.SetValue("v")
-	require.Equal(t, "v", c.Value())
-	require.NoError(t, n.Shutdown(timeout(t)))
-	require.True(t, c.IsClosed())
-	require.False(t, c.IsConnected())
-}
-
 func TestAnonymous(t *testing.T) {
 	l := newLab(t)
 	srv := l.node(entity.OSD(0), msg.StatelessServer())

@@ -155,54 +155,6 @@ func TestOrderAndWidth(t *testing.T) {
 	}
 }
 
-// TestPriorities: what waits is overtaken, at the sender and at the receiver.
-func TestPriorities(t *testing.T) {
-	l := newLab(t)
-	srv := l.node(entity.OSD(0), msg.StatefulServer(), func(c *Config) { c.DispatchWidth = 1 })
-	hold := l.gate()
-	srv.onMessage = func(m *msg.Message) {
-		if string(m.Front) == "first" {
-			hold.pass()
-		}
-	}
-	require.NoError(t, srv.Bind(local))
-	require.NoError(t, srv.Start())
-	cl := l.client(entity.Client(1), msg.LosslessClient())
-	send := func(c msg.Connection, prio uint8, s string) {
-		m := text("%s", s)
-		m.Priority = prio
-		require.NoError(t, c.Send(m))
-	}
-	c := l.connect(cl, srv)
-	send(c, 0, "first")
-	hold.wantArrived(1)
-	// They wait in the receiver's queue.
-	send(c, 10, "d")
-	send(c, 64, "c")
-	send(c, 127, "b1")
-	send(c, 0, "b2") // the default is 127
-	send(c, 255, "a")
-	l.until("received", func() bool { return srv.Stats().Received == 6 })
-	hold.open()
-	require.Equal(t, []string{"first", "a", "b1", "b2", "c", "d"}, srv.wantMessages(6))
-	require.EqualValues(t, 127, srv.events("message")[3].m.Priority)
-
-	// They wait in the sender's queue, until there is a session.
-	cl.SetDefaultSendPriority(70)
-	late := l.node(entity.OSD(1), msg.StatefulServer(), func(c *Config) { c.DispatchWidth = 1 })
-	require.NoError(t, late.Bind(local))
-	fast := func(*msg.Message) bool { return true } // in the order of arrival
-	late.canFast = fast
-	c, err := cl.ConnectTo(entity.TypeOSD, late.Addrs())
-	require.NoError(t, err)
-	for _, p := range []uint8{10, 64, 127, 0, 255, 127} {
-		send(c, p, fmt.Sprint(p))
-	}
-	require.NoError(t, late.Start())
-	require.Equal(t, []string{"255", "127", "127", "0", "64", "10"}, late.wantMessages(6))
-	require.EqualValues(t, 70, late.events("fast")[3].m.Priority)
-}
-
 // TestFastDispatch: fast messages pass the queue, all messages are preprocessed.
 func TestFastDispatch(t *testing.T) {
 	l := newLab(t)

@@ -145,28 +145,3 @@ func TestMarkdown(t *testing.T) {
 	}
 	l.until("all", func() bool { return ended.Load() == accepted.Load() })
 }
-
-// TestManyConnectAtOnce: many goroutines ask for the same connection and get the
-// same one.
-func TestManyConnectAtOnce(t *testing.T) {
-	l := newLab(t)
-	srv := l.server(entity.OSD(0), msg.StatefulServer())
-	cl := l.client(entity.Client(1), msg.LosslessClient())
-	conns := make([]msg.Connection, 16)
-	var wg sync.WaitGroup
-	for i := range conns {
-		wg.Go(func() {
-			c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
-			if err != nil || c.Send(text("x")) != nil {
-				t.Error("connect ", err)
-			}
-			conns[i] = c
-		})
-	}
-	wg.Wait()
-	for _, c := range conns {
-		require.Same(t, conns[0], c)
-	}
-	srv.wantMessages(len(conns))
-	require.EqualValues(t, 1, srv.Stats().Accepted)
-}

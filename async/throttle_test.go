@@ -11,9 +11,9 @@ import (
 
 // throttled is a server whose dispatcher is held up by messages that begin with
 // "hold", and two clients.
-func throttled(t *testing.T, messages, bytes msg.Throttler, change ...func(*Config)) (l *lab, srv *node, hold *gate, a, b msg.Connection) {
+func throttled(t *testing.T, messages, bytes msg.Throttler) (l *lab, srv *node, hold *gate, a, b msg.Connection) {
 	l = newLab(t)
-	srv = l.node(entity.OSD(0), msg.StatefulServer(), change...)
+	srv = l.node(entity.OSD(0), msg.StatefulServer())
 	hold = l.gate()
 	srv.onMessage = func(m *msg.Message) {
 		if len(m.Front) >= 4 && string(m.Front[:4]) == "hold" {
@@ -67,50 +67,6 @@ func TestPolicyThrottleBytes(t *testing.T) {
 	l.until("given back", func() bool { return th.Stats().Held == 0 })
 	require.GreaterOrEqual(t, th.Stats().Peak, int64(5000))
 	require.LessOrEqual(t, th.Stats().Peak, int64(6000))
-}
-
-// TestDispatchThrottle is shared by all connections.
-func TestDispatchThrottle(t *testing.T) {
-	l, srv, hold, a, b := throttled(t, nil, nil, func(c *Config) { c.DispatchThrottleBytes = 1000; c.DispatchWidth = 1 })
-	require.NoError(t, a.Send(text("hold")))
-	hold.wantArrived(1)
-	for range 30 {
-		require.NoError(t, a.Send(&msg.Message{Data: make([]byte, 100)}))
-		require.NoError(t, b.Send(&msg.Message{Data: make([]byte, 100)}))
-	}
-	l.until("reading stopped", func() bool { return srv.Stats().ThrottleWaits >= 2 })
-	require.LessOrEqual(t, srv.Stats().DispatchBytes, int64(1000))
-	hold.open()
-	srv.wantMessages(61)
-	l.until("given back", func() bool { return srv.Stats().DispatchBytes == 0 })
-}
-
-// TestHold: a message that is kept counts until its Release.
-func TestHold(t *testing.T) {
-	l := newLab(t)
-	messages, bytes := dispatch.NewThrottle(2), dispatch.NewThrottle(1000)
-	srv := l.node(entity.OSD(0), msg.StatefulServer())
-	srv.onMessage = func(m *msg.Message) { m.Hold() }
-	srv.SetPolicyThrottlers(entity.TypeClient, messages, bytes)
-	require.NoError(t, srv.Bind(local))
-	require.NoError(t, srv.Start())
-	cl := l.client(entity.Client(1), msg.LosslessClient())
-	c := l.connect(cl, srv)
-	const n = 30
-	sendAll(t, c, n, nil)
-	released := 0
-	for released < n {
-		l.until("some", func() bool { return int(srv.count.Load()) > released })
-		if released+2 < n {
-			l.until("full", func() bool { return messages.Stats().Waiting == 1 && messages.Stats().Held >= 2 })
-		}
-		for _, h := range srv.events("message")[released:] {
-			h.m.Release()
-			released++
-		}
-	}
-	l.until("given back", func() bool { return messages.Stats().Held == 0 && bytes.Stats().Held == 0 })
-	require.Equal(t, numbers(n), srv.texts())
 }
 
 // TestThrottleAndClosing: whoever waits for a throttle when its connection ends

@@ -82,10 +82,17 @@ func (r *rig) bad(say map[string][]byte) {
 		require.NoError(t, c.Send(text("%s", name)))
 	}
 	srv.wantMessages(len(say))
+	// And those that hang up themselves.
+	for i := range 10 {
+		p := r.raw(srv)
+		_, err := p.Write(goodBanner()[:i])
+		require.NoError(t, err)
+		p.Close()
+	}
+	r.until("forgotten", func() bool { k := srv.Count(); return k.Handshakes == 0 && k.Connections == 1 })
 	require.Equal(t, 1, srv.times("accept"))
 	require.Zero(t, srv.times("reset"))
 	require.True(t, c.IsConnected())
-	r.until("forgotten", func() bool { k := srv.Count(); return k.Handshakes == 0 && k.Connections == 1 })
 }
 
 func testGarbage(r *rig) {

@@ -53,7 +53,7 @@ func testPriorities(r *rig) {
 	}
 	require.NoError(t, late.Start())
 	require.Equal(t, []string{"255", "127", "127", "0", "64", "10"}, late.wantMessages(6))
-	require.EqualValues(t, 70, late.of("message")[3].m.Priority)
+	require.EqualValues(t, 70, late.of("fast")[3].m.Priority)
 }
 
 // throttled is a server whose dispatcher is held up by messages that begin with

@@ -149,13 +149,13 @@ func testFastDispatch(r *rig) {
 
 func testLoopback(r *rig) {
 	t := r.t
-	n := r.srv(msg.LosslessPeer())
+	n := r.up(r.node(r.server, entity.OSD(5), msg.LosslessPeer()))
 	c, err := n.ConnectTo(entity.TypeOSD, n.Addrs())
 	require.NoError(t, err)
 	require.Same(t, n.Loopback(), c)
 	require.True(t, c.IsLoopback())
 	require.True(t, c.IsConnected())
-	require.Equal(t, entity.OSD(0), c.PeerName())
+	require.Equal(t, entity.OSD(5), c.PeerName())
 	require.True(t, c.PeerAddrs().Equal(n.Addrs()))
 	e := &ends{r: r}
 	const many = 500
@@ -169,6 +169,8 @@ func testLoopback(r *rig) {
 	require.False(t, c.IsClosed())
 	require.NoError(t, c.Send(text("more")))
 	n.wantMessages(many + 1)
+	c.SetValue("v")
+	require.Equal(t, "v", c.Value())
 	require.NoError(t, n.Shutdown(r.timeout()))
 	require.True(t, c.IsClosed())
 	require.False(t, c.IsConnected())

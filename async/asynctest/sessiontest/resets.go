@@ -99,6 +99,7 @@ func testStandby(r *rig) {
 	r.until("broken", func() bool { return !c.IsConnected() })
 	r.until("closed", func() bool { return srv.Count().Connections == 0 })
 	require.False(t, c.IsClosed())
+	require.EqualValues(t, 1, cl.Count().Connected)
 	require.Equal(t, 1, cl.times("connect"))
 	require.NoError(t, c.Send(text("lost")))
 	require.Same(t, c, cl.want("remote reset", 1).conn)
@@ -226,6 +227,7 @@ func testFeatures(r *rig) {
 	lacks := r.cl(1, q)
 	c, err := lacks.ConnectTo(entity.TypeOSD, srv.Addrs())
 	require.NoError(t, err)
+	require.NoError(t, c.Send(text("no")))
 	r.until("attempts", func() bool { return lacks.Count().Faults >= 3 })
 	require.False(t, c.IsConnected())
 	c.MarkDown()
@@ -234,6 +236,15 @@ func testFeatures(r *rig) {
 	require.NoError(t, c.Send(text("yes")))
 	require.Equal(t, []string{"yes"}, srv.wantMessages(1))
 	require.NotZero(t, c.Features()&(1<<13))
+
+	// The client's demands count too.
+	q = msg.LossyClient()
+	q.FeaturesRequired = 1 << 62
+	wants := r.cl(3, q)
+	c, err = wants.ConnectTo(entity.TypeOSD, srv.Addrs())
+	require.NoError(t, err)
+	r.until("attempts", func() bool { return wants.Count().Faults >= 2 })
+	require.False(t, c.IsConnected())
 }
 
 // testRefused: a host that refuses is told of for each attempt, and called again

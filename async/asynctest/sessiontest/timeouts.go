@@ -28,6 +28,7 @@ func testKeepalive(r *rig) {
 	r.until("keepalives", func() bool { acks[c.LastKeepaliveAck()] = true; return len(acks) > 4 })
 	require.True(t, c.IsConnected())
 	require.Zero(t, busy.times("reset"))
+	require.False(t, r.accepted(srv, busy).LastKeepalive().IsZero())
 }
 
 func impatient(o *Options) {
