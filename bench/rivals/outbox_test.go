@@ -30,7 +30,7 @@ func TestOutbox(t *testing.T) {
 	o.answered(1)
 	o.answered(1)
 	o.answered(1)
-	require.NoError(t, o.send(request{4, []byte("large")})) // more than may be in flight directly
+	require.NoError(t, o.send(request{4, make([]byte, 100)})) // more than may be in flight directly
 	require.Equal(t, 4, (<-enter)[0].slot)
 	for i := range maxQueued {
 		require.NoError(t, o.send(request{i, nil}))
