@@ -45,15 +45,15 @@ interop: ## the tests against real Ceph daemons; fails where they are not instal
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Mon ./bench/threadpipe
 
-SWARM ?= 8000
+SWARM ?= 6000
 
 sim: ## the campaign on the simulated network: seeded swarms, coverage, planted bugs
-	go test -count=1 -timeout 160s ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -v $(ARGS)
-	go test -count=1 -timeout 80s -tags planted ./async/asynctest -run 'TestPlanted' -v $(ARGS)
+	go test -count=1 -timeout 300s ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -v $(ARGS)
+	go test -count=1 -timeout 150s -tags planted ./async/asynctest -run 'TestPlanted' -v $(ARGS)
 
 sim-long: ## the same for hours: make sim-long SWARM=1000000
 	ASYNCMSGR_LONG=1 go test -count=1 -timeout 24h ./async/asynctest ./connection/session ./eventloop/simnet -v $(ARGS)
-	go test -count=1 -timeout 24h ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -v $(ARGS)
+	go test -count=1 -timeout 24h ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -swarm-first 0 -v $(ARGS)
 
 fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)
