@@ -107,7 +107,7 @@ func (o *osd) replicated(tid uint64) {
 		delete(o.writes, tid)
 	}
 	o.mu.Unlock()
-	o.d.meters[replication].add(o.d.now()-w.start, len(w.m.Data))
+	o.d.meters[replication].add(o.d.now()-w.start, w.bytes)
 	if done {
 		w.finish()
 	}

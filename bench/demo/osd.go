@@ -118,6 +118,7 @@ type writeOp struct {
 	reply *link
 	p     payload
 	start time.Duration
+	bytes int          // of the object; m may be gone once the last replica has answered
 	left  int          // replicas that have not answered; under osd.mu
 	refs  atomic.Int32 // the answer, and sendings whose end is not known
 }
@@ -202,7 +203,7 @@ func (o *osd) write(m *msg.Message, p payload, from *peer) {
 		return
 	}
 	m.Hold()
-	w := &writeOp{o: o, m: m, reply: from.back, p: p, start: o.d.now(), left: len(o.replicas)}
+	w := &writeOp{o: o, m: m, reply: from.back, p: p, start: o.d.now(), bytes: len(m.Data), left: len(o.replicas)}
 	w.refs.Store(int32(1 + len(o.replicas)))
 	o.d.notifies.Add(int64(len(o.replicas)))
 
