@@ -25,12 +25,6 @@ var (
 // coverageSeeds is from how many seeds on TestSwarm wants everything covered.
 const coverageSeeds = 2000
 
-// open are seeds whose systems are known to misbehave, among the first 6000: about
-// one in several thousand does.
-var open = map[uint64]string{
-	4246: "a session of two peers with resetcheck is reset, and its losses reported, though neither of them died",
-}
-
 // TestSwarm runs small random systems: nodes, topology, policies, sizes, priorities,
 // links and faults come from the seed. SWARM_SEED repeats a single one, SWARM_LOG
 // shows the messengers' log. With many seeds, each state and tag that can meet must
@@ -57,16 +51,9 @@ func TestSwarm(t *testing.T) {
 		if r.Sent < 200 || r.NumFaults() < 20 {
 			t.Errorf("seed %d: only %d messages and %d faults", r.Seed, r.Sent, r.NumFaults())
 		}
-		if len(r.Violations) > 0 && open[r.Seed] != "" {
-			t.Logf("seed %d is open: %s", r.Seed, open[r.Seed])
-			return true // go on
-		}
 		return len(r.Violations) == 0
 	})
 	for _, r := range sum.Failed {
-		if open[r.Seed] != "" {
-			continue
-		}
 		t.Fatalf("%s\n%s\nrepeat with: SWARM_SEED=%d go test ./async/asynctest -run 'TestSwarm$'", r.System, strings.Join(r.Violations, "\n"), r.Seed)
 	}
 	var faults []string

@@ -157,7 +157,9 @@ func arbitrateReconnect(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 		return Verdict{Action: ActSendReset}
 	case ex.ServerCookie != in.ServerCookie:
 		// Not checked by the origin: a client cookie alone does not prove the session.
-		return Verdict{Action: ActSendReset, Full: ex.ResetCheck}
+		// Who has the cookie has not restarted: two attempts that began with it have
+		// crossed, and in neither session has anybody received anything.
+		return Verdict{Action: ActSendReset, Full: ex.ResetCheck && planted.On(planted.CrossedUnchecked)}
 	case ex.PeerGlobalSeq > in.GlobalSeq: // e
 		return Verdict{Action: ActSendRetryGlobal, Seq: ex.PeerGlobalSeq}
 	case ex.ConnectSeq >= in.ConnectSeq && ex.racing() && smaller(peerIsSmaller):

@@ -85,7 +85,7 @@ var reconnectRules = []rule{
 		}},
 	{"d no session", func(_ Incoming, ex Existing, _ bool) bool { return ex.ServerCookie == 0 }, verdict(ActSendReset)},
 	{"server cookie", func(in Incoming, ex Existing, _ bool) bool { return in.ServerCookie != ex.ServerCookie },
-		func(_ Incoming, ex Existing) Verdict { return Verdict{Action: ActSendReset, Full: ex.ResetCheck} }},
+		verdict(ActSendReset)},
 	{"e global_seq", func(in Incoming, ex Existing, _ bool) bool { return in.GlobalSeq < ex.PeerGlobalSeq },
 		func(_ Incoming, ex Existing) Verdict {
 			return Verdict{Action: ActSendRetryGlobal, Seq: ex.PeerGlobalSeq}
@@ -235,7 +235,7 @@ func TestArbiterRules(t *testing.T) {
 		{"RECONNECT_c_cookie", reconnect, func(in *Incoming, _ *x) { in.ClientCookie = 6 }, false, Verdict{Action: ActSendReset}},
 		{"RECONNECT_c_crossed", reconnect, func(in *Incoming, ex *x) { in.ClientCookie = 6; ex.ResetCheck, ex.Crossed = true, 6 }, false, Verdict{Action: ActSendReset}},
 		{"RECONNECT_d_no_session", reconnect, func(_ *Incoming, ex *x) { ex.ServerCookie = 0; ex.ResetCheck = true }, false, Verdict{Action: ActSendReset}},
-		{"RECONNECT_server_cookie", reconnect, func(in *Incoming, ex *x) { in.ServerCookie = 8; ex.ResetCheck = true }, false, Verdict{Action: ActSendReset, Full: true}},
+		{"RECONNECT_server_cookie", reconnect, func(in *Incoming, ex *x) { in.ServerCookie = 8; ex.ResetCheck = true }, false, Verdict{Action: ActSendReset}},
 		{"RECONNECT_e_global_seq", reconnect, func(in *Incoming, _ *x) { in.GlobalSeq = 9 }, false, Verdict{Action: ActSendRetryGlobal, Seq: 10}},
 		{"RECONNECT_f_connect_seq", reconnect, func(in *Incoming, _ *x) { in.ConnectSeq = 2 }, false, Verdict{Action: ActSendRetry, Seq: 3}},
 		{"RECONNECT_f_abandoned", reconnect, func(in *Incoming, _ *x) { in.ConnectSeq = 3 }, true, Verdict{Action: ActSendRetry, Seq: 3}},

@@ -105,3 +105,50 @@ func TestRestartWithoutResetcheck(t *testing.T) {
 	require.Equal(t, []string{"Accepted", "Accepted"}, d.events)
 	require.Len(t, d.done, 2)
 }
+
+// crossedSame makes two sessions that cross although both began with one client
+// cookie: B has accepted A's attempt, which broke before A heard of it. A tries
+// again while B comes back for the session that A does not know, is told RESET(false)
+// and asks, with A's cookie, for a new one; and that passes A's second attempt, which
+// A has given up.
+func crossedSame(t *testing.T, p msg.Policy, i, j int) (w *world, c, d *simConn) {
+	w, a, b := peers(t, p, i, j)
+	c = a.connectTo(b)
+	c.send(11, 127, 0)
+	c.send(12, 127, 0)
+	w.upTo(1, c, StateSessionConnecting)
+	w.deliverAll(w.wires[0].ends[1])
+	d = b.to(a)
+	require.Equal(t, StateReady, d.s.State(), "B takes A's attempt")
+	d.send(21, 127, 0)
+	d.send(22, 127, 0)
+	w.cut(w.wires[0])
+	require.Equal(t, StateBackoff, c.s.State(), "A never heard of it")
+	require.Equal(t, StateConnecting, d.s.State(), "B comes back at once")
+	at, _ := c.s.Deadline()
+	w.advance(at)
+	w.upTo(3, c, StateSessionConnecting) // wire 3 is A's second attempt; its ident stays in flight
+	second := w.wires[1]
+	c.s.Fault(w.now, errCut)
+	c.settle()
+	w.upTo(2, d, StateSessionConnecting) // RECONNECT, RESET(false), and B's ident is in flight
+	require.Equal(t, c.s.clientCookie, d.s.clientCookie)
+	ofB := w.wires[0]
+	w.deliverAll(second.ends[1])
+	require.Equal(t, StateReady, d.s.State(), "B takes A's attempt")
+	w.deliverAll(ofB.ends[1])
+	require.Equal(t, StateReady, c.s.State(), "A takes B's")
+	require.Equal(t, c.s.clientCookie, d.s.clientCookie)
+	require.NotEqual(t, c.s.serverCookie, d.s.serverCookie)
+	return w, c, d
+}
+
+// TestCrossedSessionsOfOneCookie: the client cookie says that nobody restarted, so
+// nothing is reset.
+func TestCrossedSessionsOfOneCookie(t *testing.T) {
+	for _, p := range racePolicies {
+		w, _, _ := crossedSame(t, p.policy, 1, 2)
+		w.runFor(20 * time.Second)
+		raceRest(12)(w)
+	}
+}
