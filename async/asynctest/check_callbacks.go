@@ -65,17 +65,15 @@ func checkC2(d *digest) (bad []string) {
 func checkC3(d *digest) (bad []string) {
 	for _, c := range d.conns {
 		over := false
-		var ready, begins time.Duration // of the session; of the one after the last remote reset
+		var begins time.Duration // of the session after the last remote reset
 		for _, r := range c.records {
 			switch r.Kind {
-			case RecReady:
-				ready = r.At
 			case RecDelivered, RecConnect, RecAccept, RecRemoteReset:
 				if over {
 					bad = append(bad, fmt.Sprintf("%v, after %v", r, c.closed))
 				}
 				if r.Kind == RecRemoteReset {
-					begins = ready
+					begins = c.begins(r)
 				}
 				if r.Kind == RecDelivered && r.Flow.From != r.Flow.To && r.ReceivedAt < begins {
 					bad = append(bad, fmt.Sprintf("%v, of a session that was lost", r))

@@ -236,12 +236,8 @@ func checkResets(d *digest) (bad []string) {
 			if len(m.wires) == 0 || m.ended == nil || m.ended.Err != nil {
 				continue
 			}
-			var ready time.Duration
 			for _, r := range f.from.records {
-				switch {
-				case r.Kind == RecReady:
-					ready = r.At
-				case r.Kind == RecRemoteReset && m.wires[0].at < ready && m.ended.At > r.At:
+				if r.Kind == RecRemoteReset && m.ended.At > r.At && m.wires[0].at < f.from.begins(r) {
 					bad = append(bad, fmt.Sprintf("%v, though it belonged to the session that was lost: %v", m.ended, r))
 				}
 			}

@@ -1,7 +1,9 @@
 package asynctest
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
@@ -92,17 +94,18 @@ func checkAttempts(d *digest) (bad []string) {
 		from, to       int
 		client, server uint64
 	}
-	last := map[key]uint64{}
+	attempts := map[key][]*WireRecord{}
+	var keys []key
 	told := map[uint64]*WireRecord{} // the last SESSION_RETRY
 	for i := range d.h.Wire {
 		w := &d.h.Wire[i]
 		switch w.Tag {
 		case frame.TagSessionReconnect:
 			k := key{w.From, w.To, w.Cookie, w.ServerCookie}
-			if seq, again := last[k]; again && w.ConnectSeq <= seq {
-				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d after %d", w.Stream, w.From, w.To, w.At, w.ConnectSeq, seq))
+			if attempts[k] == nil {
+				keys = append(keys, k)
 			}
-			last[k] = w.ConnectSeq
+			attempts[k] = append(attempts[k], w)
 			if r := told[w.Stream]; r != nil && r.At < w.At && w.ConnectSeq <= r.ConnectSeq {
 				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d, though it had to be more than %d", w.Stream, w.From, w.To, w.At, w.ConnectSeq, r.ConnectSeq))
 			}
@@ -112,6 +115,23 @@ func checkAttempts(d *digest) (bad []string) {
 			if w.From > w.To {
 				bad = append(bad, fmt.Sprintf("stream %d at %v: node %d has %d wait, whose address is smaller", w.Stream, w.At, w.From, w.To))
 			}
+		}
+	}
+	for _, k := range keys {
+		bad = append(bad, checkNumbers(attempts[k])...)
+	}
+	return bad
+}
+
+// checkNumbers judges the attempts to resume one session. A stream that was held up
+// shows what it carries after a later one: global_seq tells the order.
+func checkNumbers(attempts []*WireRecord) (bad []string) {
+	slices.SortStableFunc(attempts, func(a, b *WireRecord) int { return cmp.Compare(a.GlobalSeq, b.GlobalSeq) })
+	for i, w := range attempts[1:] {
+		// SESSION_RETRY_GLOBAL makes the same attempt have another global_seq only.
+		last := attempts[i]
+		if w.ConnectSeq < last.ConnectSeq || w.ConnectSeq == last.ConnectSeq && (w.Stream != last.Stream || w.GlobalSeq == last.GlobalSeq) {
+			bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d after %d", w.Stream, w.From, w.To, w.At, w.ConnectSeq, last.ConnectSeq))
 		}
 	}
 	return bad

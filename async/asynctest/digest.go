@@ -201,3 +201,25 @@ func (c *connDigest) at(t time.Duration, kinds ...RecordKind) *Record {
 	}
 	return nil
 }
+
+// begins is when the session became ready that followed the one whose loss is told by
+// reset. Events are told in their order, so before the loss as many sessions had become
+// ready as were told of before it.
+func (c *connDigest) begins(reset *Record) time.Duration {
+	told := 0
+	for _, r := range c.records[:slices.Index(c.records, reset)] {
+		if r.Kind == RecConnect || r.Kind == RecAccept {
+			told++
+		}
+	}
+	for _, r := range c.records {
+		if r.Kind != RecReady {
+			continue
+		}
+		if told == 0 {
+			return r.At
+		}
+		told--
+	}
+	return 1<<63 - 1
+}

@@ -104,11 +104,9 @@ type WireRecord struct {
 	Seq, Ack uint64
 	Flow     Flow
 	Num      uint64
-	// Of CLIENT_IDENT and SESSION_RECONNECT: the client's cookie, and connect_seq, as
-	// in SESSION_RETRY.
-	Cookie, ConnectSeq uint64
-	// ServerCookie is that of SESSION_RECONNECT.
-	ServerCookie uint64
+	// Of CLIENT_IDENT and SESSION_RECONNECT: the client's cookie; of the latter also the
+	// server's, global_seq, and connect_seq, as in SESSION_RETRY.
+	Cookie, ServerCookie, GlobalSeq, ConnectSeq uint64
 	// Full is SESSION_RESET's.
 	Full bool
 }

@@ -185,8 +185,7 @@ func (m *model) Quiesce(t *rapid.T) {
 // TestModel drives clusters at random and compares them with the model; rapid
 // shrinks what fails to the shortest list of actions.
 func TestModel(t *testing.T) {
-	// The same runs each time. One is open: -rapid.seed=7843756899917249315 sees a
-	// connect_seq go back (V2) after restarts at the same address.
+	// The same runs each time; -rapid.seed asks for others.
 	if f := flag.Lookup("rapid.seed"); f.Value.String() == "0" {
 		_ = f.Value.Set("1") // it is a number
 	}

@@ -170,7 +170,7 @@ func (t *tap) frame(s *tapStream, p *simnet.Packet) {
 		r.Ack = binary.LittleEndian.Uint64(b[seg-8:])
 		if r.Tag == frame.TagSessionReconnect {
 			r.ConnectSeq, r.Cookie = binary.LittleEndian.Uint64(b[seg-16:]), binary.LittleEndian.Uint64(b[seg-40:])
-			r.ServerCookie = binary.LittleEndian.Uint64(b[seg-32:])
+			r.ServerCookie, r.GlobalSeq = binary.LittleEndian.Uint64(b[seg-32:]), binary.LittleEndian.Uint64(b[seg-24:])
 		}
 	case frame.TagClientIdent:
 		if seg > len(b) {
