@@ -81,7 +81,7 @@ func TestTail(t *testing.T) {
 func TestUsage(t *testing.T) {
 	before, err := begin()
 	require.NoError(t, err)
-	const n = 1000
+	const n = 100_000
 	keep := make([]*int, n)
 	for i := range keep {
 		keep[i] = new(int)
@@ -90,7 +90,8 @@ func TestUsage(t *testing.T) {
 	after, err := use(false)
 	require.NoError(t, err)
 	used := after.since(before)
-	require.GreaterOrEqual(t, used.Allocs, int64(n))
+	// The runtime counts a block of memory when the next one is begun.
+	require.GreaterOrEqual(t, used.Allocs, int64(n-n/10))
 	require.Equal(t, n-1, *keep[n-1])
 	require.Positive(t, after.RSS)
 	require.GreaterOrEqual(t, after.PeakRSS, after.RSS)
