@@ -45,7 +45,7 @@ interop: ## the tests against real Ceph daemons; fails where they are not instal
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Mon ./bench/threadpipe
 
-SWARM ?= 6000
+SWARM ?= 20000
 
 sim: ## the campaign on the simulated network: seeded swarms, coverage, planted bugs
 	go test -count=1 -timeout 300s ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -v $(ARGS)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // drainer is one job that drains a queue. It is reused.
@@ -37,6 +38,9 @@ type drainer struct {
 // as there is work.
 func (q *Queue) startLocked() *drainer {
 	if q.starting > 0 || len(q.drainers) >= q.cfg.Width || q.prio.runnable == 0 {
+		return nil
+	}
+	if planted.On(planted.DispatchAlone) && len(q.drainers) > 0 {
 		return nil
 	}
 	var d *drainer

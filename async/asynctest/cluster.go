@@ -49,6 +49,8 @@ type Options struct {
 	// Dispatch is called for each message, after it was recorded, and owns it. nil:
 	// messages are released.
 	Dispatch func(n *Node, m *msg.Message)
+	// Blocking lets callbacks take virtual time: see Node.Sleep.
+	Blocking bool
 }
 
 // Cluster is a number of messengers on one simulated network. It and all its
@@ -125,7 +127,7 @@ func (c *Cluster) start(i int, h *simnet.Host, life uint32) *Node {
 	if same := c.opt.SameNonce || c.opt.Same != nil && c.opt.Same(i); !same {
 		nonce += life << 20
 	}
-	pool := &stickyPool{host: h}
+	pool := &stickyPool{net: c.Net, host: h, blocking: c.opt.Blocking}
 	cfg := async.Config{Name: c.opt.Name(i), Stack: h, Executor: pool, Rand: h.Rand, Nonce: nonce, BindRetries: -1}
 	if c.opt.Config != nil {
 		c.opt.Config(i, &cfg)
@@ -280,6 +282,7 @@ func (c *Cluster) down(i int, how func(*simnet.Host)) {
 	n.add(RecDown, nil, Record{})
 	n.closeLife(false)
 	how(n.Host)
+	n.pool.die()
 	for j := range c.Nodes {
 		c.taint(i, j)
 	}

@@ -175,7 +175,7 @@ func (h *History) IsTainted(a, b int) bool { return h.Tainted[[2]int{min(a, b), 
 // add appends a record of something that happened to a connection of a node.
 func (n *Node) add(kind RecordKind, conn msg.Connection, r Record) {
 	h := n.Cluster.History
-	if h == nil {
+	if h == nil || n.Down && kind != RecDown && kind != RecEnded {
 		return
 	}
 	r.At, r.Kind, r.Node, r.Life, r.Peer = n.Host.Clock().Now(), kind, n.Index, n.life, -1

@@ -46,6 +46,12 @@ func (r *Recorder) Count(what string) (n int) {
 
 func (r *Recorder) record(e Event) {
 	n := r.node
+	if n.Down { // a job that slept is being ended
+		return
+	}
+	if j := n.pool.current; j != nil {
+		j.conn = e.Conn
+	}
 	e.At, e.Peer = n.Host.Clock().Now(), e.Conn.PeerName()
 	n.Cluster.Net.Note(fmt.Sprintf("%v: %s %v %d %d %q", n.Name(), e.What, e.Peer, e.Type, e.TID, e.Front))
 	r.Events = append(r.Events, e)
@@ -54,6 +60,13 @@ func (r *Recorder) record(e Event) {
 // Dispatch implements msg.Dispatcher.
 func (r *Recorder) Dispatch(m *msg.Message) bool {
 	n := r.node
+	if n.Down { // as in record
+		m.Release()
+		return true
+	}
+	if j := n.pool.current; j != nil {
+		j.conn = m.Connection()
+	}
 	r.Received++
 	if m.Type == TypeTracked {
 		n.Cluster.arrived(n, m)

@@ -25,6 +25,7 @@ import (
 //	reset a b SERVER_IDENT            resets the connection when a sends b such a frame
 //	fault a b                         a takes its connection with b for broken; b has not noticed
 //	stick a, free a                   the dispatchers of a stand still, and go on
+//	busy a b 5s                       that of a takes so long for each message of b
 //	heal                              lifts all faults
 //	crash a, kill a, restart a        power failure, end of process, and its next life
 //	mark_down a b                     a closes its connection with b

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -17,12 +18,13 @@ type scenarioRun struct {
 	log   []string
 	dials map[[2]string]int
 	holds map[[2]int][]*simnet.Fault
+	busy  map[[2]int]time.Duration // for how long a dispatcher is, for each message of a peer
 }
 
 // Run runs the scenario. prepare, if not nil, is called with the cluster before
 // the first step, for traces.
 func (s *Scenario) Run(prepare func(*Cluster)) (res ScenarioResult) {
-	r := &scenarioRun{s: s, dials: map[[2]string]int{}, holds: map[[2]int][]*simnet.Fault{}}
+	r := &scenarioRun{s: s, dials: map[[2]string]int{}, holds: map[[2]int][]*simnet.Fault{}, busy: map[[2]int]time.Duration{}}
 	var stepErr error
 	err := Try(func(tb TB) {
 		r.start(tb)
@@ -61,7 +63,14 @@ func (r *scenarioRun) start(tb TB) {
 			cfg.KeepaliveInterval = plans[i].keepalive
 			cfg.DispatchThrottleBytes = int64(plans[i].throttle)
 		},
-		Setup: func(n *Node) { n.SetDefaultPolicy(plans[n.Index].policy) },
+		Setup: func(n *Node) { n.SetDefaultPolicy(plans[n.Index].policy) }, Blocking: true,
+		Dispatch: func(n *Node, m *msg.Message) {
+			from := r.c.byName[m.Source()]
+			m.Release()
+			if d := r.busy[[2]int{n.Index, from}]; d > 0 {
+				n.Sleep(d)
+			}
+		},
 	})
 	r.c.History.Lossless = true
 	r.c.Net.Add("dials", func(p *simnet.Packet) simnet.Verdict {

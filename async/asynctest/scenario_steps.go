@@ -18,7 +18,7 @@ var scenarioVerbs map[string]stepParser
 func init() {
 	scenarioVerbs = map[string]stepParser{
 		"node": parseNode, "link": parseLink, "send": parseSend, "cut": parseCut, "partition": parsePartition,
-		"expect": parseExpect, "until": parseUntil, "check": parseCheck, "run": parseRun,
+		"expect": parseExpect, "until": parseUntil, "check": parseCheck, "run": parseRun, "busy": parseBusy,
 		"connect": pairStep(func(r *scenarioRun, a, b int) error {
 			r.c.Connect(a, b)
 			return nil
@@ -111,6 +111,19 @@ func parseRun(p *scenarioParser) (func(*scenarioRun) error, error) {
 	}
 	d, err := w.duration()
 	return func(r *scenarioRun) error { r.c.Run(d); return nil }, err
+}
+
+func parseBusy(p *scenarioParser) (func(*scenarioRun) error, error) {
+	a, b, err := p.two()
+	if err != nil {
+		return nil, err
+	}
+	w, err := p.next("a duration")
+	if err != nil {
+		return nil, err
+	}
+	d, err := w.duration()
+	return func(r *scenarioRun) error { r.busy[[2]int{a, b}] = d; return nil }, err
 }
 
 func parseLink(p *scenarioParser) (func(*scenarioRun) error, error) {

@@ -5,16 +5,23 @@ import "github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 // stickyPool is the executor of a node: jobs wait while it is stuck, as they do
 // behind dispatchers that take their time.
 type stickyPool struct {
-	host  *simnet.Host
-	stuck bool
-	jobs  []func()
+	net      *simnet.Network
+	host     *simnet.Host
+	blocking bool // jobs may Sleep
+	stuck    bool
+	waiting  []func()       // submitted while stuck
+	jobs     []*blockingJob // that have begun and not ended
+	current  *blockingJob   // that runs now
 }
 
 // Submit implements dispatch.Executor.
 func (p *stickyPool) Submit(run func()) error {
-	if p.stuck {
-		p.jobs = append(p.jobs, run)
+	switch {
+	case p.stuck:
+		p.waiting = append(p.waiting, run)
 		return nil
+	case p.blocking:
+		return p.host.Submit(func() { p.run(run) })
 	}
 	return p.host.Submit(run)
 }
@@ -27,8 +34,9 @@ func (c *Cluster) Stick(i int) { c.Nodes[i].pool.stuck = true }
 func (c *Cluster) Free(i int) {
 	p := c.Nodes[i].pool
 	p.stuck = false
-	for _, run := range p.jobs {
-		_ = p.host.Submit(run)
+	waiting := p.waiting
+	p.waiting = nil
+	for _, run := range waiting {
+		_ = p.Submit(run)
 	}
-	p.jobs = nil
 }

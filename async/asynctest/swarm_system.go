@@ -31,7 +31,7 @@ type swarm struct {
 	deaths   bool // nodes crash, connections are marked down
 	same     bool // address after a restart
 	stranger bool // one node more, which lacks a feature
-	slow     bool // dispatchers hold messages
+	slow     bool // dispatchers hold messages, take their time, or stand still
 	panics   bool // dispatchers panic
 	auth     *testAuth
 	active   []activeFault
@@ -155,7 +155,7 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 			n.SetDefaultPolicy(p)
 			n.AddDispatcherTail(&panicker{s, n})
 		},
-		Dispatch: s.dispatch,
+		Dispatch: s.dispatch, Blocking: s.slow,
 	})
 	if cfg.Trace != nil {
 		s.Net.TraceTo(cfg.Trace)
@@ -197,6 +197,9 @@ func (s *swarm) dispatch(n *Node, m *msg.Message) {
 		if to := int(conn.PeerName().Num) - 1; to >= s.servers && to < s.nodes && s.SendOn(conn, n.Index, to, s.size(), s.priority()) == nil {
 			s.sent++
 		}
+	}
+	if s.slow && s.rnd.IntN(8) == 0 {
+		n.Sleep(s.duration() / 4)
 	}
 	if s.panics && s.History.Healed == 0 && s.rnd.IntN(30) == 0 {
 		s.History.Panics++

@@ -45,6 +45,7 @@ const (
 	// The rest.
 	PriorityInverted // the sender's queue puts the least urgent first
 	DispatchInverted // so does the receiver's
+	DispatchAlone    // while one connection is dispatched all others wait
 	NotifyTwice      // the end of a sending is told twice
 	ConnectNotTold   // a reconnection is not told
 	LostWakeup       // a message sent while the session stands by wakes nobody
@@ -61,7 +62,7 @@ var names = [NumBugs]string{
 	"ResetSilent", "ResetQueueKept", "ResetCookieKept", "ResetTwice", "ResetNotTold", "LossyReconnects", "OldDelivered", "DeliverAfterDown",
 	"WrongWinner", "BothGiveWay", "NeitherGivesWay", "WaitForever", "CrossedUnchecked", "HalfMadeGoesOn", "StaleIdent", "StaleConnectSeq",
 	"ForgetConnectSeq", "RetryAsSaid",
-	"PriorityInverted", "DispatchInverted", "NotifyTwice", "ConnectNotTold", "LostWakeup", "KeepaliveIgnored", "KeepaliveKept",
+	"PriorityInverted", "DispatchInverted", "DispatchAlone", "NotifyTwice", "ConnectNotTold", "LostWakeup", "KeepaliveIgnored", "KeepaliveKept",
 	"HandshakeForever", "FlippedAccepted",
 }
 
