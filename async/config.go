@@ -71,6 +71,10 @@ type Config struct {
 	// connection, 900 s (negative: none); KeepaliveInterval sends KEEPALIVE2 on
 	// silence, 0: never; KeepaliveTimeout gives up on its answer, 30 s (negative: never).
 	ReadyTimeout, IdleTimeout, KeepaliveInterval, KeepaliveTimeout time.Duration
+	// AckDelay bounds for how long an acknowledgement waits for a message that carries
+	// it, while messages of the connection are in dispatch and may be answered; 0 means
+	// 5 ms, negative that it never waits.
+	AckDelay time.Duration
 	// AllowSeqGaps: see session.Config.
 	AllowSeqGaps bool
 
@@ -169,7 +173,7 @@ func (c *Config) session() session.Config {
 		Self: c.Name, Limits: c.Limits,
 		InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff, ReadyTimeout: c.ReadyTimeout,
 		IdleTimeout: c.IdleTimeout, KeepaliveInterval: c.KeepaliveInterval, KeepaliveTimeout: c.KeepaliveTimeout,
-		AllowSeqGaps: c.AllowSeqGaps, Observe: c.Observe,
+		AckDelay: c.AckDelay, AllowSeqGaps: c.AllowSeqGaps, Observe: c.Observe,
 		Epoch: c.Clock.Wall().Add(-c.Clock.Now()),
 	}.WithDefaults()
 }

@@ -32,6 +32,7 @@ type Conn struct {
 	lastKA    atomic.Int64 // unix nanoseconds
 	lastKAAck atomic.Int64
 	queued    atomic.Int32 // messages that wait for dispatch or are being dispatched
+	ackHeld   atomic.Bool  // an ACK waits until there are none: see holdAck
 	mu        sync.Mutex   // guards the fields down to the blank line
 	inbox     []*msg.Message
 	cmds      command

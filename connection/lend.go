@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
@@ -21,17 +20,6 @@ const (
 	// together. The worker then sends them in one write, which costs less.
 	lendPause = 20 * time.Microsecond
 )
-
-// Queued tells the connection that n of its messages are about to be queued for
-// dispatch. Any goroutine.
-func (c *Conn) Queued(n int) { c.queued.Add(int32(n)) }
-
-// dispatched tells that one of the messages of Queued was dispatched, or dropped.
-func (c *Conn) dispatched() {
-	if n := c.queued.Add(-1); n < 0 {
-		panic(fmt.Sprintf("connection %d: %d messages queued for dispatch", c.id, n))
-	}
-}
 
 // lend does what the Run that is due would do, on this goroutine. false: Run has to
 // be posted, since the worker does not sleep, or since more messages of this
@@ -66,6 +54,7 @@ func (c *Conn) runLent() {
 
 	c.lent = true
 	c.sendAll(now, ms)
+	c.holdAck()
 	if c.t != nil && c.pending == nil && c.s.WantsWrite() {
 		c.HandleFlush()
 	} else {

@@ -84,10 +84,16 @@ func (e addrEnv) PolicyFor(entity.Type) msg.Policy { return e.policy }
 // welcoming accepts every peer and counts what arrives.
 type welcoming struct {
 	recorder
-	got []*msg.Message
+	got       []*msg.Message
+	onDeliver func(m *msg.Message)
 }
 
-func (r *welcoming) Deliver(_ *Conn, m *msg.Message) { r.got = append(r.got, m) }
+func (r *welcoming) Deliver(_ *Conn, m *msg.Message) {
+	r.got = append(r.got, m)
+	if r.onDeliver != nil {
+		r.onDeliver(m)
+	}
+}
 func (r *welcoming) Arbitrate(c *Conn) bool {
 	c.Session().AnswerAccept(c.now())
 	c.Answered()

@@ -382,6 +382,7 @@ func (c *Conn) over() {
 // rearm sets the timer to the session's deadline and asks for a flush. A timer
 // that would fire too early is left alone: the session looks again then.
 func (c *Conn) rearm() {
+	c.holdAck()
 	if at, ok := c.s.Deadline(); !ok {
 		if c.timer.Armed() {
 			c.w.StopTimer(&c.timer)

@@ -13,7 +13,7 @@ type Encoder struct {
 
 	// The preamble of the last MESSAGE: messages of one size come in runs, and
 	// its crc costs more than a copy. lens[0] is 0 while there is none.
-	lens     [MaxSegments]int
+	lens     [MaxSegments]uint32
 	segments int
 	preamble [PreambleLen]byte
 }
@@ -45,7 +45,7 @@ func (e *Encoder) AppendControl(b *Batch, c Control) {
 	room := b.room(PreambleLen + controlRoom + crcLen)
 	space := room[PreambleLen:PreambleLen:len(room)]
 	p := c.AppendPayload(space)
-	lens := [MaxSegments]int{segmentLen(p)}
+	lens := [MaxSegments]uint32{segmentLen(p)}
 	switch {
 	case len(p) == 0:
 		putPreamble((*[PreambleLen]byte)(b.take(PreambleLen)), c.Tag(), &lens)
@@ -88,7 +88,7 @@ func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte,
 		e.sealFrame(b, TagMessage, late, b.tmp, front, middle, data)
 		return
 	}
-	lens := [MaxSegments]int{HeaderLen, segmentLen(front), segmentLen(middle), segmentLen(data)}
+	lens := [MaxSegments]uint32{HeaderLen, segmentLen(front), segmentLen(middle), segmentLen(data)}
 	if lens != e.lens {
 		e.segments = putPreamble(&e.preamble, TagMessage, &lens)
 		e.lens = lens
@@ -139,9 +139,9 @@ func (e *Encoder) putEpilogue(ep *[EpilogueLen]byte, late byte, front, middle, d
 }
 
 // segmentLen is the length of a segment. Ours to keep in range.
-func segmentLen(p []byte) int {
+func segmentLen(p []byte) uint32 {
 	if int64(len(p)) > math.MaxUint32 {
 		panic(fmt.Sprintf("frame: segment of %d bytes", len(p)))
 	}
-	return len(p)
+	return uint32(len(p))
 }

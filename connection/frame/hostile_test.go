@@ -229,7 +229,7 @@ func lengthBomb(t *testing.T, m mode, direct bool) {
 	} else {
 		head = secureHeadLen + 16
 		dst := b.small(head)
-		putPreamble((*[PreambleLen]byte)(dst), TagMessage, &[MaxSegments]int{HeaderLen, 0, 0, LimitData})
+		putPreamble((*[PreambleLen]byte)(dst), TagMessage, &[MaxSegments]uint32{HeaderLen, 0, 0, LimitData})
 		e.seal(dst, PreambleLen, testHeader.Append(nil))
 		b.ref(make([]byte, arrives))
 	}

@@ -20,7 +20,7 @@ func rawFrame(e *Encoder, lens [MaxSegments]int) []byte {
 		return b.AppendTo(nil)
 	}
 	var pre [PreambleLen]byte
-	segments := putPreamble(&pre, TagMessage, &lens)
+	segments := putPreamble(&pre, TagMessage, &[MaxSegments]uint32{uint32(lens[0]), uint32(lens[1]), uint32(lens[2]), uint32(lens[3])})
 	out := append(pre[:], segs[0]...)
 	if lens[0] > 0 {
 		out = le.AppendUint32(out, segmentCRC(segs[0]))
@@ -108,15 +108,15 @@ func TestWireLengthsOfFrames(t *testing.T) {
 // The preamble of the origin, from a recorded HELLO.
 func TestPreambleBytes(t *testing.T) {
 	var pre [PreambleLen]byte
-	putPreamble(&pre, TagHello, &[MaxSegments]int{36})
+	putPreamble(&pre, TagHello, &[MaxSegments]uint32{36})
 	require.Equal(t, "010124000000080000000000000000000000000000000000000000003fbd6b06", fmt.Sprintf("%x", pre))
 
 	// Alignments, and no descriptors beyond the last segment.
 	var p Preamble
-	putPreamble(&pre, TagMessage, &[MaxSegments]int{HeaderLen, 0, 5, 7})
+	putPreamble(&pre, TagMessage, &[MaxSegments]uint32{HeaderLen, 0, 5, 7})
 	require.NoError(t, p.parse(&pre))
 	require.Equal(t, [4]Segment{{41, 8}, {0, 8}, {5, 8}, {7, 4096}}, p.Segments)
-	putPreamble(&pre, TagMessage, &[MaxSegments]int{HeaderLen, 5})
+	putPreamble(&pre, TagMessage, &[MaxSegments]uint32{HeaderLen, 5})
 	require.NoError(t, p.parse(&pre))
 	require.Equal(t, [4]Segment{{41, 8}, {5, 8}}, p.Segments)
 	require.Equal(t, "MESSAGE segments=2 lens=41/5/0/0", p.String())

@@ -107,7 +107,7 @@ func (p *Preamble) String() string {
 
 // putPreamble writes a preamble with its crc. The number of segments is that of
 // the last one that is not empty, and at least 1.
-func putPreamble(b *[PreambleLen]byte, t Tag, lens *[MaxSegments]int) (segments int) {
+func putPreamble(b *[PreambleLen]byte, t Tag, lens *[MaxSegments]uint32) (segments int) {
 	segments = 1
 	for i := 1; i < MaxSegments; i++ {
 		if lens[i] > 0 {
@@ -118,7 +118,7 @@ func putPreamble(b *[PreambleLen]byte, t Tag, lens *[MaxSegments]int) (segments 
 	for i := range MaxSegments {
 		length, align := uint32(0), uint16(0)
 		if i < segments {
-			length, align = uint32(lens[i]), alignDefault
+			length, align = lens[i], alignDefault
 			if i == 3 {
 				align = alignData
 			}

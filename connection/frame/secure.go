@@ -179,7 +179,7 @@ func (d *Decoder) openTail(unit []byte) error {
 
 // sealFrame appends a frame in secure mode.
 func (e *Encoder) sealFrame(b *Batch, t Tag, late byte, first, front, middle, data []byte) {
-	lens := [MaxSegments]int{segmentLen(first), segmentLen(front), segmentLen(middle), segmentLen(data)}
+	lens := [MaxSegments]uint32{segmentLen(first), segmentLen(front), segmentLen(middle), segmentLen(data)}
 	overhead := e.cipher.Overhead()
 	if e.err != nil {
 		return
@@ -195,7 +195,7 @@ func (e *Encoder) sealFrame(b *Batch, t Tag, late byte, first, front, middle, da
 	}
 	n := secureEpilogue + overhead
 	for i := 1; i < segments; i++ {
-		n += pad(lens[i])
+		n += pad(int(lens[i]))
 	}
 	e.sealTail(b.block(n), late, front, middle, data)
 }

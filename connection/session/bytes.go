@@ -172,5 +172,5 @@ func (s *Session) WantsWrite() bool {
 		return true
 	}
 	return s.state == StateReady &&
-		(s.kaWant || s.kaReply || s.ackLeft > 0 && !s.policy.Lossy || s.queue.n > 0 || s.resend < s.sent.len())
+		(s.kaWant || s.kaReply || s.OwesAck() && !s.ackHeld || s.queue.n > 0 || s.resend < s.sent.len())
 }

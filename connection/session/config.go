@@ -35,6 +35,10 @@ type Config struct {
 	// was sent, the connection is taken for dead; 30 s. Negative: never.
 	KeepaliveTimeout time.Duration
 
+	// AckDelay bounds for how long HoldAck keeps an acknowledgement back; 5 ms.
+	// Negative: not at all.
+	AckDelay time.Duration
+
 	// AllowSeqGaps accepts sequence numbers that skip, as the origin does (the
 	// Linux kernel client skips). Otherwise a gap inside a session means loss
 	// and resets the session.
@@ -65,6 +69,7 @@ func (c Config) WithDefaults() Config {
 	def(&c.ReadyTimeout, 10*time.Second)
 	def(&c.IdleTimeout, 900*time.Second)
 	def(&c.KeepaliveTimeout, 30*time.Second)
+	def(&c.AckDelay, 5*time.Millisecond)
 	return c
 }
 

@@ -180,7 +180,7 @@ func (p *playing) fingerprint() string {
 			s := c.s
 			at, _ := s.Deadline()
 			b = fmt.Appendf(b, "%d %v %v %d %d %d %d %d ", c.id, s.state, s.policy.Lossy, at-w.now, s.globalSeq, s.peerGlobalSeq, s.connectSeq, s.backoff)
-			b = fmt.Appendf(b, "%x %x %d %d %d %d %d ", s.clientCookie, s.serverCookie, s.in.Seq, s.outSeq, s.ackedSeq, s.maxSeq, s.ackLeft)
+			b = fmt.Appendf(b, "%x %x %d %d %d %d %v ", s.clientCookie, s.serverCookie, s.in.Seq, s.outSeq, s.ackedSeq, s.maxSeq, s.ackOwed)
 			b = fmt.Appendf(b, "%d %d %v %v %v %d %d %v %v %d;", s.queue.n, s.resend, s.kaWant, s.kaReply, s.paused, c.ready, c.remote, c.done, s.sentState(), len(c.stash))
 			if c.end != nil {
 				b = fmt.Appendf(b, "w%d.%d", c.end.w.n, c.end.side)

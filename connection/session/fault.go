@@ -134,5 +134,6 @@ func (s *Session) resetSession() {
 	s.serverCookie = 0
 	s.connectSeq, s.peerGlobalSeq = 0, 0
 	s.in.Seq, s.outSeq, s.ackedSeq, s.maxSeq = 0, 0, 0, 0
-	s.holeSeq, s.ackLeft, s.crossed = 0, 0, 0
+	s.holeSeq, s.crossed = 0, 0
+	s.ackSent()
 }

@@ -98,7 +98,8 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 // anything else.
 func (s *Session) newSession() {
 	in, out := s.in.Seq, s.outSeq
-	s.in.Seq, s.outSeq, s.ackedSeq, s.holeSeq, s.ackLeft = 0, 0, 0, 0, 0
+	s.in.Seq, s.outSeq, s.ackedSeq, s.holeSeq = 0, 0, 0, 0
+	s.ackSent()
 	if planted.On(planted.InSeqKept) {
 		s.in.Seq = in
 	}

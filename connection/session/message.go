@@ -105,7 +105,7 @@ func (s *Session) handleMessage(now time.Duration) error {
 	s.in.Seq = h.Seq
 	s.fruitless = 0
 	if !s.policy.Lossy {
-		s.ackLeft++
+		s.owe(now, s.charged)
 	}
 	m := s.body
 	msg.SetIncoming(m, msg.Incoming{Conn: s.conn, Receipt: s.rcpt, Seq: h.Seq, At: now, Charge: s.charged})
@@ -223,8 +223,8 @@ func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool)
 		s.sent.push(sending{m: m, seq: s.outSeq, end: base + uint64(b.Len())})
 		s.resend++
 	}
-	if s.ackLeft > 0 && !s.policy.Lossy && !full() {
-		s.ackLeft = 0
+	if s.OwesAck() && (!s.ackHeld || b.Len() > start) && !full() {
+		s.ackSent()
 		s.enc.AppendControl(b, &s.in)
 	}
 	s.encoded += uint64(b.Len() - start)
@@ -264,7 +264,7 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 		compat = m.Version
 	}
 	s.maxSeq = max(s.maxSeq, seq)
-	s.ackLeft = 0 // the header acknowledges
+	s.ackSent() // by the header
 	s.filledMessages++
 	s.filledBytes += uint64(m.PayloadLen())
 	h := frame.Header{

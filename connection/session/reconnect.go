@@ -132,7 +132,7 @@ func (s *Session) resume(peerHas uint64) {
 	if planted.On(planted.ReplayOneLess) && s.sent.len() > 0 {
 		s.resend = 1
 	}
-	s.ackLeft = 0 // our in_seq was or is told in the handshake
+	s.ackSent() // our in_seq was or is told in the handshake
 }
 
 // acceptorReconnect asks the messenger which session the peer means (spec 3.5).

@@ -31,7 +31,9 @@ type Session struct {
 	kaWant     bool   // a KEEPALIVE2 is to be sent
 	kaReply    bool   // a KEEPALIVE2_ACK is to be sent
 	fruitless  uint8  // READY periods in a row that broke soon and brought nothing
-	ackLeft    uint32 // received and not yet acknowledged
+	ackOwed    bool   // something was received that is not yet acknowledged
+	ackHeld    bool   // see HoldAck
+	ackBytes   uint32 // payload that is owed
 
 	// Who the peer is.
 	policy    msg.Policy
@@ -83,6 +85,7 @@ type Session struct {
 	deadline time.Duration // end of the handshake, of the backoff, or of a ready session's probation; 0: none
 	lastRead time.Duration
 	kaSent   time.Duration // since when a KEEPALIVE2 is unanswered; 0: none
+	ackSince time.Duration // since when an ACK is owed
 	backoff  time.Duration
 
 	out *outputs // nil: nothing to do

@@ -28,6 +28,9 @@ func (s *Session) readyDeadline() (at time.Duration, ok bool) {
 	if s.cfg.IdleTimeout > 0 {
 		min(s.lastRead + s.cfg.IdleTimeout)
 	}
+	if s.ackHeld {
+		min(s.ackSince + s.cfg.AckDelay)
+	}
 	switch {
 	case s.kaSent != 0:
 		if s.cfg.KeepaliveTimeout > 0 && !planted.On(planted.KeepaliveKept) {
@@ -58,6 +61,8 @@ func (s *Session) HandleTimeout(now time.Duration) {
 func (s *Session) readyTimeout(now time.Duration) {
 	c := s.cfg
 	switch {
+	case s.ackHeld && now >= s.ackSince+c.AckDelay:
+		s.ackHeld = false
 	case s.paused && s.charged >= 0:
 		// It is this side that does not read: no evidence against the peer.
 		s.lastRead = now
