@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -144,6 +145,18 @@ func (w *worker) serve() error {
 // Accept implements netpoll.Listener: netpoll calls it, never twice at a time,
 // when the worker's epoll set is readable.
 func (w *worker) Accept() (net.Conn, error) {
+	w.work()
+	// netpoll gives way once before it blocks in epoll_wait, where it keeps the P. One
+	// time in 61 Go's scheduler comes back from that at once, to look at its global
+	// queue, and who was woken here, and waits in the queue of the P, waits on until
+	// sysmon sees it: 10 ms and more. That does not happen twice in a row.
+	runtime.Gosched()
+	return nil, nil
+}
+
+// work runs rounds until nothing is left to do, or others on the poller have waited
+// long enough.
+func (w *worker) work() {
 	w.token.Lock()
 	defer w.token.Unlock()
 	w.asleep.Store(false)
@@ -156,7 +169,7 @@ func (w *worker) Accept() (net.Conn, error) {
 		busy := w.round()
 		if w.stopping {
 			w.end()
-			return nil, nil
+			return
 		}
 		if !busy {
 			break
@@ -169,7 +182,6 @@ func (w *worker) Accept() (net.Conn, error) {
 	} else {
 		w.asleep.Store(true)
 	}
-	return nil, nil
 }
 
 // LoadOrStore implements eventloop.Local.
