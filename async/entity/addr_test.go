@@ -279,6 +279,7 @@ func TestAddrVec(t *testing.T) {
 	require.False(t, v.Equal(w))
 	require.NotEqual(t, v.Key(), w.Key())
 	require.Empty(t, AddrVec(nil).Key())
+	require.NotEmpty(t, AddrVec{{}}.Key())
 	require.True(t, Addr{}.IsBlank())
 	require.True(t, Addr{Type: AddrAny}.IsBlank())
 	require.False(t, v[0].IsBlank())

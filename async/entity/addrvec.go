@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -95,6 +96,9 @@ func (v AddrVec) Key() string {
 	for _, a := range v {
 		m := a.image()
 		b = append(b, m[:]...)
+	}
+	if len(v) == 1 { // as nearly all are: the image of an IPv4 address is mostly zeros behind it
+		b = b[:8+len(bytes.TrimRight(b[8:], "\x00"))]
 	}
 	return string(b)
 }

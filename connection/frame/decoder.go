@@ -57,7 +57,8 @@ type Decoder struct {
 	state   decoderState
 	preAuth bool
 	aborted bool
-	hasBody bool // body came from SetBody
+	hasBody bool  // body came from SetBody
+	seg     uint8 // the segment that bodyOff is in
 
 	pre Preamble
 	hdr Header
@@ -74,8 +75,7 @@ type Decoder struct {
 	body    []byte // segments 1..3; when it is ours, as much as is allocated
 	bodyLen int    // their length together
 	bodyOff int    // bytes of them that have arrived
-	seg     int    // the segment that bodyOff is in
-	segEnd  int    // where it ends
+	segEnd  int    // where seg ends
 	crc     [MaxSegments]uint32
 }
 

@@ -133,7 +133,8 @@ func BenchmarkHandleDeliver(b *testing.B) {
 func TestSessionSize(t *testing.T) {
 	t.Logf("Session %d bytes, of these Decoder %d, Encoder %d, Policy %d", unsafe.Sizeof(Session{}),
 		unsafe.Sizeof(frame.Decoder{}), unsafe.Sizeof(frame.Encoder{}), unsafe.Sizeof(msg.Policy{}))
-	require.LessOrEqual(t, unsafe.Sizeof(Session{}), uintptr(1024))
+	// Above 512 bytes the runtime has a word of its own in front of an object.
+	require.LessOrEqual(t, unsafe.Sizeof(Session{})+8, uintptr(1024))
 	const n = 500
 	var before, after runtime.MemStats
 	keep := make([]*Session, 0, 2*n)
