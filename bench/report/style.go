@@ -47,6 +47,7 @@ var looks = map[string]look{
 	"threadpipe-batch":      {brown, dashed, draw.PyramidGlyph{}},
 	"grpc":                  {green, dashed, draw.RingGlyph{}},
 	"drpc":                  {purple, dashed, draw.SquareGlyph{}},
+	"drpc-batch":            {purple, dotted, draw.PyramidGlyph{}},
 	"netrpc":                {olive, dashed, draw.PlusGlyph{}},
 	"nats":                  {violet, dashed, draw.CrossGlyph{}},
 	"raw-net":               {black, dotted, draw.CircleGlyph{}},

@@ -17,7 +17,7 @@ import (
 
 // libraries are the contestants from outside, which these tests run in this process.
 func libraries() []workload.Contestant {
-	return []workload.Contestant{GRPC(), DRPC(), NetRPC(), NATS()}
+	return []workload.Contestant{GRPC(), DRPC(false), DRPC(true), NetRPC(), NATS()}
 }
 
 // inProcess starts both ends of c with n connections, and stops them and checks what

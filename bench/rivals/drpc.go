@@ -25,22 +25,28 @@ import (
 //
 //   - a stream that lives as long as the connection, and an encoding of raw bytes into
 //     buffers that are used again: no protobuf;
-//   - batches: MsgSend flushes every message, a system call each, and with ManualFlush
-//     every MsgRecv flushes. So messages are written with the stream's RawWrite, and
-//     flushed when drpc has no more to read in its buffer, which the transport that it
-//     is given sees. Without that it does a third of the messages when many are in flight;
-//   - a small request that is alone in flight is written and flushed by who sends it;
 //   - a buffer of 16 KiB for writing, where 4 KiB are the default.
 //
+// MsgSend flushes every message, a system call each, and with ManualFlush every MsgRecv
+// flushes. That is how it is used. With batch
+//
+//   - messages are written with the stream's RawWrite, and flushed when drpc has no more
+//     to read in its buffer, which the transport that it is given sees;
+//   - a small request that is alone in flight is written and flushed by who sends it.
+//
 // It does not connect again: after a cut Send returns the error.
-func DRPC() workload.Contestant {
-	return workload.Contestant{
+func DRPC(batch bool) workload.Contestant {
+	c := workload.Contestant{
 		Name:  "drpc",
-		Serve: serveDRPC,
+		Serve: func(workload.Options) (workload.Server, error) { return serveDRPC(batch) },
 		Dial: func(addr string, _ workload.Options) (workload.Client, error) {
-			return &drpcClient{addr: addr}, nil
+			return &drpcClient{addr: addr, batch: batch}, nil
 		},
 	}
+	if batch {
+		c.Name = "drpc-batch"
+	}
+	return c
 }
 
 const drpcMethod = "/bench.Echo/Echo"
@@ -124,6 +130,13 @@ func (m *drpcMessage) size(n int) []byte {
 	return m.b[:n]
 }
 
+// set makes m a request.
+func (m *drpcMessage) set(r request) {
+	m.b = m.size(slotLen + len(r.payload))
+	binary.LittleEndian.PutUint32(m.b, uint32(r.slot))
+	copy(m.b[slotLen:], r.payload)
+}
+
 // done gives a large buffer back.
 func (m *drpcMessage) done() {
 	if cap(m.b) > drpcKept {
@@ -132,17 +145,17 @@ func (m *drpcMessage) done() {
 	}
 }
 
-func serveDRPC(workload.Options) (workload.Server, error) {
-	s := drpcserver.NewWithOptions(drpcEcho{}, drpcserver.Options{Manager: drpcOptions})
+func serveDRPC(batch bool) (workload.Server, error) {
+	s := drpcserver.NewWithOptions(drpcEcho{batch}, drpcserver.Options{Manager: drpcOptions})
 	return listen(func(c net.Conn) {
 		_ = s.ServeOne(context.Background(), &drpcSocket{Conn: c}) // the peer closes
 	})
 }
 
-type drpcEcho struct{}
+type drpcEcho struct{ batch bool }
 
 // HandleRPC sends every message back.
-func (drpcEcho) HandleRPC(stream drpc.Stream, rpc string) error {
+func (e drpcEcho) HandleRPC(stream drpc.Stream, rpc string) error {
 	s, ok := stream.(*drpcstream.Stream)
 	tr, _ := drpcctx.Transport(stream.Context())
 	socket, ok2 := tr.(*drpcSocket)
@@ -153,8 +166,12 @@ func (drpcEcho) HandleRPC(stream drpc.Stream, rpc string) error {
 	if err := errors.Join(s.RawWrite(drpcwire.KindMessage, nil), s.RawFlush()); err != nil {
 		return err
 	}
-	flush := func() { _ = s.RawFlush() } // an error is MsgRecv's too
-	socket.flush.Store(&flush)
+	send := func(m *drpcMessage) error { return s.MsgSend(m, socket) }
+	if e.batch {
+		flush := func() { _ = s.RawFlush() } // an error is MsgRecv's too
+		socket.flush.Store(&flush)
+		send = func(m *drpcMessage) error { return s.RawWrite(drpcwire.KindMessage, m.b) }
+	}
 	var m drpcMessage
 	for {
 		if err := s.MsgRecv(&m, socket); err != nil {
@@ -163,7 +180,7 @@ func (drpcEcho) HandleRPC(stream drpc.Stream, rpc string) error {
 			}
 			return err
 		}
-		err := s.RawWrite(drpcwire.KindMessage, m.b)
+		err := send(&m)
 		m.done()
 		if err != nil {
 			return err
@@ -174,6 +191,7 @@ func (drpcEcho) HandleRPC(stream drpc.Stream, rpc string) error {
 
 type drpcClient struct {
 	addr    string
+	batch   bool
 	conns   []*drpcConn
 	readers sync.WaitGroup
 }
@@ -202,10 +220,14 @@ func (d *drpcClient) Connect(n int, answered func(conn, slot int)) error {
 			return err
 		}
 		c.stream = stream.(*drpcstream.Stream)
-		c.out = newOutbox(c.write, drpcKept)
-		c.out.alone, c.out.hold = true, c.socket.more
-		flush := c.out.release
-		c.socket.flush.Store(&flush)
+		if d.batch {
+			c.out = newOutbox(c.write, drpcKept)
+			c.out.alone, c.out.hold = true, c.socket.more
+			flush := c.out.release
+			c.socket.flush.Store(&flush)
+		} else {
+			c.out = newOutbox(c.writeEach, drpcKept)
+		}
 		var first drpcMessage
 		if err := c.stream.MsgRecv(&first, c.socket); err != nil {
 			return err
@@ -219,13 +241,24 @@ func (d *drpcClient) Connect(n int, answered func(conn, slot int)) error {
 	})
 }
 
+// writeEach sends requests, each with a flush of its own.
+func (c *drpcConn) writeEach(batch []request) error {
+	for _, r := range batch {
+		c.scratch.set(r)
+		err := c.stream.MsgSend(&c.scratch, c.socket)
+		c.scratch.done()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // write sends requests and flushes.
 func (c *drpcConn) write(batch []request) error {
 	for _, r := range batch {
-		b := c.scratch.size(slotLen + len(r.payload))
-		binary.LittleEndian.PutUint32(b, uint32(r.slot))
-		copy(b[slotLen:], r.payload)
-		err := c.stream.RawWrite(drpcwire.KindMessage, b)
+		c.scratch.set(r)
+		err := c.stream.RawWrite(drpcwire.KindMessage, c.scratch.b)
 		c.scratch.done()
 		if err != nil {
 			return err
