@@ -21,7 +21,11 @@ func segmentCRC(p []byte) uint32 { return updateCRC(crcEmpty, p) }
 
 // updateCRC continues a segmentCRC, from crcEmpty on.
 func updateCRC(crc uint32, p []byte) uint32 {
-	if useShort && len(p) <= shortMax {
+	switch {
+	case useFold && len(p) >= foldMin:
+		crc = crcFold(crc, p)
+		return crcShort(crc, p[len(p)&^63:])
+	case useShort && len(p) <= shortMax:
 		return crcShort(crc, p)
 	}
 	return ^crc32.Update(^crc, castagnoli, p)
