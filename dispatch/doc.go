@@ -15,13 +15,16 @@
 //   - events (connect, accept, reset, remote reset, refused) come first, in the
 //     order of their arrival, and before every queued message of their connection;
 //   - then messages of priority 64 and above, strictly the highest priority
-//     first; connections of the same priority take turns. A flood of a high
-//     priority starves the lower ones: that is what strict means;
+//     first; connections of the same priority take turns, of up to Config.TurnMax
+//     messages while callbacks are fast. What is queued with a higher priority ends
+//     the turn after the callback that runs. A flood of a high priority starves the
+//     lower ones: that is what strict means;
 //   - then the priorities below 64, which share by a token bucket: low ones get
 //     their part of the bytes even under a flood of higher ones.
 //
-// With Width 1 this is exactly the order of dispatch. With more, it is the order
-// in which dispatches begin, among the connections that are not busy.
+// With Width 1 this is exactly the order of dispatch (with TurnMax 1 too, it is the
+// original's). With more, it is the order in which turns begin, among the connections
+// that are not busy.
 //
 // Fast dispatch (Chain.Fast) happens on the worker, past the queue, and is not
 // ordered against any of this.

@@ -18,17 +18,13 @@ type drainer struct {
 	// job and standInJob are run and runStandIn, made once.
 	job, standInJob func()
 
-	// The goroutine that runs the job owns these.
-	item Item
-	out  Outcome
+	turn
 
 	// Under q.mu.
-	class    *class // what is being dispatched; nil between items
-	dropped  bool   // the item was discarded, not dispatched
 	starting bool   // submitted, does not run yet
 	standIn  bool   // runs on the stand-in goroutine
-	count    uint64 // of items begun
-	seen     uint64 // count, when Stuck looked
+	turns    uint64 // begun
+	seen     uint64 // progress, when Stuck looked
 	seenAt   time.Duration
 }
 
@@ -48,7 +44,7 @@ func (q *Queue) startLocked() *drainer {
 		d = q.idle[n-1]
 		q.idle = q.idle[:n-1]
 	} else {
-		d = &drainer{q: q}
+		d = &drainer{q: q, turn: turn{most: 1}}
 		d.job, d.standInJob = d.run, d.runStandIn
 	}
 	q.drainers = append(q.drainers, d)
@@ -113,7 +109,7 @@ func (d *drainer) runStandIn() {
 }
 
 // drain dispatches items until none can be, or BatchMax of them and the executor
-// accepts the job anew. It is entered with the lock and takes it once per item.
+// accepts the job anew. It is entered with the lock and takes it once per turn.
 //
 //go:noinline
 func (d *drainer) drain() {
@@ -126,25 +122,25 @@ func (d *drainer) drain() {
 			d.abandoned()
 		}
 	}()
-	for left := q.cfg.BatchMax; ; left-- {
+	for left := q.cfg.BatchMax; ; {
 		if left == 0 {
 			left = q.cfg.BatchMax
 			if q.prio.runnable > 0 && d.moveOn() {
 				break
 			}
 		}
-		d.class = q.prio.pop(&d.item)
-		if d.class == nil {
+		if !d.beginLocked(left) {
 			q.retireLocked(d)
 			q.mu.Unlock()
 			break
 		}
-		d.count++
-		q.dispatching++
+		left -= d.n
 		next := q.startLocked()
 		q.mu.Unlock()
 		q.launch(next)
-		d.dispatch()
+		for it := d.claim(); it != nil; it = d.claim() {
+			d.dispatch(it)
+		}
 		q.mu.Lock()
 		d.endLocked()
 	}
@@ -171,51 +167,29 @@ func (d *drainer) moveOn() bool {
 
 // dispatch hands the item to the handler and gives its throttles back, once,
 // whatever the handler does.
-func (d *drainer) dispatch() {
-	q, it := d.q, &d.item
-	d.out, d.dropped = Handled, false
+func (d *drainer) dispatch(it *Item) {
+	q := d.q
 	if q.cfg.Stale(it) {
-		d.dropped = true
+		d.count.discarded++
 		q.dropOne(it)
+		*it = Item{}
 		return
 	}
 	if it.Msg != nil {
 		// The ticket is taken before user code may release the message.
 		defer msg.TicketFor(it.Msg).Done()
 	}
-	returned := false
+	out, returned := Panicked, false
 	defer func() {
-		if returned {
-			return
+		d.count.handled(out)
+		if !returned {
+			// A nil here is runtime.Goexit, which cannot be caught.
+			q.cfg.OnPanic(it.Conn, recover(), debug.Stack())
 		}
-		d.out = Panicked
-		// A nil here is runtime.Goexit, which cannot be caught.
-		q.cfg.OnPanic(it.Conn, recover(), debug.Stack())
+		*it = Item{}
 	}()
-	d.out = q.cfg.Handler.Handle(it)
+	out = q.cfg.Handler.Handle(it)
 	returned = true
-}
-
-// endLocked counts the item that was dispatched and frees its class.
-func (d *drainer) endLocked() {
-	q := d.q
-	switch {
-	case d.dropped:
-		q.stats.Discarded++
-	default:
-		q.stats.Dispatched++
-		switch d.out {
-		case Unhandled:
-			q.stats.Unhandled++
-		case Panicked:
-			q.stats.Panics++
-		}
-	}
-	c := d.class
-	d.class = nil
-	d.item = Item{}
-	q.prio.done(c)
-	q.endLocked()
 }
 
 // abandoned puts things right when the goroutine is being ended under the job, by
@@ -225,6 +199,7 @@ func (d *drainer) abandoned() {
 	q := d.q
 	q.mu.Lock()
 	if d.class != nil {
+		q.takeBackLocked(d)
 		d.endLocked()
 	}
 	q.retireLocked(d)
@@ -254,19 +229,15 @@ func (q *Queue) Stuck(limit time.Duration) []InFlight {
 		if d.class == nil {
 			continue
 		}
-		if d.seen != d.count {
-			d.seen, d.seenAt = d.count, now
+		if progress := d.turns<<32 | uint64(d.claimed()); d.seen != progress {
+			d.seen, d.seenAt = progress, now
 		}
 		if since := now - d.seenAt; since >= limit {
-			stuck = append(stuck, InFlight{Conn: d.conn(), Kind: d.item.Kind, For: since})
+			stuck = append(stuck, InFlight{Conn: d.conn, Kind: d.kind, For: since})
 		}
 	}
 	return stuck
 }
-
-// conn is the connection being dispatched. The item is written under the lock, and
-// handlers get it to read.
-func (d *drainer) conn() msg.Connection { return d.item.Conn }
 
 // The functions from which user code is called, by name.
 var (

@@ -202,6 +202,44 @@ func (p *prio) take(f *flow, it *Item) *class {
 	return c
 }
 
+// more moves further items of c, of the level of the message that was popped last, to
+// into, and returns how many. They have the turn with that one: there are none if
+// something of c goes before them.
+func (p *prio) more(c *class, lv uint8, into []Item) (n int) {
+	f := c.flows
+	if c.head != nil || f == nil || f.level != lv {
+		return 0
+	}
+	for ; n < len(into) && f.head != nil; n++ {
+		x := f.head
+		f.head = x.next
+		into[n] = x.Item
+		p.freeNode(x)
+	}
+	c.items -= n
+	p.countOut(lv, n)
+	if f.head == nil {
+		f.tail = nil
+		p.dropFlow(f)
+	}
+	return n
+}
+
+// putBack undoes more for the items that are left: they are the next of their flow.
+func (p *prio) putBack(c *class, lv uint8, items []Item) {
+	f := p.flowOf(c, lv)
+	for i := len(items) - 1; i >= 0; i-- {
+		n := p.newNode(&items[i])
+		p.toFront(n)
+		if n.next = f.head; f.head == nil {
+			f.tail = n
+		}
+		f.head = n
+	}
+	c.items += len(items)
+	p.levels[lv].items += len(items)
+}
+
 // begin makes c busy for one of its items, which is taken out of the count.
 func (p *prio) begin(c *class) {
 	c.items--

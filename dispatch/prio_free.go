@@ -61,6 +61,18 @@ func (p *prio) newNode(it *Item) *node {
 	return n
 }
 
+// toFront makes the newest item the oldest.
+func (p *prio) toFront(n *node) {
+	if p.oldest == n {
+		return
+	}
+	p.newest = n.older
+	n.older.newer = nil
+	n.older, n.newer = nil, p.oldest
+	p.oldest.older = n
+	p.oldest = n
+}
+
 func (p *prio) freeNode(n *node) {
 	if n.older != nil {
 		n.older.newer = n.newer

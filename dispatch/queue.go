@@ -45,6 +45,10 @@ type Config struct {
 	// BatchMax is how many items a job dispatches before it goes to the end of the
 	// executor's line, so that queues that share it take turns; 0 means 256.
 	BatchMax int
+	// TurnMax is how many messages of one connection and priority, at most, are
+	// dispatched before it is another connection's turn; 0 means 16, 1 is the order of
+	// the original. Fewer are while callbacks take longer than a few microseconds.
+	TurnMax int
 	// MinCost and MaxTokens bound what a message costs in the weighted classes,
 	// and their tokens, in bytes (msgr2 spec 4.3); 0 means 64 KiB and 16 MiB.
 	MinCost, MaxTokens int64
@@ -138,12 +142,13 @@ func New(cfg Config) *Queue {
 	if cfg.Executor == nil || cfg.Handler == nil {
 		panic("dispatch: New without Executor or Handler")
 	}
-	if cfg.Width < 0 || cfg.BatchMax < 0 || cfg.MinCost < 0 || cfg.MaxTokens < 0 {
-		panic(fmt.Sprintf("dispatch: New with width %d, batch %d, cost %d, tokens %d",
-			cfg.Width, cfg.BatchMax, cfg.MinCost, cfg.MaxTokens))
+	if cfg.Width < 0 || cfg.BatchMax < 0 || cfg.TurnMax < 0 || cfg.MinCost < 0 || cfg.MaxTokens < 0 {
+		panic(fmt.Sprintf("dispatch: New with width %d, batch %d, turn %d, cost %d, tokens %d",
+			cfg.Width, cfg.BatchMax, cfg.TurnMax, cfg.MinCost, cfg.MaxTokens))
 	}
 	setDefault(&cfg.Width, DefaultWidth)
 	setDefault(&cfg.BatchMax, DefaultBatchMax)
+	setDefault(&cfg.TurnMax, turnMax)
 	setDefault(&cfg.MinCost, DefaultMinCost)
 	setDefault(&cfg.MaxTokens, DefaultMaxTokens)
 	if cfg.Clock == nil {
@@ -211,12 +216,19 @@ func (q *Queue) EnqueueBatch(items []Item) error {
 		q.drop(slices.Clone(items)) // a copy, so that items does not escape
 		return ErrStopped
 	}
+	highest := 0
 	for i := range items {
 		it := &items[i]
 		q.stats.EnqueuedBy[band(it)]++
 		q.prio.push(it)
+		if it.Kind != KindMessage {
+			highest = eventLevel
+		} else {
+			highest = max(highest, int(it.Priority))
+		}
 	}
 	q.stats.Enqueued += uint64(len(items))
+	q.preemptLocked(highest)
 	d := q.startLocked()
 	q.mu.Unlock()
 	q.launch(d)
@@ -245,7 +257,13 @@ func (q *Queue) Discard(class uint64, events bool) int {
 		return 0
 	}
 	q.mu.Lock()
-	items := q.prio.discard(class, events, nil)
+	var items []Item
+	for _, d := range q.drainers {
+		if d.class != nil && d.class.id == class {
+			items = d.giveUpLocked(items)
+		}
+	}
+	items = q.prio.discard(class, events, items)
 	q.stats.Discarded += uint64(len(items))
 	q.mu.Unlock()
 	q.drop(items)
@@ -265,7 +283,11 @@ func (q *Queue) Stop(ctx context.Context) error {
 	q.mu.Lock()
 	if !q.stopping {
 		q.stopping = true
-		items := q.prio.discardAll(nil)
+		var items []Item
+		for _, d := range q.drainers {
+			items = d.giveUpLocked(items)
+		}
+		items = q.prio.discardAll(items)
 		q.stats.Discarded += uint64(len(items))
 		q.dispatching++
 		q.mu.Unlock()
@@ -323,7 +345,18 @@ func (q *Queue) dropOne(it *Item) {
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.prio.items
+	return q.lenLocked()
+}
+
+// lenLocked counts what is in the turns of jobs, and not yet claimed, too.
+func (q *Queue) lenLocked() int {
+	n := q.prio.items
+	for _, d := range q.drainers {
+		if d.class != nil {
+			n += d.left()
+		}
+	}
+	return n
 }
 
 // OldestAge is for how long the oldest item has been queued; 0 if there is none.
@@ -335,9 +368,14 @@ func (q *Queue) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.stats
-	s.Len, s.Drainers, s.Dispatching = q.prio.items, len(q.drainers), q.dispatching
+	s.Len, s.Drainers, s.Dispatching = q.lenLocked(), len(q.drainers), q.dispatching
 	if n := q.prio.oldest; n != nil {
 		s.OldestAge = max(0, now-n.at)
+	}
+	for _, d := range q.drainers {
+		if d.class != nil && d.left() > 0 {
+			s.OldestAge = max(s.OldestAge, now-d.at)
+		}
 	}
 	return s
 }

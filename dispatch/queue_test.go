@@ -26,7 +26,7 @@ func (s *seqs) Handle(it *Item) Outcome {
 
 func TestQueueOrderAndOneJobPerBurst(t *testing.T) {
 	e, h := new(Inline), new(seqs)
-	q := New(Config{Executor: e, Handler: h, Width: 4})
+	q := New(Config{Executor: e, Handler: h, Width: 4, TurnMax: 1})
 	c := newConns(2)
 	require.NoError(t, q.EnqueueBatch([]Item{
 		MessageItem(newMessage(c[0], 127, 1, nil, 0)),

@@ -1,0 +1,148 @@
+package dispatch
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// A turn is what a job dispatches between two looks at the queue: one item, or some
+// messages of one connection and priority while callbacks are fast. The lock and the
+// search for the next connection cost as much as a short callback; with several jobs,
+// which wait for each other at the lock, more.
+
+const (
+	// turnMax is the length of the longest turn.
+	turnMax = 16
+	// turnTime is for how long a turn should last, at most. The next one is half as long
+	// as one that took longer, and twice as long as one that took less than half of it.
+	turnTime = 50 * time.Microsecond
+)
+
+// turn is the present one of a job. What is not yet claimed of it can be revoked.
+type turn struct {
+	// Under q.mu. Between begin and end the job reads them without.
+	class *class // nil between turns
+	conn  msg.Connection
+	kind  Kind
+	level int // of the messages; events are above all
+	n     int // of items
+	items [turnMax]Item
+	at    time.Duration // when the first was enqueued
+	began time.Duration
+	most  int // how long the next turn may be
+
+	next  atomic.Int32 // of items: those before it are claimed, by whoever dispatches or revokes them
+	count outcomes     // the job's
+}
+
+// eventLevel is above all priorities.
+const eventLevel = 256
+
+// revoked is a value of next behind all items.
+const revoked = 1 << 20
+
+// outcomes counts how the items of a turn ended.
+type outcomes struct{ dispatched, discarded, unhandled, panics uint64 }
+
+func (o *outcomes) handled(out Outcome) {
+	o.dispatched++
+	switch out {
+	case Unhandled:
+		o.unhandled++
+	case Panicked:
+		o.panics++
+	}
+}
+
+// beginLocked takes a turn of at most so many items; false: there is nothing.
+func (d *drainer) beginLocked(left int) bool {
+	q, t := d.q, &d.turn
+	if t.class = q.prio.pop(&t.items[0]); t.class == nil {
+		return false
+	}
+	it := &t.items[0]
+	t.conn, t.kind, t.at, t.level, t.n = it.Conn, it.Kind, it.at, eventLevel, 1
+	t.began = q.cfg.Clock()
+	if it.Kind == KindMessage {
+		t.level = int(it.Priority)
+		if most := min(t.most, left, q.cfg.TurnMax); most > 1 && it.Priority >= weighted {
+			t.n += q.prio.more(t.class, it.Priority, t.items[1:most])
+		}
+	}
+	t.next.Store(0)
+	d.turns++
+	q.dispatching++
+	return true
+}
+
+// claim returns the next item of the turn, or nil. The job's goroutine.
+func (t *turn) claim() *Item {
+	if k := int(t.next.Add(1)) - 1; k < t.n {
+		return &t.items[k]
+	}
+	return nil
+}
+
+// claimed is how many items are.
+func (t *turn) claimed() int { return min(int(t.next.Load()), t.n) }
+
+// left is how many are not.
+func (t *turn) left() int { return t.n - t.claimed() }
+
+// revokeLocked takes away what is not claimed: it is the caller's.
+func (t *turn) revokeLocked() []Item {
+	if t.class == nil {
+		return nil
+	}
+	if k := int(t.next.Swap(revoked)); k < t.n {
+		return t.items[k:t.n]
+	}
+	return nil
+}
+
+// endLocked ends the turn and frees its class.
+func (d *drainer) endLocked() {
+	q, t := d.q, &d.turn
+	switch took := q.cfg.Clock() - t.began; {
+	case took > turnTime:
+		t.most = max(t.most/2, 1)
+	case took < turnTime/2 && t.level < eventLevel:
+		t.most = min(2*t.most, turnMax)
+	}
+	q.stats.Dispatched += t.count.dispatched
+	q.stats.Discarded += t.count.discarded
+	q.stats.Unhandled += t.count.unhandled
+	q.stats.Panics += t.count.panics
+	t.count = outcomes{}
+	c := t.class
+	t.class, t.conn = nil, nil
+	q.prio.done(c)
+	q.endLocked()
+}
+
+// takeBackLocked puts what is left of d's turn back into the queue.
+func (q *Queue) takeBackLocked(d *drainer) {
+	if items := d.revokeLocked(); len(items) > 0 {
+		q.prio.putBack(d.class, uint8(d.level), items)
+		clear(items)
+	}
+}
+
+// giveUpLocked appends what is left of the turn to into: it will not be dispatched.
+func (d *drainer) giveUpLocked(into []Item) []Item {
+	items := d.revokeLocked()
+	into = append(into, items...)
+	clear(items)
+	return into
+}
+
+// preemptLocked ends the turns of a lower level than what has just been queued.
+func (q *Queue) preemptLocked(level int) {
+	for _, d := range q.drainers {
+		if d.class != nil && d.level < level {
+			q.takeBackLocked(d)
+		}
+	}
+}
