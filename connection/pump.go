@@ -353,6 +353,7 @@ func (c *Conn) readied(ev Event) {
 func (c *Conn) ended(reason error) {
 	c.gone = true
 	c.connected.Store(false)
+	c.ackHeld.Store(false)
 	c.w.StopTimer(&c.timer)
 	c.mu.Lock()
 	first := c.closeLocked(reason)

@@ -225,7 +225,8 @@ func (p *prio) more(c *class, lv uint8, into []Item) (n int) {
 	return n
 }
 
-// putBack undoes more for the items that are left: they are the next of their flow.
+// putBack undoes more for the items that are left: they are the next of their flow, and
+// count as the oldest of all.
 func (p *prio) putBack(c *class, lv uint8, items []Item) {
 	f := p.flowOf(c, lv)
 	for i := len(items) - 1; i >= 0; i-- {

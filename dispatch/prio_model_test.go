@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 
@@ -214,6 +215,15 @@ func TestPrioSeveralDrainers(t *testing.T) {
 		var id uint64
 		var queued []refItem // by arrival
 		busy := map[uint64]*class{}
+		turns := map[uint64][]Item{} // what more took, by class
+		putBack := false
+		take := func(it *Item) refItem {
+			i := slices.IndexFunc(queued, func(q refItem) bool { return q.id == itemID(it) })
+			require.GreaterOrEqual(t, i, 0)
+			got := queued[i]
+			queued = slices.Delete(queued, i, i+1)
+			return got
+		}
 		free := func(it refItem) bool { return busy[it.class] == nil }
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
@@ -253,10 +263,36 @@ func TestPrioSeveralDrainers(t *testing.T) {
 				}
 				queued = slices.Delete(queued, i, i+1)
 				busy[got.class] = c
+				if got.event || got.prio < weighted {
+					return
+				}
+				more := make([]Item, rapid.IntRange(0, 4).Draw(t, "more"))
+				more = more[:p.more(c, uint8(got.prio), more)]
+				for i := range more {
+					require.False(t, slices.ContainsFunc(queued, func(q refItem) bool {
+						return q.class == got.class && (q.event || q.prio > got.prio || q.prio == got.prio && q.id < itemID(&more[i]))
+					}), "something goes before it")
+					r := take(&more[i])
+					require.Equal(t, [2]any{got.class, got.prio}, [2]any{r.class, r.prio})
+				}
+				turns[got.class] = more
 			},
 			"done": func(t *rapid.T) {
 				class := uint64(rapid.IntRange(0, 4).Draw(t, "class"))
 				if c := busy[class]; c != nil {
+					if turn := turns[class]; len(turn) > 0 && rapid.Bool().Draw(t, "put back") {
+						putBack = true
+						turn = turn[rapid.IntRange(0, len(turn)).Draw(t, "dispatched"):]
+						for _, it := range turn {
+							r := refItem{id: itemID(&it), class: class, prio: int(it.Priority), cost: int64(len(it.Msg.Data))}
+							i, _ := slices.BinarySearchFunc(queued, r, func(a, b refItem) int { return cmp.Compare(a.id, b.id) })
+							queued = slices.Insert(queued, i, r)
+						}
+						if len(turn) > 0 {
+							p.putBack(c, turn[0].Priority, turn)
+						}
+					}
+					delete(turns, class)
 					p.done(c)
 					delete(busy, class)
 				}
@@ -277,7 +313,11 @@ func TestPrioSeveralDrainers(t *testing.T) {
 				all := p.discardAll(nil)
 				require.Len(t, all, len(queued))
 				for i := range all {
-					require.Equal(t, queued[i].id, itemID(&all[i]))
+					if putBack { // that is older than all for it
+						take(&all[i])
+					} else {
+						require.Equal(t, queued[i].id, itemID(&all[i]))
+					}
 				}
 				queued = nil
 			},
