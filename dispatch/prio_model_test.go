@@ -234,6 +234,15 @@ func TestPrioSeveralDrainers(t *testing.T) {
 					queued = append(queued, r)
 				}
 			},
+			"burst": func(t *rapid.T) { // something for a turn
+				r := refItem{class: uint64(rapid.IntRange(0, 4).Draw(t, "class")), prio: rapid.SampledFrom([]int{64, 127}).Draw(t, "prio")}
+				for range rapid.IntRange(3, 6).Draw(t, "n") {
+					id++
+					r.id = id
+					p.push(&Item{Class: r.class, Priority: uint8(r.prio), Msg: &msg.Message{Priority: uint8(r.prio), TID: id}})
+					queued = append(queued, r)
+				}
+			},
 			"pop": func(t *rapid.T) {
 				var it Item
 				c := p.pop(&it)
