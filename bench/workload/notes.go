@@ -18,7 +18,7 @@ func (s *Scenario) about() string {
 	case s.InFlight > 0:
 		return fmt.Sprintf("Where connections times size is more than %d MiB, connections take turns, so that no more than that is in flight: the window is 1, or 0 while others have their turn.", inFlightMax>>20)
 	case s.idle():
-		return "Idle connections: memory is what the server's process has more than before the client came, after a garbage collection, by the number of connections. The kernel's memory for sockets is not in it."
+		return "Idle connections: memory is what the server's process has more than after a first connection came and went, both after a garbage collection, by the number of connections. The kernel's memory for sockets is not in it."
 	}
 	switch s.Kind {
 	case Priority:

@@ -54,12 +54,18 @@ func play(ctx context.Context, exe string, c *Contestant, o order, count counter
 	if s.idle() {
 		first, last = askTidy, askTidy
 	}
+	o.Server = a.Addr
+	if s.idle() {
+		if err := comeAndGo(ctx, exe, c, o); err != nil {
+			r.err = err
+			return r
+		}
+	}
 	empty, err := server.ask(askTidy)
 	if err != nil {
 		r.err = err
 		return r
 	}
-	o.Server = a.Addr
 	client, _, err := launch(ctx, exe, c, o)
 	if err != nil {
 		r.err = err
@@ -92,6 +98,17 @@ func play(ctx context.Context, exe string, c *Contestant, o order, count counter
 		r.syscalls, r.err = countRound(client, server, count)
 	}
 	return r
+}
+
+// comeAndGo is one connection that is closed again: what the server allocates and
+// loads once is there then, and what the others take is what each of them takes.
+func comeAndGo(ctx context.Context, exe string, c *Contestant, o order) error {
+	o.Scenario.Connections = 1
+	first, _, err := launch(ctx, exe, c, o)
+	if err != nil {
+		return err
+	}
+	return first.end(nil)
 }
 
 // countRound measures once more, with system calls counted. It is -1 if they
