@@ -3,6 +3,7 @@ package netpollstack
 import (
 	"log/slog"
 	"runtime"
+	"time"
 )
 
 // Config holds the options of Open; the zero value works.
@@ -16,6 +17,12 @@ type Config struct {
 	// before its neighbours get their turn; 0 means 1 MiB. It is at least
 	// ReadBuffer.
 	ReadBudget int
+	// BusyPoll is how long a worker that has nothing left to do looks for more
+	// before it sleeps in epoll_wait; 0 means 20 us, less than 0 not at all. Being
+	// woken takes as long as that, so where answers come at once, looking saves
+	// their latency and costs no more CPU. A worker that looks in vain stops to do
+	// so but for one time in 64. With one CPU, or GOMAXPROCS 1, 0 means not at all.
+	BusyPoll time.Duration
 	// Pollers is the least number of netpoll pollers; 0 means as many as
 	// workers of all open stacks. netpoll does not tell how many it has: a
 	// program that raised netpoll's number by itself gives that number here, or
@@ -30,6 +37,7 @@ const (
 	maxWorkers        = 1024
 	defaultReadBuffer = 256 << 10
 	defaultReadBudget = 1 << 20
+	defaultBusyPoll   = 20 * time.Microsecond
 	minReadBuffer     = 4 << 10
 )
 
@@ -46,6 +54,9 @@ func (c Config) withDefaults() Config {
 		c.ReadBudget = defaultReadBudget
 	}
 	c.ReadBudget = max(c.ReadBudget, c.ReadBuffer)
+	if c.BusyPoll == 0 && min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) > 1 {
+		c.BusyPoll = defaultBusyPoll
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

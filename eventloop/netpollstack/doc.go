@@ -17,6 +17,12 @@
 // Reads go through one scratch buffer a worker, so an idle connection holds no
 // buffer; writes go out as one writev straight from the caller's slices.
 //
+// # Before it sleeps
+//
+// A worker that has nothing left to do looks for up to 20 us whether its set gets
+// readable before it lets the poller block, and stops to do so where that brings
+// nothing; see Config.BusyPoll and docs/decisions/0008.
+//
 // # Process-wide state
 //
 // The number of netpoll's pollers is global to the process. Open raises it to
@@ -24,7 +30,7 @@
 // Config.Pollers if the program uses netpoll itself. The poller goroutines live
 // as long as the process. With fewer pollers than workers, which netpoll's
 // round-robin placement can also bring about after stacks were closed, workers
-// share a poller goroutine: correct, just one after the other.
+// share a poller goroutine: correct, just one after the other, BusyPoll included.
 //
 // # Panics
 //

@@ -42,6 +42,7 @@ type worker struct {
 	started chan struct{} // closed by the first round
 	ended   chan struct{} // closed by the last one
 	served  chan struct{} // closed when netpoll has let go of the worker
+	busy    busyPoll      // the poller goroutine's
 
 	// any goroutine
 	mailbox   eventloop.Mailbox
@@ -67,6 +68,7 @@ type worker struct {
 	iovecs    []unix.Iovec
 	lingers   int    // lingering sockets
 	rounds    uint64 // number of rounds so far
+	events    int    // since the worker woke up
 	running   bool
 	stopping  bool
 }
@@ -145,18 +147,21 @@ func (w *worker) serve() error {
 // Accept implements netpoll.Listener: netpoll calls it, never twice at a time,
 // when the worker's epoll set is readable.
 func (w *worker) Accept() (net.Conn, error) {
-	w.work()
+	sleepy := w.work()
 	// netpoll gives way once before it blocks in epoll_wait, where it keeps the P. One
 	// time in 61 Go's scheduler comes back from that at once, to look at its global
 	// queue, and who was woken here, and waits in the queue of the P, waits on until
 	// sysmon sees it: 10 ms and more. That does not happen twice in a row.
 	runtime.Gosched()
+	if d := w.stack.cfg.BusyPoll; sleepy && d > 0 && w.events < crowd && w.busy.again() {
+		w.busy.was(w.lookFor(d))
+	}
 	return nil, nil
 }
 
 // work runs rounds until nothing is left to do, or others on the poller have waited
-// long enough.
-func (w *worker) work() {
+// long enough. It says whether the worker may sleep now.
+func (w *worker) work() bool {
 	w.token.Lock()
 	defer w.token.Unlock()
 	w.asleep.Store(false)
@@ -165,11 +170,12 @@ func (w *worker) work() {
 		w.running = true
 		close(w.started)
 	}
+	w.events = 0
 	for range roundsPerAccept {
 		busy := w.round()
 		if w.stopping {
 			w.end()
-			return
+			return false
 		}
 		if !busy {
 			break
@@ -179,9 +185,10 @@ func (w *worker) work() {
 	// Ready sockets keep the set readable; whatever else is left needs a kick.
 	if len(w.dirty) > 0 || len(w.failed) > 0 || !w.armTimer() || !w.mailbox.Sleep() {
 		w.kick()
-	} else {
-		w.asleep.Store(true)
+		return false
 	}
+	w.asleep.Store(true)
+	return true
 }
 
 // LoadOrStore implements eventloop.Local.
@@ -198,6 +205,7 @@ func (w *worker) round() bool {
 	w.roundTime.Store(int64(w.now))
 	w.reportFailures()
 	events := w.poll.wait()
+	w.events += len(events)
 	for i := range events {
 		if p := w.poll.lookup(&events[i]); p != nil {
 			p.handleEvents(events[i].Events)

@@ -1,0 +1,87 @@
+//go:build linux
+
+package netpollstack
+
+import (
+	"testing"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/stretchr/testify/require"
+)
+
+// looks plays n turns in which looking succeeds or not, and returns which of them look.
+func looks(b *busyPoll, n int, success bool) (at []int) {
+	for i := range n {
+		if b.again() {
+			at = append(at, i)
+			b.was(success)
+		}
+	}
+	return at
+}
+
+func TestBusyPollGuesses(t *testing.T) {
+	var b busyPoll
+	require.Len(t, looks(&b, 1000, true), 1000, "each turn, while it succeeds")
+	require.Equal(t, []int{0, 2, 6, 14, 30, 62, 126, 190, 254}, looks(&b, 300, false), "ever less, down to one in 64")
+	const out = 254 + 64 - 300 // turns still left out
+	require.Len(t, looks(&b, out+10, true), 10, "each turn again after one success")
+	require.Equal(t, []int{0, 2}, looks(&b, 3, false))
+}
+
+// TestLookFor: a worker that netpoll does not know, whose eventfd begins readable.
+func TestLookFor(t *testing.T) {
+	w, err := newWorker(&stack{cfg: Config{}.withDefaults(), clock: eventloop.SystemClock()}, 0)
+	require.NoError(t, err)
+	defer w.closeDescriptors()
+	require.True(t, w.lookFor(time.Hour))
+	require.True(t, w.lookFor(time.Hour), "the event was swallowed")
+	require.Len(t, w.poll.wait(), 1)
+	require.False(t, w.lookFor(0))
+	require.False(t, w.lookFor(time.Millisecond))
+	go w.kick()
+	require.True(t, w.lookFor(time.Hour))
+}
+
+// TestLookingWorker: a worker that looks for more does everything that a sleeping one
+// does: tasks, timers, loans, sockets, the end.
+func TestLookingWorker(t *testing.T) {
+	s := openStack(t, Config{Workers: 1, BusyPoll: time.Hour})
+	w := s.workers[0]
+	for range 100 {
+		do(t, w, func() {})
+	}
+	ran := false
+	lend(t, w, func() { ran = true })
+	require.True(t, ran)
+	fired := make(chan struct{})
+	timer := &eventloop.Timer{}
+	timer.Init(timerFunc(func() { close(fired) }))
+	do(t, w, func() { w.SetTimer(timer, w.Now()+time.Millisecond) })
+	<-fired
+	client, server := connect(t, w, eventloop.SocketOptions{})
+	do(t, w, func() { client.t.Close() })
+	<-server.eof
+	do(t, w, func() { server.t.Close() })
+	require.NoError(t, s.Close())
+}
+
+// TestBusyPollCanBeOff: and is told of what looking brings where it is not.
+func TestBusyPollCanBeOff(t *testing.T) {
+	s := openStack(t, Config{Workers: 1, BusyPoll: -1})
+	for range 100 {
+		do(t, s.workers[0], func() {})
+	}
+	do(t, s.workers[0], func() {
+		if s.workers[0].busy != (busyPoll{}) {
+			t.Error("it looks")
+		}
+	})
+
+	s = openStack(t, Config{Workers: 1, BusyPoll: time.Nanosecond})
+	require.Eventually(t, func() (gaveUp bool) {
+		do(t, s.workers[0], func() { gaveUp = s.workers[0].busy.leave > 0 })
+		return gaveUp
+	}, 10*time.Second, time.Millisecond)
+}
