@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -51,14 +52,23 @@ func (d *daemon) start() {
 	proc := exec.Command(d.args[0], d.args[1:]...)
 	proc.Stdout, proc.Stderr = out, out
 	proc.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // no daemon outlives the tests
-	if err := proc.Start(); err != nil {
+	started, done := make(chan error), make(chan struct{})
+	go func() {
+		// The signal comes when the thread ends that started the daemon, not when the
+		// process does, and threads end: a messenger with a thread for each pipe ends its
+		// own. So this one is kept.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := proc.Start()
+		started <- err
+		if err == nil {
+			_ = proc.Wait() // how it ended is in the log
+			close(done)
+		}
+	}()
+	if err := <-started; err != nil {
 		d.t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = proc.Wait() // how it ended is in the log
-	}()
 	d.proc, d.done = proc, done
 	if err := d.waitReady(); err != nil {
 		d.t.Fatalf("%s: %v", d.name, err)
