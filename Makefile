@@ -64,7 +64,7 @@ bench: ## the comparison with others, in 3 minutes: bench/results/latest/report.
 	go build -o bin/msgr ./bench/cmd/msgr
 	bin/msgr bench --quick --out $(RESULTS) $(ARGS)
 
-bench-full: ## the same with every scenario, in an hour or more
+bench-full: ## the same with every scenario, in two hours or so
 	go build -o bin/msgr ./bench/cmd/msgr
 	bin/msgr bench --full --out $(RESULTS) $(ARGS)
 
