@@ -120,16 +120,18 @@ func TestDrainOrderUnderLoad(t *testing.T) {
 	}
 }
 
-// flaky refuses jobs at random.
+// flaky refuses the first job, when nobody drains yet, and others at random.
 type flaky struct {
 	Executor
-	mu  sync.Mutex
-	rnd *rand.Rand
+	mu   sync.Mutex
+	rnd  *rand.Rand
+	jobs int
 }
 
 func (f *flaky) Submit(job func()) error {
 	f.mu.Lock()
-	refuse := f.rnd.IntN(3) > 0
+	f.jobs++
+	refuse := f.jobs == 1 || f.rnd.IntN(3) > 0
 	f.mu.Unlock()
 	if refuse {
 		return ErrExecutorFull
