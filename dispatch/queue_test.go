@@ -312,15 +312,22 @@ func TestQueueUnhandled(t *testing.T) {
 	require.EqualValues(t, 1, q.Stats().Dispatched)
 }
 
-func TestQueueStuck(t *testing.T) {
-	now := time.Second
-	step, stepped := make(chan struct{}), make(chan struct{})
-	q := New(Config{Executor: goExecutor{}, Clock: func() time.Duration { return now },
+// steppedQueue is a queue at *now whose callbacks say on stepped that they have begun and
+// end by step.
+func steppedQueue(now *time.Duration) (q *Queue, step, stepped chan struct{}) {
+	step, stepped = make(chan struct{}), make(chan struct{})
+	q = New(Config{Executor: goExecutor{}, Clock: func() time.Duration { return *now },
 		Handler: handlerFunc(func(*Item) Outcome {
 			stepped <- struct{}{}
 			<-step
 			return Handled
 		})})
+	return q, step, stepped
+}
+
+func TestQueueStuck(t *testing.T) {
+	now := time.Second
+	q, step, stepped := steppedQueue(&now)
 	c := newConns(1)[0]
 	require.Empty(t, q.Stuck(0))
 	require.NoError(t, q.EnqueueBatch([]Item{EventItem(KindAccept, c, nil), EventItem(KindReset, c, nil)}))

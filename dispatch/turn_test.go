@@ -194,13 +194,7 @@ func TestTurnSurvivesGoexit(t *testing.T) {
 // The age counts from what is left of a turn.
 func TestTurnAge(t *testing.T) {
 	now := time.Second
-	step, stepped := make(chan struct{}), make(chan struct{})
-	q := New(Config{Executor: goExecutor{}, Clock: func() time.Duration { return now },
-		Handler: handlerFunc(func(*Item) Outcome {
-			stepped <- struct{}{}
-			<-step
-			return Handled
-		})})
+	q, step, stepped := steppedQueue(&now)
 	c := newConns(1)[0]
 	for i := range 3 { // a turn of one, and one of two
 		require.NoError(t, q.Enqueue(MessageItem(newMessage(c, 127, uint64(i+1), nil, 0))))

@@ -2,7 +2,7 @@
 
 // Constants to fold a 128-bit lane over D bits: x^(D+32) and x^(D-32) modulo the
 // polynomial of crc32c, reflected and shifted left by one, for its lower and its
-// upper half. crcfold_test.go computes them anew.
+// upper half. crc_test.go computes them anew.
 DATA fold2048<>+0(SB)/8, $0x0dcb17aa4
 DATA fold2048<>+8(SB)/8, $0x0b9e02b86
 GLOBL fold2048<>(SB), RODATA|NOPTR, $16

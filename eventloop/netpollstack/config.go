@@ -20,7 +20,7 @@ type Config struct {
 	// BusyPoll is how long a worker that has nothing left to do looks for more
 	// before it sleeps in epoll_wait; 0 means 20 us, less than 0 not at all. Being
 	// woken takes as long as that, so where answers come at once, looking saves
-	// their latency and costs no more CPU. A worker that looks in vain stops to do
+	// their latency and costs about as much CPU. A worker that looks in vain stops to do
 	// so but for one time in 64. With one CPU, or GOMAXPROCS 1, 0 means not at all.
 	BusyPoll time.Duration
 	// Pollers is the least number of netpoll pollers; 0 means as many as
