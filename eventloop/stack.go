@@ -78,6 +78,26 @@ type Lender interface {
 	Lend(t Task) bool
 }
 
+// Abandoner is what a Handler, a TimerHandler or a Task may be in addition: one
+// that wants to know that a call of it did not return, because user code in it ended
+// the goroutine (runtime.Goexit, and with it t.FailNow). The worker goes on on
+// another goroutine; what the call had not done yet is not done. Abandoned is called
+// on the worker, soon, and before anything else of that Handler or Task.
+type Abandoner interface{ Abandoned() }
+
+// Hosted is what a Stack may be in addition: one that knows the machine it is on. Any
+// goroutine may call the methods.
+type Hosted interface {
+	// HostAddrs returns the addresses of the host, those first by which others most
+	// likely reach it: the one that connections to far away leave from, then other
+	// global ones, then link-local ones (with their zones) and those of loopback
+	// interfaces.
+	HostAddrs() ([]netip.Addr, error)
+	// ZoneID is the number of the network interface of that name or number, which is
+	// what an IPv6 zone means on this host.
+	ZoneID(zone string) (id uint32, ok bool)
+}
+
 // Task is work for a worker. Run is called once per Post, on the worker.
 type Task interface{ Run() }
 
@@ -91,6 +111,9 @@ func (f TaskFunc) Run() { f() }
 type ListenConfig struct {
 	// Backlog of the listening socket; 0 means 512.
 	Backlog int
+	// V6Only keeps a listener on [::] to IPv6. Otherwise it takes IPv4 connections as
+	// well, as net.Listen's does; their addresses are plain IPv4 ones.
+	V6Only bool
 	Socket  SocketOptions
 	// OnError is told of accept failures (EMFILE, ENFILE, ...), at most one
 	// report per back-off period, on the listener's worker. nil ignores them;

@@ -64,6 +64,29 @@ type RefusedHandler interface {
 	HandleRefused(c Connection, err error) bool
 }
 
+// ConnectFailedHandler is told, by the pool, of each attempt to connect that
+// failed, for whatever reason, with the attempt's number: a wrong address, a peer
+// that speaks something else, refused authentication, a timeout. The messenger
+// goes on trying, with growing delays, until the connection is marked down. All
+// handlers of the chain are told. (RefusedHandler is told of refused TCP
+// connections alone, as in Ceph; those come here too.)
+type ConnectFailedHandler interface {
+	HandleConnectFailed(c Connection, err *ConnectError)
+}
+
+// RejectedHandler is told, by the pool, of a message that broke its connection
+// again and again; see RejectedError. All handlers of the chain are told.
+type RejectedHandler interface {
+	HandleRejected(c Connection, err *RejectedError)
+}
+
+// SendPressureHandler is told, by the pool, when what a connection holds for
+// sending passes Config.SendHighWater, and again (high is false) when it has
+// fallen to half of that. All handlers of the chain are told.
+type SendPressureHandler interface {
+	HandleSendPressure(c Connection, high bool)
+}
+
 // UndeliverableHandler is told of each message that was accepted by Send and is
 // dropped, with the reason: ErrMarkedDown, ErrReset, ErrRemoteReset,
 // ErrShutdown, ErrNoSession. "Dropped" means not known to be delivered: one that

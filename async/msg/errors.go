@@ -23,4 +23,19 @@ var (
 	ErrNoSession = errors.New("msgr: no session with peer")
 	// ErrNotStarted: the messenger was not started.
 	ErrNotStarted = errors.New("msgr: messenger not started")
+	// ErrRejected: the message broke its connection each time it was sent; see
+	// RejectedError.
+	ErrRejected = errors.New("msgr: message rejected by peer")
+	// ErrCancelled: the message was taken back by Connection.Cancel.
+	ErrCancelled = errors.New("msgr: message cancelled")
+	// ErrDeadline: Message.Deadline passed while the message waited to be sent.
+	ErrDeadline = errors.New("msgr: message's deadline passed")
+	// ErrInUse: the message was handed to Send before and has not had its end.
+	ErrInUse = errors.New("msgr: message is being sent already")
+	// ErrPeerAbsent: the peer of a session that only it can resume did not come back
+	// in time (Config.StandbyTimeout), or too many were away (Config.StandbyMax).
+	ErrPeerAbsent = errors.New("msgr: peer did not come back")
+	// ErrOnWorker: what blocks was called by what runs on a worker (fast dispatch,
+	// Notify, HandleUndeliverable, ...), where it would wait for itself.
+	ErrOnWorker = errors.New("msgr: called on a worker, which must not block")
 )

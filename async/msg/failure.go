@@ -1,0 +1,68 @@
+package msg
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+)
+
+// ConnectError is one failed attempt to connect to a peer. It wraps the cause:
+// the system's error (errors.Is with syscall.ECONNREFUSED and the like), a
+// *WrongPeerError, a *auth.RefusedError with what the peer would allow, ...
+type ConnectError struct {
+	Reason Reason
+	// Attempt counts the attempts since the peer was last connected for good, from
+	// 1 up.
+	Attempt int
+	// State is the state of the protocol in which the attempt failed
+	// ("SESSION_CONNECTING").
+	State string
+	// Retry is how long it is until the next attempt; negative if there is none.
+	Retry time.Duration
+	Err   error
+}
+
+// Error is one line with reason, state and cause.
+func (e *ConnectError) Error() string {
+	return fmt.Sprintf("msgr: attempt %d to connect: %s, in %s: %v", e.Attempt, e.Reason, e.State, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// WrongPeerError says that another one answered than the one that was asked for.
+type WrongPeerError struct {
+	Asked entity.Addr
+	// Is holds the addresses of the one that answered.
+	Is entity.AddrVec
+}
+
+// Error is one line with both.
+func (e *WrongPeerError) Error() string {
+	return fmt.Sprintf("msgr: asked for %s, and the one that answers is %s", e.Asked, e.Is)
+}
+
+// RejectedError is a message that broke its connection each time it was sent:
+// the peer does not take it, most often because it is over a limit of the peer's.
+// It wraps ErrRejected and the last fault.
+type RejectedError struct {
+	Type     uint16
+	TID, Seq uint64
+	// Size is that of the payload, in bytes.
+	Size int
+	// Attempts is how often it was sent.
+	Attempts int
+	// Dropped says that the message is given up and reported undeliverable, so that
+	// what is behind it can be sent. Otherwise (Config.RejectAfter) it is sent on.
+	Dropped bool
+	Err     error
+}
+
+// Error is one line with the message and the last fault.
+func (e *RejectedError) Error() string {
+	return fmt.Sprintf("%v: type %d, tid %d, seq %d, %d bytes, sent %d times: %v", ErrRejected, e.Type, e.TID, e.Seq, e.Size, e.Attempts, e.Err)
+}
+
+// Unwrap returns ErrRejected and the last fault.
+func (e *RejectedError) Unwrap() []error { return []error{ErrRejected, e.Err} }

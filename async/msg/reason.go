@@ -1,0 +1,79 @@
+package msg
+
+// Reason says why an attempt to connect failed, or why an accepted connection
+// did not come up. It is what logs, counters and ConnectError go by.
+type Reason uint8
+
+// The reasons.
+const (
+	// ReasonOther: none of those below; the error says more.
+	ReasonOther Reason = iota
+	// ReasonRefused: nobody listens at that address and port.
+	ReasonRefused
+	// ReasonUnreachable: the system knows no way there (no route, network down, no
+	// address of that family), or has no room for another socket.
+	ReasonUnreachable
+	// ReasonTimeout: TCP or the handshake took longer than DialTimeout or ReadyTimeout.
+	ReasonTimeout
+	// ReasonClosed: the other end closed or reset the connection during the handshake.
+	ReasonClosed
+	// ReasonNotMsgr: what answers does not speak this protocol at all.
+	ReasonNotMsgr
+	// ReasonVersion: it speaks another version of it (msgr v1, v2.0), or requires
+	// banner features that this library lacks.
+	ReasonVersion
+	// ReasonWrongPeer: it is another entity, or another process of it, than the
+	// one that was asked for: WrongPeerError has both.
+	ReasonWrongPeer
+	// ReasonAuth: authentication was refused, or there is no common method or mode.
+	ReasonAuth
+	// ReasonFeatures: one side requires feature bits that the other lacks.
+	ReasonFeatures
+	// ReasonLimit: a frame or the handshake is over a limit of this side.
+	ReasonLimit
+	// ReasonProtocol: the peer broke the protocol, or bytes were damaged on the way.
+	ReasonProtocol
+	// ReasonDisplaced: another connection of the same peer is newer, or the address
+	// belongs to somebody else.
+	ReasonDisplaced
+	// ReasonBroken: the session came up and broke at once, more than once.
+	ReasonBroken
+	// ReasonFull: HandshakesMax is reached.
+	ReasonFull
+
+	NumReasons = iota
+)
+
+var reasons = [NumReasons]struct{ name, hint string }{
+	ReasonOther:       {"failed", "see the error"},
+	ReasonRefused:     {"connection refused", "nothing listens at that address and port: is the peer running, is the port right?"},
+	ReasonUnreachable: {"unreachable", "the system knows no way to that address: check the address, the routes and the limits on open files"},
+	ReasonTimeout:     {"no answer in time", "a firewall, a wrong address, or a peer that hangs"},
+	ReasonClosed:      {"closed by the other end", "the peer says no more than that: its log may say why"},
+	ReasonNotMsgr:     {"not a messenger", "something else listens there: is the port right?"},
+	ReasonVersion:     {"another protocol version", "only msgr v2.1 is spoken here: use the peer's v2 address (Ceph's monitors: port 3300)"},
+	ReasonWrongPeer:   {"wrong peer", "another process than the one asked for answers there; host:port without a nonce means whichever it is"},
+	ReasonAuth:        {"authentication refused", "both ends have to be configured for a common method and mode, and know the same keys"},
+	ReasonFeatures:    {"missing features", "the policies of the two ends (FeaturesSupported, FeaturesRequired) do not fit"},
+	ReasonLimit:       {"over a limit", "raise Config.Limits on the receiving side if such a frame is meant to be sent"},
+	ReasonProtocol:    {"protocol error", "a faulty peer, or a network that damages data"},
+	ReasonDisplaced:   {"displaced", "do two peers use one address, or several anonymous connections a server that registers its clients?"},
+	ReasonBroken:      {"broken right after it was up", "the peer drops the session as soon as it is used: its log may say why"},
+	ReasonFull:        {"too many handshakes", "more connections arrive at a time than Config.HandshakesMax"},
+}
+
+// String is the reason in a few words.
+func (r Reason) String() string {
+	if r < NumReasons {
+		return reasons[r].name
+	}
+	return "unknown reason"
+}
+
+// Hint is a sentence on what may be wrong and what to do about it.
+func (r Reason) Hint() string {
+	if r < NumReasons {
+		return reasons[r].hint
+	}
+	return ""
+}
