@@ -114,7 +114,7 @@ type ListenConfig struct {
 	// V6Only keeps a listener on [::] to IPv6. Otherwise it takes IPv4 connections as
 	// well, as net.Listen's does; their addresses are plain IPv4 ones.
 	V6Only bool
-	Socket  SocketOptions
+	Socket SocketOptions
 	// OnError is told of accept failures (EMFILE, ENFILE, ...), at most one
 	// report per back-off period, on the listener's worker. nil ignores them;
 	// the listener goes on in either case.
