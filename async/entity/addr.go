@@ -28,9 +28,18 @@ const (
 // An IPv6 zone is kept when it is the decimal number of the scope id. The
 // flowinfo of an IPv6 socket address and socket families other than INET and
 // INET6 have no place here: the first is dropped, the second refused.
+//
+// The nonce tells incarnations of a process apart that listen at one place after
+// each other. Ceph's monitors have the nonce 0; a messenger of this library has a
+// random one unless configured otherwise. Who dials by host and port alone does not
+// know it: that is AnyNonce, which is another thing than the nonce 0.
 type Addr struct {
-	Type     AddrType
-	Nonce    uint32
+	Type  AddrType
+	Nonce uint32
+	// AnyNonce: whichever process listens there is meant. Nonce is 0 then. It has no
+	// form of its own on the wire, where such an address looks like one with the
+	// nonce 0.
+	AnyNonce bool
 	AddrPort netip.AddrPort
 }
 
@@ -53,6 +62,37 @@ const (
 // other than none or any, nor an IP address.
 func (a Addr) IsBlank() bool {
 	return !a.AddrPort.Addr().IsValid() && (a.Type == AddrNone || a.Type == AddrAny)
+}
+
+// Normal is a with an IPv4-mapped IPv6 address as plain IPv4: the form in which
+// addresses are compared.
+func (a Addr) Normal() Addr {
+	a.AddrPort = netip.AddrPortFrom(a.AddrPort.Addr().Unmap(), a.AddrPort.Port())
+	return a
+}
+
+// Place is the IP address and port in the form in which they are compared: IPv4
+// unmapped, without a zone, which means something on one host only.
+func (a Addr) Place() netip.AddrPort {
+	return netip.AddrPortFrom(a.AddrPort.Addr().Unmap().WithZone(""), a.AddrPort.Port())
+}
+
+// Matches reports whether a and b are of one type at one Place, and of one nonce if
+// both know theirs.
+func (a Addr) Matches(b Addr) bool {
+	return a.Type == b.Type && a.Place() == b.Place() && (a.AnyNonce || b.AnyNonce || a.Nonce == b.Nonce)
+}
+
+// WithNonce is a with a known nonce.
+func (a Addr) WithNonce(n uint32) Addr {
+	a.Nonce, a.AnyNonce = n, false
+	return a
+}
+
+// WithAnyNonce is a of whichever process listens there.
+func (a Addr) WithAnyNonce() Addr {
+	a.Nonce, a.AnyNonce = 0, true
+	return a
 }
 
 // sockaddr is the C socket address image, zero padded to the IPv6 length, and

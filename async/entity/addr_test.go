@@ -190,10 +190,11 @@ func TestAddrVecBounds(t *testing.T) {
 
 func TestParseAddr(t *testing.T) {
 	for s, want := range map[string]string{
-		"1.2.3.4:3300":      "v2:1.2.3.4:3300/0",
+		"1.2.3.4:3300":      "v2:1.2.3.4:3300",
+		"1.2.3.4:3300/0":    "v2:1.2.3.4:3300/0",
 		"1.2.3.4:3300/5":    "v2:1.2.3.4:3300/5",
-		"[::1]:3300":        "v2:[::1]:3300/0",
-		"v1:1.2.3.4:6789":   "v1:1.2.3.4:6789/0",
+		"[::1]:3300":        "v2:[::1]:3300",
+		"v1:1.2.3.4:6789":   "v1:1.2.3.4:6789",
 		"cidr:10.0.0.0:0/8": "cidr:10.0.0.0:0/8",
 		"any:-/3":           "any:-/3",
 	} {
@@ -209,7 +210,7 @@ func TestParseAddr(t *testing.T) {
 		"v2:1.2.3.4:3300/0,v1:1.2.3.4:6789/0":   "[v2:1.2.3.4:3300/0,v1:1.2.3.4:6789/0]",
 		"[v2:1.2.3.4:3300/0]":                   "v2:1.2.3.4:3300/0",
 		"[v2:[::1]:3300/0,v2:[::2]:3300/0]":     "[v2:[::1]:3300/0,v2:[::2]:3300/0]",
-		"[::1]:3300":                            "v2:[::1]:3300/0",
+		"[::1]:3300":                            "v2:[::1]:3300",
 		"-":                                     "-",
 		"[]":                                    "-",
 	} {
@@ -363,4 +364,42 @@ func FuzzAddrText(f *testing.F) {
 			t.Fatalf("%q: %v, again %v %v", s, v, w, err)
 		}
 	})
+}
+
+// TestAddrAnyNonce: an address without a nonce is another one than that with the
+// nonce 0, but on the wire.
+func TestAddrAnyNonce(t *testing.T) {
+	whoever, zero, seven := mustAddr(t, "1.2.3.4:3300"), mustAddr(t, "1.2.3.4:3300/0"), mustAddr(t, "1.2.3.4:3300/7")
+	require.NotEqual(t, whoever, zero)
+	require.NotEqual(t, AddrVec{whoever}.Key(), AddrVec{zero}.Key())
+	require.Equal(t, zero.Append(nil), whoever.Append(nil))
+	require.Equal(t, seven, whoever.WithNonce(7))
+	require.Equal(t, whoever, seven.WithAnyNonce())
+	require.True(t, whoever.Matches(seven))
+	require.True(t, seven.Matches(whoever))
+	require.False(t, zero.Matches(seven))
+	require.Equal(t, whoever, mustAddr(t, whoever.String()))
+}
+
+// TestAddrMatches: what is one place, whatever its writing.
+func TestAddrMatches(t *testing.T) {
+	for _, row := range []struct {
+		a, b string
+		want bool
+	}{
+		{"1.2.3.4:1/2", "1.2.3.4:1/2", true},
+		{"[::ffff:1.2.3.4]:1/2", "1.2.3.4:1/2", true},
+		{"[fe80::1%2]:1/2", "[fe80::1%7]:1/2", true},
+		{"[fe80::1%eth0]:1/2", "[fe80::1]:1/2", true},
+		{"v1:1.2.3.4:1/2", "1.2.3.4:1/2", false},
+		{"1.2.3.4:1/2", "1.2.3.5:1/2", false},
+		{"1.2.3.4:1/2", "1.2.3.4:2/2", false},
+		{"1.2.3.4:1/2", "1.2.3.4:1/3", false},
+	} {
+		a, b := mustAddr(t, row.a), mustAddr(t, row.b)
+		require.Equal(t, row.want, a.Matches(b), row)
+		require.Equal(t, row.want, AddrVec{{}, b}.Contains(a), row)
+		require.Equal(t, row.want, b.Normal().Place() == a.Place() && a.Type == b.Type && a.Nonce == b.Nonce, row)
+	}
+	require.Equal(t, mustAddr(t, "1.2.3.4:1/2"), mustAddr(t, "[::ffff:1.2.3.4]:1/2").Normal())
 }

@@ -25,8 +25,9 @@ func (t AddrType) String() string {
 	return "type" + strconv.FormatUint(uint64(t), 10)
 }
 
-// String is "v2:1.2.3.4:3300/0": type, IP address and port, nonce. The zero Addr
-// is "-", and "-" stands for a missing IP address and port ("any:-/7").
+// String is "v2:1.2.3.4:3300/0": type, IP address and port, nonce; without the slash
+// and the nonce if it is AnyNonce. The zero Addr is "-", and "-" stands for a missing
+// IP address and port ("any:-/7").
 func (a Addr) String() string {
 	if a == (Addr{}) {
 		return "-"
@@ -39,13 +40,17 @@ func (a Addr) String() string {
 	} else {
 		b = append(b, '-')
 	}
-	b = append(b, '/')
-	b = strconv.AppendUint(b, uint64(a.Nonce), 10)
+	if !a.AnyNonce {
+		b = append(b, '/')
+		b = strconv.AppendUint(b, uint64(a.Nonce), 10)
+	}
 	return string(b)
 }
 
-// ParseAddr reads what String writes. The type may be left out (v2 is meant)
-// and so may the nonce (0): "1.2.3.4:3300", "v2:[::1]:3300/5".
+// ParseAddr reads what String writes. The type may be left out (v2 is meant):
+// "1.2.3.4:3300/0", "v2:[::1]:3300/5". Without a nonce, "1.2.3.4:3300", whichever
+// process listens there is meant (AnyNonce), as people write it. Host names are not
+// resolved.
 func ParseAddr(s string) (Addr, error) {
 	if s == "-" {
 		return Addr{}, nil
@@ -65,6 +70,7 @@ func ParseAddr(s string) (Addr, error) {
 		}
 		a.Nonce = uint32(n)
 	}
+	a.AnyNonce = !hasNonce
 	if ap == "-" {
 		return a, nil
 	}

@@ -64,8 +64,8 @@ func ConsumeAddrVec(r *denc.Reader) AddrVec {
 // Equal reports whether both have the same addresses in the same order.
 func (v AddrVec) Equal(w AddrVec) bool { return slices.Equal(v, w) }
 
-// Contains reports whether a is one of the addresses, nonce and type included.
-func (v AddrVec) Contains(a Addr) bool { return slices.Contains(v, a) }
+// Contains reports whether one of the addresses Matches a.
+func (v AddrVec) Contains(a Addr) bool { return slices.ContainsFunc(v, a.Matches) }
 
 // Clone is a copy that shares nothing with v.
 func (v AddrVec) Clone() AddrVec { return slices.Clone(v) }
@@ -95,6 +95,9 @@ func (v AddrVec) Key() string {
 	b := make([]byte, 0, len(v)*(8+sockaddr6Len))
 	for _, a := range v {
 		m := a.image()
+		if a.AnyNonce {
+			m[3] = 0xff // no type has that byte
+		}
 		b = append(b, m[:]...)
 	}
 	if len(v) == 1 { // as nearly all are: the image of an IPv4 address is mostly zeros behind it
