@@ -3,6 +3,8 @@ package async
 import (
 	"errors"
 
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
@@ -23,20 +25,24 @@ func (m *Messenger) arbitrate(c *connection.Conn, moves int) bool {
 		return true // closed meanwhile
 	}
 	in, now := s.Incoming(), c.Worker().Now()
+	if !in.Reconnect && m.reg.isDraining() {
+		s.AnswerRefuse(now, msg.ErrShutdown)
+		c.Answered()
+		return true
+	}
 	if p := s.Policy(); !in.Reconnect && p.Server && p.Lossy && !p.RegisterLossyClients {
 		s.AnswerAccept(now) // spec 3.5-3: no lookup, not registered
 		c.Answered()
 		return true
 	}
-	key := in.Addrs.Key()
 	var ex *connection.Conn
 	if in.Reconnect {
 		ex = m.reg.lookup(in.Addrs)
 	} else {
-		ex = m.reg.claim(key, c)
+		ex = m.reg.claim(in.Addrs, c)
 	}
 	if ex == nil {
-		m.execute(c, nil, key, session.Arbitrate(in, nil, false))
+		m.execute(c, nil, in.Addrs, session.Arbitrate(in, nil, false))
 		return true
 	}
 	if ex.Worker() != c.Worker() {
@@ -50,17 +56,17 @@ func (m *Messenger) arbitrate(c *connection.Conn, moves int) bool {
 	}
 	existing := ex.Session().Existing()
 	peerIsSmaller := in.Addrs.Msgr2().Compare(m.Addrs().Msgr2()) < 0
-	m.execute(c, ex, key, session.Arbitrate(in, &existing, peerIsSmaller))
+	m.execute(c, ex, in.Addrs, session.Arbitrate(in, &existing, peerIsSmaller))
 	return true
 }
 
 // execute carries the verdict out on both connections.
-func (m *Messenger) execute(c, ex *connection.Conn, key string, v session.Verdict) {
+func (m *Messenger) execute(c, ex *connection.Conn, addrs entity.AddrVec, v session.Verdict) {
 	s, now := c.Session(), c.Worker().Now()
 	m.log.Debug("arbitration", "conn", c, "existing", ex, "verdict", v)
 	switch v.Action {
 	case session.ActAccept:
-		if ex != nil && m.reg.claim(key, c) != nil {
+		if ex != nil && m.reg.claim(addrs, c) != nil {
 			// A closed one that is about to be forgotten stood there.
 			s.AnswerRefuse(now, session.ErrStale)
 			break
@@ -69,7 +75,7 @@ func (m *Messenger) execute(c, ex *connection.Conn, key string, v session.Verdic
 	case session.ActStopAccept:
 		ex.Session().StopReplaced()
 		ex.Poke()
-		if m.reg.claim(key, c) != nil {
+		if m.reg.claim(addrs, c) != nil {
 			s.AnswerRefuse(now, session.ErrStale)
 			break
 		}

@@ -24,7 +24,9 @@ func TestByteByByte(t *testing.T) {
 	addrs := srv.Addrs().Clone()
 	addrs[0].AddrPort = ln.Addr().(*net.TCPAddr).AddrPort()
 	target := srv.Addrs()[0].AddrPort.String()
-	srv.setAddrs(addrs)
+	id := *srv.identity.Load()
+	id.addrs = addrs
+	srv.identity.Store(&id)
 	done := make(chan struct{}, 4)
 	proxied := make(chan net.Conn, 2)
 	go func() {

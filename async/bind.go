@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
@@ -20,49 +19,25 @@ var ErrBound = errors.New("msgr: already bound")
 // nonceStep is what Rebind adds to the nonce (spec 5.5).
 const nonceStep = 1_000_000
 
-// unboundAddrs identify a messenger that does not listen.
-func (m *Messenger) unboundAddrs() entity.AddrVec {
-	ap := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
-	if m.cfg.BindBeforeConnect.IsValid() {
-		ap = netip.AddrPortFrom(m.cfg.BindBeforeConnect.Addr(), 0)
-	}
-	return entity.AddrVec{{Type: entity.AddrAny, Nonce: m.nonce, AddrPort: ap}}
-}
-
-// learnAddr fills in an own address that is still unspecified with what a peer
-// sees. Ports, types and nonces stay.
-func (m *Messenger) learnAddr(seen entity.Addr) {
-	ip := seen.AddrPort.Addr()
-	if !ip.IsValid() || ip.IsUnspecified() {
-		return
-	}
-	for {
-		old := m.addrs.Load()
-		next := old.Clone()
-		changed := false
-		for i := range next {
-			a := next[i].AddrPort.Addr()
-			if a.IsUnspecified() && (a.Is4() == ip.Is4() || next[i].Type == entity.AddrAny) {
-				next[i].AddrPort = netip.AddrPortFrom(ip, next[i].AddrPort.Port())
-				changed = true
-			}
-		}
-		if !changed || m.addrs.CompareAndSwap(old, &next) {
-			return
-		}
-	}
-}
-
 // Bind listens on one or several addresses, which together become the
 // messenger's address vector. Port 0 takes a free port: from BindPortMin..Max if
-// those are set, else the kernel's choice. When no port is free it tries again
-// BindRetries times. Call it before Start; it blocks while it waits.
+// those are set, else the kernel's choice. When no port is free it says so in the log
+// and tries again BindRetries times; the error wraps syscall.EADDRINUSE. Call it
+// before Start; it blocks while it waits.
+//
+// 0.0.0.0 stands for all IPv4 addresses of the host, and [::] for all there are, as
+// with net.Listen (together with an IPv4 address, [::] is IPv6 only). Peers reach the
+// messenger at any of them. It is known by Config.Advertise, or else by the address
+// from which the host reaches others (one of each family), from the beginning.
 func (m *Messenger) Bind(addrs ...netip.AddrPort) error {
 	return m.BindContext(context.Background(), addrs...)
 }
 
 // BindContext is Bind that gives up when ctx ends.
 func (m *Messenger) BindContext(ctx context.Context, addrs ...netip.AddrPort) error {
+	if err := mayWait(); err != nil {
+		return err
+	}
 	m.bindMu.Lock()
 	defer m.bindMu.Unlock()
 	if len(m.boundTo) > 0 {
@@ -86,9 +61,10 @@ func (m *Messenger) bind(ctx context.Context, addrs []netip.AddrPort, avoid map[
 		if !errors.Is(err, syscall.EADDRINUSE) || try >= m.cfg.BindRetries {
 			return err
 		}
-		m.log.Warn("bind: address in use, trying again", "err", err, "after", m.cfg.BindRetryDelay)
-		if err := sleep(ctx, m.cfg.BindRetryDelay); err != nil {
-			return fmt.Errorf("msgr: bind: %w", err)
+		m.log.Warn("bind: address in use, trying again", "err", err, "after", m.cfg.BindRetryDelay,
+			"try", try+1, "of", m.cfg.BindRetries+1)
+		if ended := sleep(ctx, m.cfg.BindRetryDelay); ended != nil {
+			return fmt.Errorf("%w; given up: %w", err, ended)
 		}
 	}
 }
@@ -100,12 +76,24 @@ func (m *Messenger) tryBind(addrs []netip.AddrPort, avoid map[uint16]bool) error
 	if m.state == stateClosing {
 		return msg.ErrShutdown
 	}
-	ls, vec, err := m.listenAll(addrs, avoid)
+	only6 := slices.ContainsFunc(addrs, func(a netip.AddrPort) bool { return a.Addr().Unmap().Is4() })
+	m.only6.Store(only6)
+	ls, err := m.listenAll(addrs, avoid)
 	if err != nil {
 		return err
 	}
 	m.listeners = ls
-	m.setAddrs(vec)
+	bound := make([]netip.AddrPort, len(ls))
+	for i, l := range ls {
+		bound[i] = l.Addr()
+	}
+	id := m.listening(bound)
+	m.identity.Store(id)
+	for _, b := range bound {
+		if b.Addr().IsUnspecified() && len(m.cfg.Advertise) == 0 {
+			m.log.Info("bound to all addresses; Config.Advertise says what peers are to call this messenger", "bound", b, "known as", id.addrs)
+		}
+	}
 	return nil
 }
 
@@ -120,19 +108,18 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (m *Messenger) listenAll(addrs []netip.AddrPort, avoid map[uint16]bool) (ls []eventloop.Listener, vec entity.AddrVec, err error) {
+func (m *Messenger) listenAll(addrs []netip.AddrPort, avoid map[uint16]bool) (ls []eventloop.Listener, err error) {
 	for _, a := range addrs {
 		l, err := m.listen(a, avoid)
 		if err != nil {
 			for _, l := range ls {
 				_ = l.Close()
 			}
-			return nil, nil, fmt.Errorf("msgr: bind %s: %w", a, err)
+			return nil, fmt.Errorf("msgr: bind %s: %w", a, err)
 		}
 		ls = append(ls, l)
-		vec = append(vec, entity.Addr{Type: entity.AddrMsgr2, Nonce: m.nonce, AddrPort: l.Addr()})
 	}
-	return ls, vec, nil
+	return ls, nil
 }
 
 // listen opens one listener, looking for a port if none is given.
@@ -142,9 +129,9 @@ func (m *Messenger) listen(a netip.AddrPort, avoid map[uint16]bool) (eventloop.L
 		lo, hi = m.cfg.BindPortMin, max(m.cfg.BindPortMin, m.cfg.BindPortMax)
 	}
 	lc := eventloop.ListenConfig{
-		Backlog: m.cfg.ListenBacklog, Socket: m.cfg.Socket,
+		Backlog: m.cfg.ListenBacklog, Socket: m.cfg.Socket, V6Only: m.only6.Load(),
 		OnError: func(err error) {
-			m.counts.acceptErrors.Add(1)
+			m.counts.AcceptErrors.Add(1)
 			m.log.Warn("accept", "err", err)
 		},
 	}
@@ -178,6 +165,9 @@ func (m *Messenger) listen(a netip.AddrPort, avoid map[uint16]bool) (eventloop.L
 // nonce, so that peers see a new incarnation; all connections are marked down.
 // After an error the messenger does not listen; Rebind may be called again.
 func (m *Messenger) Rebind(avoid ...uint16) error {
+	if err := mayWait(); err != nil {
+		return err
+	}
 	m.bindMu.Lock()
 	defer m.bindMu.Unlock()
 	if len(m.boundTo) == 0 {

@@ -360,7 +360,7 @@ func TestCloseRacesWithEverything(t *testing.T) {
 	})
 	cl.MarkDownAll()
 	l.until("forgotten", func() bool { return len(cl.reg.snapshot()) == 0 })
-	require.Empty(t, cl.reg.byAddr)
+	require.Empty(t, cl.reg.index.Len())
 }
 
 // TestMarkDownDropsWhatIsQueued: messages and events that wait for a dispatcher

@@ -1,6 +1,7 @@
 package async
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -27,6 +28,11 @@ type Config struct {
 	Nonce      uint32
 	FixedNonce bool
 
+	// Advertise are the addresses to be known by, in place of those of Bind: behind NAT,
+	// in a container, or bound to 0.0.0.0 on a host with several addresses. Port 0 means
+	// the bound one. Peers must be able to reach the messenger there.
+	Advertise []netip.AddrPort
+
 	// Stack is the network; nil means DefaultStack.
 	Stack eventloop.Stack
 	// Executor runs Dispatch and the event callbacks; nil means DefaultExecutor.
@@ -36,7 +42,8 @@ type Config struct {
 	// Rand gives cookies, nonces and jitter; any goroutine calls it. nil:
 	// crypto/rand.
 	Rand func() uint64
-	// Logger; nil means silent.
+	// Logger; nil means slog.Default() as it is at New: what fails is said there.
+	// slog.New(slog.DiscardHandler) is silent.
 	Logger *slog.Logger
 	// AuthClient and AuthServer authenticate; nil means AUTH_NONE.
 	AuthClient auth.Client
@@ -45,6 +52,12 @@ type Config struct {
 	// DispatchWidth is how many connections are dispatched at the same time by
 	// the pool; 0 means 4, 1 is the single dispatch thread of the origin.
 	DispatchWidth int
+	// DispatchLimit is how long a callback may hold up a job of the pool before it is
+	// logged with its stack, counted, and no longer counts against DispatchWidth; 0
+	// means 1 s, negative never. DispatchWidthMax bounds how many run at a time with
+	// those that were held up; 0 means 16 times DispatchWidth.
+	DispatchLimit    time.Duration
+	DispatchWidthMax int
 	// DispatchThrottleBytes bounds the payload bytes received and not yet
 	// dispatched, over all connections; 0 means 100 MiB, negative no bound. At the
 	// bound the connections are not read from.
@@ -61,16 +74,44 @@ type Config struct {
 	// MiB. At the bound Send answers ErrQueueFull.
 	SendQueueMessages int
 	SendQueueBytes    int64
+	// SendTotalBytes bounds the same over all connections together, not counting the
+	// first 64 KiB of each; 0 means 1 GiB, negative no bound.
+	SendTotalBytes int64
+	// SendHighWater is from how many bytes on a connection's send queue is reported
+	// (SendPressureHandler), until it has fallen to half of that; 0 means half of
+	// SendQueueBytes, negative never.
+	SendHighWater int64
+	// RejectAfter is how many times a message of a lossless session may break its
+	// connection, with nothing new acknowledged between, until it is reported
+	// (RejectedHandler), taken out, and reported undeliverable with ErrRejected, so that
+	// what is behind it is sent; 0 means 5. Negative: it is reported, and sent on.
+	RejectAfter int
+	// CheckPayloads, for debugging, notices messages whose payload changes between Send
+	// and their end: they are logged and counted (Stats.Changed). It costs a checksum
+	// at each step.
+	CheckPayloads bool
 	// Limits bound the lengths of frames; zero fields have defaults: 64 KiB before
 	// authentication, 16 MiB for control frames, front and middle, 64 MiB for data.
 	Limits frame.Limits
 
+	// The durations: what is longer than 73 years means for ever; negative ones are
+	// refused by New where nothing is said of them.
+
 	// Backoff between attempts to reconnect; 0 means 200 ms and 15 s.
 	InitialBackoff, MaxBackoff time.Duration
-	// ReadyTimeout bounds a handshake, 10 s; IdleTimeout the silence on a ready
-	// connection, 900 s (negative: none); KeepaliveInterval sends KEEPALIVE2 on
-	// silence, 0: never; KeepaliveTimeout gives up on its answer, 30 s (negative: never).
+	// ReadyTimeout bounds a handshake, 10 s. IdleTimeout is for how long a ready
+	// connection may be without a sign of life of the peer, which is asked for one
+	// before; 900 s, negative: for ever. KeepaliveInterval sends KEEPALIVE2 on silence;
+	// 0: only before IdleTimeout. KeepaliveTimeout gives up on its answer, 30 s
+	// (negative: never).
 	ReadyTimeout, IdleTimeout, KeepaliveInterval, KeepaliveTimeout time.Duration
+	// StandbyTimeout is for how long a session is kept that only its peer can resume
+	// (policies with Server, peers that do not listen); then it ends with HandleReset
+	// and ErrPeerAbsent. 0 means four times IdleTimeout (an hour), negative for ever.
+	// StandbyMax bounds how many such sessions are kept while their peers are away: the
+	// one away longest ends; 0 means 65536, negative no bound.
+	StandbyTimeout time.Duration
+	StandbyMax     int
 	// AckDelay bounds for how long an acknowledgement waits for a message that carries
 	// it, while messages of the connection are in dispatch and may be answered; 0 means
 	// 5 ms, negative that it never waits.
@@ -114,7 +155,46 @@ func orDefault[T int | int64 | uint16 | time.Duration](v, d T) T {
 	return v
 }
 
+// check returns what is wrong with c, naming the field.
+func (c *Config) check() error {
+	for _, f := range []struct {
+		name string
+		is   int64
+	}{
+		{"DialTimeout", int64(c.DialTimeout)}, {"BindRetryDelay", int64(c.BindRetryDelay)},
+		{"DispatchWidth", int64(c.DispatchWidth)}, {"DispatchWidthMax", int64(c.DispatchWidthMax)},
+		{"SendQueueMessages", int64(c.SendQueueMessages)}, {"SendQueueBytes", c.SendQueueBytes},
+		{"HandshakesMax", int64(c.HandshakesMax)}, {"ListenBacklog", int64(c.ListenBacklog)},
+		{"WriteBatch", int64(c.WriteBatch)}, {"WriteBudget", int64(c.WriteBudget)},
+		{"Socket.RecvBuffer", int64(c.Socket.RecvBuffer)}, {"Socket.SendBuffer", int64(c.Socket.SendBuffer)},
+		{"Socket.UserTimeout", int64(c.Socket.UserTimeout)},
+	} {
+		if f.is < 0 {
+			return fmt.Errorf("async: Config.%s is %d, and must not be negative", f.name, f.is)
+		}
+	}
+	if w := c.DispatchWidthMax; w != 0 && w < c.DispatchWidth {
+		return fmt.Errorf("async: Config.DispatchWidthMax is %d, less than DispatchWidth %d", w, c.DispatchWidth)
+	}
+	if c.BindPortMax != 0 && c.BindPortMax < c.BindPortMin {
+		return fmt.Errorf("async: Config.BindPortMax is %d, less than BindPortMin %d", c.BindPortMax, c.BindPortMin)
+	}
+	for i, a := range c.Advertise {
+		if !a.Addr().IsValid() || a.Addr().IsUnspecified() {
+			return fmt.Errorf("async: Config.Advertise[%d] is %q, which is no address that peers could reach", i, a)
+		}
+	}
+	s := c.sessionConfig()
+	if err := s.Check(); err != nil {
+		return fmt.Errorf("async: Config.%w", err)
+	}
+	return nil
+}
+
 func (c Config) withDefaults() (Config, error) {
+	if err := c.check(); err != nil {
+		return c, err
+	}
 	if c.Name == (entity.Name{}) {
 		c.Name = entity.Client(-1)
 	}
@@ -142,10 +222,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Rand = systemRand
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.AuthClient == nil {
-		c.AuthClient = auth.NoneClient{Name: c.AuthName}
+		c.Logger = slog.Default()
 	}
 	if c.AuthServer == nil {
 		c.AuthServer = &auth.NoneServer{}
@@ -154,12 +231,19 @@ func (c Config) withDefaults() (Config, error) {
 		c.Nonce = uint32(c.Rand())
 	}
 	c.DispatchWidth = orDefault(c.DispatchWidth, 4)
+	c.DispatchLimit = orDefault(c.DispatchLimit, time.Second)
+	c.DispatchWidthMax = orDefault(c.DispatchWidthMax, 16*c.DispatchWidth)
 	c.DispatchThrottleBytes = orDefault(c.DispatchThrottleBytes, 100<<20)
 	c.FastDispatchLimit = orDefault(c.FastDispatchLimit, 100*time.Millisecond)
 	c.SendQueueMessages = orDefault(c.SendQueueMessages, 1<<16)
 	c.SendQueueBytes = orDefault(c.SendQueueBytes, 256<<20)
+	c.SendTotalBytes = orDefault(c.SendTotalBytes, 1<<30)
+	c.SendHighWater = orDefault(c.SendHighWater, c.SendQueueBytes/2)
+	c.StandbyMax = orDefault(c.StandbyMax, 1<<16)
 	c.ReadyTimeout = orDefault(c.ReadyTimeout, 10*time.Second)
-	c.DialTimeout = orDefault(c.DialTimeout, c.ReadyTimeout)
+	if c.DialTimeout = orDefault(c.DialTimeout, c.ReadyTimeout); c.DialTimeout >= session.Forever {
+		c.DialTimeout = 0 // the kernel's
+	}
 	c.HandshakesMax = orDefault(c.HandshakesMax, 4096)
 	c.BindRetries = orDefault(c.BindRetries, 3)
 	c.BindRetryDelay = orDefault(c.BindRetryDelay, 5*time.Second)
@@ -168,14 +252,21 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-func (c *Config) session() session.Config {
+// sessionConfig is the part of c that sessions need, without what depends on the clock.
+func (c *Config) sessionConfig() session.Config {
 	return session.Config{
 		Self: c.Name, Limits: c.Limits,
 		InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff, ReadyTimeout: c.ReadyTimeout,
 		IdleTimeout: c.IdleTimeout, KeepaliveInterval: c.KeepaliveInterval, KeepaliveTimeout: c.KeepaliveTimeout,
-		AckDelay: c.AckDelay, AllowSeqGaps: c.AllowSeqGaps, Observe: c.Observe,
-		Epoch: c.Clock.Wall().Add(-c.Clock.Now()),
-	}.WithDefaults()
+		StandbyTimeout: c.StandbyTimeout, AckDelay: c.AckDelay, AllowSeqGaps: c.AllowSeqGaps,
+		RejectAfter: c.RejectAfter, CheckPayloads: c.CheckPayloads, Observe: c.Observe,
+	}
+}
+
+func (c *Config) session() session.Config {
+	s := c.sessionConfig()
+	s.Epoch = c.Clock.Wall().Add(-c.Clock.Now())
+	return s.WithDefaults()
 }
 
 // defaultPriority is what SetDefaultSendPriority begins with.

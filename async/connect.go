@@ -1,7 +1,10 @@
 package async
 
 import (
+	"errors"
 	"fmt"
+	"iter"
+	"net/netip"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -12,9 +15,17 @@ import (
 
 // ConnectTo returns the connection with the peer of that type and those
 // addresses, and begins to connect if there is none. It returns at once; what
-// becomes of it arrives as events. The own addresses give the loopback
-// connection. Errors: ErrNotStarted, ErrShutdown, ErrNoSession (the policy says
-// that such peers connect to us, and this one has not).
+// becomes of it arrives as events, and failed attempts are logged. The own addresses
+// give the loopback connection. Errors: ErrNotStarted, ErrShutdown, ErrNoSession (the
+// policy says that such peers connect to us, and this one has not).
+//
+// An address with a nonce (as Messenger.Addrs of the peer has it) is one process: when
+// another one listens there later, it is not the peer any more, and the connection goes
+// on trying until it is marked down. An address without (entity.ParseAddrVec of
+// "10.0.0.7:7001", Addr.AnyNonce) means whichever process listens there: the
+// connection takes over that one's addresses, under which it is found too, and when the
+// peer is started anew that is a remote reset, after which it goes on. One address of a
+// peer that has several finds the same connection as all of them.
 func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
 	return m.connect(t, addrs, false)
 }
@@ -22,8 +33,13 @@ func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connecti
 // ConnectAnon is ConnectTo that always makes a new connection, which no lookup
 // finds: for several connections with one peer. The peer must not register its
 // clients by address (StatelessServer does not), or it takes each of them for
-// the return of the one before.
+// the return of the one before. Where the policy for t is lossless, which only such
+// peers go with, a warning is logged.
 func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
+	if p := m.policies.get(t); !p.Lossy && !m.warnedAnon.Swap(true) {
+		m.log.Warn("an anonymous connection under a lossless policy: a peer that keeps lossless sessions registers its clients by "+
+			"address, and takes several connections of one client for each other; use a lossy policy, or one connection", "type", t)
+	}
 	return m.connect(t, addrs, true)
 }
 
@@ -52,7 +68,12 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	if err := m.usable(); err != nil {
 		return nil, err
 	}
-	if addrs.Equal(m.Addrs()) && !anon {
+	addrs, err := m.localized(addrs)
+	if err != nil {
+		return nil, err
+	}
+	target := addrs.Msgr2()
+	if !anon && (addrs.Equal(m.Addrs()) || m.owns(target, netip.Addr{})) {
 		return m.loop, nil
 	}
 	policy := m.policies.get(t)
@@ -64,18 +85,12 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	if policy.Server {
 		return nil, fmt.Errorf("%w: %s %s has to connect to us", msg.ErrNoSession, t, addrs)
 	}
-	target := addrs.Msgr2()
 	if target.IsBlank() || target.AddrPort.Port() == 0 || target.AddrPort.Addr().IsUnspecified() {
 		return nil, fmt.Errorf("msgr: connect: no msgr2 address to dial in %s", addrs)
 	}
-	addrs = addrs.Clone()
 	peer := session.Peer{Type: t, Addrs: addrs, Policy: policy}
 	c := connection.Connect(m.lastConnID.Add(1), &m.shared, m.cfg.Stack.Pick(), peer, anon)
-	key := ""
-	if !anon {
-		key = addrs.Key()
-	}
-	if ex, err := m.reg.add(c, key); ex != nil || err != nil {
+	if ex, err := m.reg.add(c, addrs); ex != nil || err != nil {
 		if err != nil {
 			return nil, err
 		}
@@ -84,6 +99,21 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	c.Start()
 	return c, nil
 }
+
+// Connections iterates over the connections there are when the iteration begins, by
+// their ID, accepted ones that are not ready yet and anonymous ones included, the
+// loopback connection not. Any goroutine; no worker waits for it.
+func (m *Messenger) Connections() iter.Seq[msg.Connection] {
+	return func(yield func(msg.Connection) bool) {
+		for _, c := range m.reg.snapshot() {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+var errHandshakes = errors.New("msgr: no room for another handshake")
 
 // accepted takes a socket from a listener, on the listener's worker.
 func (m *Messenger) accepted(sock eventloop.Socket) {
@@ -95,7 +125,7 @@ func (m *Messenger) accepted(sock eventloop.Socket) {
 			m.mu.Unlock()
 			return
 		}
-		m.reg.turnAway()
+		m.counts.TurnedAway.Add(1)
 		fallthrough
 	case stateClosing:
 		m.mu.Unlock()
@@ -111,6 +141,11 @@ func (m *Messenger) accept(sock eventloop.Socket) {
 	w := m.cfg.Stack.Pick()
 	c := connection.Accept(m.lastConnID.Add(1), &m.shared, w)
 	if !m.reg.addHandshake(c, m.cfg.HandshakesMax) {
+		if m.usable() == nil {
+			m.counts.TurnedAway.Add(1)
+			m.failures.acceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect", sock.RemoteAddr(), msg.ReasonFull,
+				errHandshakes, "handshakes", m.cfg.HandshakesMax)
+		}
 		_ = sock.Close()
 		return
 	}

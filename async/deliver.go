@@ -7,6 +7,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
@@ -18,13 +19,19 @@ func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
 	m := k.m
 	if c.IsClosed() {
 		// Marked down while it was being received: as if discarded from the queue.
-		m.counts.discarded.Add(1)
+		m.counts.Discarded.Add(1)
 		c.Queued(1)
 		msg.TicketFor(x).Done()
 		x.Release()
 		return
 	}
 	size := int64(x.PayloadLen()) // x may be gone afterwards
+	returned := false
+	defer func() {
+		if !returned { // user code ended the goroutine: x is over all the same
+			c.FastDone(size)
+		}
+	}()
 	switch m.chain.FastOwing(x) {
 	case dispatch.Unhandled:
 		b := &m.batches[c.Worker().ID()]
@@ -36,6 +43,7 @@ func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
 		c.FastDone(size)
 		m.batches[c.Worker().ID()].fast++
 	}
+	returned = true
 }
 
 // batch is what one worker collects until the end of one piece of work.
@@ -60,11 +68,11 @@ func (k sink) EndOfBatch(c *connection.Conn) {
 	if len(b.items) == 0 {
 		return
 	}
+	items := b.items
 	c.Queued(b.messages)
-	b.messages = 0
-	_ = m.queue.EnqueueBatch(b.items) // refused: discarded there, by Shutdown
-	clear(b.items)
-	b.items = b.items[:0]
+	b.items, b.messages = b.items[:0], 0
+	_ = m.queue.EnqueueBatch(items) // refused: discarded there, by Shutdown
+	clear(items)
 }
 
 // watch notices when the user's code held up a worker: since its round began, or
@@ -77,7 +85,7 @@ func (m *Messenger) watch(c *connection.Conn, b *batch, round time.Duration) {
 	took := now - max(round, b.ended)
 	b.ended = now
 	if took > m.cfg.FastDispatchLimit {
-		m.counts.slow.Add(1)
+		m.counts.SlowFastDispatches.Add(1)
 		m.log.Warn("fast dispatch held up a worker", "conn", c, "took", took)
 	}
 }
@@ -86,16 +94,31 @@ func (m *Messenger) watch(c *connection.Conn, b *batch, round time.Duration) {
 func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	m := k.m
 	var kind dispatch.Kind
+	tellFast := func(*connection.Conn) {}
 	switch ev {
 	case connection.EventConnected:
-		if m.chain.FastConnect(c); planted.On(planted.ConnectNotTold) {
+		m.reg.readied(c)
+		m.failures.connected(c.Worker().Now(), c)
+		if tellFast = m.fastConnect; planted.On(planted.ConnectNotTold) {
+			tellFast(c)
 			return
 		}
 		kind = dispatch.KindConnect
 	case connection.EventAccepted:
 		m.reg.readied(c)
-		m.chain.FastAccept(c)
+		m.failures.connected(c.Worker().Now(), c)
+		tellFast = m.fastAccept
 		kind = dispatch.KindAccept
+	case connection.EventConnectFailed:
+		m.failures.connectFailed(c.Worker().Now(), c, err.(*msg.ConnectError))
+		kind = dispatch.KindConnectFailed
+	case connection.EventRejected:
+		m.log.Warn("a message breaks its connection each time that it is sent", "conn", c, "err", err)
+		kind = dispatch.KindRejected
+	case connection.EventHighWater:
+		kind = dispatch.KindHighWater
+	case connection.EventLowWater:
+		kind = dispatch.KindLowWater
 	case connection.EventRemoteReset:
 		kind = dispatch.KindRemoteReset
 	case connection.EventRefused:
@@ -112,13 +135,59 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 		b.items = append(b.items, dispatch.Item{Kind: kind, Class: c.ID(), Conn: c, Err: err})
 	}
 	b.items = append(b.items, dispatch.Item{Kind: kind, Class: c.ID(), Conn: c, Err: err})
+	tellFast(c) // last: it may end the goroutine
+}
+
+func (m *Messenger) fastConnect(c *connection.Conn) { m.chain.FastConnect(c) }
+
+func (m *Messenger) fastAccept(c *connection.Conn) { m.chain.FastAccept(c) }
+
+// Fault implements connection.Sink.
+func (k sink) Fault(c *connection.Conn, state session.State, err error) {
+	m, reason := k.m, session.ReasonOf(err)
+	text := "a peer broke its session"
+	switch {
+	case state == session.StateReady:
+		if reason != msg.ReasonProtocol && reason != msg.ReasonLimit {
+			return // the network's doing, or ours
+		}
+	case !c.Accepted() || c.Session().Announced():
+		return // an attempt of ours: see EventConnectFailed
+	default:
+		text = "a peer could not connect"
+		m.shared.Stats[c.Worker().ID()].AcceptFailures[reason].Add(1)
+		if reason == msg.ReasonClosed && state == session.StateBannerAccepting {
+			return // somebody looked whether the port is open
+		}
+	}
+	m.failures.acceptFailed(c.Worker().Now(), text, c.Remote(), reason, err, "conn", c, "state", state.String())
+}
+
+// Renamed implements connection.Sink.
+func (k sink) Renamed(c *connection.Conn) { k.m.reg.rename(c, c.PeerAddrs()) }
+
+// Absent implements connection.Sink.
+func (k sink) Absent(c *connection.Conn) {
+	if old := k.m.reg.left(c, k.m.cfg.StandbyMax); old != nil {
+		old.GiveUp(fmt.Errorf("%w, and more than %d peers are away", msg.ErrPeerAbsent, k.m.cfg.StandbyMax))
+	}
+}
+
+// Changed implements connection.Sink.
+func (k sink) Changed(c *connection.Conn, x *msg.Message) {
+	k.m.counts.Changed.Add(1)
+	k.m.log.Error("a message was changed after Send: it is the messenger's until its end", "conn", c, "type", x.Type, "tid", x.TID,
+		"bytes", x.PayloadLen())
 }
 
 // Arbitrate implements connection.Sink.
 func (k sink) Arbitrate(c *connection.Conn) bool { return k.m.arbitrate(c, 0) }
 
 // Gone implements connection.Sink.
-func (k sink) Gone(c *connection.Conn) { k.m.reg.remove(c) }
+func (k sink) Gone(c *connection.Conn) {
+	k.m.reg.remove(c)
+	k.m.failures.gone(c)
+}
 
 // Ended implements connection.Sink.
 func (k sink) Ended(*connection.Conn) { k.m.reg.ended() }
@@ -141,7 +210,7 @@ func (k sink) Undeliverable(c *connection.Conn, x *msg.Message, err error) {
 func (k sink) UserPanic(c *connection.Conn, r any) { k.m.userPanicked(c, r, nil) }
 
 func (m *Messenger) undeliverable(c msg.Connection, x *msg.Message, err error) {
-	m.counts.undeliverable.Add(1)
+	m.counts.Undeliverable.Add(1)
 	m.chain.Undeliverable(c, x, err)
 }
 
@@ -159,13 +228,13 @@ func stale(it *dispatch.Item) bool {
 // discarded counts messages that the queue dropped; events are nobody's loss.
 func (m *Messenger) discarded(it *dispatch.Item) {
 	if it.Kind == dispatch.KindMessage {
-		m.counts.discarded.Add(1)
+		m.counts.Discarded.Add(1)
 	}
 }
 
 // userPanicked is told of each panic of user code.
 func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
-	m.counts.panics.Add(1)
+	m.counts.Panics.Add(1)
 	m.log.Error("panic in a callback", "conn", c, "panic", r, "stack", string(stack))
 	if conn, ok := c.(*connection.Conn); ok && !m.cfg.IgnorePanics {
 		conn.Fault(fmt.Errorf("%w: %v", ErrPanic, r))

@@ -3,6 +3,7 @@ package async
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 
 func TestMain(m *testing.M) {
 	msg.PoisonBuffers = true
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // tests break everything
 	goleak.VerifyTestMain(m, leakOptions...)
 }
 

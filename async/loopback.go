@@ -8,6 +8,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
@@ -21,68 +22,95 @@ type loopback struct {
 	id uint64
 	w  eventloop.Worker
 
-	mu     sync.Mutex
-	inbox  []*msg.Message
-	spare  []*msg.Message
-	posted bool
-	closed error
-	nmsgs  int // accepted by Send and not yet dispatched
-	nbytes int64
-	room   chan struct{}
-	value  any
+	mu      sync.Mutex
+	inbox   []*msg.Message
+	spare   []*msg.Message
+	posted  bool
+	closed  error
+	account connection.Account // accepted by Send and not yet dispatched
+	value   any
 }
 
 func newLoopback(m *Messenger, id uint64) *loopback {
-	return &loopback{m: m, id: id, w: m.cfg.Stack.Pick()}
+	l := &loopback{m: m, id: id, w: m.cfg.Stack.Pick()}
+	l.account.Init(&m.shared.Options.Send)
+	return l
 }
 
 func (l *loopback) Send(x *msg.Message) error {
+	if err := l.take(x); err != nil {
+		return err
+	}
 	_, err := l.enqueue(x, false)
 	return err
 }
 
 func (l *loopback) SendContext(ctx context.Context, x *msg.Message) error {
+	if err := connection.BeginWait(ctx); err != nil {
+		return err
+	}
+	if err := l.take(x); err != nil {
+		return err
+	}
 	for {
 		room, err := l.enqueue(x, true)
 		if room == nil {
 			return err
 		}
+		if err := mayWait(); err != nil {
+			msg.GiveBack(x)
+			return fmt.Errorf("%w: %w", msg.ErrQueueFull, err)
+		}
 		select {
 		case <-room:
 		case <-ctx.Done():
+			msg.GiveBack(x)
 			return fmt.Errorf("%w: %w", msg.ErrQueueFull, ctx.Err())
 		}
 	}
 }
 
+// take takes x from its sender.
+func (l *loopback) take(x *msg.Message) error {
+	if x == nil {
+		panic("msgr: Send of a nil Message")
+	}
+	if err := msg.Take(x); err != nil {
+		return err
+	}
+	if !x.Deadline.IsZero() && !x.Deadline.After(l.m.cfg.Clock.Wall()) {
+		msg.GiveBack(x)
+		return msg.ErrDeadline
+	}
+	return nil
+}
+
 func (l *loopback) enqueue(x *msg.Message, wait bool) (<-chan struct{}, error) {
-	size := int64(x.PayloadLen())
-	cfg := &l.m.cfg
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed != nil {
+		msg.GiveBack(x)
 		return nil, fmt.Errorf("%w: %w", msg.ErrClosed, l.closed)
 	}
-	if l.nmsgs >= cfg.SendQueueMessages || l.nmsgs > 0 && l.nbytes+size > cfg.SendQueueBytes {
-		if !wait {
-			return nil, fmt.Errorf("%w: %d messages, %d bytes", msg.ErrQueueFull, l.nmsgs, l.nbytes)
+	if room, err := l.account.Take(x, wait); room != nil || err != nil {
+		if err != nil {
+			msg.GiveBack(x)
 		}
-		if l.room == nil {
-			l.room = make(chan struct{})
-		}
-		return l.room, nil
+		return room, err
 	}
 	if x.Priority == 0 {
 		x.Priority = uint8(l.m.defaultPrio.Load())
 	}
 	if !l.posted {
 		if err := l.w.Post(l); err != nil {
+			var e connection.Ended
+			e.Add(x)
+			l.account.Give(e)
+			msg.GiveBack(x)
 			return nil, fmt.Errorf("%w: %w", msg.ErrShutdown, err)
 		}
 		l.posted = true
 	}
-	l.nmsgs++
-	l.nbytes += size
 	l.inbox = append(l.inbox, x)
 	return nil, nil
 }
@@ -96,23 +124,27 @@ func (l *loopback) Run() {
 	l.mu.Unlock()
 
 	var items []dispatch.Item
-	for i, x := range ms {
-		ms[i] = nil
-		if closed != nil {
+	next := 0
+	defer func() {
+		if len(items) > 0 {
+			_ = l.m.queue.EnqueueBatch(items)
+		}
+		if next < len(ms) { // user code ended the goroutine
+			l.putBack(ms[next:])
+		}
+	}()
+	for next < len(ms) {
+		x := ms[next]
+		ms[next] = nil
+		next++
+		switch {
+		case closed != nil:
 			l.drop(x, closed)
-			continue
+		case !msg.Begin(x):
+			l.drop(x, msg.ErrCancelled)
+		default:
+			items = l.deliver(x, items)
 		}
-		if p := msg.NotifySent(l, x, nil); p != nil {
-			l.m.userPanicked(l, p, nil)
-		}
-		d := msg.Deliverable(x, msg.Incoming{Conn: l, Receipt: l, At: l.w.Now(), Charge: int64(x.PayloadLen())})
-		l.m.shared.Stats[l.w.ID()].Delivered.Add(1)
-		if l.m.chain.Fast(d) == dispatch.Unhandled {
-			items = append(items, dispatch.Item{Kind: dispatch.KindMessage, Priority: d.Priority, Class: l.id, Msg: d, Conn: l})
-		}
-	}
-	if len(items) > 0 {
-		_ = l.m.queue.EnqueueBatch(items)
 	}
 	l.mu.Lock()
 	if cap(ms) <= 256 && l.spare == nil {
@@ -121,11 +153,43 @@ func (l *loopback) Run() {
 	l.mu.Unlock()
 }
 
+// deliver hands x over, or appends it to what is to be queued.
+func (l *loopback) deliver(x *msg.Message, items []dispatch.Item) []dispatch.Item {
+	size := int64(x.PayloadLen())
+	returned := false
+	var d *msg.Message
+	defer func() {
+		if !returned {
+			l.DispatchDone(size)
+		}
+	}()
+	msg.NotifySent(l, x, nil, l.userFailed)
+	d = msg.Deliverable(x, msg.Incoming{Conn: l, Receipt: l, At: l.w.Now(), Charge: size})
+	l.m.shared.Stats[l.w.ID()].Delivered.Add(1)
+	fast := l.m.chain.FastOwing(d)
+	returned = true
+	if fast == dispatch.Unhandled {
+		return append(items, dispatch.Item{Kind: dispatch.KindMessage, Priority: d.Priority, Class: l.id, Msg: d, Conn: l})
+	}
+	l.DispatchDone(size)
+	return items
+}
+
+// putBack is for what was not delivered yet.
+func (l *loopback) putBack(ms []*msg.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inbox = append(append([]*msg.Message(nil), ms...), l.inbox...)
+	if !l.posted {
+		l.posted = l.w.Post(l) == nil
+	}
+}
+
+func (l *loopback) userFailed(recovered any) { l.m.userPanicked(l, recovered, nil) }
+
 func (l *loopback) drop(x *msg.Message, reason error) {
 	l.DispatchDone(int64(x.PayloadLen()))
-	if p := msg.NotifySent(l, x, reason); p != nil {
-		l.m.userPanicked(l, p, nil)
-	}
+	msg.NotifySent(l, x, reason, l.userFailed)
 	l.m.undeliverable(l, x, reason)
 	(*msg.Recycler)(nil).Sent(x)
 }
@@ -133,12 +197,7 @@ func (l *loopback) drop(x *msg.Message, reason error) {
 // DispatchDone implements msg.Receipt: room for another message.
 func (l *loopback) DispatchDone(size int64) {
 	l.mu.Lock()
-	l.nmsgs--
-	l.nbytes -= size
-	if l.room != nil {
-		close(l.room)
-		l.room = nil
-	}
+	l.account.GiveOne(size)
 	l.mu.Unlock()
 }
 
@@ -150,10 +209,7 @@ func (l *loopback) Unhold(int64) {}
 func (l *loopback) Close(reason error) {
 	l.mu.Lock()
 	l.closed = reason
-	if l.room != nil {
-		close(l.room)
-		l.room = nil
-	}
+	l.account.Wake()
 	l.mu.Unlock()
 	l.MarkDown()
 }
@@ -173,9 +229,56 @@ func (l *loopback) MarkDown() {
 	l.m.queue.Discard(l.id, true)
 }
 
+// Cancel implements msg.Connection.
+func (l *loopback) Cancel(x *msg.Message) bool { return msg.Cancel(x) }
+
+// SendQueue implements msg.Connection: what is not dispatched yet.
+func (l *loopback) SendQueue() (messages int, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.account.Held()
+}
+
+// Flush implements msg.Connection.
+func (l *loopback) Flush(ctx context.Context) error {
+	if err := connection.BeginWait(ctx); err != nil {
+		return err
+	}
+	done := l.flushed()
+	if done == nil {
+		return nil
+	}
+	if err := mayWait(); err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("msgr: flush of %v: %w", l, ctx.Err())
+	}
+}
+
+// flushed returns a channel that is closed when what was sent before has been handed to
+// the dispatch queue, or nil. The worker does that in the order of posting.
+func (l *loopback) flushed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.inbox) == 0 && !l.posted {
+		return nil
+	}
+	done := make(chan struct{})
+	if l.w.Post(eventloop.TaskFunc(func() { close(done) })) != nil {
+		return nil // the stack is closed, and nothing is delivered any more
+	}
+	return done
+}
+
 func (l *loopback) ID() uint64                  { return l.id }
 func (l *loopback) SendKeepalive()              {}
 func (l *loopback) MarkDisposable()             {}
+func (l *loopback) RetryNow()                   {}
+func (l *loopback) LastError() error            { return nil }
 func (l *loopback) IsConnected() bool           { return !l.IsClosed() }
 func (l *loopback) IsLoopback() bool            { return true }
 func (l *loopback) PeerName() entity.Name       { return l.m.cfg.Name }
@@ -187,6 +290,13 @@ func (l *loopback) Policy() msg.Policy          { return l.m.policies.get(l.m.cf
 func (l *loopback) LastKeepalive() time.Time    { return time.Time{} }
 func (l *loopback) LastKeepaliveAck() time.Time { return time.Time{} }
 func (l *loopback) String() string              { return fmt.Sprintf("loopback of %s", l.m.cfg.Name) }
+
+func (l *loopback) State() msg.ConnState {
+	if l.IsClosed() {
+		return msg.StateClosed
+	}
+	return msg.StateReady
+}
 
 func (l *loopback) IsClosed() bool {
 	l.mu.Lock()

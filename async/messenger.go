@@ -36,10 +36,13 @@ type Messenger struct {
 	reg         registry
 	globalSeq   atomic.Uint64
 	lastConnID  atomic.Uint64
+	globalID    atomic.Uint64 // that a monitor gave us
 	defaultPrio atomic.Uint32
-	counts      counts
-
-	addrs atomic.Pointer[entity.AddrVec]
+	counts      connection.Counts[connection.SharedCounter]
+	failures    failureLog
+	identity    atomic.Pointer[identity]
+	only6       atomic.Bool // a listener on [::] takes no IPv4 connections
+	warnedAnon  atomic.Bool
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
@@ -67,19 +70,24 @@ const (
 )
 
 // New returns a messenger that is not started. It starts no goroutine. An error
-// means that the default stack or executor could not be opened.
+// means that cfg makes no sense, and names the field, or that the default stack or
+// executor could not be opened.
 func New(cfg Config) (*Messenger, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	m := &Messenger{cfg: cfg, log: cfg.Logger.With("messenger", cfg.Name.String()), nonce: cfg.Nonce, closing: make(chan struct{})}
+	if m.cfg.AuthClient == nil {
+		m.cfg.AuthClient = auth.NoneClient{Name: cfg.AuthName, GlobalID: m.globalID.Load}
+	}
 	m.sessCfg = cfg.session()
+	m.failures.init(m.log, m.sessCfg.ReadyTimeout)
 	m.policies.def = msg.DefaultPolicy()
 	m.policies.byType = map[entity.Type]msg.Policy{}
 	m.reg.init()
 	m.defaultPrio.Store(defaultPriority)
-	m.setAddrs(m.unboundAddrs())
+	m.identity.Store(m.unbound())
 
 	m.chain = dispatch.NewChain(dispatch.ChainConfig{
 		FastLimit: -1, Logger: m.log, // see Messenger.watch
@@ -92,14 +100,20 @@ func New(cfg Config) (*Messenger, error) {
 		Stale:     stale,
 	})
 	m.shared = connection.Shared{
-		Session: &m.sessCfg, Env: env{m}, Sink: sink{m}, Log: m.log,
+		Session: &m.sessCfg, Env: env{m}, Sink: sink{m}, Log: m.log, Clock: cfg.Clock, MayWait: mayWait,
 		Options: connection.Options{
-			SendMessagesMax: cfg.SendQueueMessages, SendBytesMax: cfg.SendQueueBytes, DefaultPriority: &m.defaultPrio,
-			Dial:       eventloop.DialConfig{Local: cfg.BindBeforeConnect, Timeout: cfg.DialTimeout, Socket: cfg.Socket},
-			WriteBatch: cfg.WriteBatch, WriteBudget: cfg.WriteBudget,
+			Send: connection.SendLimits{
+				MessagesMax: cfg.SendQueueMessages, BytesMax: cfg.SendQueueBytes, HighWater: max(cfg.SendHighWater, 0),
+			},
+			DefaultPriority: &m.defaultPrio,
+			Dial:            eventloop.DialConfig{Local: cfg.BindBeforeConnect, Timeout: cfg.DialTimeout, Socket: cfg.Socket},
+			WriteBatch:      cfg.WriteBatch, WriteBudget: cfg.WriteBudget,
 		},
 		Stats:     make([]connection.Stats, cfg.Stack.NumWorkers()),
 		Recyclers: connection.Recyclers(cfg.Stack),
+	}
+	if cfg.SendTotalBytes > 0 {
+		m.shared.Options.Send.Total = connection.NewSendTotal(cfg.SendTotalBytes)
 	}
 	if cfg.DispatchThrottleBytes > 0 {
 		m.throttle = dispatch.NewThrottle(cfg.DispatchThrottleBytes)
@@ -130,13 +144,11 @@ func (m *Messenger) SetDefaultSendPriority(p uint8) {
 // Name is the messenger's name.
 func (m *Messenger) Name() entity.Name { return m.cfg.Name }
 
-// Addrs are the messenger's addresses: those it is bound to, or, for a client,
-// one of type "any" with port 0 that only identifies it. An unspecified IP is
-// replaced by that at which the first peer reached us, or as which the first one
-// that we reached sees us. The slice is read only.
-func (m *Messenger) Addrs() entity.AddrVec { return *m.addrs.Load() }
-
-func (m *Messenger) setAddrs(a entity.AddrVec) { m.addrs.Store(&a) }
+// Addrs are the addresses by which peers know the messenger: Config.Advertise, or
+// those it is bound to (see Bind for unspecified ones). A client has one of type "any"
+// with port 0 that only identifies it, with the IP address as which the first peer
+// that it reached sees it. The slice is read only.
+func (m *Messenger) Addrs() entity.AddrVec { return m.identity.Load().addrs }
 
 // Start lets connections in and out.
 func (m *Messenger) Start() error {
@@ -197,16 +209,25 @@ func (m *Messenger) closeAll(reason error) {
 // ctx ends first its error is wrapped; the shutdown goes on, and another Shutdown
 // or Wait waits for its end.
 //
-// It must not be called by what runs on a worker. Called by a dispatcher, it
-// cannot wait for that dispatcher: it returns dispatch.ErrInDispatch.
+// Called by a dispatcher, it cannot wait for that dispatcher: it returns
+// dispatch.ErrInDispatch. Called by what runs on a worker it cannot wait at all: it
+// returns msg.ErrOnWorker, and the shutdown goes on.
 func (m *Messenger) Shutdown(ctx context.Context) error {
 	m.beginShutdown()
+	if err := mayWait(); err != nil {
+		return fmt.Errorf("shutdown, which has begun: %w", err)
+	}
 	return m.awaitEnd(ctx)
 }
 
 // Wait returns when Shutdown was called and has ended. Called by a dispatcher it
-// returns when nothing but that is left to wait for.
+// returns when nothing but that is left to wait for. Called by what runs on a worker it
+// returns at once, and says so in the log.
 func (m *Messenger) Wait() {
+	if err := mayWait(); err != nil {
+		m.log.Error("Messenger.Wait does not wait", "err", err)
+		return
+	}
 	<-m.closing
 	_ = m.awaitEnd(context.Background())
 }
@@ -273,10 +294,15 @@ type env struct{ m *Messenger }
 
 func (e env) Addrs() entity.AddrVec              { return e.m.Addrs() }
 func (e env) LearnAddr(a entity.Addr)            { e.m.learnAddr(a) }
+func (e env) GlobalID() uint64                   { return e.m.globalID.Load() }
+func (e env) LearnGlobalID(id uint64)            { e.m.globalID.Store(id) }
 func (e env) PolicyFor(t entity.Type) msg.Policy { return e.m.policies.get(t) }
 func (e env) Rand64() uint64                     { return e.m.cfg.Rand() }
 func (e env) AuthClient() auth.Client            { return e.m.cfg.AuthClient }
 func (e env) AuthServer() auth.Server            { return e.m.cfg.AuthServer }
+
+// Owns implements session.Env.
+func (e env) Owns(a entity.Addr, local netip.Addr) bool { return e.m.owns(a, local) }
 
 // NextGlobalSeq implements session.Env (spec 3.2, get_global_seq).
 func (e env) NextGlobalSeq(atLeast uint64) uint64 {

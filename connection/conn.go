@@ -25,6 +25,8 @@ type Conn struct {
 
 	// Any goroutine.
 	info      atomic.Pointer[peerInfo]
+	lastErr   atomic.Pointer[error] // nil: there was none
+	state     atomic.Uint32         // a msg.ConnState
 	connected atomic.Bool
 	isClosed  atomic.Bool  // closed != nil
 	isDown    atomic.Bool  // Close was called
@@ -40,11 +42,9 @@ type Conn struct {
 	postedTo  eventloop.Worker // and to whom
 	closed    error            // nil: open
 	fault     error            // for cmdFault
-	nmsgs     int              // held for sending: inbox, queue and sent list
-	nbytes    int64
-	sends     uint32        // since lentAt
-	lentAt    time.Duration // when lending was last tried
-	room      chan struct{} // closed when there is room again; nil: nobody waits
+	account   Account          // held for sending: inbox, queue and sent list
+	sends     uint32           // since lentAt
+	lentAt    time.Duration    // when lending was last tried
 	value     any
 
 	// Worker only.
@@ -60,11 +60,14 @@ type Conn struct {
 	credit  int64 // taken of the dispatch throttle in advance
 	timer   eventloop.Timer
 	lent    bool // another goroutine is the worker: see lend.go
+	pressed bool // told last: the send queue is under pressure
+	toJudge bool // the session waits for Arbitrate
+	core    bool // in the session: where user code must not end the goroutine
 	gone    bool
 }
 
 // command is what other goroutines ask of the worker.
-type command uint8
+type command uint16
 
 const (
 	cmdStart command = 1 << iota
@@ -72,6 +75,10 @@ const (
 	cmdDisposable
 	cmdKeepalive
 	cmdFault
+	cmdRetry
+	cmdSweep
+	cmdPressure
+	cmdGiveUp
 )
 
 // peerInfo is what any goroutine may know of the peer; replaced, never changed.
@@ -82,10 +89,12 @@ type peerInfo struct {
 	globalID uint64
 	policy   msg.Policy
 	remote   netip.AddrPort
+	accepted bool // by a socket that a peer opened
 }
 
 func newConn(id uint64, sh *Shared, w eventloop.Worker) *Conn {
 	c := &Conn{id: id, sh: sh, w: w}
+	c.account.Init(&sh.Options.Send)
 	c.timer.Init(c)
 	return c
 }
@@ -127,10 +136,11 @@ func (c *Conn) Adopt(sock eventloop.Socket) {
 		return
 	}
 	c.t = c.w.Adopt(sock, c)
-	// A messenger bound to an unspecified address learns its own from the socket,
-	// not from what a peer that nobody has authenticated says in HELLO.
+	c.publish() // where it comes from
 	c.sh.Env.LearnAddr(entity.Addr{Type: entity.AddrMsgr2, AddrPort: sock.LocalAddr()})
-	c.s.HandleTransportUp(c.now(), sock.RemoteAddr())
+	c.enter()
+	c.s.HandleTransportUp(c.now(), sock.RemoteAddr(), sock.LocalAddr())
+	c.leave()
 	c.drain()
 }
 
@@ -156,7 +166,10 @@ func (c *Conn) stats() *Stats { return &c.sh.Stats[c.w.ID()] }
 func (c *Conn) publish() {
 	i := &peerInfo{
 		name: c.s.PeerName(), addrs: c.s.PeerAddrs(), features: c.s.Features(),
-		globalID: c.s.GlobalID(), policy: c.s.Policy(),
+		globalID: c.s.GlobalID(), policy: c.s.Policy(), accepted: !c.s.Announced(),
+	}
+	if old := c.info.Load(); old != nil {
+		i.remote, i.accepted = old.remote, old.accepted
 	}
 	if c.t != nil {
 		i.remote = c.t.RemoteAddr()
@@ -185,7 +198,7 @@ func (c *Conn) closeLocked(reason error) bool {
 	}
 	c.closed = reason
 	c.isClosed.Store(true)
-	c.wakeSenders()
+	c.account.Wake()
 	return true
 }
 
@@ -237,18 +250,65 @@ func (c *Conn) Value() any {
 	return c.value
 }
 
+// State implements msg.Connection.
+func (c *Conn) State() msg.ConnState {
+	if c.IsClosed() {
+		return msg.StateClosed
+	}
+	return msg.ConnState(c.state.Load())
+}
+
+// connStates is what a user sees of the session's states.
+var connStates = func() (m [session.NumStates]msg.ConnState) {
+	for s := range m { // the states of a handshake
+		m[s] = msg.StateConnecting
+	}
+	m[session.StateReady] = msg.StateReady
+	m[session.StateBackoff], m[session.StateWait] = msg.StateBackoff, msg.StateBackoff
+	m[session.StateStandby] = msg.StateStandby
+	m[session.StateClosed] = msg.StateClosed
+	return m
+}()
+
+// publishState makes the session's state visible to all goroutines.
+func (c *Conn) publishState() {
+	if now := uint32(connStates[c.s.State()]); now != c.state.Load() {
+		c.state.Store(now)
+	}
+}
+
+// LastError implements msg.Connection.
+func (c *Conn) LastError() error {
+	if p := c.lastErr.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
 // String implements msg.Connection.
 func (c *Conn) String() string {
 	i := c.info.Load()
-	state := "connecting"
+	s := fmt.Sprintf("conn %d ", c.id)
 	switch {
-	case c.IsClosed():
-		state = "closed"
-	case c.IsConnected():
-		state = "connected"
+	case i.name.Type == 0:
+		s += "with a peer that has not said who it is"
+	case len(i.addrs) == 0:
+		s += i.name.String()
+	default:
+		s += i.name.String() + " " + i.addrs.String()
 	}
-	return fmt.Sprintf("conn %d %s %s via %s %s", c.id, i.name, i.addrs, i.remote, state)
+	if i.remote.IsValid() {
+		s += " via " + i.remote.String()
+	}
+	return s + " " + c.State().String()
 }
+
+// Remote is where the last transport came from or led to; the zero value if there was
+// none. Any goroutine.
+func (c *Conn) Remote() netip.AddrPort { return c.info.Load().remote }
+
+// Accepted says whether it began with a socket that the peer opened. Any goroutine.
+func (c *Conn) Accepted() bool { return c.info.Load().accepted }
 
 // LogValue makes slog print String only when it logs.
 func (c *Conn) LogValue() slog.Value {

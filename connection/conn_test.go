@@ -74,6 +74,7 @@ func (w *stepWorker) run() (n int) {
 type hangingTransport struct{ eventloop.Transport }
 
 func (*hangingTransport) RemoteAddr() netip.AddrPort        { return netip.AddrPort{} }
+func (*hangingTransport) LocalAddr() netip.AddrPort         { return netip.AddrPort{} }
 func (*hangingTransport) WantFlush()                        {}
 func (*hangingTransport) PauseRead()                        {}
 func (*hangingTransport) ResumeRead()                       {}
@@ -100,6 +101,11 @@ func (r *recorder) Gone(*Conn)                  { r.add("gone") }
 func (r *recorder) Ended(*Conn)                 { r.add("ended") }
 func (r *recorder) Discard(*Conn)               { r.add("discard") }
 func (r *recorder) UserPanic(_ *Conn, _ any)    { r.add("panic") }
+func (r *recorder) Renamed(*Conn)               {}
+func (r *recorder) Absent(*Conn)                { r.add("absent") }
+func (r *recorder) Changed(*Conn, *msg.Message) { r.add("changed") }
+
+func (r *recorder) Fault(*Conn, session.State, error) {}
 func (r *recorder) Undeliverable(_ *Conn, _ *msg.Message, err error) {
 	r.mu.Lock()
 	r.undeliverable = append(r.undeliverable, err)
@@ -108,13 +114,16 @@ func (r *recorder) Undeliverable(_ *Conn, _ *msg.Message, err error) {
 
 type testEnv struct{}
 
-func (testEnv) Addrs() entity.AddrVec            { return nil }
-func (testEnv) LearnAddr(entity.Addr)            {}
-func (testEnv) NextGlobalSeq(n uint64) uint64    { return n + 1 }
-func (testEnv) PolicyFor(entity.Type) msg.Policy { return msg.LosslessPeer() }
-func (testEnv) Rand64() uint64                   { return 1 }
-func (testEnv) AuthClient() auth.Client          { return auth.NoneClient{} }
-func (testEnv) AuthServer() auth.Server          { return &auth.NoneServer{} }
+func (testEnv) Addrs() entity.AddrVec             { return nil }
+func (testEnv) LearnAddr(entity.Addr)             {}
+func (testEnv) GlobalID() uint64                  { return 0 }
+func (testEnv) LearnGlobalID(uint64)              {}
+func (testEnv) Owns(entity.Addr, netip.Addr) bool { return false }
+func (testEnv) NextGlobalSeq(n uint64) uint64     { return n + 1 }
+func (testEnv) PolicyFor(entity.Type) msg.Policy  { return msg.LosslessPeer() }
+func (testEnv) Rand64() uint64                    { return 1 }
+func (testEnv) AuthClient() auth.Client           { return auth.NoneClient{} }
+func (testEnv) AuthServer() auth.Server           { return &auth.NoneServer{} }
 
 func newTestConn(t *testing.T, policy msg.Policy, limit int) (*Conn, *stepWorker, *recorder) {
 	t.Helper()
@@ -125,7 +134,7 @@ func newTestConn(t *testing.T, policy msg.Policy, limit int) (*Conn, *stepWorker
 	sh := &Shared{
 		Session: &cfg, Env: testEnv{}, Sink: r, Log: slog.New(slog.DiscardHandler), Stats: make([]Stats, 2),
 		Recyclers: []*msg.Recycler{new(msg.Recycler), new(msg.Recycler)},
-		Options:   Options{SendMessagesMax: limit, SendBytesMax: 1000, DefaultPriority: prio, WriteBatch: 1 << 16, WriteBudget: 1 << 20},
+		Options:   Options{Send: SendLimits{MessagesMax: limit, BytesMax: 1000}, DefaultPriority: prio, WriteBatch: 1 << 16, WriteBudget: 1 << 20},
 	}
 	w := &stepWorker{}
 	addrs := entity.AddrVec{{Type: entity.AddrMsgr2, Nonce: 1, AddrPort: netip.MustParseAddrPort("127.0.0.1:1")}}

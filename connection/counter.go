@@ -1,6 +1,11 @@
 package connection
 
-import "sync/atomic"
+import (
+	"reflect"
+	"sync/atomic"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
 
 // Counter counts. One goroutine adds at a time, any may Load.
 type Counter struct{ v atomic.Uint64 }
@@ -10,3 +15,85 @@ func (c *Counter) Add(n uint64) { c.v.Store(c.v.Load() + n) }
 
 // Load returns the count.
 func (c *Counter) Load() uint64 { return c.v.Load() }
+
+// SharedCounter is a Counter to which any goroutine may add.
+type SharedCounter struct{ v atomic.Uint64 }
+
+// Add adds n.
+func (c *SharedCounter) Add(n uint64) { c.v.Add(n) }
+
+// Load returns the count.
+func (c *SharedCounter) Load() uint64 { return c.v.Load() }
+
+// Counts is all that a messenger counts. With Counter it belongs to one worker, with
+// SharedCounter to everybody; with uint64 it is a sum.
+type Counts[C any] struct {
+	// Received and Sent are messages that came in over the network, and those encoded
+	// for it, with their payload bytes; a message that is sent again counts again, and
+	// in Replayed.
+	Received, ReceivedBytes C
+	Sent, SentBytes         C
+	Replayed                C
+	// Delivered are sendings that ended well, Undeliverable those that did not.
+	Delivered, Undeliverable C
+	// Discarded are received messages that were dropped before dispatch: of
+	// connections closed or reset, or by Shutdown.
+	Discarded      C
+	FastDispatched C
+	// Connected and Accepted count sessions becoming ready, Faults lost transports,
+	// those of attempts that failed included.
+	Connected, Accepted, Faults   C
+	Resets, RemoteResets, Refused C
+	// ConnectFailures are attempts to connect that failed, by msg.Reason, and
+	// AcceptFailures accepted connections that did not come up or were refused what
+	// they asked for.
+	ConnectFailures, AcceptFailures [msg.NumReasons]C
+	// Rejected are messages that broke their connection again and again.
+	Rejected C
+	// HighWaters is how often a connection passed SendHighWater.
+	HighWaters C
+	// Changed are messages found to have changed after Send (Config.CheckPayloads).
+	Changed C
+	// ThrottleWaits counts how often reading was stopped for lack of room.
+	ThrottleWaits C
+	// Panics are callbacks that panicked or ended their goroutine.
+	Panics C
+	// SlowFastDispatches is how often fast dispatch held up a worker for longer than
+	// FastDispatchLimit.
+	SlowFastDispatches C
+	// AcceptErrors are failures of accept (see eventloop.ListenConfig.OnError),
+	// TurnedAway accepted sockets closed because of HandshakesMax.
+	AcceptErrors, TurnedAway C
+}
+
+// Stats counts what happened on one worker; each is written by that worker only.
+type Stats struct {
+	Counts[Counter]
+	_ [64]byte // the next worker's counters are on another cache line
+}
+
+// Sum adds up the workers' counts and those that belong to everybody.
+func Sum(workers []Stats, shared *Counts[SharedCounter]) (sum Counts[uint64]) {
+	to := reflect.ValueOf(&sum).Elem()
+	for i := range workers {
+		addUp(to, reflect.ValueOf(&workers[i].Counts).Elem())
+	}
+	addUp(to, reflect.ValueOf(shared).Elem())
+	return sum
+}
+
+// addUp adds the counters of from, a Counts or an array, to those of to.
+func addUp(to, from reflect.Value) {
+	switch to.Kind() {
+	case reflect.Uint64:
+		to.SetUint(to.Uint() + from.Addr().Interface().(interface{ Load() uint64 }).Load())
+	case reflect.Array:
+		for i := range to.Len() {
+			addUp(to.Index(i), from.Index(i))
+		}
+	default:
+		for i := range to.NumField() {
+			addUp(to.Field(i), from.Field(i))
+		}
+	}
+}

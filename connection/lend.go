@@ -3,6 +3,7 @@ package connection
 import (
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
@@ -66,24 +67,26 @@ func (c *Conn) runLent() {
 // drainLent is drain for who is the worker for a moment: it forgets messages that
 // have been sent, if nobody wants to be told, and leaves the rest to the worker.
 func (c *Conn) drainLent() {
-	settled, bytes := 0, int64(0)
+	var done Ended
 	for {
 		o, ok := c.s.PeekOutput()
 		if !ok {
 			break
 		}
-		if o.Kind != session.OutFinish || o.Err != nil || o.Msg.Notify != nil {
+		if o.Kind != session.OutFinish || o.Err != nil || o.Msg.Notify != nil || !msg.Intact(o.Msg) {
 			c.command(0)
 			break
 		}
 		c.s.NextOutput()
-		settled++
-		bytes += int64(o.Msg.PayloadLen())
+		if !done.Add(o.Msg) {
+			c.settle(done)
+			done = Ended{}
+			done.Add(o.Msg)
+		}
+		c.stats().Delivered.Add(1)
+		msg.GiveBack(o.Msg)
 		c.recycler().Sent(o.Msg)
 	}
-	if settled > 0 {
-		c.stats().Delivered.Add(uint64(settled))
-		c.settle(settled, bytes)
-	}
+	c.settle(done)
 	c.rearm()
 }

@@ -78,7 +78,10 @@ type addrEnv struct {
 	policy msg.Policy
 }
 
-func (e addrEnv) Addrs() entity.AddrVec            { return e.addrs }
+func (e addrEnv) Addrs() entity.AddrVec { return e.addrs }
+func (e addrEnv) Owns(a entity.Addr, _ netip.Addr) bool {
+	return e.addrs.Contains(a)
+}
 func (e addrEnv) PolicyFor(entity.Type) msg.Policy { return e.policy }
 
 // welcoming accepts every peer and counts what arrives.
@@ -120,7 +123,7 @@ func newPair(t *testing.T, client, server msg.Policy) *pair {
 		return &Shared{
 			Session: &cfg, Env: addrEnv{addrs: addr(at), policy: policy}, Sink: r, Log: slog.New(slog.DiscardHandler),
 			Stats: make([]Stats, 1), Recyclers: []*msg.Recycler{new(msg.Recycler)},
-			Options: Options{SendMessagesMax: 100, SendBytesMax: 1 << 20, DefaultPriority: prio, WriteBatch: 1 << 16, WriteBudget: 1 << 20},
+			Options: Options{Send: SendLimits{MessagesMax: 100, BytesMax: 1 << 20}, DefaultPriority: prio, WriteBatch: 1 << 16, WriteBudget: 1 << 20},
 		}
 	}
 	p.a = Connect(1, shared(entity.Client(1), "127.0.0.1:2", client, p.ra), p.wa,
@@ -228,15 +231,15 @@ func TestLendCallsNobody(t *testing.T) {
 	sending = false
 	require.NotZero(t, p.wa.pipe.out.Len())
 	require.Zero(t, told)
-	require.Equal(t, 1, p.a.nmsgs)
+	require.Equal(t, 1, p.a.account.n)
 	p.wa.run()
 	require.Equal(t, 1, told)
-	require.Zero(t, p.a.nmsgs)
+	require.Zero(t, p.a.account.n)
 
 	// Nobody wants to know: it is over at once.
 	p.wa.now += time.Millisecond
 	require.NoError(t, p.a.Send(&msg.Message{}))
-	require.Zero(t, p.a.nmsgs)
+	require.Zero(t, p.a.account.n)
 	require.Zero(t, p.wa.waiting())
 	require.EqualValues(t, 2, p.a.stats().Delivered.Load())
 	p.settle()
@@ -261,7 +264,7 @@ func TestLendWriteFails(t *testing.T) {
 	require.True(t, p.a.IsClosed())
 	require.Len(t, p.ra.undeliverable, 1)
 	require.Contains(t, p.ra.calls, "ended")
-	require.Zero(t, p.a.nmsgs)
+	require.Zero(t, p.a.account.n)
 }
 
 // TestLendLeavesCommands: whoever closes the connection or gives another command

@@ -1,8 +1,7 @@
 package connection
 
 import (
-	"errors"
-	"syscall"
+	"fmt"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -27,10 +26,17 @@ func (c *Conn) Run() {
 	c.mu.Unlock()
 
 	now := c.now()
+	c.enter()
 	if cmds&cmdStart != 0 {
 		c.s.Start(now)
 	}
 	c.sendAll(now, ms)
+	if cmds&cmdSweep != 0 {
+		c.s.Sweep(now)
+	}
+	if cmds&cmdRetry != 0 {
+		c.s.RetryNow(now)
+	}
 	if cmds&cmdDisposable != 0 {
 		c.s.MarkDisposable()
 		c.publish()
@@ -41,10 +47,54 @@ func (c *Conn) Run() {
 	if cmds&cmdFault != 0 {
 		c.s.Fault(now, fault)
 	}
+	if cmds&cmdGiveUp != 0 {
+		c.s.GiveUp(fault)
+	}
 	if cmds&cmdMarkDown != 0 {
 		c.s.MarkDown(closed)
 	}
+	c.leave()
+	if cmds&cmdPressure != 0 {
+		c.tellPressure()
+	}
 	c.drain()
+}
+
+// enter and leave enclose what calls into the session where that may call what others
+// have given us: throttlers, authentication methods, sources of chance. Should such a
+// call end the goroutine (runtime.Goexit), the session is left in the midst of a step.
+func (c *Conn) enter() { c.core = true }
+
+func (c *Conn) leave() { c.core = false }
+
+// Abandoned implements eventloop.Abandoner: user code ended the goroutine in a callback
+// of this connection. What the session wanted done is still there to be done; but if it
+// was the session that was left, there is no telling what it holds.
+func (c *Conn) Abandoned() {
+	if c.core {
+		c.core = false
+		c.s.Break(c.now(), fmt.Errorf("connection: %w", msg.ErrGoexit))
+	}
+	c.drain()
+}
+
+// tellPressure tells the user whether the send queue is under pressure, if that is not
+// what was told last.
+func (c *Conn) tellPressure() {
+	c.mu.Lock()
+	high, _ := c.account.Pressure()
+	c.mu.Unlock()
+	if high == c.pressed {
+		return
+	}
+	c.pressed = high
+	ev := EventLowWater
+	if high {
+		ev = EventHighWater
+		c.stats().HighWaters.Add(1)
+	}
+	c.event(ev, nil)
+	c.sh.Sink.EndOfBatch(c)
 }
 
 // takeInbox takes what was left in the inbox: the next message is posted again.
@@ -72,7 +122,9 @@ const inboxKept = 256
 
 // HandleConnected implements eventloop.Handler.
 func (c *Conn) HandleConnected(t eventloop.Transport) {
-	c.s.HandleTransportUp(c.now(), t.RemoteAddr())
+	c.enter()
+	c.s.HandleTransportUp(c.now(), t.RemoteAddr(), t.LocalAddr())
+	c.leave()
 	c.drain()
 }
 
@@ -83,7 +135,9 @@ func (c *Conn) ReadInto() []byte { return c.s.ReadInto() }
 func (c *Conn) HandleRead(direct int, rest []byte) {
 	now := c.now()
 	if direct > 0 {
+		c.enter()
 		c.s.HandleDirect(now, direct)
+		c.leave()
 	}
 	c.feed(now, rest)
 }
@@ -96,7 +150,9 @@ func (c *Conn) feed(now time.Duration, b []byte) {
 			return
 		}
 		if len(b) > 0 && !c.s.Paused() {
+			c.enter()
 			b = b[c.s.HandleBytes(now, b):]
+			c.leave()
 		}
 		if c.s.Paused() {
 			// Keep the rest before anything else happens: the connection may be
@@ -114,7 +170,9 @@ func (c *Conn) feed(now time.Duration, b []byte) {
 // resume goes on after the throttles were granted.
 func (c *Conn) resume() {
 	now := c.now()
+	c.enter()
 	c.s.Resume(now)
+	c.leave()
 	if c.drain() { // a message without more bytes to come is complete already
 		c.unstash(now)
 	}
@@ -138,14 +196,14 @@ func (c *Conn) HandleEOF() {
 	t := c.t
 	c.lostTransport()
 	t.Close()
-	c.s.HandleTransportDown(c.now(), session.ErrPeerClosed, false)
+	c.s.HandleTransportDown(c.now(), session.ErrPeerClosed)
 	c.drain()
 }
 
 // HandleClosed implements eventloop.Handler.
 func (c *Conn) HandleClosed(err error) {
 	c.lostTransport()
-	c.s.HandleTransportDown(c.now(), err, errors.Is(err, syscall.ECONNREFUSED))
+	c.s.HandleTransportDown(c.now(), NetworkError(err))
 	c.drain()
 }
 
@@ -166,7 +224,9 @@ func (c *Conn) dropPending() {
 
 // HandleTimer implements eventloop.TimerHandler.
 func (c *Conn) HandleTimer(now time.Duration) {
+	c.enter()
 	c.s.HandleTimeout(now)
+	c.leave()
 	c.drain()
 }
 
@@ -191,11 +251,11 @@ func (c *Conn) HandleFlush() {
 		}
 		n, err := t.Write(c.pending.Buffers())
 		c.pending.Advance(n)
-		c.s.Written(n)
+		c.s.Written(now, n)
 		if err != nil {
 			c.lostTransport()
 			t.Close()
-			c.s.HandleTransportDown(now, err, false)
+			c.s.HandleTransportDown(now, NetworkError(err))
 			break
 		}
 		if c.pending.Len() > 0 {
@@ -232,10 +292,19 @@ func (c *Conn) drain() bool {
 		c.drainLent()
 		return true
 	}
-	var settled int
-	var settledBytes int64
+	var done Ended
 	var good, received, receivedBytes uint64
-	delivered, arbitrate := false, false
+	delivered, returned := false, false
+	defer func() {
+		if !returned { // user code ended the goroutine: the accounts are right all the same
+			c.returnCredit()
+			if delivered {
+				c.sh.Sink.EndOfBatch(c)
+			}
+			c.settle(done)
+			c.command(0) // what is left to do is done later
+		}
+	}()
 	for {
 		o, ok := c.s.NextOutput()
 		if !ok {
@@ -248,14 +317,17 @@ func (c *Conn) drain() bool {
 			receivedBytes += uint64(o.Msg.PayloadLen())
 			c.sh.Sink.Deliver(c, o.Msg)
 		case session.OutFinish:
-			settled++
-			settledBytes += int64(o.Msg.PayloadLen())
+			if !done.Add(o.Msg) {
+				c.settle(done)
+				done = Ended{}
+				done.Add(o.Msg)
+			}
 			if o.Err == nil {
 				good++
 			}
 			c.finish(o.Msg, o.Err, c.recycler())
 		case session.OutArbitrate:
-			arbitrate = true
+			c.toJudge = true
 		default:
 			delivered = true
 			c.carryOut(o)
@@ -273,15 +345,15 @@ func (c *Conn) drain() bool {
 	if good > 0 {
 		c.stats().Delivered.Add(good)
 	}
-	if settled > 0 {
-		c.settle(settled, settledBytes)
-	}
+	c.settle(done)
+	returned = true
 	if c.gone {
 		c.over()
 		return true
 	}
 	c.rearm()
-	if arbitrate {
+	if c.toJudge {
+		c.toJudge = false
 		return c.sh.Sink.Arbitrate(c)
 	}
 	return true
@@ -289,6 +361,7 @@ func (c *Conn) drain() bool {
 
 func (c *Conn) carryOut(o session.Output) {
 	st := c.stats()
+	c.publishState() // who is told something looks at it
 	switch o.Kind {
 	case session.OutDial:
 		c.t = c.w.Dial(c.s.Target().AddrPort, c.sh.Options.Dial, c)
@@ -301,7 +374,27 @@ func (c *Conn) carryOut(o session.Output) {
 	case session.OutFault:
 		c.connected.Store(false)
 		st.Faults.Add(1)
-		c.sh.Log.Debug("connection fault", "conn", c, "err", o.Err)
+		c.setLastError(o.Err)
+		c.sh.Log.Debug("connection fault", "conn", c, "state", o.State, "err", o.Err)
+		c.sh.Sink.Fault(c, o.State, o.Err)
+	case session.OutTurnedAway:
+		c.setLastError(o.Err)
+		c.sh.Sink.Fault(c, o.State, o.Err)
+	case session.OutConnectFailed:
+		err := o.Err.(*msg.ConnectError)
+		st.ConnectFailures[err.Reason].Add(1)
+		c.setLastError(err)
+		c.event(EventConnectFailed, err)
+	case session.OutRejected:
+		st.Rejected.Add(1)
+		c.event(EventRejected, o.Err)
+	case session.OutAddrs:
+		c.publish()
+		c.sh.Sink.Renamed(c)
+	case session.OutAbsent:
+		c.sh.Sink.Absent(c)
+	case session.OutChanged:
+		c.sh.Sink.Changed(c, o.Msg)
 	case session.OutConnected:
 		c.readied(EventConnected)
 		st.Connected.Add(1)
@@ -324,6 +417,8 @@ func (c *Conn) carryOut(o session.Output) {
 		c.lastKAAck.Store(c.s.LastKeepaliveAck().UnixNano())
 	}
 }
+
+func (c *Conn) setLastError(err error) { c.lastErr.Store(&err) }
 
 func (c *Conn) wall() int64 { return c.sh.Session.Epoch.Add(c.now()).UnixNano() }
 
@@ -362,7 +457,10 @@ func (c *Conn) ended(reason error) {
 	reason = c.closed
 	c.mu.Unlock()
 	for _, m := range ms {
+		var e Ended
+		e.Add(m)
 		c.finish(m, reason, c.recycler())
+		c.settle(e)
 	}
 	if first {
 		c.sh.Sink.Gone(c)
@@ -383,6 +481,7 @@ func (c *Conn) over() {
 // rearm sets the timer to the session's deadline and asks for a flush. A timer
 // that would fire too early is left alone: the session looks again then.
 func (c *Conn) rearm() {
+	c.publishState()
 	c.holdAck()
 	if at, ok := c.s.Deadline(); !ok {
 		if c.timer.Armed() {

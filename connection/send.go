@@ -10,7 +10,7 @@ import (
 // Send implements msg.Connection. Any goroutine; it takes one short lock, and
 // wakes the worker if that is not on its way already, or sends itself (see lend.go).
 func (c *Conn) Send(m *msg.Message) error {
-	if err := c.checkSize(m); err != nil {
+	if err := c.accept(m); err != nil {
 		return err
 	}
 	_, err := c.enqueue(m, false)
@@ -19,7 +19,10 @@ func (c *Conn) Send(m *msg.Message) error {
 
 // SendContext implements msg.Connection.
 func (c *Conn) SendContext(ctx context.Context, m *msg.Message) error {
-	if err := c.checkSize(m); err != nil {
+	if err := BeginWait(ctx); err != nil {
+		return err
+	}
+	if err := c.accept(m); err != nil {
 		return err
 	}
 	for {
@@ -27,54 +30,84 @@ func (c *Conn) SendContext(ctx context.Context, m *msg.Message) error {
 		if room == nil {
 			return err
 		}
+		if err := c.sh.mayWait(); err != nil {
+			msg.GiveBack(m)
+			return fmt.Errorf("%w: %w", msg.ErrQueueFull, err)
+		}
 		select {
 		case <-room:
 		case <-ctx.Done():
+			msg.GiveBack(m)
 			return fmt.Errorf("%w: %w", msg.ErrQueueFull, ctx.Err())
 		}
 	}
 }
 
-// checkSize refuses what the peer's decoder would refuse.
-func (c *Conn) checkSize(m *msg.Message) error {
-	l := &c.sh.Session.Limits
-	if uint64(len(m.Front)) > uint64(l.Front) || uint64(len(m.Middle)) > uint64(l.Middle) || uint64(len(m.Data)) > uint64(l.Data) {
-		return fmt.Errorf("%w: front %d (at most %d), middle %d (%d), data %d (%d)", msg.ErrTooLarge,
-			len(m.Front), l.Front, len(m.Middle), l.Middle, len(m.Data), l.Data)
+// BeginWait is the beginning of each call that waits: a nil ctx panics, one that has
+// ended is an error.
+func BeginWait(ctx context.Context) error {
+	if ctx == nil {
+		panic("msgr: nil Context")
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("msgr: not begun: %w", err)
 	}
 	return nil
 }
 
-// enqueue puts m into the inbox. If that is full and wait is set, it returns a
-// channel that is closed when there is room.
+// accept takes m from its sender, or refuses it: what the peer's decoder would refuse,
+// or what is being sent already.
+func (c *Conn) accept(m *msg.Message) error {
+	if m == nil {
+		panic("msgr: Send of a nil Message")
+	}
+	l := &c.sh.Session.Limits
+	if uint64(len(m.Front)) > uint64(l.Front) || uint64(len(m.Middle)) > uint64(l.Middle) || uint64(len(m.Data)) > uint64(l.Data) {
+		return fmt.Errorf("%w: front %d (Limits.Front is %d), middle %d (Limits.Middle is %d), data %d (Limits.Data is %d)",
+			msg.ErrTooLarge, len(m.Front), l.Front, len(m.Middle), l.Middle, len(m.Data), l.Data)
+	}
+	if err := msg.Take(m); err != nil {
+		return err
+	}
+	if !m.Deadline.IsZero() {
+		left := m.Deadline.Sub(c.sh.Clock.Wall())
+		if left <= 0 {
+			msg.GiveBack(m)
+			return msg.ErrDeadline
+		}
+		msg.SetExpiry(m, c.sh.Clock.Now()+left)
+	}
+	if c.sh.Session.CheckPayloads {
+		msg.Seal(m)
+	}
+	return nil
+}
+
+// enqueue puts m into the inbox, or gives it back with an error. If there is no room
+// and wait is set, it returns a channel that is closed when there is, and m stays taken.
 func (c *Conn) enqueue(m *msg.Message, wait bool) (room <-chan struct{}, err error) {
-	size := int64(m.PayloadLen())
-	o := &c.sh.Options
+	size := m.PayloadLen()
 	c.mu.Lock()
 	if c.closed != nil {
-		err = c.closed
+		err = fmt.Errorf("%w: %w", msg.ErrClosed, c.closed)
 		c.mu.Unlock()
-		return nil, fmt.Errorf("%w: %w", msg.ErrClosed, err)
+		msg.GiveBack(m)
+		return nil, err
 	}
-	// An oversized message is let in alone.
-	if c.nmsgs >= o.SendMessagesMax || c.nmsgs > 0 && c.nbytes+size > o.SendBytesMax {
-		if wait {
-			if c.room == nil {
-				c.room = make(chan struct{})
-			}
-			room = c.room
-		} else {
-			err = fmt.Errorf("%w: %d messages, %d bytes", msg.ErrQueueFull, c.nmsgs, c.nbytes)
-		}
+	if room, err = c.account.Take(m, wait); room != nil || err != nil {
 		c.mu.Unlock()
+		if err != nil {
+			msg.GiveBack(m)
+		}
 		return room, err
 	}
 	if m.Priority == 0 {
-		m.Priority = uint8(o.DefaultPriority.Load())
+		m.Priority = uint8(c.sh.Options.DefaultPriority.Load())
 	}
-	c.nmsgs++
+	if _, changed := c.account.Pressure(); changed {
+		c.cmds |= cmdPressure
+	}
 	c.sends++
-	c.nbytes += size
 	c.inbox = append(c.inbox, m)
 	post := c.wantPost()
 	c.mu.Unlock()
@@ -118,8 +151,56 @@ func (c *Conn) SendKeepalive() { c.command(cmdKeepalive) }
 // MarkDisposable implements msg.Connection.
 func (c *Conn) MarkDisposable() { c.command(cmdDisposable) }
 
+// RetryNow implements msg.Connection.
+func (c *Conn) RetryNow() { c.command(cmdRetry) }
+
 // MarkDown implements msg.Connection.
 func (c *Conn) MarkDown() { c.Close(msg.ErrMarkedDown) }
+
+// Cancel implements msg.Connection.
+func (c *Conn) Cancel(m *msg.Message) bool {
+	if !msg.Cancel(m) {
+		return false
+	}
+	c.command(cmdSweep)
+	return true
+}
+
+// SendQueue implements msg.Connection.
+func (c *Conn) SendQueue() (messages int, bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.account.Held()
+}
+
+// Flush implements msg.Connection.
+func (c *Conn) Flush(ctx context.Context) error {
+	if err := BeginWait(ctx); err != nil {
+		return err
+	}
+	done := c.Flushed()
+	if done == nil {
+		return nil
+	}
+	if err := c.sh.mayWait(); err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		n, bytes := c.SendQueue()
+		return fmt.Errorf("msgr: flush with %d messages, %d bytes held by %v: %w", n, bytes, c, ctx.Err())
+	}
+}
+
+// Flushed returns a channel that is closed when all that is held now has had its end;
+// nil if nothing is. Any goroutine.
+func (c *Conn) Flushed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.account.Flush()
+}
 
 // Close is MarkDown with another reason. Any goroutine; when it returns, nothing
 // more is accepted or dispatched for the connection. The rest is done by the
@@ -148,12 +229,13 @@ func (c *Conn) Fault(err error) {
 	c.command(cmdFault)
 }
 
-// wakeSenders lets those who wait for room try again; under mu.
-func (c *Conn) wakeSenders() {
-	if c.room != nil {
-		close(c.room)
-		c.room = nil
-	}
+// GiveUp ends a session whose peer is absent, for that reason; any other is left
+// alone. Any goroutine.
+func (c *Conn) GiveUp(err error) {
+	c.mu.Lock()
+	c.fault = err
+	c.mu.Unlock()
+	c.command(cmdGiveUp)
 }
 
 // abandonInbox reports everything in the inbox undeliverable. Any goroutine.
@@ -164,29 +246,41 @@ func (c *Conn) abandonInbox(reason error) {
 	c.posted = false
 	c.mu.Unlock()
 	for _, m := range ms {
+		var e Ended
+		e.Add(m)
 		c.finish(m, reason, nil)
+		c.settle(e)
 	}
 }
 
 // finish ends the sending of m; r is the worker's recycler, or nil elsewhere.
 func (c *Conn) finish(m *msg.Message, err error, r *msg.Recycler) {
-	if p := msg.NotifySent(c, m, err); p != nil {
-		c.sh.Sink.UserPanic(c, p)
+	if !msg.Intact(m) {
+		c.sh.Sink.Changed(c, m)
 	}
+	msg.NotifySent(c, m, err, c.userFailed)
 	if err != nil {
 		c.sh.Sink.Undeliverable(c, m, err)
 	}
 	r.Sent(m)
 }
 
+// userFailed is told of callbacks that did not return.
+func (c *Conn) userFailed(recovered any) { c.sh.Sink.UserPanic(c, recovered) }
+
 // settle takes finished messages off the account and wakes senders.
-func (c *Conn) settle(n int, bytes int64) {
-	c.mu.Lock()
-	c.nmsgs -= n
-	c.nbytes -= bytes
-	if c.nmsgs < 0 || c.nbytes < 0 {
-		panic(fmt.Sprintf("connection %d: %d messages, %d bytes held", c.id, c.nmsgs, c.nbytes))
+func (c *Conn) settle(e Ended) {
+	if e.n == 0 {
+		return
 	}
-	c.wakeSenders()
+	c.mu.Lock()
+	c.account.Give(e)
+	if _, changed := c.account.Pressure(); changed {
+		c.cmds |= cmdPressure
+	}
+	post := c.cmds&cmdPressure != 0 && c.wantPost()
 	c.mu.Unlock()
+	if post {
+		c.post()
+	}
 }

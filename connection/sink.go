@@ -14,11 +14,15 @@ type Event uint8
 
 // The events.
 const (
-	EventConnected   Event = iota + 1 // ready, by our initiative
-	EventAccepted                     // ready, by the peer's
-	EventRemoteReset                  // the peer lost its session
-	EventRefused                      // the TCP connection was refused
-	EventReset                        // closed for good, not by MarkDown
+	EventConnected     Event = iota + 1 // ready, by our initiative
+	EventAccepted                       // ready, by the peer's
+	EventRemoteReset                    // the peer lost its session
+	EventRefused                        // the TCP connection was refused
+	EventReset                          // closed for good, not by MarkDown
+	EventConnectFailed                  // an attempt to connect failed, with a *msg.ConnectError
+	EventRejected                       // a message is not taken, with a *msg.RejectedError
+	EventHighWater                      // what is held for sending has passed the mark
+	EventLowWater                       // and has fallen to half of it
 )
 
 // Sink is what a connection needs from the messenger. The calls come from the
@@ -31,6 +35,15 @@ type Sink interface {
 	Event(c *Conn, ev Event, err error)
 	// EndOfBatch follows the last Deliver or Event of one piece of work.
 	EndOfBatch(c *Conn)
+	// Fault: the transport was lost in that state of the session, or an accepted peer
+	// was refused what it asked for; for logs and counters.
+	Fault(c *Conn, state session.State, err error)
+	// Renamed: the peer has other addresses than before.
+	Renamed(c *Conn)
+	// Absent: the session waits for its peer, which alone can resume it.
+	Absent(c *Conn)
+	// Changed: m is not what it was when it was handed to Send. Any.
+	Changed(c *Conn, m *msg.Message)
 	// Arbitrate finds the peer's session for an accepted connection, decides and
 	// carries out. It returns false if c was handed to another worker (MoveTo).
 	Arbitrate(c *Conn) bool
@@ -43,7 +56,8 @@ type Sink interface {
 	Discard(c *Conn)
 	// Undeliverable: the sending of m ended with err. Any.
 	Undeliverable(c *Conn, m *msg.Message, err error)
-	// UserPanic: a callback of the user's panicked. Any.
+	// UserPanic: a callback of the user's panicked, or ended its goroutine
+	// (msg.ErrGoexit). Any.
 	UserPanic(c *Conn, recovered any)
 }
 
@@ -53,6 +67,10 @@ type Shared struct {
 	Env     session.Env
 	Sink    Sink
 	Log     *slog.Logger // never nil
+	Clock   eventloop.Clock
+	// MayWait returns an error if the calling goroutine must not wait: it is a worker.
+	// nil: any may.
+	MayWait func() error
 	// Dispatch is the dispatch throttle, taken last; nil: none.
 	Dispatch msg.Throttler
 	Options  Options
@@ -61,12 +79,17 @@ type Shared struct {
 	Recyclers []*msg.Recycler
 }
 
+func (sh *Shared) mayWait() error {
+	if sh.MayWait == nil {
+		return nil
+	}
+	return sh.MayWait()
+}
+
 // Options of all connections of a messenger.
 type Options struct {
-	// SendMessagesMax and SendBytesMax bound what one connection holds for
-	// sending: queued, and sent but not acknowledged.
-	SendMessagesMax int
-	SendBytesMax    int64
+	// Send bounds what is held for sending.
+	Send SendLimits
 	// DefaultPriority fills in Message.Priority 0.
 	DefaultPriority *atomic.Uint32
 	// DialTimeout bounds a TCP connect; the handshake's deadline applies as well.
@@ -77,22 +100,6 @@ type Options struct {
 	// WriteBatch is about how many bytes go into one writev, WriteBudget how many
 	// one connection writes before its neighbours on the worker get their turn.
 	WriteBatch, WriteBudget int
-}
-
-// Stats counts what happened on one worker; each is written by that worker only.
-type Stats struct {
-	Received, ReceivedBytes Counter // messages, payload bytes
-	Sent, SentBytes         Counter // encoded messages count again when replayed
-	Replayed                Counter
-	FastDispatched          Counter
-	Delivered               Counter // sendings that ended well
-	Undeliverable           Counter
-	Faults                  Counter
-	Connected, Accepted     Counter
-	Resets, RemoteResets    Counter
-	Refused                 Counter
-	ThrottleWaits           Counter
-	_                       [64]byte // the next worker's counters are on another cache line
 }
 
 // Recyclers returns the recyclers of a stack's workers. Where a worker has room

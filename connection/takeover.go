@@ -17,7 +17,7 @@ func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
 	if err != nil {
 		c.lostTransport()
 		t.Close()
-		c.s.HandleTransportDown(c.now(), err, false)
+		c.s.HandleTransportDown(c.now(), NetworkError(err))
 		c.drain()
 		return
 	}
@@ -71,10 +71,12 @@ func (c *Conn) TakeOver(in *Conn, reset bool) {
 	c.stash, in.stash = in.stash, nil
 	c.dropPending()
 	c.pending, in.pending = in.pending, nil
+	c.enter()
 	c.s.TakeOver(now, in.s, reset)
+	c.leave()
 	in.vanish()
 	if err != nil {
-		c.s.HandleTransportDown(now, err, false)
+		c.s.HandleTransportDown(now, NetworkError(err))
 		c.drain()
 		return
 	}

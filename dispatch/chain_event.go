@@ -2,8 +2,8 @@ package dispatch
 
 import "github.com/asyncmsgr/asyncmsgr/async/msg"
 
-// The events of a chain. A dispatcher that panics does not keep the event from
-// the others; the outcome is then Panicked.
+// The events of a chain. A dispatcher that panics, or ends the goroutine, does not
+// keep the event from the others; the outcome is then Panicked.
 
 // Connect tells all ConnectHandlers. Called by the queue.
 func (c *Chain) Connect(conn msg.Connection) Outcome {
@@ -41,42 +41,68 @@ func (c *Chain) RemoteReset(conn msg.Connection) Outcome {
 // Reset tells the ResetHandlers from head to tail until one returns true. Called
 // by the queue.
 func (c *Chain) Reset(conn msg.Connection, reason error) Outcome {
-	return firstTold(c, conn, c.links.Load().reset, func(h msg.ResetHandler) bool { return h.HandleReset(conn, reason) })
+	return firstTold(c, conn, c.links.Load().reset, func(h msg.ResetHandler) bool {
+		return h.HandleReset(conn, reason)
+	})
 }
 
 // Refused tells the RefusedHandlers from head to tail until one returns true.
 // Called by the queue.
 func (c *Chain) Refused(conn msg.Connection, err error) Outcome {
-	return firstTold(c, conn, c.links.Load().refused, func(h msg.RefusedHandler) bool { return h.HandleRefused(conn, err) })
+	return firstTold(c, conn, c.links.Load().refused, func(h msg.RefusedHandler) bool {
+		return h.HandleRefused(conn, err)
+	})
+}
+
+// ConnectFailed tells all ConnectFailedHandlers. Called by the queue.
+func (c *Chain) ConnectFailed(conn msg.Connection, err *msg.ConnectError) Outcome {
+	return eachTold(c, conn, c.links.Load().connectFailed, func(h msg.ConnectFailedHandler) {
+		h.HandleConnectFailed(conn, err)
+	})
+}
+
+// Rejected tells all RejectedHandlers. Called by the queue.
+func (c *Chain) Rejected(conn msg.Connection, err *msg.RejectedError) Outcome {
+	return eachTold(c, conn, c.links.Load().rejected, func(h msg.RejectedHandler) { h.HandleRejected(conn, err) })
+}
+
+// SendPressure tells all SendPressureHandlers. Called by the queue.
+func (c *Chain) SendPressure(conn msg.Connection, high bool) Outcome {
+	return eachTold(c, conn, c.links.Load().sendPressure, func(h msg.SendPressureHandler) {
+		h.HandleSendPressure(conn, high)
+	})
 }
 
 // Undeliverable tells all UndeliverableHandlers of a message that was accepted by
 // Send and is dropped. Called on the worker or by whoever closed the connection.
 func (c *Chain) Undeliverable(conn msg.Connection, m *msg.Message, reason error) Outcome {
-	return eachTold(c, conn, c.links.Load().undeliverable, func(h msg.UndeliverableHandler) { h.HandleUndeliverable(conn, m, reason) })
+	return eachTold(c, conn, c.links.Load().undeliverable, func(h msg.UndeliverableHandler) {
+		h.HandleUndeliverable(conn, m, reason)
+	})
 }
 
 // eachTold tells all handlers.
 func eachTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H)) Outcome {
-	out := Handled
-	for _, h := range handlers {
-		if !c.guard(conn, func() { tell(h) }) {
-			out = Panicked
-		}
-	}
-	return out
+	return firstTold(c, conn, handlers, func(h H) bool { tell(h); return false })
 }
 
 // firstTold tells handlers until one returns true.
-func firstTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H) bool) Outcome {
-	out := Handled
-	for _, h := range handlers {
-		done := false
+func firstTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H) bool) (out Outcome) {
+	left := handlers
+	defer func() {
+		if len(left) > 0 { // one has ended the goroutine: the others are told on its way out
+			firstTold(c, conn, left, tell)
+		}
+	}()
+	out = Handled
+	for len(left) > 0 {
+		h, done := left[0], false
+		left = left[1:]
 		if !c.guard(conn, func() { done = tell(h) }) {
 			out = Panicked
 		}
 		if done {
-			break
+			left = nil
 		}
 	}
 	return out
@@ -84,7 +110,8 @@ func firstTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H) 
 
 // guard runs f and says whether it returned.
 func (c *Chain) guard(conn msg.Connection, f func()) (ok bool) {
-	defer c.caught(conn)
+	defer c.caught(conn, &ok)
 	f()
-	return true
+	ok = true
+	return ok
 }

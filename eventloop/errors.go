@@ -11,7 +11,13 @@ var (
 	ErrTransportClosed = errors.New("eventloop: transport closed")
 	// ErrDialTimeout means that DialConfig.Timeout passed before the connection
 	// was established.
-	ErrDialTimeout = errors.New("eventloop: dial timed out")
+	ErrDialTimeout error = timeoutError("eventloop: dial timed out")
 	// ErrNotSupported means that this stack does not exist on this platform.
 	ErrNotSupported = errors.New("eventloop: not supported on this platform")
 )
+
+// timeoutError is an error that net.Error's Timeout tells apart.
+type timeoutError string
+
+func (e timeoutError) Error() string { return string(e) }
+func (timeoutError) Timeout() bool   { return true }

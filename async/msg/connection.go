@@ -18,12 +18,26 @@ type Connection interface {
 	// Send queues m and returns at once. On nil the messenger owns m until its
 	// end; on an error m was not accepted and stays the caller's. Errors:
 	// ErrQueueFull (bounded send queue), ErrClosed (connection closed; wraps the
-	// reason), ErrTooLarge, ErrShutdown.
+	// reason), ErrTooLarge, ErrShutdown, ErrInUse (m is being sent already),
+	// ErrDeadline (its Deadline has passed). A nil m panics.
 	Send(m *Message) error
 	// SendContext is Send that waits for room in the send queue, until ctx ends
-	// (ctx.Err() is then wrapped) or the connection closes. It must not be called
-	// by a fast dispatcher: it blocks.
+	// (ctx.Err() is then wrapped) or the connection closes. If ctx has ended before,
+	// m is not sent. Called by what runs on a worker it does not wait: the error wraps
+	// ErrOnWorker and ErrQueueFull.
 	SendContext(ctx context.Context, m *Message) error
+	// Flush waits until every message that was accepted before the call has had its
+	// end: acknowledged (written on a lossy session), or reported undeliverable. If ctx
+	// ends first, its error is wrapped. What is sent meanwhile is not waited for. It
+	// must not be called by what runs on a worker (ErrOnWorker), and by a dispatcher
+	// only if the peer does not wait for that very dispatcher.
+	Flush(ctx context.Context) error
+	// Cancel takes m back if it still waits to be sent and not a byte of it has been
+	// encoded, and says whether it did. Its sending then ends with ErrCancelled.
+	Cancel(m *Message) bool
+	// SendQueue is how many messages, and bytes of payload, are held for sending:
+	// queued, and sent but not acknowledged.
+	SendQueue() (messages int, bytes int64)
 	// SendKeepalive asks the peer for a sign of life (KEEPALIVE2); see LastKeepaliveAck.
 	SendKeepalive()
 	// MarkDown closes the connection for good. Queued messages are reported
@@ -34,6 +48,16 @@ type Connection interface {
 	// it instead of reconnecting.
 	MarkDisposable()
 
+	// RetryNow ends the wait for the next attempt to connect, if there is one, and has
+	// the delays begin anew from the shortest.
+	RetryNow()
+
+	// State says where the connection is in its life, and LastError why its transport
+	// was lost or could not be made the last time; a failed attempt is a
+	// *ConnectError. The error stays when the connection is up again; nil means that
+	// there was none.
+	State() ConnState
+	LastError() error
 	// IsConnected says whether the session is established over a live transport
 	// at the moment (always for an open loopback connection).
 	IsConnected() bool

@@ -35,6 +35,9 @@ var (
 	// ErrPeerAbsent: the peer of a session that only it can resume did not come back
 	// in time (Config.StandbyTimeout), or too many were away (Config.StandbyMax).
 	ErrPeerAbsent = errors.New("msgr: peer did not come back")
+	// ErrGoexit: a callback ended its goroutine by runtime.Goexit, as t.FailNow does.
+	// It stands for what a panic's value is otherwise.
+	ErrGoexit = errors.New("msgr: runtime.Goexit in a callback (t.FailNow?)")
 	// ErrOnWorker: what blocks was called by what runs on a worker (fast dispatch,
 	// Notify, HandleUndeliverable, ...), where it would wait for itself.
 	ErrOnWorker = errors.New("msgr: called on a worker, which must not block")

@@ -24,6 +24,7 @@ func SetIncoming(m *Message, in Incoming) {
 // meet. The buffers of a message made by New move to the copy: m is not to be
 // released any more.
 func Deliverable(m *Message, in Incoming) *Message {
+	GiveBack(m) // its sending has ended
 	if m.autoRelease && m.pooled {
 		// The same object changes sides; the sender has given it away.
 		if m.held {
@@ -64,13 +65,25 @@ func (t Ticket) Done() {
 	}
 }
 
-// NotifySent tells the message's Notifier how the sending ended. A panic of it
-// is returned, not propagated.
-func NotifySent(c Connection, m *Message, err error) (panicked any) {
+// NotifySent gives m back to its sender and tells the message's Notifier how the
+// sending ended. failed is told of a panic in it, which goes no further, and with
+// ErrGoexit of a runtime.Goexit, which cannot be stopped.
+func NotifySent(c Connection, m *Message, err error, failed func(recovered any)) {
+	GiveBack(m)
 	if m.Notify == nil {
-		return nil
+		return
 	}
-	defer func() { panicked = recover() }()
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		r := recover()
+		if r == nil {
+			r = ErrGoexit
+		}
+		failed(r)
+	}()
 	m.Notify.MessageSent(c, m, err)
-	return nil
+	returned = true
 }

@@ -1,7 +1,9 @@
 package msg
 
 import (
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -36,10 +38,15 @@ const (
 // Message is one message: a small header and three payload segments. The zero
 // value with a Type is a valid message to send.
 //
+// Do not call Release unless a profile asks for it: the garbage collector takes what
+// is not released, and who releases too early lets others write into what is still
+// being read.
+//
 // A message to send is built by its sender, who does not touch it or its slices
-// after Send until its end (see Notify). A received message belongs to the
-// dispatcher that handled it; it stays valid for as long as it is referenced,
-// unless Release is called.
+// after Send until its end (see Notify). It is sent over one connection at a time:
+// a second Send before the end of the first answers ErrInUse. A received message
+// belongs to the dispatcher that handled it; it stays valid for as long as it is
+// referenced, unless Release is called.
 type Message struct {
 	// Type says how to read the payload.
 	Type uint16
@@ -56,6 +63,12 @@ type Message struct {
 	// Middle are bounded by 16 MiB, Data by 64 MiB unless configured otherwise.
 	Front, Middle, Data []byte
 
+	// Deadline, if set, is until when the message is worth sending: if it still waits
+	// in the send queue then, it is dropped and reported undeliverable with
+	// ErrDeadline. Once its first byte is encoded it is sent, whatever the time. The
+	// clock is the messenger's (Config.Clock). Not carried on the wire.
+	Deadline time.Time
+
 	// Notify, if set, is told once how the sending ended. It runs on the
 	// connection's worker or on the goroutine that closed the connection, and
 	// must not block. Not carried on the wire.
@@ -65,7 +78,11 @@ type Message struct {
 	receipt     Receipt
 	seq         uint64
 	recvAt      time.Duration
+	expires     time.Duration // Deadline in the stack's time; 0: never
 	charge      int64
+	sum         uint64 // of the payload, while it is checked: see CheckPayloads
+	state       uint32 // atomic; see sending.go
+	gen         uint32 // of Flush: see connection's account
 	buf         *Buffer
 	small       []byte // a pooled message's own room for small payloads
 	pooled      bool   // the struct came from messagePool
@@ -135,8 +152,8 @@ func (m *Message) Hold() {
 // Release gives the buffers back to the messenger's pools (and, after Hold, the
 // throttles). It is optional: without it the garbage collector takes the
 // buffers. After Release neither the message nor any slice of it may be touched.
-// Releasing twice panics where it can be seen. A message that was handed to Send
-// is the messenger's; do not release it.
+// Releasing twice panics where it can be seen, and so does releasing a message that
+// was handed to Send and has not had its end: until then it is the messenger's.
 func (m *Message) Release() {
 	if m.letGo() {
 		messagePool.Put(m)
@@ -147,6 +164,9 @@ func (m *Message) Release() {
 func (m *Message) letGo() (reusable bool) {
 	if m.released {
 		panic("msg: Message released twice")
+	}
+	if st := atomic.LoadUint32(&m.state); st != stateFree {
+		panic(fmt.Sprintf("msg: Message of type %d released while it is being sent", m.Type))
 	}
 	if m.held {
 		m.receipt.Unhold(m.charge)

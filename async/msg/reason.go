@@ -44,22 +44,37 @@ const (
 	NumReasons = iota
 )
 
-var reasons = [NumReasons]struct{ name, hint string }{
-	ReasonOther:       {"failed", "see the error"},
-	ReasonRefused:     {"connection refused", "nothing listens at that address and port: is the peer running, is the port right?"},
-	ReasonUnreachable: {"unreachable", "the system knows no way to that address: check the address, the routes and the limits on open files"},
-	ReasonTimeout:     {"no answer in time", "a firewall, a wrong address, or a peer that hangs"},
-	ReasonClosed:      {"closed by the other end", "the peer says no more than that: its log may say why"},
-	ReasonNotMsgr:     {"not a messenger", "something else listens there: is the port right?"},
-	ReasonVersion:     {"another protocol version", "only msgr v2.1 is spoken here: use the peer's v2 address (Ceph's monitors: port 3300)"},
-	ReasonWrongPeer:   {"wrong peer", "another process than the one asked for answers there; host:port without a nonce means whichever it is"},
-	ReasonAuth:        {"authentication refused", "both ends have to be configured for a common method and mode, and know the same keys"},
-	ReasonFeatures:    {"missing features", "the policies of the two ends (FeaturesSupported, FeaturesRequired) do not fit"},
-	ReasonLimit:       {"over a limit", "raise Config.Limits on the receiving side if such a frame is meant to be sent"},
-	ReasonProtocol:    {"protocol error", "a faulty peer, or a network that damages data"},
-	ReasonDisplaced:   {"displaced", "do two peers use one address, or several anonymous connections a server that registers its clients?"},
-	ReasonBroken:      {"broken right after it was up", "the peer drops the session as soon as it is used: its log may say why"},
-	ReasonFull:        {"too many handshakes", "more connections arrive at a time than Config.HandshakesMax"},
+var reasons = [NumReasons]struct{ name, hint, acceptHint string }{
+	ReasonOther: {"failed", "",
+		""},
+	ReasonRefused: {"connection refused", "nothing listens at that address and port: is the peer running, is the port right?",
+		""},
+	ReasonUnreachable: {"unreachable", "the system knows no way to that address: check the address, the routes and the limits on open files",
+		"the network between failed, or the system has no room for another socket"},
+	ReasonTimeout: {"no answer in time", "a firewall, a wrong address, or a peer that hangs",
+		"the peer did not finish its handshake within Config.ReadyTimeout, or fell silent"},
+	ReasonClosed: {"closed by the other end", "the peer says no more than that: its log may say why",
+		"the peer hung up during the handshake: its log may say why"},
+	ReasonNotMsgr: {"not a messenger", "something else listens there: is the port right?",
+		"what connected does not speak msgr v2: a browser, a port scan, a client of something else?"},
+	ReasonVersion: {"another protocol version", "only msgr v2.1 is spoken here: use the peer's v2 address (Ceph's monitors: port 3300)",
+		"the peer speaks msgr v1 or v2.0, or requires a feature of the wire that is not here"},
+	ReasonWrongPeer: {"wrong peer", "another process than the one asked for answers there; host:port without a nonce means whichever it is",
+		"the peer looks for another address or process: if this host is known by that address, set Config.Advertise"},
+	ReasonAuth: {"authentication refused", "both ends have to be configured for a common method and mode, and know the same keys",
+		"the peer proposes a method or mode that is not allowed here, or has other keys"},
+	ReasonFeatures: {"missing features", "the policies of the two ends (FeaturesSupported, FeaturesRequired) do not fit",
+		"the policies of the two ends (FeaturesSupported, FeaturesRequired) do not fit"},
+	ReasonLimit: {"over a limit", "raise Config.Limits on the receiving side if such a frame is meant to be sent",
+		"raise Config.Limits if such frames are meant to be received"},
+	ReasonProtocol: {"protocol error", "a faulty peer, or a network that damages data",
+		"a faulty peer, or a network that damages data"},
+	ReasonDisplaced: {"displaced", "do two peers use one address, or several anonymous connections (ConnectAnon) a server that registers its clients?",
+		"two peers under one address, or several anonymous connections (ConnectAnon) to a policy that registers its clients?"},
+	ReasonBroken: {"broken right after it was up", "the peer drops the session as soon as it is used: its log may say why",
+		""},
+	ReasonFull: {"too many handshakes", "more connections arrive at a time than Config.HandshakesMax",
+		"more connections arrive at a time than Config.HandshakesMax, or peers do not finish their handshakes"},
 }
 
 // String is the reason in a few words.
@@ -70,10 +85,18 @@ func (r Reason) String() string {
 	return "unknown reason"
 }
 
-// Hint is a sentence on what may be wrong and what to do about it.
+// Hint is a sentence for who connects, on what may be wrong and what to do about it.
 func (r Reason) Hint() string {
 	if r < NumReasons {
 		return reasons[r].hint
+	}
+	return ""
+}
+
+// AcceptHint is the same for who is connected to.
+func (r Reason) AcceptHint() string {
+	if r < NumReasons {
+		return reasons[r].acceptHint
 	}
 	return ""
 }

@@ -12,6 +12,9 @@ import (
 // NoneClient authenticates by saying who it is (spec 2.1). The zero ID is "".
 type NoneClient struct {
 	Name entity.AuthName
+	// GlobalID is the number that a monitor gave this client, 0 while there is none; it
+	// is said to everybody but monitors. nil: always 0. Any worker may call it.
+	GlobalID func() uint64
 }
 
 // NewExchange implements Client.
@@ -20,18 +23,23 @@ func (c NoneClient) NewExchange(self, peer entity.Type) ClientExchange {
 	if peer == entity.TypeMon && self != entity.TypeMon {
 		mode = PayloadMon
 	}
-	return &noneClientExchange{name: c.Name, payloadMode: mode}
+	x := &noneClientExchange{name: c.Name, payloadMode: mode}
+	if c.GlobalID != nil && peer != entity.TypeMon {
+		x.globalID = c.GlobalID()
+	}
+	return x
 }
 
 type noneClientExchange struct {
 	name        entity.AuthName
 	payloadMode byte
+	globalID    uint64 // 0: please assign
 }
 
 func (x *noneClientExchange) Request() (Request, error) {
 	p := []byte{x.payloadMode}
 	p = x.name.Append(p)
-	p = binary.LittleEndian.AppendUint64(p, 0) // global_id: please assign
+	p = binary.LittleEndian.AppendUint64(p, x.globalID)
 	return Request{Method: MethodNone, Modes: []uint32{ModeCRC}, Payload: p}, nil
 }
 

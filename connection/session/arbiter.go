@@ -41,6 +41,10 @@ type Existing struct {
 	Crossed uint64
 	// SentSeq and AckedSeq bound what the peer may claim to have received.
 	SentSeq, AckedSeq uint64
+	// Target is where this side dials the peer, and Follow says that whichever process
+	// listens there is the peer.
+	Target entity.Addr
+	Follow bool
 }
 
 // Existing returns what Arbitrate needs to know of s.
@@ -49,7 +53,7 @@ func (s *Session) Existing() Existing {
 		State: s.state, Lossy: s.policy.Lossy || s.disposable, Server: s.policy.Server, ResetCheck: s.policy.ResetCheck,
 		PeerType: s.peerType, Auth: s.authPeer, PeerGlobalSeq: s.peerGlobalSeq, ConnectSeq: s.connectSeq,
 		ClientCookie: s.clientCookie, ServerCookie: s.serverCookie, SentSeq: s.maxSeq, AckedSeq: s.ackedSeq,
-		Undialable: !s.canDial(), Crossed: s.crossed,
+		Undialable: !s.canDial(), Crossed: s.crossed, Target: s.Target(), Follow: s.follow,
 	}
 }
 
@@ -111,6 +115,17 @@ func Arbitrate(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 }
 
 func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
+	if ex.succeededBy(in.Addrs) {
+		switch {
+		case ex.State == StateReady:
+			// The connection with the process that was there before is not known to be
+			// broken yet; nor whether this one is not the older of the two.
+			return Verdict{Action: ActRefuse, Probe: true, Err: fmt.Errorf("%w: another process than %s", ErrStale, ex.Target)}
+		case ex.racing() && smaller(peerIsSmaller):
+			return Verdict{Action: ActWait}
+		}
+		return Verdict{Action: ActReplace, Reset: ex.ServerCookie != 0}
+	}
 	// Two attempts have crossed; what looks like a restart is none, and nothing
 	// was lost.
 	crossed := !planted.On(planted.CrossedUnchecked) && ex.Crossed != 0 && ex.Crossed == in.ClientCookie
@@ -136,6 +151,12 @@ func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 		return Verdict{Action: ActWait} // h
 	}
 	return Verdict{Action: ActReplace} // g, h
+}
+
+// succeededBy: the peer is whichever process listens at a place, and this is another
+// one than was there before.
+func (ex *Existing) succeededBy(now entity.AddrVec) bool {
+	return ex.Follow && !ex.Target.AnyNonce && !now.Contains(ex.Target) && now.Contains(ex.Target.WithAnyNonce())
 }
 
 // trying: our own attempt to connect has not led to a session yet.

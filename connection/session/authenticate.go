@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
@@ -80,6 +81,9 @@ func (s *Session) connectorAuthDone(_ time.Duration, payload []byte) error {
 		return err
 	}
 	s.globalID = res.GlobalID
+	if s.peerType == entity.TypeMon {
+		s.env.LearnGlobalID(res.GlobalID)
+	}
 	s.state = StateAuthConnectingSign
 	return s.authenticated(res, true)
 }
@@ -113,6 +117,7 @@ func (s *Session) answerAuth(rep auth.Reply, err error) error {
 	var refusal *auth.RefusedError
 	switch {
 	case errors.As(err, &refusal):
+		s.turnedAway(err)
 		s.state = StateAuthAccepting
 		s.queueControl(&frame.AuthBadMethod{Method: refusal.Method, Result: refusal.Result, Methods: refusal.Methods, Modes: refusal.Modes})
 		return nil

@@ -61,7 +61,7 @@ func benchmarkMessages(b *testing.B, lossy bool, batch int) {
 		batch := frame.GetBatch()
 		from.Fill(0, batch, 1<<20)
 		buf = batch.AppendTo(buf[:0])
-		from.Written(batch.Len())
+		from.Written(0, batch.Len())
 		frame.PutBatch(batch)
 		to.HandleBytes(0, buf)
 		drain(from)
@@ -97,7 +97,7 @@ func BenchmarkSendFill(b *testing.B) {
 	for b.Loop() {
 		src.Send(0, m)
 		src.Fill(0, batch, 1<<20)
-		src.Written(batch.Len())
+		src.Written(0, batch.Len())
 		batch.Reset()
 		for _, ok := src.NextOutput(); ok; _, ok = src.NextOutput() {
 		}

@@ -11,7 +11,7 @@ import (
 // gone: in the first case the shell keeps the rest and gives it again later.
 func (s *Session) HandleBytes(now time.Duration, b []byte) int {
 	if len(b) > 0 {
-		s.lastRead = now
+		s.alive = now
 	}
 	total := 0
 	for (len(b) > 0 || s.again) && s.up && !s.paused {
@@ -43,7 +43,7 @@ func (s *Session) ReadInto() []byte {
 
 // HandleDirect tells that n bytes were received into ReadInto's slice.
 func (s *Session) HandleDirect(now time.Duration, n int) {
-	s.lastRead = now
+	s.alive = now
 	ev, err := s.dec.DidRead(n)
 	if err == nil {
 		err = s.handleEvent(now, ev)

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -10,7 +12,8 @@ import (
 )
 
 // Config is what all sessions of a messenger share. It is read only once the
-// first session exists; WithDefaults fills in zero fields.
+// first session exists; WithDefaults fills in zero fields. Durations beyond Forever
+// mean Forever.
 type Config struct {
 	// Self is the messenger's own name.
 	Self entity.Name
@@ -25,24 +28,37 @@ type Config struct {
 	InitialBackoff, MaxBackoff time.Duration
 	// ReadyTimeout bounds a handshake, from the TCP connect to READY; 10 s.
 	ReadyTimeout time.Duration
-	// IdleTimeout: a ready connection that receives nothing for so long is a
-	// fault; 900 s. Negative: never.
+	// IdleTimeout: a ready connection without a sign of life of the peer for so long is
+	// a fault; 900 s. The peer is asked for one (KEEPALIVE2) before. Negative: never.
 	IdleTimeout time.Duration
 	// KeepaliveInterval: send KEEPALIVE2 when nothing was received for so long;
-	// 0: only when asked for.
+	// 0: only when asked for, and before IdleTimeout.
 	KeepaliveInterval time.Duration
 	// KeepaliveTimeout: when nothing is received for so long after a KEEPALIVE2
-	// was sent, the connection is taken for dead; 30 s. Negative: never.
+	// left, the connection is taken for dead; 30 s. Negative: never.
 	KeepaliveTimeout time.Duration
+	// StandbyTimeout: a session that only the peer can resume is given up when the
+	// peer stays away for so long; 0 means four times IdleTimeout, negative never (as
+	// does a negative IdleTimeout then).
+	StandbyTimeout time.Duration
 
 	// AckDelay bounds for how long HoldAck keeps an acknowledgement back; 5 ms.
 	// Negative: not at all.
 	AckDelay time.Duration
 
+	// RejectAfter is how many times a message of a lossless session may break its
+	// connection, with nothing new acknowledged between, until it is taken out and
+	// reported (see msg.RejectedError); 0 means 5. Negative: it is never taken out,
+	// only reported after as many.
+	RejectAfter int
+
 	// AllowSeqGaps accepts sequence numbers that skip, as the origin does (the
 	// Linux kernel client skips). Otherwise a gap inside a session means loss
 	// and resets the session.
 	AllowSeqGaps bool
+	// CheckPayloads, for debugging, looks whether a message is still as it was when
+	// Send sealed it (msg.Seal) each time that it is encoded: see OutChanged.
+	CheckPayloads bool
 
 	// Observe, if set, is called for each frame before it is handled, with the
 	// state it found; for tests that want to know what they reach.
@@ -53,24 +69,73 @@ type Config struct {
 	Epoch time.Time
 }
 
-// WithDefaults returns c with defaults for zero fields.
+// Forever is the longest duration that makes a difference, 73 years: what is longer
+// could overflow when it is added to a time.
+const Forever time.Duration = 1 << 61
+
+// defaultRejectAfter is RejectAfter's.
+const defaultRejectAfter = 5
+
+// WithDefaults returns c with defaults for zero fields, and no duration beyond
+// Forever.
 func (c Config) WithDefaults() Config {
 	def := func(p *time.Duration, d time.Duration) {
 		if *p == 0 {
 			*p = d
 		}
+		*p = min(*p, Forever)
 	}
 	c.Limits = c.Limits.WithDefaults()
 	if c.PreAuthBytes == 0 {
 		c.PreAuthBytes = 64 << 10
 	}
+	if c.RejectAfter == 0 {
+		c.RejectAfter = defaultRejectAfter
+	}
 	def(&c.InitialBackoff, 200*time.Millisecond)
-	def(&c.MaxBackoff, 15*time.Second)
+	def(&c.MaxBackoff, max(15*time.Second, c.InitialBackoff))
 	def(&c.ReadyTimeout, 10*time.Second)
 	def(&c.IdleTimeout, 900*time.Second)
+	def(&c.KeepaliveInterval, 0)
 	def(&c.KeepaliveTimeout, 30*time.Second)
 	def(&c.AckDelay, 5*time.Millisecond)
+	standby := Forever
+	if c.IdleTimeout > 0 {
+		standby = 4 * min(c.IdleTimeout, Forever/4)
+	}
+	def(&c.StandbyTimeout, standby)
+	for _, d := range []*time.Duration{&c.IdleTimeout, &c.KeepaliveTimeout, &c.StandbyTimeout} {
+		if *d == Forever {
+			*d = -1
+		}
+	}
+	if c.KeepaliveInterval == Forever {
+		c.KeepaliveInterval = 0
+	}
 	return c
+}
+
+// Check returns what is wrong with c, naming the field: a negative value where none
+// has a meaning.
+func (c *Config) Check() error {
+	for _, f := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"InitialBackoff", c.InitialBackoff}, {"MaxBackoff", c.MaxBackoff}, {"ReadyTimeout", c.ReadyTimeout},
+		{"KeepaliveInterval", c.KeepaliveInterval},
+	} {
+		if f.d < 0 {
+			return fmt.Errorf("%s is %v, and must not be negative", f.name, f.d)
+		}
+	}
+	if c.MaxBackoff != 0 && c.MaxBackoff < c.InitialBackoff {
+		return fmt.Errorf("MaxBackoff is %v, less than InitialBackoff %v", c.MaxBackoff, c.InitialBackoff)
+	}
+	if c.PreAuthBytes < 0 {
+		return fmt.Errorf("PreAuthBytes is %d, and must not be negative", c.PreAuthBytes)
+	}
+	return nil
 }
 
 // Env is what a session asks of its messenger. The calls are made on the
@@ -79,8 +144,15 @@ func (c Config) WithDefaults() Config {
 type Env interface {
 	// Addrs are the messenger's own addresses; the slice is read only.
 	Addrs() entity.AddrVec
+	// Owns says whether the messenger is reached at target, over a connection whose
+	// local IP address is local; nonces count.
+	Owns(target entity.Addr, local netip.Addr) bool
 	// LearnAddr reports how a peer sees this messenger (HELLO).
 	LearnAddr(addr entity.Addr)
+	// GlobalID is the number that a monitor gave this messenger, 0 if none did;
+	// LearnGlobalID reports one.
+	GlobalID() uint64
+	LearnGlobalID(id uint64)
 	// NextGlobalSeq returns a number above atLeast and above all it returned before.
 	NextGlobalSeq(atLeast uint64) uint64
 	// PolicyFor is the policy for a peer that connected to us.

@@ -31,6 +31,10 @@ var (
 	ErrBadSignature = errors.New("session: bad auth signature")
 	// ErrPreAuthLimit: too many bytes before authentication.
 	ErrPreAuthLimit = errors.New("session: too many bytes before authentication")
+	// ErrWrongType: the peer is of another type than the one that was asked for.
+	ErrWrongType = errors.New("session: peer of another type")
+	// ErrForgotten: the peer forgets each session soon after it was made.
+	ErrForgotten = errors.New("session: peer forgets the session")
 	// ErrPeerClosed: the peer closed the TCP connection.
 	ErrPeerClosed = errors.New("session: closed by peer")
 )

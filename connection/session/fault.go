@@ -1,9 +1,11 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
@@ -18,11 +20,19 @@ func (s *Session) fault(now time.Duration, err error) {
 	if s.in.Seq > 0 && planted.On(planted.AcceptDuplicate) {
 		s.in.Seq--
 	}
-	s.emitErr(OutFault, err)
+	s.put(Output{Kind: OutFault, State: was, Err: err})
+	s.countBreak(now, was, err)
+	if was == StateReady {
+		s.noteLife(now)
+	}
 	s.dropTransport()
 
+	lossy := s.policy.Lossy && !planted.On(planted.LossyReconnects) || s.disposable
 	switch {
-	case isPermanent(err), (s.policy.Lossy && !planted.On(planted.LossyReconnects) || s.disposable) && s.announced && !was.connecting():
+	case isPermanent(err), lossy && s.announced && !was.connecting():
+		if was.connecting() {
+			s.failed(was, err, -1)
+		}
 		s.close(err)
 		return
 	case !s.announced:
@@ -34,15 +44,78 @@ func (s *Session) fault(now time.Duration, err error) {
 
 	idle := s.queue.n == 0 && s.sent.len() == 0 && !s.kaWant
 	switch {
-	case s.policy.Standby && idle && was != StateWait && was != StateBackoff,
-		!s.canDial():
+	case !s.canDial():
+		s.awaitPeer(now)
+	case s.policy.Standby && idle && was != StateWait && was != StateBackoff:
 		s.state, s.deadline, s.backoff = StateStandby, 0, 0
+		if was.connecting() {
+			s.nextTarget(was)
+			s.failed(was, err, -1)
+		}
 	case was == StateReady && !s.fruitlessAgain(now):
-		s.backoff = 0
+		s.backoff, s.attempts = 0, 0
 		s.reconnect(now)
 	default:
 		s.retryLater(now)
+		switch {
+		case was == StateReady:
+			s.failed(was, err, s.deadline-now)
+		case was.connecting():
+			s.nextTarget(was)
+			s.failed(was, err, s.deadline-now)
+		}
 	}
+}
+
+// failed tells of an attempt of ours that did not lead to a session of any use. The
+// next one is begun after retry, or never, if that is negative.
+func (s *Session) failed(was State, err error, retry time.Duration) {
+	reason := ReasonOf(err)
+	switch {
+	case errors.Is(err, ErrReplaced):
+		return // the peer's own attempt came first
+	case was == StateReady && s.rarely().forgotten > 0:
+		reason, err = msg.ReasonDisplaced, fmt.Errorf("%w, %d times in a row: %w", ErrForgotten, s.rarely().forgotten, err)
+	case was == StateReady:
+		reason = msg.ReasonBroken
+	}
+	s.emitErr(OutConnectFailed, &msg.ConnectError{
+		Reason: reason, Attempt: int(s.attempts), State: was.String(), Retry: retry, Err: err,
+	})
+}
+
+// nextTarget goes on to another address of the peer, if nobody answered at this one.
+func (s *Session) nextTarget(was State) {
+	if was != StateConnecting && was != StateBannerConnecting {
+		return
+	}
+	all, now := s.targets(), s.Target().AddrPort
+	for i, a := range all {
+		if a.AddrPort == now {
+			s.setTarget(all[(i+1)%len(all)])
+			return
+		}
+	}
+}
+
+// targets are the addresses at which the peer can be dialled, those first that were
+// asked for.
+func (s *Session) targets() (all []entity.Addr) {
+	for _, a := range s.peerAddrs {
+		if a.Type == entity.AddrMsgr2 && a.AddrPort.Port() != 0 && !a.AddrPort.Addr().IsUnspecified() {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// awaitPeer waits for a peer that this side cannot call, for a limited time.
+func (s *Session) awaitPeer(now time.Duration) {
+	s.state, s.deadline, s.backoff = StateStandby, 0, 0
+	if t := s.cfg.StandbyTimeout; t > 0 {
+		s.deadline = now + t
+	}
+	s.emit(OutAbsent)
 }
 
 // fruitlessAgain says whether sessions with the peer keep breaking as soon as they
@@ -54,8 +127,11 @@ func (s *Session) fruitlessAgain(now time.Duration) bool {
 	if now >= s.deadline {
 		s.fruitless = 0
 	}
-	n := s.fruitless
-	s.fruitless = min(n+1, 32)
+	n := int(s.fruitless)
+	s.fruitless = min(s.fruitless+1, 32)
+	// Nor is it of use when the other direction works, or when a new session replaces
+	// each one that broke.
+	n = max(n, min(s.rarely().breaks-1, 32), s.rarely().forgotten-1)
 	if n == 0 {
 		return false
 	}
@@ -64,6 +140,25 @@ func (s *Session) fruitlessAgain(now time.Duration) bool {
 		s.backoff = s.nextBackoff()
 	}
 	return true
+}
+
+// noteLife is told of the end of a ready session: whether it lived for a while.
+func (s *Session) noteLife(now time.Duration) {
+	if o := s.seldom; o != nil || now < s.deadline {
+		s.needSeldom().short = now < s.deadline
+	}
+}
+
+// countForgotten is told that the peer does not know the session. When that happens to
+// one short session after the other, somebody else keeps taking its place: another
+// connection of this process, for example, with a peer that knows its clients by their
+// address.
+func (s *Session) countForgotten() {
+	o := s.needSeldom()
+	if !o.short {
+		o.forgotten = 0
+	}
+	o.forgotten = min(o.forgotten+1, 32)
 }
 
 func (s *Session) nextBackoff() time.Duration {
@@ -99,7 +194,7 @@ func (s *Session) retryLater(now time.Duration) {
 // lostRace waits for the peer's own connection, which won; if it does not come
 // we try again after the longest backoff (spec 3.3, WAIT).
 func (s *Session) lostRace(now time.Duration) {
-	s.emitErr(OutFault, ErrLostRace)
+	s.put(Output{Kind: OutFault, State: s.state, Err: ErrLostRace})
 	s.dropTransport()
 	s.state = StateWait
 	s.backoff = s.cfg.MaxBackoff
@@ -135,5 +230,6 @@ func (s *Session) resetSession() {
 	s.connectSeq, s.peerGlobalSeq = 0, 0
 	s.in.Seq, s.outSeq, s.ackedSeq, s.maxSeq = 0, 0, 0, 0
 	s.holeSeq, s.crossed = 0, 0
+	s.forgetBreaks()
 	s.ackSent()
 }

@@ -117,7 +117,7 @@ func TestMarkDownEverywhere(t *testing.T) {
 
 			// It stays closed, whatever comes.
 			l.s.MarkDown(errCut)
-			l.s.HandleTransportDown(0, errCut, true)
+			l.s.HandleTransportDown(0, errCut)
 			l.s.Fault(0, errCut)
 			l.s.HandleTimeout(1 << 40)
 			l.s.Keepalive(0)
@@ -134,7 +134,7 @@ func TestMarkDownEverywhere(t *testing.T) {
 			m := message(78, 127, 0, 0, 0)
 			l.s.Send(0, m)
 			o, _ := l.s.NextOutput()
-			require.Equal(t, Output{OutFinish, m, msg.ErrClosed}, o, "what is sent too late comes back")
+			require.Equal(t, Output{Kind: OutFinish, Msg: m, Err: msg.ErrClosed}, o, "what is sent too late comes back")
 		}
 	}
 }

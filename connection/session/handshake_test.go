@@ -56,10 +56,9 @@ func TestMissingFeatures(t *testing.T) {
 
 func TestIdentChecks(t *testing.T) {
 	for name, change := range map[string]func(*frame.ClientIdent){
-		"no address":     func(f *frame.ClientIdent) { f.Addrs = nil },
-		"blank address":  func(f *frame.ClientIdent) { f.Addrs = entity.AddrVec{{}} },
-		"our address":    func(f *frame.ClientIdent) { f.Addrs = entity.AddrVec{labSelf} },
-		"another target": func(f *frame.ClientIdent) { f.Target.Nonce++ },
+		"no address":    func(f *frame.ClientIdent) { f.Addrs = nil },
+		"blank address": func(f *frame.ClientIdent) { f.Addrs = entity.AddrVec{{}} },
+		"our address":   func(f *frame.ClientIdent) { f.Addrs = entity.AddrVec{labSelf} },
 	} {
 		f := clientIdent(1, 2)
 		change(f)
@@ -70,7 +69,9 @@ func TestIdentChecks(t *testing.T) {
 	si := serverIdent(0, 5)
 	si.Addrs[0].Nonce++
 	l := connector(t, msg.LosslessClient()).drive(StateSessionConnecting).say(si)
-	require.ErrorIs(t, l.lastFault(), ErrProtocol)
+	var wrong *msg.WrongPeerError
+	require.ErrorAs(t, l.lastFault(), &wrong)
+	require.Equal(t, &msg.WrongPeerError{Asked: labPeer, Is: si.Addrs}, wrong)
 
 	for _, r := range []*frame.SessionReconnect{
 		{Addrs: entity.AddrVec{labSelf}}, {}, {Addrs: entity.AddrVec{labPeer}, GlobalSeq: 1 << 63}, {Addrs: entity.AddrVec{labPeer}, ConnectSeq: 1<<64 - 1},
@@ -293,7 +294,7 @@ func TestOwner(t *testing.T) {
 	thief := &simNode{}
 	*thief = *a
 	thief.client = auth.NoneClient{Name: entity.AuthName{Type: entity.TypeOSD, ID: "thief"}}
-	thief.conns, thief.reg = nil, map[string]*simConn{}
+	thief.conns, thief.reg = nil, entity.Index[*simConn]{}
 	w.nodes = append(w.nodes, thief)
 	for _, reconnect := range []bool{false, true} {
 		x := thief.newConn()

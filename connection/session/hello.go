@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -20,7 +21,7 @@ func (s *Session) stepBanner(b []byte) (int, error) {
 	h.banner = append(h.banner, b...)
 	peer, n, err := frame.ParseBanner(h.banner)
 	if err != nil {
-		return len(b), s.badFrame(err)
+		return len(b), s.badFrame(fmt.Errorf("%w; what came begins with %q", err, h.banner[:min(len(h.banner), 32)]))
 	}
 	if n == 0 {
 		return len(b), nil
@@ -58,7 +59,8 @@ func (s *Session) connectorHello(_ time.Duration, payload []byte) error {
 	}
 	// "peer type must equal expected type else close+reset" (spec 3.3)
 	if s.peerType != entity.TypeAny && f.EntityType != s.peerType {
-		return permanent(s.protocolError(frame.TagHello, "peer is a %s, expected a %s", f.EntityType, s.peerType))
+		return permanent(&ProtocolError{State: s.state, Tag: frame.TagHello,
+			Err: fmt.Errorf("%w: it is a %s, expected a %s", ErrWrongType, f.EntityType, s.peerType)})
 	}
 	s.peerType = f.EntityType
 	s.env.LearnAddr(f.PeerAddr)

@@ -2,9 +2,12 @@ package session
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
@@ -23,13 +26,27 @@ func (s *Session) sendClientIdent() {
 	s.queueControl(&frame.ClientIdent{
 		Addrs:             s.env.Addrs(),
 		Target:            s.Target(),
-		GID:               s.cfg.Self.Num,
+		GID:               s.selfNum(),
 		GlobalSeq:         s.globalSeq,
 		FeaturesSupported: s.supported(),
 		FeaturesRequired:  s.required(),
 		Flags:             flags,
 		Cookie:            s.clientCookie,
 	})
+}
+
+// selfNum is the number of this side's name. A client that has none of its own says
+// everybody but the monitors the one that a monitor gave it. (An OSD tells clients
+// apart by it: two that say -1 can have the request of one answered from what the
+// other asked for before.)
+func (s *Session) selfNum() int64 {
+	n := s.cfg.Self.Num
+	if n == entity.NumNew && s.peerType != entity.TypeMon {
+		if id := s.env.GlobalID(); id != 0 {
+			return int64(id)
+		}
+	}
+	return n
 }
 
 func (s *Session) nonZeroRand() uint64 {
@@ -57,15 +74,20 @@ func (s *Session) connectorWait(now time.Duration, payload []byte) error {
 	return nil
 }
 
-// connectorServerIdent: the session stands (spec 3.4).
+// connectorServerIdent: the session stands (spec 3.4), or the peer says that it is
+// not the one that was asked for.
 func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error {
 	var f frame.ServerIdent
 	if err := s.parse(&f, payload); err != nil {
 		return err
 	}
 	// "its addrs must contain the target address exactly" (spec 3.4)
-	if !f.Addrs.Contains(s.Target()) {
-		return s.protocolError(f.Tag(), "server is %s, not %s", f.Addrs, s.Target())
+	asked := s.Target()
+	if asked.AnyNonce { // it looks so on the wire
+		asked = asked.WithNonce(0)
+	}
+	if !f.Addrs.Contains(asked) {
+		return s.otherPeer(f.Addrs)
 	}
 	if missing := s.required() &^ f.FeaturesSupported; missing != 0 {
 		return &MissingFeaturesError{Missing: missing}
@@ -82,6 +104,8 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 		s.clientCookie, f.Cookie = 0, 0
 	}
 	s.policy.Lossy = lossy
+	s.setTarget(asked)
+	s.setPeerAddrs(s.localized(f.Addrs))
 	s.serverCookie = f.Cookie
 	s.peerNum = f.GID
 	s.peerGlobalSeq = f.GlobalSeq
@@ -113,13 +137,14 @@ func (s *Session) newSession() {
 	}
 	s.maxSeq = 0
 	s.resend = 0
+	s.forgetBreaks()
 }
 
 // ready ends the handshake.
 func (s *Session) ready(now time.Duration) {
 	s.state = StateReady
 	s.deadline, s.backoff = now+s.cfg.ReadyTimeout, 0
-	s.lastRead = now
+	s.alive = now
 	s.announced = true
 	if s.hs != nil && len(s.hs.tx) == 0 {
 		s.hs = nil
@@ -141,20 +166,23 @@ func (s *Session) acceptorClientIdent(_ time.Duration, payload []byte) error {
 	if err := s.checkPeerAddrs(f.Tag(), f.Addrs); err != nil {
 		return err
 	}
-	if !s.env.Addrs().Contains(f.Target) {
-		return s.protocolError(f.Tag(), "target %s is none of %s", f.Target, s.env.Addrs())
+	if !s.env.Owns(f.Target, s.hs.local) {
+		s.sayWhoWeAre(f.Target)
+		return nil
 	}
+	s.hs.named = f.Target
 	if missing := s.required() &^ f.FeaturesSupported; missing != 0 {
 		// The connector may try again on this connection (spec 3.5).
 		s.queueControl(&frame.IdentMissingFeatures{Features: missing})
+		s.turnedAway(&MissingFeaturesError{Missing: missing})
 		return nil
 	}
-	s.peerAddrs = f.Addrs
+	s.peerAddrs = s.localized(f.Addrs)
 	s.peerNum = f.GID
 	s.features = f.FeaturesSupported & s.supported()
 	s.peerGlobalSeq = f.GlobalSeq
 	s.clientCookie = f.Cookie
-	s.arbitrate(Incoming{GID: f.GID, Addrs: f.Addrs, GlobalSeq: f.GlobalSeq, ClientCookie: f.Cookie})
+	s.arbitrate(Incoming{GID: f.GID, Addrs: s.peerAddrs, GlobalSeq: f.GlobalSeq, ClientCookie: f.Cookie})
 	return nil
 }
 
@@ -162,8 +190,10 @@ func (s *Session) checkPeerAddrs(tag frame.Tag, a entity.AddrVec) error {
 	if len(a) == 0 || a[0].IsBlank() {
 		return s.protocolError(tag, "no address")
 	}
-	if s.env.Addrs().Equal(a) {
-		return s.protocolError(tag, "peer claims our own address %s", a)
+	for _, x := range a {
+		if s.env.Owns(x, netip.Addr{}) {
+			return s.protocolError(tag, "peer claims our own address %s", x)
+		}
 	}
 	return nil
 }
@@ -207,8 +237,12 @@ func (s *Session) serverIdent(now time.Duration) {
 	}
 	s.connectSeq = 0
 	s.newSession()
+	addrs := s.env.Addrs()
+	if !addrs.Contains(s.hs.named) { // the peer looks for what it asked for
+		addrs = append(addrs.Clone(), s.hs.named)
+	}
 	s.queueControl(&frame.ServerIdent{
-		Addrs:             s.env.Addrs(),
+		Addrs:             addrs,
 		GID:               s.cfg.Self.Num,
 		GlobalSeq:         s.env.NextGlobalSeq(0),
 		FeaturesSupported: s.supported(),
@@ -218,4 +252,81 @@ func (s *Session) serverIdent(now time.Duration) {
 	})
 	s.ready(now)
 	s.emit(OutAccepted)
+}
+
+// sayWhoWeAre answers a CLIENT_IDENT that is meant for somebody else with the own
+// addresses, without making a session. A peer that looks for whichever process listens
+// here then asks again; any other sees that it is at the wrong one, and leaves. (The
+// origin closes the connection without a word.)
+func (s *Session) sayWhoWeAre(target entity.Addr) {
+	own := s.env.Addrs()
+	if target.Nonce != 0 || !s.env.Owns(target.WithAnyNonce(), s.hs.local) {
+		s.turnedAway(&msg.WrongPeerError{Asked: target, Is: own})
+	}
+	here := slices.IndexFunc(own, func(a entity.Addr) bool { return a.Place() == target.Place() })
+	if here < 0 && s.env.Owns(target.WithAnyNonce(), s.hs.local) {
+		own = append(own.Clone(), target.WithNonce(own.Msgr2().Nonce))
+	}
+	s.queueControl(&frame.ServerIdent{
+		Addrs: own, GID: s.cfg.Self.Num, GlobalSeq: s.env.NextGlobalSeq(0),
+		FeaturesSupported: s.supported(), FeaturesRequired: s.required(), Flags: frame.FlagLossy,
+	})
+}
+
+// otherPeer: SERVER_IDENT came from another one than was asked for. If any process at
+// that place will do, it is the peer from now on, and asked again under its own address.
+func (s *Session) otherPeer(is entity.AddrVec) error {
+	target := s.Target()
+	i := slices.IndexFunc(is, func(a entity.Addr) bool { return a.Matches(target.WithAnyNonce()) })
+	if !s.follow || i < 0 {
+		return &msg.WrongPeerError{Asked: target, Is: is}
+	}
+	if err := s.countRetry(frame.TagServerIdent); err != nil {
+		return err
+	}
+	s.setPeerAddrs(s.localized(is))
+	s.sendClientIdent()
+	return nil
+}
+
+// setPeerAddrs takes over what the peer says its addresses are. What is dialled stays
+// the same place, if the peer is there.
+func (s *Session) setPeerAddrs(v entity.AddrVec) {
+	if s.peerAddrs.Equal(v) {
+		return
+	}
+	target := s.Target()
+	s.peerAddrs = v
+	i := slices.IndexFunc(v, func(a entity.Addr) bool { return a.Matches(target.WithAnyNonce()) })
+	switch {
+	case i >= 0:
+		s.setTarget(target.WithNonce(v[i].Nonce))
+	case s.follow:
+		s.setTarget(target)
+	default:
+		s.setTarget(v.Msgr2())
+	}
+	s.emit(OutAddrs)
+}
+
+// localized is what a peer says of itself, with the zones of link-local addresses as
+// they are on this host: its own numbers of them mean nothing here.
+func (s *Session) localized(v entity.AddrVec) entity.AddrVec {
+	zone := s.hs.remote.Addr().Zone()
+	local := func(a entity.Addr) bool { return a.AddrPort.Addr().Is6() && a.AddrPort.Addr().IsLinkLocalUnicast() }
+	if !slices.ContainsFunc(v, local) {
+		return v
+	}
+	v = v.Clone()
+	for i, a := range v {
+		if local(a) {
+			v[i].AddrPort = netip.AddrPortFrom(a.AddrPort.Addr().WithZone(zone), a.AddrPort.Port())
+		}
+	}
+	return v
+}
+
+// turnedAway is for the log: the peer was refused what it asked for.
+func (s *Session) turnedAway(err error) {
+	s.put(Output{Kind: OutTurnedAway, State: s.state, Err: err})
 }

@@ -44,7 +44,7 @@ func connector(t *testing.T, policy msg.Policy, opts ...nodeOption) *lab {
 	l := newLab(t, policy, opts...)
 	l.c.s = NewConnector(&l.n.cfg, l.n, l.c, nil, nil, Peer{Type: entity.TypeOSD, Addrs: entity.AddrVec{labPeer}, Policy: policy})
 	l.s = l.c.s
-	l.n.reg[entity.AddrVec{labPeer}.Key()] = l.c
+	l.c.register(entity.AddrVec{labPeer})
 	l.s.Start(0)
 	l.c.settle()
 	return l
@@ -60,7 +60,7 @@ func acceptor(t *testing.T, policy msg.Policy, opts ...nodeOption) *lab {
 }
 
 func (l *lab) up() *lab {
-	l.s.HandleTransportUp(l.w.now, labPeer.AddrPort)
+	l.s.HandleTransportUp(l.w.now, labPeer.AddrPort, labSelf.AddrPort)
 	l.enc, l.out, l.skip = frame.Encoder{}, nil, labBannerLen
 	l.dec.Init(frame.Limits{})
 	l.settle()
@@ -76,7 +76,7 @@ func (l *lab) settle() {
 		l.out = b.AppendTo(l.out)
 		n := b.Len()
 		frame.PutBatch(b)
-		l.s.Written(n)
+		l.s.Written(l.w.now, n)
 		l.c.settle()
 	}
 }
@@ -221,7 +221,7 @@ func (l *lab) drive(st State) *lab {
 
 // fault breaks the transport; a session that waits tries again.
 func (l *lab) fault() *lab {
-	l.s.HandleTransportDown(l.w.now, errCut, false)
+	l.s.HandleTransportDown(l.w.now, errCut)
 	l.c.settle()
 	if at, ok := l.s.Deadline(); ok && l.s.State() == StateBackoff {
 		l.w.now = at

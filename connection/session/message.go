@@ -66,7 +66,10 @@ func (s *Session) Resume(now time.Duration) {
 		return
 	}
 	s.paused = false
-	s.lastRead = now
+	s.alive = now
+	if s.kaSent != 0 {
+		s.kaSent = now // the answer may lie unread
+	}
 	s.makeBody()
 	s.HandleBytes(now, nil) // the frame may be complete already
 }
@@ -180,7 +183,7 @@ func (s *Session) readyKeepaliveAck(_ time.Duration, payload []byte) error {
 		return err
 	}
 	s.kaSent = 0
-	s.lastKeepaliveAck = f.Stamp
+	s.needSeldom().lastKeepaliveAck = f.Stamp
 	s.emit(OutKeepaliveAck)
 	return nil
 }
@@ -206,9 +209,9 @@ func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool)
 		s.encoded += uint64(b.Len() - start)
 		return false
 	}
+	base := s.encoded - uint64(start) // stream position of b's first byte
 	s.fillKeepalives(now, b)
 	full := func() bool { return b.Len() >= limit || b.NumBuffers() >= buffersMax }
-	base := s.encoded - uint64(start) // stream position of b's first byte
 	for s.resend < s.sent.len() && !full() {
 		x := s.sent.at(s.resend)
 		s.resend++
@@ -218,6 +221,10 @@ func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool)
 	}
 	for s.resend == s.sent.len() && s.queue.n > 0 && !full() {
 		m := s.queue.pop()
+		if err := begin(m, now); err != nil {
+			s.finish(m, err)
+			continue
+		}
 		s.outSeq++
 		s.encode(b, m, s.outSeq)
 		s.sent.push(sending{m: m, seq: s.outSeq, end: base + uint64(b.Len())})
@@ -251,10 +258,13 @@ func (s *Session) fillKeepalives(now time.Duration, b *frame.Batch) {
 	}
 	if s.kaWant {
 		s.kaWant = false
-		if s.kaSent == 0 {
-			s.kaSent = max(now, 1)
-		}
 		s.enc.AppendControl(b, &frame.Keepalive{Stamp: s.stampOf(now)})
+		if s.stuck() {
+			return // nobody reads the answer
+		}
+		if s.kaSent == 0 {
+			s.kaSent, s.kaQueued = max(now, 1), true
+		}
 	}
 }
 
@@ -262,6 +272,9 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 	compat := m.Compat
 	if compat == 0 {
 		compat = m.Version
+	}
+	if s.cfg.CheckPayloads && !msg.Intact(m) {
+		s.put(Output{Kind: OutChanged, Msg: m})
 	}
 	s.maxSeq = max(s.maxSeq, seq)
 	s.ackSent() // by the header
@@ -274,10 +287,19 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 	s.enc.AppendMessage(b, &h, m.Front, m.Middle, m.Data)
 }
 
-// Written tells that the network took n more bytes of what Fill produced. On a
-// lossy session that ends the sending of the messages they complete.
-func (s *Session) Written(n int) {
+// Written tells that the network took n more bytes of what Fill produced, if not all
+// of them because it is full. Taking more after that means that the peer has made
+// room: it lives. On a lossy session Written ends the sending of the messages that
+// the bytes complete.
+func (s *Session) Written(now time.Duration, n int) {
 	s.written += uint64(n)
+	if n > 0 && s.full {
+		s.alive = now
+	}
+	s.full = s.written < s.encoded
+	if s.kaQueued && !s.kaWant && !s.full { // it has left, with all that was encoded behind it
+		s.kaQueued, s.kaSent = false, max(now, 1)
+	}
 	if !s.policy.Lossy && !planted.On(planted.AckEarly) || s.state != StateReady {
 		return
 	}

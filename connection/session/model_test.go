@@ -189,8 +189,8 @@ func (m *model) invariants() {
 		open := map[string]int{}
 		for _, c := range n.conns {
 			m.all[c] = true
-			if !c.closed && c.key != "" {
-				open[c.key]++
+			if !c.closed && c.key != nil {
+				open[c.key.Key()]++
 			}
 		}
 		for k, x := range open { // one connection per peer
@@ -254,7 +254,7 @@ func (m *model) quiesce() {
 		for _, c := range n.conns {
 			c.release()
 			c.flush()
-			if !c.closed && c.key != "" && c.key != w.other(n).vec().Key() {
+			if !c.closed && c.key != nil && !c.key.Equal(w.other(n).vec()) {
 				c.markDown() // the incarnation it was meant for is gone
 			}
 		}

@@ -34,24 +34,41 @@ const (
 	// OutClosed: the session is over for good. Err is nil after MarkDown. It is
 	// the last output, but for an OutFinish of what is sent all the same.
 	OutClosed
-	// OutFault: for the log: the transport was lost or given up; Err is why.
+	// OutFault: for the log: the transport was lost or given up in State; Err is why.
 	OutFault
 	// OutKeepaliveAck: the peer answered a keepalive.
 	OutKeepaliveAck
 	// OutKeepalive: the peer sent a keepalive.
 	OutKeepalive
+	// OutConnectFailed: an attempt of ours to connect failed; Err is a *msg.ConnectError.
+	OutConnectFailed
+	// OutTurnedAway: for the log: an accepted peer was refused what it asked for, in
+	// State, and may ask again; Err is why.
+	OutTurnedAway
+	// OutRejected: a message breaks its connection each time; Err is a *msg.RejectedError.
+	OutRejected
+	// OutAddrs: the peer has other addresses (PeerAddrs) than were known before.
+	OutAddrs
+	// OutAbsent: the session waits for its peer, which alone can resume it.
+	OutAbsent
+	// OutChanged: Msg is not what it was when it was handed to Send.
+	OutChanged
+
+	numOutputs
 )
 
-var outputNames = [...]string{"?", "Deliver", "Finish", "Dial", "CloseTransport", "Arbitrate", "Connected",
-	"Accepted", "RemoteReset", "Refused", "Closed", "Fault", "KeepaliveAck", "Keepalive"}
+var outputNames = [numOutputs]string{"?", "Deliver", "Finish", "Dial", "CloseTransport", "Arbitrate", "Connected",
+	"Accepted", "RemoteReset", "Refused", "Closed", "Fault", "KeepaliveAck", "Keepalive", "ConnectFailed",
+	"TurnedAway", "Rejected", "Addrs", "Absent", "Changed"}
 
 func (k OutputKind) String() string { return outputNames[k] }
 
 // Output is one thing for the shell to do.
 type Output struct {
-	Kind OutputKind
-	Msg  *msg.Message
-	Err  error
+	Kind  OutputKind
+	State State // of OutFault and OutTurnedAway
+	Msg   *msg.Message
+	Err   error
 }
 
 func (o Output) String() string {
@@ -78,7 +95,7 @@ func (s *Session) put(o Output) {
 
 func (s *Session) emit(k OutputKind)                { s.put(Output{Kind: k}) }
 func (s *Session) emitErr(k OutputKind, err error)  { s.put(Output{Kind: k, Err: err}) }
-func (s *Session) finish(m *msg.Message, err error) { s.put(Output{OutFinish, m, err}) }
+func (s *Session) finish(m *msg.Message, err error) { s.put(Output{Kind: OutFinish, Msg: m, Err: err}) }
 
 // NextOutput returns the next thing to do, in order.
 func (s *Session) NextOutput() (Output, bool) {

@@ -1,8 +1,9 @@
 package session
 
 import (
-	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
@@ -97,4 +98,43 @@ func (o *outQueue) pop() *msg.Message {
 		o.levels = o.levels[:0]
 	}
 	return x.m
+}
+
+// sweep takes out what was cancelled or has expired, and hands it to gone with the
+// reason. It returns when the first of the others expires, 0 for never.
+func (o *outQueue) sweep(now time.Duration, gone func(m *msg.Message, why error)) (soonest time.Duration) {
+	all := *o
+	*o = outQueue{}
+	for all.n > 0 {
+		m := all.pop()
+		switch {
+		case expired(m, now):
+			gone(m, begin(m, now))
+		case msg.Cancelled(m):
+			gone(m, msg.ErrCancelled)
+		default:
+			o.push(m)
+			if at := msg.Expiry(m); at != 0 && (soonest == 0 || at < soonest) {
+				soonest = at
+			}
+		}
+	}
+	return soonest
+}
+
+func expired(m *msg.Message, now time.Duration) bool {
+	at := msg.Expiry(m)
+	return at != 0 && now >= at
+}
+
+// begin takes m, which is not in the queue any more, for being sent, or says why it is
+// not to be sent.
+func begin(m *msg.Message, now time.Duration) error {
+	switch late := expired(m, now); {
+	case !msg.Begin(m):
+		return msg.ErrCancelled
+	case late:
+		return msg.ErrDeadline
+	}
+	return nil
 }

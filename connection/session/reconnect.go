@@ -80,6 +80,7 @@ func (s *Session) connectorReset(_ time.Duration, payload []byte) error {
 	if err := s.parse(&f, payload); err != nil {
 		return err
 	}
+	s.countForgotten()
 	if f.Full {
 		s.resetSession()
 	} else {
@@ -103,7 +104,7 @@ func (s *Session) connectorReconnectOK(now time.Duration, payload []byte) error 
 		return err
 	}
 	s.crossed = 0
-	s.resume(f.MsgSeq)
+	s.resume(now, f.MsgSeq)
 	s.ready(now)
 	s.emit(OutConnected)
 	return nil
@@ -119,8 +120,9 @@ func (s *Session) checkMsgSeq(tag frame.Tag, seq uint64) error {
 }
 
 // resume drops what the peer has and sends the rest of the sent list again.
-func (s *Session) resume(peerHas uint64) {
+func (s *Session) resume(now time.Duration, peerHas uint64) {
 	s.acked(peerHas)
+	s.reject(now)
 	s.resend = 0
 	if planted.On(planted.SkipRequeue) {
 		s.resend = s.sent.len()
@@ -150,10 +152,10 @@ func (s *Session) acceptorReconnect(_ time.Duration, payload []byte) error {
 	if f.GlobalSeq > seqMax || f.ConnectSeq > seqMax {
 		return s.protocolError(f.Tag(), "global_seq %d, connect_seq %d", f.GlobalSeq, f.ConnectSeq)
 	}
-	s.peerAddrs = f.Addrs
+	s.peerAddrs = s.localized(f.Addrs)
 	s.peerGlobalSeq = f.GlobalSeq
 	s.arbitrate(Incoming{
-		Reconnect: true, Addrs: f.Addrs, GlobalSeq: f.GlobalSeq,
+		Reconnect: true, Addrs: s.peerAddrs, GlobalSeq: f.GlobalSeq,
 		ClientCookie: f.ClientCookie, ServerCookie: f.ServerCookie, ConnectSeq: f.ConnectSeq, MsgSeq: f.MsgSeq,
 	})
 	return nil
@@ -197,7 +199,7 @@ func (s *Session) AnswerRefuse(now time.Duration, err error) {
 func (s *Session) TakeOver(now time.Duration, in *Session, reset bool) {
 	in.mustArbitrate()
 	req := in.hs.incoming
-	s.emitErr(OutFault, ErrReplaced)
+	s.put(Output{Kind: OutFault, State: s.state, Err: ErrReplaced})
 	s.abandonMessage()
 	s.resetStream()
 	if reset {
@@ -218,13 +220,14 @@ func (s *Session) TakeOver(now time.Duration, in *Session, reset bool) {
 	if req.Reconnect {
 		s.crossed = 0
 		s.connectSeq = req.ConnectSeq
-		s.resume(req.MsgSeq)
+		s.resume(now, req.MsgSeq)
 		s.queueControl(&frame.SessionReconnectOK{MsgSeq: s.in.Seq})
 		s.ready(now)
 		s.emit(OutAccepted)
 		return
 	}
-	s.peerType, s.peerAddrs, s.peerNum, s.features = in.peerType, in.peerAddrs, in.peerNum, in.features
+	s.peerType, s.peerNum, s.features = in.peerType, in.peerNum, in.features
+	s.setPeerAddrs(in.peerAddrs)
 	if s.serverCookie == 0 && s.clientCookie != req.ClientCookie {
 		s.crossed = s.clientCookie
 	}

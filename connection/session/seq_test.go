@@ -93,8 +93,8 @@ func TestAckOfHalfAMessage(t *testing.T) {
 		b := frame.GetBatch()
 		l.s.Fill(0, b, 1<<20)
 		n := b.Len() - missing
-		l.s.Written(n / 2)
-		l.s.Written(n - n/2)
+		l.s.Written(l.w.now, n/2)
+		l.s.Written(l.w.now, n-n/2)
 		l.bytes(l.encode(&frame.Ack{Seq: 1}))
 		if missing == 0 {
 			require.Empty(t, l.c.faults)
@@ -294,7 +294,7 @@ func TestFillLimits(t *testing.T) {
 		require.LessOrEqual(t, b.Len(), 2500+1200)
 		require.LessOrEqual(t, b.NumBuffers(), buffersMax+4)
 		l.out = b.AppendTo(l.out)
-		l.s.Written(b.Len())
+		l.s.Written(l.w.now, b.Len())
 		frame.PutBatch(b)
 	}
 	require.Greater(t, rounds, 3)
@@ -336,7 +336,7 @@ func TestLossyFinish(t *testing.T) {
 	l.s.Fill(0, b, 1<<20)
 	half := b.Len() / 2
 	for i := range b.Len() {
-		l.s.Written(1)
+		l.s.Written(l.w.now, 1)
 		l.c.settle()
 		done := 0
 		if i+1 >= half {

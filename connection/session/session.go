@@ -30,10 +30,14 @@ type Session struct {
 	again      bool   // dec.Next is due, even without bytes
 	kaWant     bool   // a KEEPALIVE2 is to be sent
 	kaReply    bool   // a KEEPALIVE2_ACK is to be sent
+	kaQueued   bool   // the one that is to be answered has not left yet
+	full       bool   // the network did not take all that was encoded
+	follow     bool   // dialled by host and port: whichever process listens there is the peer
 	fruitless  uint8  // READY periods in a row that broke soon and brought nothing
 	ackOwed    bool   // something was received that is not yet acknowledged
 	ackHeld    bool   // see HoldAck
 	ackBytes   uint32 // payload that is owed
+	attempts   uint32 // to connect, since there was a session that was of use
 
 	// Who the peer is.
 	policy    msg.Policy
@@ -62,16 +66,15 @@ type Session struct {
 	holeSeq  uint64 // highest seq of a frame that its sender aborted
 
 	// Outgoing.
-	queue            outQueue
-	sent             fifo   // encoded: unacked (lossless), or not wholly written (lossy)
-	resend           int    // sent[resend:] must be encoded again on this transport
-	written          uint64 // bytes of this transport's stream taken by the network
-	encoded          uint64 // bytes of this transport's stream encoded
-	filledBytes      uint64 // these three are not yet taken by TakeFilled
-	filledMessages   uint32
-	filledReplayed   uint32
-	kaStamp          frame.Stamp
-	lastKeepaliveAck frame.Stamp
+	queue          outQueue
+	sent           fifo   // encoded: unacked (lossless), or not wholly written (lossy)
+	resend         int    // sent[resend:] must be encoded again on this transport
+	written        uint64 // bytes of this transport's stream taken by the network
+	encoded        uint64 // bytes of this transport's stream encoded
+	filledBytes    uint64 // these three are not yet taken by TakeFilled
+	filledMessages uint32
+	filledReplayed uint32
+	kaStamp        frame.Stamp
 
 	// This transport.
 	enc      frame.Encoder
@@ -82,20 +85,64 @@ type Session struct {
 	recycler *msg.Recycler // may be nil
 
 	// Time.
-	deadline time.Duration // end of the handshake, of the backoff, or of a ready session's probation; 0: none
-	lastRead time.Duration
+	deadline time.Duration // end of the handshake, backoff or absence, or of a ready session's probation; 0: none
+	alive    time.Duration // when the peer last gave a sign of life: bytes, or room in a full socket
 	kaSent   time.Duration // since when a KEEPALIVE2 is unanswered; 0: none
 	ackSince time.Duration // since when an ACK is owed
 	backoff  time.Duration
 
-	out *outputs // nil: nothing to do
+	seldom *seldom  // nil: nothing of it is needed
+	out    *outputs // nil: nothing to do
+}
+
+// seldom holds what few sessions need.
+type seldom struct {
+	// target is what is dialled, with the nonce once that is known, if that is not the
+	// peer's first msgr2 address.
+	target entity.Addr
+	// soonest is when the first of the queued messages with a deadline expires, or a
+	// moment before that; 0: none has one.
+	soonest time.Duration
+	// lastKeepaliveAck is the stamp of the last KEEPALIVE2 that was answered.
+	lastKeepaliveAck frame.Stamp
+
+	short     bool // the last ready session broke soon
+	forgotten int  // how often in a row the peer did not know a short one
+
+	// A message that breaks its connection each time: see rejected.go.
+	suspect  uint64 // its seq, 0: none
+	since    time.Duration
+	breaks   int   // how often in a row
+	breakErr error // the last time
+	reported bool
+}
+
+// noSeldom is what sessions without a seldom read.
+var noSeldom seldom
+
+// rarely is s.seldom for reading.
+func (s *Session) rarely() *seldom {
+	if s.seldom == nil {
+		return &noSeldom
+	}
+	return s.seldom
+}
+
+// needSeldom is s.seldom for writing.
+func (s *Session) needSeldom() *seldom {
+	if s.seldom == nil {
+		s.seldom = new(seldom)
+	}
+	return s.seldom
 }
 
 // handshake is what only lives between TCP connect and READY.
 type handshake struct {
 	remote     netip.AddrPort
-	banner     []byte // the peer's, while incomplete
-	tx         []byte // encoded and not yet handed to Fill
+	local      netip.Addr  // of this side
+	named      entity.Addr // what an accepted peer asked for
+	banner     []byte      // the peer's, while incomplete
+	tx         []byte      // encoded and not yet handed to Fill
 	rxBytes    int
 	recRx      bool // record received bytes for the signature
 	recTx      bool
@@ -112,8 +159,11 @@ type handshake struct {
 
 // Peer describes whom a connecting session is meant for.
 type Peer struct {
-	Type   entity.Type
-	Addrs  entity.AddrVec // identifies the peer; its msgr2 address is dialled
+	Type entity.Type
+	// Addrs identifies the peer. Its first msgr2 address is dialled, then, while
+	// nobody answers there, the others in turn. One of any nonce means whichever
+	// process listens there, also after that was started anew.
+	Addrs  entity.AddrVec
 	Policy msg.Policy
 }
 
@@ -131,6 +181,7 @@ func NewConnector(cfg *Config, env Env, gate Gate, conn msg.Connection, rcpt msg
 	s.peerType = peer.Type
 	s.peerNum = -1
 	s.peerAddrs = peer.Addrs
+	s.follow = peer.Addrs.Msgr2().AnyNonce
 	s.callable = true
 	s.announced = true
 	return s
@@ -163,8 +214,22 @@ func (s *Session) Target() entity.Addr {
 	if !s.callable {
 		return entity.Addr{}
 	}
+	if t := s.rarely().target; t != (entity.Addr{}) {
+		return t
+	}
 	return s.peerAddrs.Msgr2()
 }
+
+// setTarget makes a what is dialled.
+func (s *Session) setTarget(a entity.Addr) {
+	if a != s.Target() {
+		s.needSeldom().target = a
+	}
+}
+
+// Attempts is how often this side has tried to connect since there was a session that
+// was of use.
+func (s *Session) Attempts() int { return int(s.attempts) }
 
 // PeerType is the peer's type, 0 while unknown.
 func (s *Session) PeerType() entity.Type { return s.peerType }
@@ -183,7 +248,8 @@ func (s *Session) Announced() bool { return s.announced }
 
 // LastKeepaliveAck is the stamp of our last KEEPALIVE2 that the peer answered.
 func (s *Session) LastKeepaliveAck() time.Time {
-	return time.Unix(int64(s.lastKeepaliveAck.Sec), int64(s.lastKeepaliveAck.Nsec))
+	k := s.rarely().lastKeepaliveAck
+	return time.Unix(int64(k.Sec), int64(k.Nsec))
 }
 
 // String describes the session in one line for logs.
@@ -206,6 +272,7 @@ func (s *Session) Start(now time.Duration) {
 // connect begins an attempt: the shell dials.
 func (s *Session) connect(now time.Duration) {
 	s.state = StateConnecting
+	s.attempts++
 	s.globalSeq = s.env.NextGlobalSeq(s.globalSeq)
 	if s.deadline = now + s.cfg.ReadyTimeout; planted.On(planted.HandshakeForever) {
 		s.deadline = 0
@@ -214,8 +281,9 @@ func (s *Session) connect(now time.Duration) {
 }
 
 // HandleTransportUp tells that the dialled or accepted transport is
-// established. remote is the peer's address as the socket sees it.
-func (s *Session) HandleTransportUp(now time.Duration, remote netip.AddrPort) {
+// established. remote is the peer's address as the socket sees it, local that of this
+// side.
+func (s *Session) HandleTransportUp(now time.Duration, remote, local netip.AddrPort) {
 	switch s.state {
 	case StateConnecting:
 		s.state = StateBannerConnecting
@@ -227,8 +295,8 @@ func (s *Session) HandleTransportUp(now time.Duration, remote netip.AddrPort) {
 	}
 	s.resetStream()
 	s.up = true
-	s.lastRead = now
-	s.hs = &handshake{remote: remote, recRx: true, recTx: true}
+	s.alive = now
+	s.hs = &handshake{remote: remote, local: local.Addr().Unmap(), recRx: true, recTx: true}
 	b := frame.Banner{Supported: frame.FeatureRevision1, Required: frame.FeatureRevision1}
 	s.queueRaw(b.Append(nil))
 }
@@ -239,9 +307,9 @@ func (s *Session) resetStream() {
 	s.dec.Init(s.cfg.Limits)
 	s.dec.SetPreAuth(true)
 	s.hs = nil
-	s.up, s.paused, s.again = false, false, false
+	s.up, s.paused, s.again, s.full = false, false, false, false
 	s.written, s.encoded = 0, 0
-	s.kaReply, s.kaSent = false, 0
+	s.kaReply, s.kaQueued, s.kaSent = false, false, 0
 	for i := range s.sent.len() {
 		s.sent.at(i).end = 0
 	}
@@ -255,6 +323,11 @@ func (s *Session) Send(now time.Duration, m *msg.Message) {
 		return
 	}
 	s.queue.push(m)
+	if at := msg.Expiry(m); at != 0 {
+		if x := s.needSeldom(); x.soonest == 0 || at < x.soonest {
+			x.soonest = at
+		}
+	}
 	s.wake(now)
 }
 
@@ -285,13 +358,47 @@ func (s *Session) Keepalive(now time.Duration) {
 	s.wake(now)
 }
 
+// RetryNow ends the wait for the next attempt, and goes back to the shortest delay.
+func (s *Session) RetryNow(now time.Duration) {
+	switch s.state {
+	case StateBackoff, StateWait:
+		s.backoff = 0
+		s.reconnect(now)
+	default:
+		s.wake(now)
+	}
+}
+
+// Break ends the session because a call into it did not return: there is no telling in
+// the midst of what it was left.
+func (s *Session) Break(now time.Duration, err error) {
+	if s.state != StateClosed {
+		s.fault(now, permanent(err))
+	}
+}
+
+// Sweep drops what was cancelled, or expired, while it waited to be sent.
+func (s *Session) Sweep(now time.Duration) {
+	soonest := s.queue.sweep(now, s.finish)
+	if s.seldom != nil {
+		s.seldom.soonest = soonest
+	}
+}
+
+// GiveUp ends the session as a fault that nothing can mend does, if its peer is absent.
+func (s *Session) GiveUp(err error) {
+	if s.state == StateStandby {
+		s.close(err)
+	}
+}
+
 // wantKeepalive has Fill send a KEEPALIVE2. On a ready session the time for the
-// answer runs from here: a socket that takes nothing is no better than a peer
-// that says nothing.
+// answer runs from here, and anew once it has left: a socket that takes nothing is no
+// better than a peer that says nothing.
 func (s *Session) wantKeepalive(now time.Duration) {
 	s.kaWant = true
 	if s.state == StateReady && s.kaSent == 0 {
-		s.kaSent = max(now, 1)
+		s.kaSent, s.kaQueued = max(now, 1), true
 	}
 }
 
@@ -353,12 +460,13 @@ func (s *Session) drop(reason error) {
 }
 
 // HandleTransportDown tells that the transport failed, was refused or was
-// closed by the peer. The shell has already let go of it.
-func (s *Session) HandleTransportDown(now time.Duration, err error, refused bool) {
+// closed by the peer. The shell has already let go of it; if the network's error says
+// why, it comes as a *NetworkError.
+func (s *Session) HandleTransportDown(now time.Duration, err error) {
 	if s.state == StateClosed || !s.up && s.state != StateConnecting {
 		return
 	}
-	if refused {
+	if ReasonOf(err) == msg.ReasonRefused {
 		s.emitErr(OutRefused, err)
 	}
 	s.fault(now, err)

@@ -3,6 +3,8 @@ package session
 import (
 	"net/netip"
 	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
 )
 
 func netipPort0(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), 0) }
@@ -16,8 +18,7 @@ func (n *simNode) arbitrate(c *simConn) {
 		c.answered()
 		return
 	}
-	key := in.Addrs.Key()
-	ex := n.reg[key]
+	ex, _ := n.reg.Lookup(in.Addrs)
 	var existing *Existing
 	if ex != nil {
 		x := ex.s.Existing()
@@ -28,12 +29,12 @@ func (n *simNode) arbitrate(c *simConn) {
 	n.w.logf("%s: arbitrate %+v against %s: %s", c, in, ex, v)
 	switch v.Action {
 	case ActAccept:
-		c.key, n.reg[key] = key, c
+		c.register(in.Addrs)
 		s.AnswerAccept(now)
 	case ActStopAccept:
 		ex.s.StopReplaced()
 		ex.settle()
-		c.key, n.reg[key] = key, c
+		c.register(in.Addrs)
 		s.AnswerAccept(now)
 	case ActReplace:
 		ex.takeOver(c, v.Reset)
@@ -91,7 +92,10 @@ func (n *simNode) open() (cs []*simConn) {
 }
 
 // to returns the node's connection to p, or nil.
-func (n *simNode) to(p *simNode) *simConn { return n.reg[p.vec().Key()] }
+func (n *simNode) to(p *simNode) *simConn {
+	c, _ := n.reg.Lookup(p.vec())
+	return c
+}
 
 // restart loses all that the node knew; its connections break.
 func (n *simNode) restart(nonce uint32) {
@@ -101,7 +105,7 @@ func (n *simNode) restart(nonce uint32) {
 			c.letGo()
 		}
 	}
-	n.conns, n.reg, n.gseq = nil, map[string]*simConn{}, 0
+	n.conns, n.reg, n.gseq = nil, entity.Index[*simConn]{}, 0
 	n.addr.Nonce = nonce
 }
 

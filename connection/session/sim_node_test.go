@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -19,7 +20,8 @@ type simNode struct {
 	w        *world
 	name     string
 	addr     entity.Addr
-	listens  bool // others can call it
+	alias    entity.Addr // another of its own
+	listens  bool        // others can call it
 	up       bool
 	cfg      Config
 	policy   msg.Policy // for all peers
@@ -28,7 +30,8 @@ type simNode struct {
 	client   auth.Client
 	server   auth.Server
 	conns    []*simConn
-	reg      map[string]*simConn
+	reg      entity.Index[*simConn]
+	globalID uint64
 	got      []uint64 // ids of delivered messages
 	learned  []entity.Addr
 	verdicts []Action
@@ -46,7 +49,7 @@ func (w *world) node(i int, policy msg.Policy, opts ...nodeOption) *simNode {
 		addr:   entity.Addr{Type: entity.AddrMsgr2, Nonce: uint32(i), AddrPort: addrPort(i)},
 		rng:    rand.New(rand.NewPCG(uint64(i), 7)),
 		client: auth.NoneClient{Name: entity.AuthName{Type: entity.TypeOSD, ID: fmt.Sprint(i)}},
-		server: &auth.NoneServer{}, reg: map[string]*simConn{}, window: 1 << 20, limit: 64 << 10,
+		server: &auth.NoneServer{}, window: 1 << 20, limit: 64 << 10,
 	}
 	n.cfg = Config{Self: entity.OSD(int64(i)), MaxBackoff: time.Second}.WithDefaults()
 	for _, o := range opts {
@@ -73,8 +76,13 @@ func (n *simNode) vec() entity.AddrVec {
 
 // The Env of n's sessions.
 
-func (n *simNode) Addrs() entity.AddrVec            { return n.vec() }
-func (n *simNode) LearnAddr(a entity.Addr)          { n.learned = append(n.learned, a) }
+func (n *simNode) Addrs() entity.AddrVec   { return n.vec() }
+func (n *simNode) LearnAddr(a entity.Addr) { n.learned = append(n.learned, a) }
+func (n *simNode) GlobalID() uint64        { return n.globalID }
+func (n *simNode) LearnGlobalID(id uint64) { n.globalID = id }
+func (n *simNode) Owns(a entity.Addr, _ netip.Addr) bool {
+	return n.vec().Contains(a) || n.alias != (entity.Addr{}) && n.alias.Matches(a)
+}
 func (n *simNode) PolicyFor(entity.Type) msg.Policy { return n.policy }
 func (n *simNode) Rand64() uint64                   { return n.rng.Uint64() }
 func (n *simNode) AuthClient() auth.Client          { return n.client }
@@ -89,13 +97,18 @@ type simConn struct {
 	n       *simNode
 	s       *Session
 	id      int
-	key     string // in the registry
+	key     entity.AddrVec // in the registry
 	end     *wireEnd
 	pending *frame.Batch
 	stash   []byte
 
+	asked    entity.AddrVec // of any nonce: what was dialled
 	events   []string
 	faults   []error
+	failed   []*msg.ConnectError
+	refused  []error // what an accepted peer was told
+	rejected []*msg.RejectedError
+	absent   int
 	alive    int // keepalives and their answers
 	ready    int
 	resets   int
@@ -120,16 +133,34 @@ func (c *simConn) String() string { return fmt.Sprintf("%s%d", c.n.name, c.id) }
 
 // connectTo makes a connection to the peer, or returns the one there is.
 func (n *simNode) connectTo(p *simNode) *simConn {
-	if c := n.reg[p.vec().Key()]; c != nil {
+	return n.connectToAddrs(p.vec())
+}
+
+func (n *simNode) connectToAddrs(v entity.AddrVec) *simConn {
+	if c, ok := n.reg.Lookup(v); ok {
 		return c
 	}
 	c := n.newConn()
-	c.s = NewConnector(&n.cfg, n, c, nil, nil, Peer{Type: entity.TypeOSD, Addrs: p.vec(), Policy: n.policy})
-	c.key = p.vec().Key()
-	n.reg[c.key] = c
+	c.s = NewConnector(&n.cfg, n, c, nil, nil, Peer{Type: entity.TypeOSD, Addrs: v, Policy: n.policy})
+	if v.Msgr2().AnyNonce {
+		c.asked = v
+	}
+	c.register(v)
 	c.s.Start(n.w.now)
 	c.settle()
 	return c
+}
+
+// register puts c in under v, and no more under what it had.
+func (c *simConn) register(v entity.AddrVec) {
+	c.unregister()
+	c.key = v
+	c.n.reg.Put(v, c)
+}
+
+func (c *simConn) unregister() {
+	c.n.reg.Remove(c.key, c)
+	c.key = nil
 }
 
 // Admit and Abandon are the Gate.
@@ -251,6 +282,23 @@ func (c *simConn) carryOut(o Output) {
 	case OutFault:
 		c.faults = append(c.faults, o.Err)
 		return
+	case OutConnectFailed:
+		c.failed = append(c.failed, o.Err.(*msg.ConnectError))
+		return
+	case OutTurnedAway:
+		c.refused = append(c.refused, o.Err)
+		return
+	case OutRejected:
+		c.rejected = append(c.rejected, o.Err.(*msg.RejectedError))
+		return
+	case OutAddrs:
+		if c.key != nil {
+			c.register(append(c.asked.Clone(), c.s.PeerAddrs()...))
+		}
+		return
+	case OutAbsent:
+		c.absent++
+		return
 	case OutKeepalive, OutKeepaliveAck:
 		c.alive++
 		return
@@ -268,9 +316,7 @@ func (c *simConn) carryOut(o Output) {
 		c.remote++
 	case OutClosed:
 		c.closed = true
-		if c.key != "" && c.n.reg[c.key] == c {
-			delete(c.n.reg, c.key)
-		}
+		c.unregister()
 		if c.end != nil {
 			c.n.w.failf("%s: closed with its transport", c)
 		}
@@ -387,7 +433,7 @@ func (c *simConn) flush() {
 			p.inBytes += n
 		}
 		c.pending.Advance(n)
-		c.s.Written(n)
+		c.s.Written(c.n.w.now, n)
 		for { // Written finishes messages of lossy sessions
 			o, ok := c.s.NextOutput()
 			if !ok {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
 // failer is *testing.T or *rapid.T.
@@ -169,7 +170,7 @@ func (w *world) moves() (ms []move) {
 	return ms
 }
 
-var errRefused = errors.New("connection refused")
+var errRefused = error(&NetworkError{Reason: msg.ReasonRefused, Err: errors.New("connection refused")})
 
 func (w *world) do(m move) {
 	switch m.kind {
@@ -190,7 +191,7 @@ func (w *world) connect(x *wire) {
 		x.state = wireGone
 		c.end = nil
 		w.logf("%s refused", c)
-		c.s.HandleTransportDown(w.now, errRefused, true)
+		c.s.HandleTransportDown(w.now, errRefused)
 		c.settle()
 		return
 	}
@@ -199,10 +200,10 @@ func (w *world) connect(x *wire) {
 	a.s = NewAcceptor(&n.cfg, n, a, nil, nil)
 	a.end, x.ends[1].conn = x.ends[1], a
 	w.logf("wire %d up: %s - %s", x.n, c, a)
-	a.s.HandleTransportUp(w.now, c.n.addr.AddrPort)
+	a.s.HandleTransportUp(w.now, c.n.addr.AddrPort, n.addr.AddrPort)
 	a.settle()
 	if x.ends[0].conn == c {
-		c.s.HandleTransportUp(w.now, n.addr.AddrPort)
+		c.s.HandleTransportUp(w.now, n.addr.AddrPort, c.n.addr.AddrPort)
 		c.settle()
 	}
 }
@@ -242,11 +243,11 @@ func (w *world) lose(e *wireEnd, err error) {
 		return
 	}
 	c.letGo()
-	c.s.HandleTransportDown(w.now, err, false)
+	c.s.HandleTransportDown(w.now, err)
 	c.settle()
 }
 
-var errCut = errors.New("connection reset by peer")
+var errCut = error(&NetworkError{Reason: msg.ReasonClosed, Err: errors.New("connection reset by peer")})
 
 // cut breaks the wire for both ends at once; all in flight is lost.
 func (w *world) cut(x *wire) {

@@ -32,10 +32,12 @@ const (
 	StateBackoff
 	StateWait
 	StateClosed
-	numStates
+
+	// NumStates is how many there are.
+	NumStates = iota
 )
 
-var stateNames = [numStates]string{
+var stateNames = [NumStates]string{
 	"NONE", "CONNECTING", "BANNER_CONNECTING", "HELLO_CONNECTING", "AUTH_CONNECTING", "AUTH_CONNECTING_SIGN",
 	"SESSION_CONNECTING", "SESSION_RECONNECTING", "BANNER_ACCEPTING", "HELLO_ACCEPTING", "AUTH_ACCEPTING",
 	"AUTH_ACCEPTING_MORE", "AUTH_ACCEPTING_SIGN", "SESSION_ACCEPTING", "ARBITRATING", "READY", "STANDBY",
@@ -44,7 +46,7 @@ var stateNames = [numStates]string{
 
 // States lists all states, for tests and tables.
 func States() []State {
-	out := make([]State, numStates)
+	out := make([]State, NumStates)
 	for i := range out {
 		out[i] = State(i)
 	}
@@ -52,7 +54,7 @@ func States() []State {
 }
 
 func (s State) String() string {
-	if s < numStates {
+	if s < NumStates {
 		return stateNames[s]
 	}
 	return "?"
@@ -67,10 +69,10 @@ type handler func(s *Session, now time.Duration, payload []byte) error
 
 // transitions is the state machine: which tag may arrive in which state, and
 // what handles it. Whatever is not in it is a protocol error.
-var transitions [numStates][256]handler
+var transitions [NumStates][256]handler
 
 // messageStates are the states in which a MESSAGE may arrive.
-var messageStates [numStates]bool
+var messageStates [NumStates]bool
 
 func init() {
 	on := func(st State, tag frame.Tag, h handler) { transitions[st][tag] = h }

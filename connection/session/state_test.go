@@ -85,7 +85,7 @@ func inState(t *testing.T, st State) map[string]*lab {
 	case StateBackoff:
 		l := c()
 		l.c.send(1, 127, 0)
-		l.s.HandleTransportDown(0, errCut, true)
+		l.s.HandleTransportDown(0, errCut)
 		l.c.settle()
 		return map[string]*lab{"connector": l}
 	case StateWait:

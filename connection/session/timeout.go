@@ -1,43 +1,87 @@
 package session
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // Deadline is when HandleTimeout wants to be called; ok is false for never.
 func (s *Session) Deadline() (at time.Duration, ok bool) {
+	at, ok = s.nextDeadline()
+	return at, ok && at < Forever
+}
+
+func (s *Session) nextDeadline() (at time.Duration, ok bool) {
 	switch s.state {
 	case StateReady:
 		at, ok = s.readyDeadline()
-		return at, ok
-	case StateClosed, StateStandby, StateNone:
+	case StateClosed, StateNone:
 		return 0, false
 	default:
-		return s.deadline, s.deadline != 0
+		at, ok = s.deadline, s.deadline != 0
 	}
+	if q := s.rarely().soonest; q != 0 && (!ok || q < at) {
+		return q, true
+	}
+	return at, ok
+}
+
+// stuck: this side does not read, for want of room. That is no evidence against the
+// peer, whose answers lie unread.
+func (s *Session) stuck() bool { return s.paused && s.charged >= 0 }
+
+// askedFor is how long before IdleTimeout the peer is asked for a sign of life, and
+// how long it then has at least: this side may not have been able to ask in time.
+func (s *Session) askedFor() time.Duration {
+	d := s.cfg.IdleTimeout / 2
+	if k := s.cfg.KeepaliveTimeout; k > 0 {
+		d = min(d, k)
+	}
+	return d
+}
+
+// stuckInterval is how often a session that does not read says that it is alive.
+func (s *Session) stuckInterval() time.Duration {
+	if i := s.cfg.KeepaliveInterval; i > 0 {
+		return i
+	}
+	return s.cfg.KeepaliveTimeout / 3 // 0 or less: never
 }
 
 func (s *Session) readyDeadline() (at time.Duration, ok bool) {
-	min := func(d time.Duration) {
+	sooner := func(d time.Duration) {
 		if !ok || d < at {
 			at, ok = d, true
 		}
 	}
-	if s.cfg.IdleTimeout > 0 {
-		min(s.lastRead + s.cfg.IdleTimeout)
-	}
+	c := s.cfg
 	if s.ackHeld {
-		min(s.ackSince + s.cfg.AckDelay)
+		sooner(s.ackSince + c.AckDelay)
+	}
+	if s.stuck() {
+		if i := s.stuckInterval(); i > 0 {
+			sooner(s.alive + i)
+		}
+		return at, ok
 	}
 	switch {
 	case s.kaSent != 0:
-		if s.cfg.KeepaliveTimeout > 0 && !planted.On(planted.KeepaliveKept) {
-			min(max(s.kaSent, s.lastRead) + s.cfg.KeepaliveTimeout)
+		if c.KeepaliveTimeout > 0 && !planted.On(planted.KeepaliveKept) {
+			sooner(max(s.kaSent, s.alive) + c.KeepaliveTimeout)
 		}
-	case s.cfg.KeepaliveInterval > 0:
-		min(s.lastRead + s.cfg.KeepaliveInterval)
+		if c.IdleTimeout > 0 {
+			sooner(max(s.kaSent+s.askedFor(), s.alive+c.IdleTimeout))
+		}
+	default:
+		if c.KeepaliveInterval > 0 {
+			sooner(s.alive + c.KeepaliveInterval)
+		}
+		if c.IdleTimeout > 0 {
+			sooner(s.alive + c.IdleTimeout - s.askedFor())
+		}
 	}
 	return at, ok
 }
@@ -48,11 +92,19 @@ func (s *Session) HandleTimeout(now time.Duration) {
 	if !ok || now < at {
 		return
 	}
+	if q := s.rarely().soonest; q != 0 && now >= q {
+		s.Sweep(now)
+		if at, ok = s.Deadline(); !ok || now < at {
+			return
+		}
+	}
 	switch s.state {
 	case StateBackoff, StateWait:
 		s.reconnect(now)
 	case StateReady:
 		s.readyTimeout(now)
+	case StateStandby:
+		s.close(fmt.Errorf("%w within %v", msg.ErrPeerAbsent, s.cfg.StandbyTimeout))
 	default:
 		s.fault(now, ErrReadyTimeout)
 	}
@@ -60,17 +112,21 @@ func (s *Session) HandleTimeout(now time.Duration) {
 
 func (s *Session) readyTimeout(now time.Duration) {
 	c := s.cfg
-	switch {
-	case s.ackHeld && now >= s.ackSince+c.AckDelay:
+	if s.ackHeld && now >= s.ackSince+c.AckDelay {
 		s.ackHeld = false
-	case s.paused && s.charged >= 0:
-		// It is this side that does not read: no evidence against the peer.
-		s.lastRead = now
-	case c.IdleTimeout > 0 && now >= s.lastRead+c.IdleTimeout:
-		s.fault(now, ErrIdleTimeout)
-	case s.kaSent != 0 && c.KeepaliveTimeout > 0 && now >= max(s.kaSent, s.lastRead)+c.KeepaliveTimeout:
-		s.fault(now, ErrKeepaliveTimeout)
-	case s.kaSent == 0 && c.KeepaliveInterval > 0 && now >= s.lastRead+c.KeepaliveInterval:
+		return
+	}
+	if s.stuck() {
+		// The peer learns that this side lives, and is not asked for anything.
+		s.alive, s.kaWant = now, true
+		return
+	}
+	switch {
+	case s.kaSent == 0:
 		s.wantKeepalive(now)
+	case c.IdleTimeout > 0 && now >= max(s.kaSent+s.askedFor(), s.alive+c.IdleTimeout):
+		s.fault(now, ErrIdleTimeout)
+	default:
+		s.fault(now, ErrKeepaliveTimeout)
 	}
 }

@@ -52,12 +52,27 @@ func TestSlowPeer(t *testing.T) {
 
 func TestIdleTimeout(t *testing.T) {
 	l := readyConnector(t, msg.LosslessPeer())
-	l.pass(899*time.Second).msg(1, 0)
-	l.pass(899 * time.Second)
+	l.pass(869 * time.Second).quiet()
+	l.pass(time.Second)
+	want[frame.Keepalive](l) // the peer is asked before it is given up
+	l.pass(29*time.Second).msg(1, 0)
+	want[frame.Ack](l)
+	l.say(&frame.KeepaliveAck{}) // an old answer is a sign of life too
+	l.pass(870 * time.Second)
+	want[frame.Keepalive](l)
+	l.pass(29 * time.Second)
 	require.Empty(t, l.c.faults)
 	l.pass(time.Second)
 	require.ErrorIs(t, l.lastFault(), ErrIdleTimeout)
 	require.Equal(t, StateStandby, l.s.State())
+
+	// Who was held up and did not ask in time asks first.
+	l = readyConnector(t, msg.LosslessPeer())
+	l.pass(time.Hour)
+	require.Empty(t, l.c.faults)
+	want[frame.Keepalive](l)
+	l.pass(30 * time.Second)
+	require.ErrorIs(t, l.lastFault(), ErrIdleTimeout)
 	_, ok := l.s.Deadline()
 	require.False(t, ok)
 
@@ -183,7 +198,7 @@ func TestBackoff(t *testing.T) {
 	seen := map[bool]int{}
 	for i, d := range []time.Duration{200, 400, 800, 1600, 3200, 6400, 12800, 15000, 15000, 15000} {
 		d *= time.Millisecond
-		l.s.HandleTransportDown(l.w.now, errRefused, true)
+		l.s.HandleTransportDown(l.w.now, errRefused)
 		l.c.settle()
 		require.Equal(t, StateBackoff, l.s.State())
 		at, _ := l.s.Deadline()
@@ -198,18 +213,18 @@ func TestBackoff(t *testing.T) {
 	require.Len(t, seen, 2, "no jitter")
 	require.Zero(t, l.s.connectSeq, "there is no session whose attempts could be counted")
 	l.drive(StateReady)
-	l.s.HandleTransportDown(l.w.now, errCut, false)
+	l.s.HandleTransportDown(l.w.now, errCut)
 	l.c.settle()
 	require.Equal(t, StateConnecting, l.s.State(), "a session that broke is resumed at once")
-	l.s.HandleTransportDown(l.w.now, errCut, false)
+	l.s.HandleTransportDown(l.w.now, errCut)
 	require.Equal(t, 200*time.Millisecond, l.s.backoff)
 }
 
 func TestRefused(t *testing.T) {
 	l := connector(t, msg.LosslessClient())
-	l.s.HandleTransportDown(0, errRefused, true)
+	l.s.HandleTransportDown(0, errRefused)
 	l.c.settle()
-	l.s.HandleTransportDown(0, errRefused, true) // late news of the same
+	l.s.HandleTransportDown(0, errRefused) // late news of the same
 	l.c.settle()
 	require.Equal(t, []string{"Refused"}, l.c.events)
 }
@@ -250,7 +265,7 @@ func TestFruitless(t *testing.T) {
 	l := readyConnector(t, msg.LosslessClient())
 	var pauses []time.Duration
 	again := func() {
-		l.s.HandleTransportDown(l.w.now, errCut, false)
+		l.s.HandleTransportDown(l.w.now, errCut)
 		l.c.settle()
 		if l.s.State() == StateBackoff {
 			at, _ := l.s.Deadline()

@@ -138,18 +138,22 @@ func (p *pipe) write(bufs [][]byte, n int) {
 
 // blocked: the writer has more than was taken and waits for an Ack.
 func (p *pipe) blocked() {
-	if p.read > p.offered || p.room() > 0 {
-		p.grant()
-	} else {
-		p.asking = true
-	}
+	p.asking = true
+	p.mayGrant()
 }
 
 // consumed: the reader has taken n bytes.
 func (p *pipe) consumed(n int) {
 	p.read += int64(n)
 	p.bytes.consumed(&p.s.net.buffers, p.read)
-	if p.asking || p.read-p.offered >= p.window()/4 {
+	p.mayGrant()
+}
+
+// mayGrant lets the writer go on if it is worth it: a quarter of the window is free
+// again, or nothing is left under way that would free more. (As in TCP: a writer that is
+// told of each byte would send packets of a byte each.)
+func (p *pipe) mayGrant() {
+	if p.read-p.offered >= p.window()/4 || p.asking && p.read == p.sent() && p.read > p.offered {
 		p.grant()
 	}
 }

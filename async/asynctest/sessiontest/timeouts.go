@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/stretchr/testify/require"
@@ -92,15 +91,22 @@ func testBlockedReader(r *rig) {
 	r.until("nothing held", func() bool { return srv.Count().DispatchBytes == 0 })
 }
 
+// testIdleTimeout: a peer with nothing to say is asked for a sign of life; one that gives
+// none is given up.
 func testIdleTimeout(r *rig) {
 	t := r.t
 	srv := r.srv(msg.StatelessServer())
-	cl := r.cl(1, msg.LossyClient(), func(o *Options) { o.IdleTimeout = 50 * time.Millisecond })
-	c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
-	require.NoError(t, err)
+	cl, x := r.proxied(srv, 1, msg.LossyClient(), func(o *Options) { o.IdleTimeout = 200 * time.Millisecond })
+	c := r.connect(cl, srv)
 	require.NoError(t, c.Send(text("x")))
 	srv.wantMessages(1)
+	var first time.Time
+	r.until("an answer to the first question", func() bool { first = c.LastKeepaliveAck(); return !first.IsZero() })
+	r.until("an answer to another one", func() bool { return c.LastKeepaliveAck() != first })
+	require.Zero(t, cl.times("reset"))
+	x.freeze()
 	require.ErrorIs(t, cl.want("reset", 1).err, session.ErrIdleTimeout)
+	x.melt()
 	require.True(t, c.IsClosed())
 	srv.want("reset", 1)
 }

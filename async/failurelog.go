@@ -1,0 +1,195 @@
+package async
+
+import (
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
+)
+
+// failureLog says why connections do not come up, or break by what peers send: the
+// first time at once, then, while it goes on, at most once a minute with how often; and
+// when a connection that failed is up again. Any goroutine.
+type failureLog struct {
+	log *slog.Logger
+	// healthy is how long a connection has to be up for what was before to be over.
+	healthy time.Duration
+
+	mu     sync.Mutex
+	series map[failureKey]*failures
+	minute time.Duration // when the minute began that lines counts in
+	lines  int
+	unsaid int // lines left out since, for want of room
+}
+
+// failureKey is what belongs together: the attempts of one connection of ours, or what
+// happens for one reason with accepted connections from one host.
+type failureKey struct {
+	conn   uint64
+	reason msg.Reason
+	host   netip.Addr
+}
+
+// failures is one series.
+type failures struct {
+	count  int // since the last line
+	total  int
+	reason msg.Reason // in the last line
+	first  time.Duration
+	last   time.Duration // of the failures
+	said   time.Duration // when the last line was logged
+	upAt   time.Duration // when it was up again; 0: it is not
+	upSaid time.Duration
+}
+
+const (
+	// saidEvery is how often one series is logged.
+	saidEvery = time.Minute
+	// seriesMax bounds how many series are remembered. At the bound those that are over
+	// are forgotten; if there are none, new ones are counted as unsaid.
+	seriesMax = 1024
+	// linesMax bounds the lines a minute, over all series: a server that is away takes
+	// the connections of all its clients along. The rest is counted and said with the
+	// next line.
+	linesMax = 60
+)
+
+func (l *failureLog) init(log *slog.Logger, healthy time.Duration) {
+	l.log, l.healthy, l.series = log, healthy, map[failureKey]*failures{}
+}
+
+// note counts a failure and says whether it is to be logged, with how many there were
+// since the last line.
+func (l *failureLog) note(now time.Duration, k failureKey, reason msg.Reason) (f failures, say bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.series[k]
+	if s != nil && s.upAt != 0 && now-s.upAt > l.healthy {
+		s = nil // that was another story
+	}
+	if s == nil {
+		if len(l.series) >= seriesMax && !l.forget(now) {
+			l.unsaid++
+			return f, false
+		}
+		s = &failures{first: now}
+		l.series[k] = s
+	}
+	s.count++
+	s.total++
+	s.last, s.upAt = now, 0
+	if s.total > 1 && reason == s.reason && now-s.said < saidEvery || !l.mayLog(now) {
+		return f, false
+	}
+	s.said, s.reason = now, reason
+	f = *s
+	s.count = 0
+	return f, true
+}
+
+// mayLog takes one of the minute's lines; under mu.
+func (l *failureLog) mayLog(now time.Duration) bool {
+	if now-l.minute >= time.Minute || l.minute == 0 {
+		l.minute, l.lines = max(now, 1), 0
+	}
+	if l.lines >= linesMax {
+		l.unsaid++
+		return false
+	}
+	l.lines++
+	return true
+}
+
+// forget drops the series that are over; under mu.
+func (l *failureLog) forget(now time.Duration) bool {
+	for k, s := range l.series {
+		if now-s.last > saidEvery || s.upAt != 0 && now-s.upAt > l.healthy {
+			delete(l.series, k)
+		}
+	}
+	return len(l.series) < seriesMax
+}
+
+// takeUnsaid returns how many lines were left out, once.
+func (l *failureLog) takeUnsaid() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, l.unsaid = l.unsaid, 0
+	return n
+}
+
+func (l *failureLog) warn(text string, args ...any) {
+	if n := l.takeUnsaid(); n > 0 {
+		args = append(args, "lines left out before this one", n)
+	}
+	l.log.Warn(text, args...)
+}
+
+// connectFailed is an attempt of ours.
+func (l *failureLog) connectFailed(now time.Duration, c *connection.Conn, err *msg.ConnectError) {
+	f, say := l.note(now, failureKey{conn: c.ID()}, err.Reason)
+	if !say {
+		return
+	}
+	args := []any{"conn", c, "reason", err.Reason.String(), "err", err.Err, "state", err.State, "attempt", err.Attempt}
+	switch {
+	case err.Retry < 0:
+		args = append(args, "next attempt", "none")
+	default:
+		args = append(args, "next attempt in", err.Retry.Round(time.Millisecond))
+	}
+	if f.total > 1 {
+		args = append(args, "failures since the last line", f.count, "for", (now - f.first).Round(time.Second))
+	}
+	l.warn("cannot connect", append(args, hint(err.Reason.Hint())...)...)
+}
+
+// connected is a connection of ours that is up, or up again.
+func (l *failureLog) connected(now time.Duration, c *connection.Conn) {
+	l.mu.Lock()
+	s := l.series[failureKey{conn: c.ID()}]
+	say := s != nil && s.upAt == 0 && (s.upSaid == 0 || now-s.upSaid >= saidEvery) && l.mayLog(now)
+	var f failures
+	if s != nil {
+		s.upAt = max(now, 1)
+		f = *s
+		if say {
+			s.upSaid = max(now, 1)
+		}
+	}
+	l.mu.Unlock()
+	if say {
+		l.log.Info("connected after failed attempts", "conn", c, "failures", f.total, "after", (now - f.first).Round(time.Millisecond))
+	}
+}
+
+// gone forgets a connection.
+func (l *failureLog) gone(c *connection.Conn) {
+	l.mu.Lock()
+	delete(l.series, failureKey{conn: c.ID()})
+	l.mu.Unlock()
+}
+
+// acceptFailed is an accepted connection that did not come up, or was refused what it
+// asked for; or one that broke by what its peer sent.
+func (l *failureLog) acceptFailed(now time.Duration, text string, from netip.AddrPort, reason msg.Reason, err error, args ...any) {
+	f, say := l.note(now, failureKey{reason: reason, host: from.Addr()}, reason)
+	if !say {
+		return
+	}
+	args = append([]any{"from", from, "reason", reason.String(), "err", err}, args...)
+	if f.total > 1 {
+		args = append(args, "of this kind since the last line", f.count)
+	}
+	l.warn(text, append(args, hint(reason.AcceptHint())...)...)
+}
+
+func hint(text string) []any {
+	if text == "" {
+		return nil
+	}
+	return []any{"hint", text}
+}

@@ -1,0 +1,61 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
+)
+
+// Flush waits until every message that was accepted before the call, over all
+// connections, has had its end; see msg.Connection.Flush.
+func (m *Messenger) Flush(ctx context.Context) error {
+	if err := connection.BeginWait(ctx); err != nil {
+		return err
+	}
+	var waits []<-chan struct{}
+	for _, c := range m.reg.snapshot() {
+		if done := c.Flushed(); done != nil {
+			waits = append(waits, done)
+		}
+	}
+	if done := m.loop.flushed(); done != nil {
+		waits = append(waits, done)
+	}
+	if len(waits) > 0 {
+		if err := mayWait(); err != nil {
+			return err
+		}
+	}
+	for i, done := range waits {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return fmt.Errorf("msgr: flush with %d of %d connections to wait for: %w", len(waits)-i, len(waits), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Drain ends the messenger in peace: it begins no new session (ConnectTo answers
+// ErrShutdown, peers are turned away; those that exist go on, break and come back, and
+// may still send), waits until everything
+// that was sent has had its end (Flush), and shuts down. If ctx ends before that, what
+// is left is reported undeliverable with ErrShutdown, and ctx's error is wrapped.
+func (m *Messenger) Drain(ctx context.Context) error {
+	if err := mayWait(); err != nil {
+		return err
+	}
+	m.reg.drain()
+	err := m.Flush(ctx)
+	return errors.Join(err, m.Shutdown(ctx))
+}
+
+// mayWait returns an error if the calling goroutine must not wait: it is a worker.
+func mayWait() error {
+	return nil
+}
+
+var _ = msg.ErrOnWorker

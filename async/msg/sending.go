@@ -1,0 +1,79 @@
+package msg
+
+import (
+	"hash/crc32"
+	"sync/atomic"
+	"time"
+)
+
+// The functions of this file are for the messenger's own packages: who has a message
+// that is being sent. Its state goes from the user's hands (free) into a send queue,
+// from there to being encoded, once, or to being cancelled, and at its end back.
+const (
+	stateFree uint32 = iota
+	stateQueued
+	stateSending
+	stateCancelled
+)
+
+// Take makes m the messenger's: Send was called. The error is ErrInUse. A message that
+// was released panics: its memory may be another message's by now.
+func Take(m *Message) error {
+	if m.released {
+		panic("msg: Send of a Message that was released")
+	}
+	if !atomic.CompareAndSwapUint32(&m.state, stateFree, stateQueued) {
+		return ErrInUse
+	}
+	return nil
+}
+
+// GiveBack makes m the user's again: its sending has ended, or was not accepted.
+func GiveBack(m *Message) {
+	m.sum, m.expires = 0, 0
+	atomic.StoreUint32(&m.state, stateFree)
+}
+
+// Begin is called before m is encoded for the first time. false: it was cancelled.
+func Begin(m *Message) bool {
+	return atomic.CompareAndSwapUint32(&m.state, stateQueued, stateSending) || !Cancelled(m)
+}
+
+// Cancel takes m out of a send queue, if it is still waiting there. What is left of it
+// in the queue has to be swept away. Any goroutine.
+func Cancel(m *Message) bool {
+	return atomic.CompareAndSwapUint32(&m.state, stateQueued, stateCancelled)
+}
+
+// Cancelled says whether Cancel succeeded.
+func Cancelled(m *Message) bool { return atomic.LoadUint32(&m.state) == stateCancelled }
+
+// SetExpiry sets m's deadline in the stack's time; 0: none.
+func SetExpiry(m *Message, at time.Duration) { m.expires = at }
+
+// Expiry is what SetExpiry set.
+func Expiry(m *Message) time.Duration { return m.expires }
+
+// SetGeneration and Generation mark m for Connection.Flush.
+func SetGeneration(m *Message, g uint32) { m.gen = g }
+
+// Generation is what SetGeneration set.
+func Generation(m *Message) uint32 { return m.gen }
+
+// sumOf is a checksum of the payload, never 0.
+func sumOf(m *Message) uint64 {
+	sum := uint64(m.PayloadLen())<<32 | 1<<63
+	for _, b := range [][]byte{m.Front, m.Middle, m.Data} {
+		sum ^= uint64(crc32.Update(uint32(sum)+uint32(len(b)), castagnoli, b))
+	}
+	return sum
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Seal notes the payload of a message that is handed to Send, and Intact says whether
+// it is as it was then; a message that was never sealed is.
+func Seal(m *Message) { m.sum = sumOf(m) }
+
+// Intact is the other half of Seal.
+func Intact(m *Message) bool { return m.sum == 0 || m.sum == sumOf(m) }
