@@ -36,9 +36,11 @@ func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connecti
 // the return of the one before. Where the policy for t is lossless, which only such
 // peers go with, a warning is logged.
 func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
-	if p := m.policies.get(t); !p.Lossy && !m.warnedAnon.Swap(true) {
-		m.log.Warn("an anonymous connection under a lossless policy: a peer that keeps lossless sessions registers its clients by "+
-			"address, and takes several connections of one client for each other; use a lossy policy, or one connection", "type", t)
+	if p := m.policies.get(t); !p.Lossy {
+		if _, before := m.warned.LoadOrStore(warnedAnon{t}, true); !before {
+			m.log.Warn("an anonymous connection under a lossless policy: a peer that keeps lossless sessions registers its clients by "+
+				"address, and takes several connections of one client for each other; use a lossy policy, or one connection", "type", t)
+		}
 	}
 	return m.connect(t, addrs, true)
 }

@@ -393,6 +393,9 @@ func (c *Conn) carryOut(o session.Output) {
 		c.sh.Sink.Renamed(c)
 	case session.OutAbsent:
 		c.sh.Sink.Absent(c)
+	case session.OutAdopted:
+		c.publish()
+		c.sh.Sink.Adopted(c)
 	case session.OutChanged:
 		c.sh.Sink.Changed(c, o.Msg)
 	case session.OutConnected:
