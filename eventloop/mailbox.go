@@ -95,12 +95,24 @@ func (m *Mailbox) Run(limit int) int {
 	}
 	n := min(limit, len(m.out)-m.next)
 	for range n {
-		t := m.out[m.next]
-		m.out[m.next] = nil
+		i := m.next
 		m.next++
-		t.Run()
+		m.out[i].Run()
+		m.out[i] = nil
 	}
 	return n
+}
+
+// Interrupted returns, once, the task whose Run did not return to Run because it
+// ended its goroutine; nil if there is none. Worker only, between two Runs. The
+// tasks behind it are for the next Run.
+func (m *Mailbox) Interrupted() Task {
+	if m.next == 0 {
+		return nil
+	}
+	t := m.out[m.next-1]
+	m.out[m.next-1] = nil
+	return t
 }
 
 // swap takes everything posted so far and says whether there was anything.

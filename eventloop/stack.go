@@ -20,7 +20,8 @@ type Stack interface {
 	// Listen binds addr (port 0: the kernel picks) and accepts on one of the
 	// workers. The socket is bound and listening when Listen returns; accept
 	// runs on the listener's worker for every accepted socket and owns it: it
-	// hands it to a worker's Adopt or closes it.
+	// hands it to a worker's Adopt or closes it. If it ends its goroutine instead
+	// (runtime.Goexit), the socket is closed, handed on or not.
 	Listen(addr netip.AddrPort, cfg ListenConfig, accept func(Socket)) (Listener, error)
 	// Close stops all workers. Sockets still open are closed without callbacks,
 	// tasks still posted are run or refused, never forgotten. It returns when
@@ -82,7 +83,9 @@ type Lender interface {
 // that wants to know that a call of it did not return, because user code in it ended
 // the goroutine (runtime.Goexit, and with it t.FailNow). The worker goes on on
 // another goroutine; what the call had not done yet is not done. Abandoned is called
-// on the worker, soon, and before anything else of that Handler or Task.
+// on the worker, soon, and before anything else of that Handler or Task, also where the
+// call was the last one (HandleClosed, or one that had closed the transport). It may do
+// whatever a callback may. If it does not return either, it is not called again for that.
 type Abandoner interface{ Abandoned() }
 
 // Hosted is what a Stack may be in addition: one that knows the machine it is on. Any

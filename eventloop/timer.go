@@ -20,5 +20,8 @@ func (t *Timer) Init(h TimerHandler) { t.handler = h }
 // Armed says whether the timer is waiting to fire; worker only.
 func (t *Timer) Armed() bool { return t.index != 0 }
 
+// Handler is what Init was given.
+func (t *Timer) Handler() TimerHandler { return t.handler }
+
 // Deadline is when an armed timer fires; worker only.
 func (t *Timer) Deadline() time.Duration { return t.at }

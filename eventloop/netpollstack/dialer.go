@@ -107,8 +107,8 @@ func (t *transport) finishConnect() {
 	t.w.timers.Stop(&t.dial.timer)
 	t.dial, t.state, t.full = nil, open, false
 	t.update()
-	t.h.HandleConnected(t)
-	if t.state == open && t.wanting {
+	if t.wanting {
 		t.queue()
 	}
+	t.h.HandleConnected(t)
 }

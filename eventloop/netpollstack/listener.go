@@ -100,11 +100,11 @@ func (l *listener) start() {
 	}
 	l.slot = l.w.poll.insert(l)
 	if err := l.w.poll.control(unix.EPOLL_CTL_ADD, l.fd, l.slot, unix.EPOLLIN); err != nil {
+		l.closeDescriptor()
 		l.w.stack.cfg.Logger.Error("listener cannot be watched", "addr", l.addr, "err", err)
 		if l.cfg.OnError != nil {
 			l.cfg.OnError(err)
 		}
-		l.closeDescriptor()
 	}
 }
 
@@ -120,7 +120,9 @@ func (l *listener) acceptSome() {
 		switch err {
 		case nil:
 			l.backoff = 0
-			l.accept(l.newSocket(fd, fromSockaddr(sa)))
+			s := l.newSocket(fd, fromSockaddr(sa))
+			l.w.calling = s
+			l.accept(s)
 		case syscall.EAGAIN:
 			l.backoff = 0
 			return
@@ -152,6 +154,7 @@ func (l *listener) pause(err error) {
 	l.backoff = min(max(2*l.backoff, backoffMin), backoffMax)
 	l.watch(0)
 	l.w.timers.Set(&l.timer, l.w.now+l.backoff)
+	l.w.calling = nil
 	l.w.stack.cfg.Logger.Warn("accept failed", "addr", l.addr, "err", err, "retry", l.backoff)
 	if l.cfg.OnError != nil {
 		l.cfg.OnError(err)

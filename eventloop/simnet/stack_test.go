@@ -71,5 +71,6 @@ func harness(t testing.TB, clients, servers int, smooth bool) stacktest.Harness 
 		Local:       client.cfg.Addrs[1],
 		Unreachable: netip.MustParseAddrPort("192.0.2.1:1"),
 		Blackhole:   func() netip.AddrPort { return netip.AddrPortFrom(silent.Addr(), 1) },
+		NoGoexit:    "the workers run in the test's goroutine, which is ended then, as it should be",
 	}
 }

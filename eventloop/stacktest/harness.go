@@ -35,6 +35,8 @@ type Harness struct {
 	Unreachable netip.AddrPort
 	// Blackhole returns an address that never answers a dial.
 	Blackhole func() netip.AddrPort
+	// NoGoexit is why a worker's callbacks must not end their goroutine; empty: they may.
+	NoGoexit string
 }
 
 // waitMax is how long RealTime waits; never reached unless a test fails.
@@ -124,6 +126,14 @@ func Run(t *testing.T, factory func(t testing.TB) Harness) {
 		{"DialLocal", testDialLocal},
 		{"ListenTwice", testListenTwice},
 		{"ListenerClose", testListenerClose},
+
+		{"GoexitInCallbacks", testGoexitInCallbacks},
+		{"GoexitInTimer", testGoexitInTimer},
+		{"GoexitInTask", testGoexitInTask},
+		{"GoexitInAccept", testGoexitInAccept},
+		{"GoexitInAbandoned", testGoexitInAbandoned},
+		{"GoexitWhileClosing", testGoexitWhileClosing},
+		{"GoexitStorm", testGoexitStorm},
 
 		{"StackPick", testStackPick},
 		{"StackClose", testStackClose},
