@@ -40,11 +40,13 @@ type Worker interface {
 	// After the stack was closed it returns ErrStackClosed and t will not run.
 	Post(t Task) error
 
-	// Now is the stack's monotonic time; inside a callback it is the time at
-	// which the current round began, and does not move.
+	// Now is the stack's monotonic time. It does not move inside a callback, where it
+	// is the time at which the current round began or, if the callbacks of the round
+	// before this one have held it up by a millisecond or more, the time after that.
 	Now() time.Duration
 	// SetTimer arms t to fire at the time at (see Now), or moves it there when
-	// armed already. It fires once.
+	// armed already. It fires once, and not before the worker has looked into its
+	// sockets after that time: see TimerHandler.
 	SetTimer(t *Timer, at time.Duration)
 	// StopTimer disarms t; afterwards its handler is not called any more.
 	StopTimer(t *Timer)

@@ -23,6 +23,13 @@
 // readable before it lets the poller block, and stops to do so where that brings
 // nothing; see Config.BusyPoll and docs/decisions/0008.
 //
+// # A worker that was held up
+//
+// A slow callback, a CPU quota or SIGSTOP keeps a worker from its sockets, where what
+// would have moved a deadline may lie. The callbacks that follow see the time after it,
+// and a timer fires only if the sockets were looked at after its deadline, twice if
+// the worker was held up for 100 ms and more, with a turn for the others on its poller between.
+//
 // # Process-wide state
 //
 // The number of netpoll's pollers is global to the process. Open raises it to

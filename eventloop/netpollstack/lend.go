@@ -14,13 +14,13 @@ func (w *worker) Lend(t eventloop.Task) bool {
 	if !w.asleep.Load() {
 		return false
 	}
-	w.now = w.clock.Now()
-	w.roundTime.Store(int64(w.now))
+	w.setNow(w.clock.Now())
 	runLoudly(t)
 	w.roundTime.Store(0)
 	if w.hasLeftovers() || !w.armTimer() {
 		w.kick() // the eventfd is open: it is closed by who has the token, and then asleep is not set
 	}
+	w.sweep.due = w.armed
 	return true
 }
 

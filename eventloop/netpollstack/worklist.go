@@ -1,3 +1,5 @@
+//go:build linux
+
 package netpollstack
 
 // worklist holds what is to be worked off at one point of each round. What is added
