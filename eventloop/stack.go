@@ -8,6 +8,10 @@ import (
 // Stack is a network with a fixed number of workers. It is opened once and
 // shared by any number of messengers; a messenger or a connection costs it no
 // goroutine. All methods may be called by any goroutine.
+//
+// An IPv4 address in IPv6 clothes (::ffff:192.0.2.1) counts as IPv4 wherever a stack is
+// given it. A zone is the name or the number of an interface. The addresses that a
+// stack reports are never mapped, and their zones are numbers.
 type Stack interface {
 	// NumWorkers is the number of workers, at least 1 and constant.
 	NumWorkers() int
@@ -18,7 +22,8 @@ type Stack interface {
 	// Clock is the clock that the workers' timers run on.
 	Clock() Clock
 	// Listen binds addr (port 0: the kernel picks) and accepts on one of the
-	// workers. The socket is bound and listening when Listen returns; accept
+	// workers. On an unspecified address it accepts for all addresses of the host, and a
+	// Socket's LocalAddr is the one that was dialled. The socket is bound and listening when Listen returns; accept
 	// runs on the listener's worker for every accepted socket and owns it: it
 	// hands it to a worker's Adopt or closes it. If it ends its goroutine instead
 	// (runtime.Goexit), the socket is closed, handed on or not.
@@ -41,8 +46,8 @@ type Worker interface {
 	Post(t Task) error
 
 	// Now is the stack's monotonic time. It does not move inside a callback, where it
-	// is the time at which the current round began or, if the callbacks of the round
-	// before this one have held it up by a millisecond or more, the time after that.
+	// is the time at which the current round began or, if callbacks earlier in the round
+	// have held it up by a millisecond or more, the time after that.
 	Now() time.Duration
 	// SetTimer arms t to fire at the time at (see Now), or moves it there when
 	// armed already. It fires once, and not before the worker has looked into its

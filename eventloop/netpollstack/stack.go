@@ -10,7 +10,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
-// stack implements eventloop.Stack.
+// stack implements eventloop.Stack and eventloop.Hosted.
 type stack struct {
 	cfg       Config
 	clock     eventloop.Clock

@@ -53,6 +53,7 @@ func harness(t testing.TB, clients, servers int, smooth bool) stacktest.Harness 
 		Client: client, Server: server,
 		Addr:  func() netip.AddrPort { return netip.AddrPortFrom(server.Addr(), 0) },
 		Addr6: func() netip.AddrPort { return netip.AddrPortFrom(six, 0) },
+		Homes: server.cfg.Addrs,
 		Until: func(what string, cond func() bool) {
 			t.Helper()
 			for idle := 0; !cond(); {
