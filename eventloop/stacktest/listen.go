@@ -60,10 +60,10 @@ func testListenUnspecified(e *env) {
 	one, _ := e.listenAt(netip.AddrPortFrom(e.Homes[0], 0), eventloop.ListenConfig{})
 	_, err := e.Server.Listen(netip.AddrPortFrom(any4, one.Addr().Port()), eventloop.ListenConfig{}, func(eventloop.Socket) {})
 	e.check(errors.Is(err, syscall.EADDRINUSE), "listening on %v and all others: %v", one.Addr(), err)
+	l, accepted := e.listenAt(netip.AddrPortFrom(any4, 0), eventloop.ListenConfig{})
 	e.must(one.Close())
 	e.settle()
 
-	l, accepted := e.listenAt(netip.AddrPortFrom(any4, 0), eventloop.ListenConfig{})
 	err = e.failedDial(one.Addr(), eventloop.DialConfig{Timeout: time.Minute})
 	e.check(errors.Is(err, syscall.ECONNREFUSED), "dialling %v, listening on %v: %v", one.Addr(), l.Addr(), err)
 	for _, home := range e.Homes {
