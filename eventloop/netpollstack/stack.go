@@ -42,7 +42,7 @@ func Open(cfg Config) (eventloop.Stack, error) {
 func (s *stack) start() error {
 	pollers.mu.Lock()
 	defer pollers.mu.Unlock()
-	if err := raisePollers(len(s.workers), s.cfg.Pollers); err != nil {
+	if err := raisePollers(len(s.workers), s.cfg.Pollers, s.cfg.Logger); err != nil {
 		s.discard(0)
 		return err
 	}
