@@ -26,29 +26,30 @@ import (
 //
 // A child that is started by another goroutine while Open runs may still inherit them.
 
-// closeOnExec marks the descriptors of netpoll's pollers that are not marked yet. It
-// returns how many of the pollers it found, at most n.
-func closeOnExec(n int) (found int, err error) {
+// closeOnExec marks the descriptors of n pollers that are not among those marked, and
+// returns all that are now.
+func closeOnExec(n int, marked []int) ([]int, error) {
 	sets, err := inheritable("anon_inode:[eventpoll]")
 	if err != nil {
-		return 0, err
+		return marked, err
 	}
 	// If the program has had netpoll pick pollers by chance, a few more are needed.
-	for tries := 4 * n; found < n && tries > 0; tries-- {
-		p := probe{sets: sets, set: -1}
-		if err := p.send(); err != nil {
-			return found, err
+	for end, tries := len(marked)+n, 4*n; len(marked) < end && tries > 0; tries-- {
+		set, err := sendProbe(slices.Concat(sets, marked))
+		if err != nil {
+			return marked, err
 		}
-		if p.set < 0 {
-			continue // marked before
+		if set >= 0 { // otherwise it is not inheritable
+			if slices.Contains(marked, set) {
+				continue
+			}
+			if err := markWithEventfd(set); err != nil {
+				return marked, err
+			}
 		}
-		found++
-		sets = slices.DeleteFunc(sets, func(fd int) bool { return fd == p.set })
-		if err := markWithEventfd(p.set); err != nil {
-			return found, err
-		}
+		marked = append(marked, set)
 	}
-	return found, nil
+	return marked, nil
 }
 
 // probeFiles is how many descriptors closeOnExec has open at a time: the probe, and
@@ -60,31 +61,39 @@ type probe struct {
 	loop   netpoll.EventLoop
 	fd     int
 	sets   []int // epoll sets that may be netpoll's
-	set    int   // the one that the probe is in; -1: none of them
+	set    int   // the one that the probe was in; -1: none of them
+	err    error // reading what is in a set
 	called chan struct{}
 }
 
-// send gives the probe to the next poller and waits until it has been called.
-func (p *probe) send() (err error) {
+// sendProbe gives a probe to the next poller and returns which of the epoll sets is
+// that poller's, -1 if none.
+func sendProbe(sets []int) (set int, err error) {
+	p := probe{sets: sets, set: -1, called: make(chan struct{})}
 	if p.fd, err = unix.Eventfd(1, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
-		return os.NewSyscallError("eventfd", err)
+		return -1, os.NewSyscallError("eventfd", err)
 	}
 	defer unix.Close(p.fd)
 	if p.loop, err = netpoll.NewEventLoop(nil); err != nil {
-		return err
+		return -1, err
 	}
-	p.called = make(chan struct{})
-	if err = p.loop.Serve(p); err != nil {
-		return err
+	if err = p.loop.Serve(&p); err != nil {
+		return -1, err
 	}
 	<-p.called // netpoll has let go of the descriptor
-	return nil
+	if p.set >= 0 {
+		return p.set, nil
+	}
+	return -1, p.err
 }
 
 // Accept runs on the poller's goroutine, as that of a worker does.
 func (p *probe) Accept() (net.Conn, error) {
 	for _, set := range p.sets {
-		if in, err := targets(set); err == nil && slices.Contains(in, p.fd) {
+		in, err := targets(set)
+		if err != nil {
+			p.err = err
+		} else if slices.Contains(in, p.fd) {
 			p.set = set
 		}
 	}

@@ -18,7 +18,7 @@ var pollers = struct {
 	workers int        // of all open stacks
 	set     int        // what netpoll is set to; it starts with this number
 	running int        // how many of them were started under our eyes
-	marked  int        // how many of them children do not inherit
+	marked  []int      // their epoll sets that children do not inherit
 }{set: runtime.GOMAXPROCS(0)/20 + 1}
 
 // raisePollers makes room for n more workers; pollers.mu is held. The number
@@ -39,9 +39,10 @@ func raisePollers(n, least int, log *slog.Logger) error {
 		}
 		netpoll.Initialize() // starts them now
 		pollers.set, pollers.running = want, want
-		found, err := closeOnExec(want - pollers.marked)
-		if pollers.marked += found; pollers.marked < want {
-			log.Warn("child processes inherit descriptors of netpoll", "pollers", want-pollers.marked, "err", err)
+		var err error
+		pollers.marked, err = closeOnExec(want-len(pollers.marked), pollers.marked)
+		if left := want - len(pollers.marked); left > 0 {
+			log.Warn("child processes inherit descriptors of netpoll", "pollers", left, "err", err)
 		}
 	}
 	pollers.workers += n
