@@ -101,6 +101,9 @@ func (s *pollSet) lookup(ev *unix.EpollEvent) pollable {
 	return sl.p
 }
 
+// size is the number of slots, used or not.
+func (s *pollSet) size() int { return len(s.slots) }
+
 // closeAll closes the descriptors in all slots.
 func (s *pollSet) closeAll() {
 	for i := range s.slots {

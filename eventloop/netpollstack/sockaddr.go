@@ -72,6 +72,15 @@ func localAddr(fd int) netip.AddrPort {
 	return fromSockaddr(sa)
 }
 
+// peerAddr asks for the address of the other end; zero if there is none.
+func peerAddr(fd int) netip.AddrPort {
+	sa, err := unix.Getpeername(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return fromSockaddr(sa)
+}
+
 // openSocket makes a TCP socket with its options set.
 func openSocket(family int, opts eventloop.SocketOptions) (int, error) {
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)

@@ -49,8 +49,10 @@ func TestStack(t *testing.T) {
 					Unreachable: netip.MustParseAddrPort("224.0.0.1:1"),
 					Blackhole:   func() netip.AddrPort { return blackhole(t) },
 				}
+				h.Homes = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}
 				if haveIPv6() {
 					h.Addr6 = func() netip.AddrPort { return netip.MustParseAddrPort("[::1]:0") }
+					h.Homes = append(h.Homes, netip.IPv6Loopback())
 				}
 				return h
 			})
@@ -76,7 +78,9 @@ func blackhole(t testing.TB) netip.AddrPort {
 	t.Cleanup(func() { unix.Close(fd) })
 	addr := localAddr(fd)
 	for range 4 {
-		c, err := startConnect(addr, eventloop.DialConfig{})
+		to, family, err := toSockaddr(addr)
+		require.NoError(t, err)
+		c, err := startConnect(to, family, eventloop.DialConfig{})
 		require.NoError(t, err)
 		t.Cleanup(func() { unix.Close(c) })
 	}
