@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,8 +23,9 @@ type ChainConfig struct {
 	// OnSlow is told of a callback on a worker that took longer than FastLimit,
 	// after it returned. nil: it is logged.
 	OnSlow func(conn msg.Connection, method string, took time.Duration)
-	// OnPanic is told of each panic of a dispatcher, on the goroutine where it
-	// happened, before anything goes on. nil: it is logged.
+	// OnPanic is told of each panic of a dispatcher, and with ErrGoexit as recovered
+	// of each that ended its goroutine, on the goroutine where it happened, before
+	// anything goes on. Should it do the same, both are logged. nil: it is logged.
 	OnPanic func(conn msg.Connection, recovered any, stack []byte)
 	// OnUnhandled is told of each message that no dispatcher wanted. nil: the
 	// first, second, fourth, eighth ... of them is logged.
@@ -39,12 +39,18 @@ type ChainConfig struct {
 // count for what begins after that. Each call of user code is guarded: a panic is
 // caught, counted and reported to OnPanic, and the caller gets Panicked so that it
 // can fault the connection.
+//
+// User code that ends its goroutine (runtime.Goexit, and with it t.FailNow) is counted
+// and reported the same way, as ErrGoexit. The goroutine cannot be saved, and the
+// caller gets nothing: its deferred functions run. An event reaches the other
+// handlers all the same, before that.
 type Chain struct {
 	cfg   ChainConfig
+	told  reporter
 	mu    sync.Mutex // for adding
 	links atomic.Pointer[links]
 
-	unhandled, panics, slow atomic.Uint64
+	unhandled, panics, goexits, slow atomic.Uint64
 }
 
 var _ Handler = (*Chain)(nil)
@@ -69,7 +75,8 @@ type links struct {
 type ChainStats struct {
 	Dispatchers int
 	Unhandled   uint64 // messages that no dispatcher wanted
-	Panics      uint64 // calls that panicked
+	Panics      uint64 // calls that panicked or ended their goroutine
+	Goexits     uint64 // among them, those that ended their goroutine
 	Slow        uint64 // calls on a worker that took longer than FastLimit
 }
 
@@ -84,7 +91,7 @@ func NewChain(cfg ChainConfig) *Chain {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	c := &Chain{cfg: cfg}
+	c := &Chain{cfg: cfg, told: reporter{cfg.OnPanic, cfg.Logger}}
 	c.links.Store(new(links))
 	return c
 }
@@ -138,6 +145,7 @@ func (c *Chain) Stats() ChainStats {
 		Dispatchers: len(c.links.Load().all),
 		Unhandled:   c.unhandled.Load(),
 		Panics:      c.panics.Load(),
+		Goexits:     c.goexits.Load(),
 		Slow:        c.slow.Load(),
 	}
 }
@@ -179,7 +187,9 @@ func (c *Chain) Dispatch(m *msg.Message) Outcome {
 	if c.cfg.OnUnhandled != nil {
 		c.guard(conn, func() { c.cfg.OnUnhandled(m) })
 	} else if n&(n-1) == 0 {
-		c.cfg.Logger.Warn("dispatch: message that no dispatcher handles", "type", m.Type, "from", m.Source(), "unhandled", n)
+		c.guard(conn, func() {
+			c.cfg.Logger.Warn("dispatch: message that no dispatcher handles", "type", m.Type, "from", m.Source(), "unhandled", n)
+		})
 	}
 	return Unhandled
 }
@@ -188,17 +198,21 @@ func (c *Chain) Dispatch(m *msg.Message) Outcome {
 // preprocessors see m, then the first dispatcher that can fast dispatch it does.
 // Unhandled means that m is to be enqueued; otherwise it is over with m: its
 // throttles were given back, and after Panicked the connection is to be faulted.
-func (c *Chain) Fast(m *msg.Message) Outcome {
+func (c *Chain) Fast(m *msg.Message) (out Outcome) {
 	ticket := msg.TicketFor(m)
-	out := c.FastOwing(m)
-	if out != Unhandled {
-		ticket.Done()
-	}
+	out = Panicked // for a goroutine that is being ended
+	defer func() {
+		if out != Unhandled {
+			ticket.Done()
+		}
+	}()
+	out = c.FastOwing(m)
 	return out
 }
 
 // FastOwing is Fast that leaves the throttles to the caller, who may have many
-// messages to give back at once.
+// messages to give back at once. It owes them too when FastOwing does not return
+// because a dispatcher ended the goroutine: m is then over, as after Panicked.
 func (c *Chain) FastOwing(m *msg.Message) Outcome {
 	l := c.links.Load()
 	if len(l.preprocess) == 0 && len(l.fast) == 0 {
@@ -248,46 +262,56 @@ func (c *Chain) watch(conn msg.Connection, method string, start time.Duration) {
 		return
 	}
 	c.slow.Add(1)
-	if c.cfg.OnSlow != nil {
-		c.cfg.OnSlow(conn, method, took)
-		return
-	}
-	c.cfg.Logger.Warn("dispatch: dispatcher held up a worker", "method", method, "took", took)
+	c.guard(conn, func() {
+		if c.cfg.OnSlow != nil {
+			c.cfg.OnSlow(conn, method, took)
+			return
+		}
+		c.cfg.Logger.Warn("dispatch: dispatcher held up a worker", "method", method, "took", took)
+	})
 }
 
-// caught is deferred around each call of user code.
-func (c *Chain) caught(conn msg.Connection) {
+// caught is deferred around each call of user code, with where it says that it has
+// returned. If it has not and nothing is to be recovered, the goroutine is being ended.
+func (c *Chain) caught(conn msg.Connection, returned *bool) {
+	if *returned {
+		return
+	}
 	r := recover()
-	if r == nil {
-		return
-	}
 	c.panics.Add(1)
-	stack := debug.Stack()
-	if c.cfg.OnPanic != nil {
-		c.cfg.OnPanic(conn, r, stack)
-		return
+	if r == nil {
+		c.goexits.Add(1)
 	}
-	logPanic(c.cfg.Logger, conn, r, stack)
+	c.told.report(conn, r)
 }
+
+// reportsGoexit tells the queue that it need not.
+func (c *Chain) reportsGoexit() {}
 
 func (c *Chain) dispatch(d msg.Dispatcher, conn msg.Connection, m *msg.Message) (handled, ok bool) {
-	defer c.caught(conn)
-	return d.Dispatch(m), true
+	defer c.caught(conn, &ok)
+	handled = d.Dispatch(m)
+	ok = true
+	return handled, ok
 }
 
 func (c *Chain) fastPreprocess(d msg.FastPreprocessor, conn msg.Connection, m *msg.Message) (ok bool) {
-	defer c.caught(conn)
+	defer c.caught(conn, &ok)
 	d.FastPreprocess(m)
-	return true
+	ok = true
+	return ok
 }
 
 func (c *Chain) canFastDispatch(d msg.FastDispatcher, conn msg.Connection, m *msg.Message) (can, ok bool) {
-	defer c.caught(conn)
-	return d.CanFastDispatch(m), true
+	defer c.caught(conn, &ok)
+	can = d.CanFastDispatch(m)
+	ok = true
+	return can, ok
 }
 
 func (c *Chain) fastDispatch(d msg.FastDispatcher, conn msg.Connection, m *msg.Message) (ok bool) {
-	defer c.caught(conn)
+	defer c.caught(conn, &ok)
 	d.FastDispatch(m)
-	return true
+	ok = true
+	return ok
 }

@@ -2,8 +2,8 @@ package dispatch
 
 import "github.com/asyncmsgr/asyncmsgr/async/msg"
 
-// The events of a chain. A dispatcher that panics does not keep the event from
-// the others; the outcome is then Panicked.
+// The events of a chain. A dispatcher that panics, or ends the goroutine, does not
+// keep the event from the others; the outcome is then Panicked.
 
 // Connect tells all ConnectHandlers. Called by the queue.
 func (c *Chain) Connect(conn msg.Connection) Outcome {
@@ -58,25 +58,26 @@ func (c *Chain) Undeliverable(conn msg.Connection, m *msg.Message, reason error)
 
 // eachTold tells all handlers.
 func eachTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H)) Outcome {
-	out := Handled
-	for _, h := range handlers {
-		if !c.guard(conn, func() { tell(h) }) {
-			out = Panicked
-		}
-	}
-	return out
+	return firstTold(c, conn, handlers, func(h H) bool { tell(h); return false })
 }
 
 // firstTold tells handlers until one returns true.
-func firstTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H) bool) Outcome {
-	out := Handled
-	for _, h := range handlers {
-		done := false
+func firstTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H) bool) (out Outcome) {
+	left := handlers
+	defer func() {
+		if len(left) > 0 { // one has ended the goroutine: the others are told on its way out
+			firstTold(c, conn, left, tell)
+		}
+	}()
+	out = Handled
+	for len(left) > 0 {
+		h, done := left[0], false
+		left = left[1:]
 		if !c.guard(conn, func() { done = tell(h) }) {
 			out = Panicked
 		}
 		if done {
-			break
+			left = nil
 		}
 	}
 	return out
@@ -84,7 +85,8 @@ func firstTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H) 
 
 // guard runs f and says whether it returned.
 func (c *Chain) guard(conn msg.Connection, f func()) (ok bool) {
-	defer c.caught(conn)
+	defer c.caught(conn, &ok)
 	f()
-	return true
+	ok = true
+	return ok
 }

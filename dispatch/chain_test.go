@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -23,12 +24,17 @@ type full struct {
 	takes map[string]bool
 	// By method: to panic.
 	panics map[string]bool
+	// By method: to end the goroutine.
+	goexits map[string]bool
 }
 
 func (f *full) call(method string) bool {
 	*f.log = append(*f.log, f.name+"."+method)
 	if f.panics[method] {
 		panic(f.name)
+	}
+	if f.goexits[method] {
+		runtime.Goexit()
 	}
 	return f.takes[method]
 }
@@ -51,8 +57,8 @@ var allKinds = []Kind{KindMessage, KindConnect, KindAccept, KindReset, KindRemot
 // newFullChain is a chain of a plain dispatcher and two full ones, a and b.
 func newFullChain(cfg ChainConfig) (c *Chain, a, b *full, log *[]string) {
 	log = new([]string)
-	a = &full{name: "a", log: log, takes: map[string]bool{}, panics: map[string]bool{}}
-	b = &full{name: "b", log: log, takes: map[string]bool{}, panics: map[string]bool{}}
+	a = &full{name: "a", log: log, takes: map[string]bool{}, panics: map[string]bool{}, goexits: map[string]bool{}}
+	b = &full{name: "b", log: log, takes: map[string]bool{}, panics: map[string]bool{}, goexits: map[string]bool{}}
 	c = NewChain(cfg)
 	c.AddTail(b)
 	c.AddHead(a)

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"reflect"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -182,11 +181,14 @@ func (d *drainer) dispatch(it *Item) {
 	out, returned := Panicked, false
 	defer func() {
 		d.count.handled(out)
-		if !returned {
-			// A nil here is runtime.Goexit, which cannot be caught.
-			q.cfg.OnPanic(it.Conn, recover(), debug.Stack())
-		}
+		conn := it.Conn
 		*it = Item{}
+		if returned {
+			return
+		}
+		if r := recover(); r != nil || !q.handlerTells {
+			q.told.report(conn, r)
+		}
 	}()
 	out = q.cfg.Handler.Handle(it)
 	returned = true

@@ -10,6 +10,9 @@ var (
 	// ErrInDispatch: Stop was called from inside a callback, where it cannot wait
 	// for that callback's end. The queue is stopped all the same.
 	ErrInDispatch = errors.New("dispatch: stopped from inside a dispatch, which goes on")
+	// ErrGoexit is what OnPanic is told, as recovered, of user code that did not panic
+	// but ended the goroutine it ran on, which cannot be prevented.
+	ErrGoexit = errors.New("dispatch: callback ended its goroutine: runtime.Goexit (t.FailNow?)")
 	// ErrExecutorFull: the executor has no room for the job now.
 	ErrExecutorFull = errors.New("dispatch: executor full")
 	// ErrExecutorClosed: the executor was released.

@@ -28,7 +28,8 @@ const (
 	Handled Outcome = iota
 	// Unhandled: no dispatcher wanted it.
 	Unhandled
-	// Panicked: a dispatcher panicked. The panic was caught and reported.
+	// Panicked: a dispatcher panicked, or ended its goroutine, which only the queue
+	// gets to see. It was caught and reported.
 	Panicked
 )
 
@@ -63,9 +64,10 @@ type Config struct {
 	// message is released; it is valid until OnDiscard returns. It must not block
 	// nor call Stop. nil: nobody is told.
 	OnDiscard func(it *Item)
-	// OnPanic is told of a panic that left the handler. A Chain reports those of
-	// its dispatchers itself. recovered is nil if the goroutine was ended by
-	// runtime.Goexit. nil: they are logged.
+	// OnPanic is told of a panic that left the handler, and with ErrGoexit as
+	// recovered of a handler that ended its goroutine (runtime.Goexit). A Chain
+	// reports both of its dispatchers itself. Should OnPanic do the same, both are
+	// logged. nil: they are logged.
 	OnPanic func(conn msg.Connection, recovered any, stack []byte)
 	// Logger; nil means slog.Default().
 	Logger *slog.Logger
@@ -94,7 +96,9 @@ const (
 // nothing waits for another enqueue, but Width may not be reached.
 type Queue struct {
 	// Set by New.
-	cfg Config
+	cfg          Config
+	told         reporter
+	handlerTells bool // of Goexit, itself
 
 	mu          sync.Mutex
 	prio        prio
@@ -119,7 +123,7 @@ type Stats struct {
 	Dispatched uint64 // items whose callback returned, in whatever way
 	Discarded  uint64 // items discarded, those that came after Stop included
 	Unhandled  uint64 // messages that no dispatcher wanted
-	Panics     uint64 // callbacks that panicked
+	Panics     uint64 // callbacks that panicked or ended their goroutine
 	Refused    uint64 // jobs that the executor refused
 	StandIns   uint64 // jobs that ran on a stand-in goroutine
 
@@ -160,14 +164,15 @@ func New(cfg Config) *Queue {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	if cfg.OnPanic == nil {
-		log := cfg.Logger
-		cfg.OnPanic = func(conn msg.Connection, r any, stack []byte) { logPanic(log, conn, r, stack) }
-	}
 	if cfg.Go == nil {
 		cfg.Go = func(f func()) { go f() }
 	}
-	return &Queue{cfg: cfg, prio: newPrio(cfg.MinCost, cfg.MaxTokens), quiet: make(chan struct{})}
+	q := &Queue{
+		cfg: cfg, told: reporter{cfg.OnPanic, cfg.Logger},
+		prio: newPrio(cfg.MinCost, cfg.MaxTokens), quiet: make(chan struct{}),
+	}
+	_, q.handlerTells = cfg.Handler.(interface{ reportsGoexit() })
+	return q
 }
 
 func setDefault[T int | int64](v *T, d T) {
@@ -178,14 +183,6 @@ func setDefault[T int | int64](v *T, d T) {
 
 func closedMessage(it *Item) bool {
 	return it.Kind == KindMessage && it.Conn != nil && it.Conn.IsClosed()
-}
-
-func logPanic(log *slog.Logger, conn msg.Connection, r any, stack []byte) {
-	name := "none"
-	if conn != nil {
-		name = conn.String()
-	}
-	log.Error("dispatch: dispatcher panicked", "conn", name, "panic", r, "stack", string(stack))
 }
 
 // Enqueue is EnqueueBatch of one item.

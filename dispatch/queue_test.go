@@ -279,7 +279,7 @@ func TestQueueSurvivesGoexit(t *testing.T) {
 		MessageItem(newMessage(c, 127, 2, r, 2)),
 	}))
 	require.EqualValues(t, 2, <-done)
-	require.Nil(t, <-panics)
+	require.Equal(t, ErrGoexit, <-panics)
 	require.NoError(t, q.Stop(context.Background()))
 	require.Equal(t, map[int64]int{1: 1, 2: 1}, r.done)
 	require.EqualValues(t, 1, q.Stats().Panics)
