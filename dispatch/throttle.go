@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -17,7 +18,9 @@ import (
 //
 // Waiters are granted in their order, outside the lock and one at a time: each by
 // a goroutine that is in Release, SetLimit or Cancel, not always the one whose
-// release made the room.
+// release made the room. A waiter that panics does so on that goroutine, out of
+// Release: the others are granted first, and should some of them panic as well, that
+// is logged (slog.Default). What was taken for a waiter is its own, panic or not.
 type Throttle struct {
 	mu       sync.Mutex
 	limit    int64
@@ -118,7 +121,7 @@ func (t *Throttle) Cancel(w msg.ThrottleWaiter) bool {
 		return false
 	}
 	t.remove(e)
-	t.grantAndUnlock() // the next in line may want less
+	t.grantAndUnlock(false) // the next in line may want less
 	return true
 }
 
@@ -139,7 +142,7 @@ func (t *Throttle) Release(n int64) {
 		panic(fmt.Sprintf("dispatch: throttle release of %d with %d held", n, t.held))
 	}
 	t.held -= n
-	t.grantAndUnlock()
+	t.grantAndUnlock(false)
 }
 
 // SetLimit changes the limit; 0 means unlimited. A higher one grants those in
@@ -148,7 +151,7 @@ func (t *Throttle) SetLimit(limit int64) {
 	mustNotBeNegative("limit", limit)
 	t.mu.Lock()
 	t.limit = limit
-	t.grantAndUnlock()
+	t.grantAndUnlock(false)
 }
 
 // Stats is a snapshot.
@@ -200,8 +203,9 @@ func (t *Throttle) remove(e *throttleWait) {
 // grantAndUnlock grants from the head of the line while there is room. Only one
 // goroutine does so at a time: what others give back meanwhile, a callback that
 // is being told included, is found by its loop. So callbacks come in order and
-// never nest.
-func (t *Throttle) grantAndUnlock() {
+// never nest. leaving says that the goroutine is on its way out of one already, by a
+// panic or runtime.Goexit.
+func (t *Throttle) grantAndUnlock(leaving bool) {
 	if t.granting {
 		t.mu.Unlock()
 		return
@@ -212,25 +216,48 @@ func (t *Throttle) grantAndUnlock() {
 		t.take(n)
 		t.granting = true
 		t.mu.Unlock()
-		t.tell(w)
+		t.tell(w, leaving)
 		t.mu.Lock()
 		t.granting = false
 	}
 	t.mu.Unlock()
 }
 
-// tell calls the waiter. Should it panic, the next release grants again.
-func (t *Throttle) tell(w msg.ThrottleWaiter) {
-	told := false
+// tell calls the waiter. Should that panic, or end the goroutine, the others are
+// granted on its way out: there may be no other release that would.
+func (t *Throttle) tell(w msg.ThrottleWaiter, leaving bool) {
+	returned := false
 	defer func() {
-		if !told {
-			t.mu.Lock()
-			t.granting = false
-			t.mu.Unlock()
+		if !returned {
+			t.goOn(recover(), leaving)
 		}
 	}()
 	w.ThrottleGranted()
-	told = true
+	returned = true
+}
+
+// goOn grants the others after a waiter's panic, or nil for runtime.Goexit, and then
+// goes on with the panic. If the goroutine is being left already, or another waiter
+// ends it, the panic is logged instead.
+func (t *Throttle) goOn(panicked any, leaving bool) {
+	log := reporter{log: slog.Default()}
+	if leaving && panicked != nil {
+		log.report(nil, panicked)
+		return
+	}
+	left := false
+	defer func() {
+		if !left && panicked != nil {
+			log.report(nil, panicked)
+		}
+	}()
+	t.mu.Lock()
+	t.granting = false
+	t.grantAndUnlock(true)
+	left = true
+	if panicked != nil {
+		panic(panicked)
+	}
 }
 
 func mustNotBeNegative(what string, n int64) {

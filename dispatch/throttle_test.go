@@ -1,10 +1,13 @@
 package dispatch
 
 import (
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,6 +139,77 @@ func TestThrottlePanics(t *testing.T) {
 	th.Acquire(1, w2)
 	th.Release(1)
 	require.Equal(t, 1, w2.granted, "goes on after a waiter's panic")
+}
+
+// Waiters that panic or end the goroutine keep nobody else from what one release made
+// room for: there is no other one. The first panic goes to who released, the rest to
+// the log.
+func TestThrottleWaitersFail(t *testing.T) {
+	var log captured
+	old := slog.Default()
+	slog.SetDefault(log.logger())
+	t.Cleanup(func() { slog.SetDefault(old) })
+	for _, x := range []struct {
+		what   string
+		fails  map[int]string
+		thrown any
+		ends   bool
+		logged string
+	}{
+		{"one panics", map[int]string{2: "panic"}, 2, false, ""},
+		{"the last one panics", map[int]string{9: "panic"}, 9, false, ""},
+		{"one ends the goroutine", map[int]string{0: "goexit"}, nil, true, ""},
+		{"two panic", map[int]string{2: "panic", 4: "panic"}, 2, false, "4"},
+		{"three panic", map[int]string{2: "panic", 4: "panic", 5: "panic"}, 2, false, "4 5"},
+		{"all end it", map[int]string{0: "goexit", 1: "goexit", 2: "goexit", 3: "goexit", 9: "goexit"}, nil, true, ""},
+		{"panic, then the end", map[int]string{2: "panic", 4: "goexit"}, nil, true, "2"},
+		{"the end, then a panic", map[int]string{2: "goexit", 4: "panic"}, nil, true, "4"},
+	} {
+		t.Run(x.what, func(t *testing.T) {
+			log.buf.Reset()
+			th := NewThrottle(10)
+			th.Take(10)
+			var granted []int
+			for i := range 10 {
+				w := &waiter{}
+				w.then = func() {
+					granted = append(granted, i)
+					switch x.fails[i] {
+					case "panic":
+						panic(i)
+					case "goexit":
+						runtime.Goexit()
+					}
+				}
+				require.False(t, th.Acquire(1, w))
+			}
+			var thrown any
+			var stack string
+			require.Equal(t, x.ends, ends(func() {
+				defer func() {
+					thrown = recover()
+					stack = string(debug.Stack())
+				}()
+				th.Release(10)
+			}))
+			require.Equal(t, x.thrown, thrown)
+			if thrown != nil {
+				require.Contains(t, stack, "(*waiter).ThrottleGranted", "the stack is that of the panic")
+			}
+			require.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, granted)
+			for _, want := range strings.Fields(x.logged) {
+				require.Contains(t, log.String(), "panic="+want)
+			}
+			require.Equal(t, len(strings.Fields(x.logged)), strings.Count(log.String(), "level=ERROR"))
+
+			w := &waiter{}
+			require.False(t, th.Acquire(1, w), "what was taken for them is theirs")
+			th.Release(1)
+			require.Equal(t, 1, w.granted)
+			th.Release(10)
+			require.Equal(t, ThrottleStats{Limit: 10, Peak: 10, Waits: 11}, th.Stats())
+		})
+	}
 }
 
 // Against a reference that is a list and a number.
