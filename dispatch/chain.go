@@ -68,6 +68,9 @@ type links struct {
 	reset         []msg.ResetHandler
 	remoteReset   []msg.RemoteResetHandler
 	refused       []msg.RefusedHandler
+	connectFailed []msg.ConnectFailedHandler
+	rejected      []msg.RejectedHandler
+	sendPressure  []msg.SendPressureHandler
 	undeliverable []msg.UndeliverableHandler
 }
 
@@ -124,6 +127,9 @@ func (c *Chain) add(d msg.Dispatcher, at int) {
 		reset:         having[msg.ResetHandler](all),
 		remoteReset:   having[msg.RemoteResetHandler](all),
 		refused:       having[msg.RefusedHandler](all),
+		connectFailed: having[msg.ConnectFailedHandler](all),
+		rejected:      having[msg.RejectedHandler](all),
+		sendPressure:  having[msg.SendPressureHandler](all),
 		undeliverable: having[msg.UndeliverableHandler](all),
 	})
 }
@@ -165,6 +171,12 @@ func (c *Chain) Handle(it *Item) Outcome {
 		return c.RemoteReset(it.Conn)
 	case KindRefused:
 		return c.Refused(it.Conn, it.Err)
+	case KindConnectFailed:
+		return c.ConnectFailed(it.Conn, it.Err.(*msg.ConnectError))
+	case KindRejected:
+		return c.Rejected(it.Conn, it.Err.(*msg.RejectedError))
+	case KindHighWater, KindLowWater:
+		return c.SendPressure(it.Conn, it.Kind == KindHighWater)
 	}
 	panic("dispatch: item of unknown kind")
 }

@@ -41,19 +41,44 @@ func (c *Chain) RemoteReset(conn msg.Connection) Outcome {
 // Reset tells the ResetHandlers from head to tail until one returns true. Called
 // by the queue.
 func (c *Chain) Reset(conn msg.Connection, reason error) Outcome {
-	return firstTold(c, conn, c.links.Load().reset, func(h msg.ResetHandler) bool { return h.HandleReset(conn, reason) })
+	return firstTold(c, conn, c.links.Load().reset, func(h msg.ResetHandler) bool {
+		return h.HandleReset(conn, reason)
+	})
 }
 
 // Refused tells the RefusedHandlers from head to tail until one returns true.
 // Called by the queue.
 func (c *Chain) Refused(conn msg.Connection, err error) Outcome {
-	return firstTold(c, conn, c.links.Load().refused, func(h msg.RefusedHandler) bool { return h.HandleRefused(conn, err) })
+	return firstTold(c, conn, c.links.Load().refused, func(h msg.RefusedHandler) bool {
+		return h.HandleRefused(conn, err)
+	})
+}
+
+// ConnectFailed tells all ConnectFailedHandlers. Called by the queue.
+func (c *Chain) ConnectFailed(conn msg.Connection, err *msg.ConnectError) Outcome {
+	return eachTold(c, conn, c.links.Load().connectFailed, func(h msg.ConnectFailedHandler) {
+		h.HandleConnectFailed(conn, err)
+	})
+}
+
+// Rejected tells all RejectedHandlers. Called by the queue.
+func (c *Chain) Rejected(conn msg.Connection, err *msg.RejectedError) Outcome {
+	return eachTold(c, conn, c.links.Load().rejected, func(h msg.RejectedHandler) { h.HandleRejected(conn, err) })
+}
+
+// SendPressure tells all SendPressureHandlers. Called by the queue.
+func (c *Chain) SendPressure(conn msg.Connection, high bool) Outcome {
+	return eachTold(c, conn, c.links.Load().sendPressure, func(h msg.SendPressureHandler) {
+		h.HandleSendPressure(conn, high)
+	})
 }
 
 // Undeliverable tells all UndeliverableHandlers of a message that was accepted by
 // Send and is dropped. Called on the worker or by whoever closed the connection.
 func (c *Chain) Undeliverable(conn msg.Connection, m *msg.Message, reason error) Outcome {
-	return eachTold(c, conn, c.links.Load().undeliverable, func(h msg.UndeliverableHandler) { h.HandleUndeliverable(conn, m, reason) })
+	return eachTold(c, conn, c.links.Load().undeliverable, func(h msg.UndeliverableHandler) {
+		h.HandleUndeliverable(conn, m, reason)
+	})
 }
 
 // eachTold tells all handlers.

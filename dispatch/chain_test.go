@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -39,20 +40,41 @@ func (f *full) call(method string) bool {
 	return f.takes[method]
 }
 
-func (f *full) Dispatch(*msg.Message) bool                              { return f.call("Dispatch") }
-func (f *full) CanFastDispatch(*msg.Message) bool                       { return f.call("CanFast") }
-func (f *full) FastDispatch(*msg.Message)                               { f.call("Fast") }
-func (f *full) FastPreprocess(*msg.Message)                             { f.call("Pre") }
-func (f *full) HandleConnect(msg.Connection)                            { f.call("Connect") }
-func (f *full) HandleAccept(msg.Connection)                             { f.call("Accept") }
-func (f *full) HandleFastConnect(msg.Connection)                        { f.call("FastConnect") }
-func (f *full) HandleFastAccept(msg.Connection)                         { f.call("FastAccept") }
-func (f *full) HandleReset(_ msg.Connection, err error) bool            { return f.call("Reset") }
-func (f *full) HandleRemoteReset(msg.Connection)                        { f.call("RemoteReset") }
-func (f *full) HandleRefused(_ msg.Connection, err error) bool          { return f.call("Refused") }
+func (f *full) Dispatch(*msg.Message) bool                     { return f.call("Dispatch") }
+func (f *full) CanFastDispatch(*msg.Message) bool              { return f.call("CanFast") }
+func (f *full) FastDispatch(*msg.Message)                      { f.call("Fast") }
+func (f *full) FastPreprocess(*msg.Message)                    { f.call("Pre") }
+func (f *full) HandleConnect(msg.Connection)                   { f.call("Connect") }
+func (f *full) HandleAccept(msg.Connection)                    { f.call("Accept") }
+func (f *full) HandleFastConnect(msg.Connection)               { f.call("FastConnect") }
+func (f *full) HandleFastAccept(msg.Connection)                { f.call("FastAccept") }
+func (f *full) HandleReset(_ msg.Connection, err error) bool   { return f.call("Reset") }
+func (f *full) HandleRemoteReset(msg.Connection)               { f.call("RemoteReset") }
+func (f *full) HandleRefused(_ msg.Connection, err error) bool { return f.call("Refused") }
+func (f *full) HandleConnectFailed(_ msg.Connection, err *msg.ConnectError) {
+	f.call(fmt.Sprint("ConnectFailed", err.Attempt))
+}
+func (f *full) HandleRejected(_ msg.Connection, err *msg.RejectedError) {
+	f.call(fmt.Sprint("Rejected", err.Attempts))
+}
+func (f *full) HandleSendPressure(_ msg.Connection, high bool)          { f.call(fmt.Sprint("Pressure ", high)) }
 func (f *full) HandleUndeliverable(msg.Connection, *msg.Message, error) { f.call("Undeliverable") }
 
-var allKinds = []Kind{KindMessage, KindConnect, KindAccept, KindReset, KindRemoteReset, KindRefused}
+var allKinds = []Kind{
+	KindMessage, KindConnect, KindAccept, KindReset, KindRemoteReset, KindRefused,
+	KindConnectFailed, KindRejected, KindHighWater, KindLowWater,
+}
+
+// errOf is an error that fits the kind.
+func errOf(k Kind) error {
+	switch k {
+	case KindConnectFailed:
+		return &msg.ConnectError{Attempt: 3, Err: io.EOF}
+	case KindRejected:
+		return &msg.RejectedError{Attempts: 4, Err: io.EOF}
+	}
+	return nil
+}
 
 // newFullChain is a chain of a plain dispatcher and two full ones, a and b.
 func newFullChain(cfg ChainConfig) (c *Chain, a, b *full, log *[]string) {
@@ -80,7 +102,7 @@ func TestChainOrder(t *testing.T) {
 		*log = nil
 	}
 	handle := func(k Kind) Outcome {
-		it := Item{Kind: k, Conn: conn}
+		it := Item{Kind: k, Conn: conn, Err: errOf(k)}
 		if k == KindMessage {
 			it.Msg = m
 		}
@@ -92,6 +114,10 @@ func TestChainOrder(t *testing.T) {
 	expect("a.Reset b.Reset", Handled, handle(KindReset))
 	expect("a.RemoteReset b.RemoteReset", Handled, handle(KindRemoteReset))
 	expect("a.Refused b.Refused", Handled, handle(KindRefused))
+	expect("a.ConnectFailed3 b.ConnectFailed3", Handled, handle(KindConnectFailed))
+	expect("a.Rejected4 b.Rejected4", Handled, handle(KindRejected))
+	expect("a.Pressure true b.Pressure true", Handled, handle(KindHighWater))
+	expect("a.Pressure false b.Pressure false", Handled, handle(KindLowWater))
 	expect("a.FastConnect b.FastConnect", Handled, c.FastConnect(conn))
 	expect("a.FastAccept b.FastAccept", Handled, c.FastAccept(conn))
 	expect("a.Undeliverable b.Undeliverable", Handled, c.Undeliverable(conn, m, msg.ErrReset))
@@ -122,17 +148,18 @@ func TestChainPanics(t *testing.T) {
 	r := new(receipts)
 	m := newMessage(conn, 127, 1, r, 7)
 	for _, method := range []string{"Dispatch", "Connect", "Accept", "Reset", "RemoteReset", "Refused",
-		"FastConnect", "FastAccept", "Undeliverable", "Pre"} {
+		"ConnectFailed3", "Rejected4", "Pressure true", "Pressure false", "FastConnect", "FastAccept", "Undeliverable", "Pre"} {
 		a.panics[method] = true
 	}
 	for _, k := range allKinds {
-		require.Equal(t, Panicked, c.Handle(&Item{Kind: k, Conn: conn, Msg: m}), k)
+		require.Equal(t, Panicked, c.Handle(&Item{Kind: k, Conn: conn, Msg: m, Err: errOf(k)}), k)
 	}
 	require.Equal(t, Panicked, c.FastConnect(conn))
 	require.Equal(t, Panicked, c.FastAccept(conn))
 	require.Equal(t, Panicked, c.Undeliverable(conn, m, msg.ErrReset))
 	require.Equal(t, "plain a.Dispatch a.Connect b.Connect a.Accept b.Accept a.Reset b.Reset"+
-		" a.RemoteReset b.RemoteReset a.Refused b.Refused a.FastConnect b.FastConnect"+
+		" a.RemoteReset b.RemoteReset a.Refused b.Refused a.ConnectFailed3 b.ConnectFailed3 a.Rejected4 b.Rejected4"+
+		" a.Pressure true b.Pressure true a.Pressure false b.Pressure false a.FastConnect b.FastConnect"+
 		" a.FastAccept b.FastAccept a.Undeliverable b.Undeliverable", strings.Join(*log, " "),
 		"an event reaches the others all the same, a message does not")
 	require.Zero(t, r.done)
@@ -145,8 +172,8 @@ func TestChainPanics(t *testing.T) {
 		require.Equal(t, Panicked, c.Fast(m))
 		require.Equal(t, 1, r.done[int64(i+1)], "given back")
 	}
-	require.Len(t, reported, 9+3)
-	require.EqualValues(t, 9+3, c.Stats().Panics)
+	require.Len(t, reported, 13+3)
+	require.EqualValues(t, 13+3, c.Stats().Panics)
 }
 
 func TestChainFastGivesBack(t *testing.T) {

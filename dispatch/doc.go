@@ -12,8 +12,8 @@
 //
 // Across connections and priorities (msgr2 spec 4.3):
 //
-//   - events (connect, accept, reset, remote reset, refused) come first, in the
-//     order of their arrival, and before every queued message of their connection;
+//   - events (all kinds of items but messages) come first, in the order of their
+//     arrival, and before every queued message of their connection;
 //   - then messages of priority 64 and above, strictly the highest priority
 //     first; connections of the same priority take turns, of up to Config.TurnMax
 //     messages while callbacks are fast. What is queued with a higher priority ends

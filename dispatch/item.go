@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -17,9 +18,18 @@ const (
 	KindReset
 	KindRemoteReset
 	KindRefused
+	KindConnectFailed
+	KindRejected
+	KindHighWater
+	KindLowWater
+
+	numKinds
 )
 
-var kindNames = [...]string{"message", "connect", "accept", "reset", "remote reset", "refused"}
+var kindNames = [numKinds]string{
+	"message", "connect", "accept", "reset", "remote reset", "refused",
+	"connect failed", "rejected", "high water", "low water",
+}
 
 // String is the kind's name in logs.
 func (k Kind) String() string {
@@ -43,7 +53,8 @@ type Item struct {
 	Msg *msg.Message
 	// Conn is the connection; it may be nil for messages of class 0.
 	Conn msg.Connection
-	// Err is the reason of a reset, or the error of a refused attempt.
+	// Err is the reason of a reset, or the error of a refused attempt. It is a
+	// *msg.ConnectError with KindConnectFailed, a *msg.RejectedError with KindRejected.
 	Err error
 
 	at time.Duration // when it was enqueued
@@ -59,9 +70,27 @@ func MessageItem(m *msg.Message) Item {
 	return it
 }
 
-// EventItem is the item of an event of c. err is for KindReset and KindRefused.
+// EventItem is the item of an event of c. err is for the kinds that have one, see
+// Item.Err.
 func EventItem(k Kind, c msg.Connection, err error) Item {
 	return Item{Kind: k, Class: c.ID(), Conn: c, Err: err}
+}
+
+// mustMakeSense panics unless the item's fields fit its kind; i is its place.
+func (it *Item) mustMakeSense(i int) {
+	ok := it.Kind < numKinds && (it.Kind == KindMessage) == (it.Msg != nil)
+	switch it.Kind {
+	case KindConnectFailed:
+		e, is := it.Err.(*msg.ConnectError)
+		ok = ok && is && e != nil
+	case KindRejected:
+		e, is := it.Err.(*msg.RejectedError)
+		ok = ok && is && e != nil
+	}
+	if !ok {
+		panic(fmt.Sprintf("dispatch: item %d of class %d is of kind %d, with message: %t, with error %T",
+			i, it.Class, it.Kind, it.Msg != nil, it.Err))
+	}
 }
 
 // EnqueuedAt is when the item was enqueued, by the queue's clock.

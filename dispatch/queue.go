@@ -202,8 +202,8 @@ func (q *Queue) EnqueueBatch(items []Item) error {
 	for i := range items {
 		it := &items[i]
 		it.at = now
-		if it.Kind > KindRefused || (it.Kind == KindMessage) != (it.Msg != nil) {
-			panic(fmt.Sprintf("dispatch: item %d of class %d is of kind %d, with message: %t", i, it.Class, it.Kind, it.Msg != nil))
+		if it.Kind >= KindConnectFailed || (it.Kind == KindMessage) != (it.Msg != nil) {
+			it.mustMakeSense(i)
 		}
 	}
 	q.mu.Lock()

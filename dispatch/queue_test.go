@@ -48,6 +48,26 @@ func TestQueueOrderAndOneJobPerBurst(t *testing.T) {
 	require.Zero(t, s.Len)
 }
 
+// All events come in the order of their arrival, before every message.
+func TestQueueEventOrder(t *testing.T) {
+	e, h := new(Inline), new(seqs)
+	q := New(Config{Executor: e, Handler: h})
+	c := newConns(2)
+	kinds := []Kind{
+		KindLowWater, KindRejected, KindConnectFailed, KindConnect, KindHighWater, KindReset, KindAccept, KindRefused, KindRemoteReset,
+	}
+	require.Len(t, kinds, int(numKinds)-1)
+	var want []any
+	for i, k := range kinds {
+		require.NoError(t, q.Enqueue(MessageItem(newMessage(c[i%2], 255, uint64(i), nil, 0))))
+		require.NoError(t, q.Enqueue(EventItem(k, c[i%2], errOf(k))))
+		want = append(want, k)
+	}
+	e.Run()
+	require.Equal(t, want, h.got[:len(kinds)])
+	require.EqualValues(t, len(kinds), q.Stats().EnqueuedBy[BandEvents])
+}
+
 func TestQueueBatchMaxGoesToTheEndOfTheLine(t *testing.T) {
 	e := new(Inline)
 	a, b := new(seqs), new(seqs)
@@ -351,10 +371,24 @@ func TestQueueRefusesNonsense(t *testing.T) {
 	require.Panics(t, func() { _ = q.Enqueue(Item{Kind: KindMessage}) })
 	require.Panics(t, func() { _ = q.Enqueue(Item{Kind: KindReset, Msg: &msg.Message{}}) })
 	require.Panics(t, func() { _ = q.Enqueue(Item{Kind: 99}) })
+	require.Panics(t, func() { _ = q.Enqueue(Item{Kind: numKinds}) })
+	for _, it := range []Item{
+		{Kind: KindConnectFailed},
+		{Kind: KindConnectFailed, Err: errors.New("of another type")},
+		{Kind: KindConnectFailed, Err: (*msg.ConnectError)(nil)},
+		{Kind: KindRejected},
+		{Kind: KindRejected, Err: (*msg.RejectedError)(nil)},
+		{Kind: KindRejected, Err: &msg.ConnectError{}},
+		{Kind: KindHighWater, Msg: &msg.Message{}},
+	} {
+		require.Panics(t, func() { _ = q.Enqueue(it) }, "%+v", it)
+	}
+	require.Zero(t, q.Len())
 	require.NoError(t, q.Enqueue(Item{Msg: &msg.Message{}}), "the lock is free")
 	require.NoError(t, q.EnqueueBatch(nil))
 	require.Equal(t, "unknown", Kind(99).String())
 	require.Equal(t, "remote reset", KindRemoteReset.String())
+	require.Equal(t, "low water", KindLowWater.String())
 }
 
 // goExecutor runs each job on a goroutine of its own.
