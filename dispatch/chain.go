@@ -99,16 +99,20 @@ func NewChain(cfg ChainConfig) *Chain {
 	return c
 }
 
-// AddHead adds d as the first dispatcher.
+// AddHead adds d as the first dispatcher. It panics if d has a method that is named
+// like one of an optional interface (msg.ResetHandler, ...) but has other arguments or
+// results, or only one of msg.FastDispatcher's two: such a method is never called.
+// Methods of embedded types count.
 func (c *Chain) AddHead(d msg.Dispatcher) { c.add(d, 0) }
 
-// AddTail adds d as the last dispatcher.
+// AddTail adds d as the last dispatcher. It panics as AddHead does.
 func (c *Chain) AddTail(d msg.Dispatcher) { c.add(d, -1) }
 
 func (c *Chain) add(d msg.Dispatcher, at int) {
 	if d == nil {
 		panic("dispatch: a nil dispatcher")
 	}
+	mustFit(d)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := slices.Clone(c.links.Load().all)
