@@ -1,10 +1,7 @@
 package dispatch
 
 import (
-	"reflect"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -239,29 +236,4 @@ func (q *Queue) Stuck(limit time.Duration) []InFlight {
 		}
 	}
 	return stuck
-}
-
-// The functions from which user code is called, by name.
-var (
-	drainName = runtime.FuncForPC(reflect.ValueOf((*drainer).drain).Pointer()).Name()
-	dropName  = runtime.FuncForPC(reflect.ValueOf((*Queue).drop).Pointer()).Name()
-)
-
-// insideDispatch says whether the calling goroutine is in a callback of a queue.
-func insideDispatch() bool {
-	var pcs [64]uintptr
-	for skip := 2; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs[:])
-		frames := runtime.CallersFrames(pcs[:n])
-		for more := n > 0; more; {
-			var f runtime.Frame
-			f, more = frames.Next()
-			if strings.HasPrefix(f.Function, drainName) || strings.HasPrefix(f.Function, dropName) {
-				return true
-			}
-		}
-		if n < len(pcs) {
-			return false
-		}
-	}
 }
