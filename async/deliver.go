@@ -255,14 +255,17 @@ func (m *Messenger) discarded(it *dispatch.Item) {
 	}
 }
 
-// userPanicked is told of each panic of user code.
+// userPanicked is told of each panic of user code, and of each runtime.Goexit, which is
+// a panic but for its consequences: it says nothing about the connection, which is left
+// alone. (Were it faulted, a test's t.FailNow in HandleAccept would cut the connection
+// each time that it comes back.)
 func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
 	m.counts.Panics.Add(1)
 	if len(stack) == 0 {
 		stack = debug.Stack()
 	}
 	m.log.Error("panic in a callback", "conn", c, "panic", r, "stack", string(stack))
-	if conn, ok := c.(*connection.Conn); ok && !m.cfg.IgnorePanics {
+	if conn, ok := c.(*connection.Conn); ok && !m.cfg.IgnorePanics && r != any(msg.ErrGoexit) {
 		conn.Fault(fmt.Errorf("%w: %v", ErrPanic, r))
 	}
 }

@@ -79,6 +79,7 @@ const (
 	cmdSweep
 	cmdPressure
 	cmdGiveUp
+	cmdGoOn // user code ended the goroutine in the midst of things
 )
 
 // peerInfo is what any goroutine may know of the peer; replaced, never changed.
