@@ -22,14 +22,17 @@ import (
 
 // guard is deferred around such a call; returned says that it did.
 func (m *Messenger) guard(what string, returned *bool) {
-	if *returned {
-		return
+	if !*returned {
+		m.failed(what, recover())
 	}
-	r := recover()
-	if r == nil {
-		r = msg.ErrGoexit
+}
+
+// failed reports such a call that did not return; recovered is nil for a Goexit.
+func (m *Messenger) failed(what string, recovered any) {
+	if recovered == nil {
+		recovered = msg.ErrGoexit
 	}
-	m.userPanicked(nil, fmt.Sprintf("in %s: %v", what, r), debug.Stack())
+	m.userPanicked(nil, fmt.Sprintf("in %s: %v", what, recovered), debug.Stack())
 }
 
 // observing is Config.Observe.
@@ -49,7 +52,8 @@ func (m *Messenger) observing(observe func(session.State, frame.Tag)) func(sessi
 func (m *Messenger) rand64() (x uint64) {
 	returned := false
 	defer func() {
-		if m.guard("Config.Rand", &returned); !returned {
+		if !returned {
+			m.failed("Config.Rand", recover())
 			x = systemRand()
 		}
 	}()

@@ -2,6 +2,7 @@ package async
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"sync"
@@ -49,3 +50,13 @@ func (l *lab) withLog(b *logbook) func(*Config) {
 	b.on = l.notify
 	return func(c *Config) { c.Logger = b.logger() }
 }
+
+// brokenLogger panics whenever something is logged.
+func brokenLogger() *slog.Logger { return slog.New(brokenHandler{slog.DiscardHandler}) }
+
+type brokenHandler struct{ slog.Handler }
+
+func (brokenHandler) Enabled(context.Context, slog.Level) bool  { return true }
+func (brokenHandler) Handle(context.Context, slog.Record) error { panic("planned") }
+func (h brokenHandler) WithAttrs([]slog.Attr) slog.Handler      { return h }
+func (h brokenHandler) WithGroup(string) slog.Handler           { return h }
