@@ -74,15 +74,20 @@ func (m *Messenger) guardThrottlers(p msg.Policy) msg.Policy {
 	return p
 }
 
-// guardedThrottler lets in what its throttler fails to decide about.
+// guardedThrottler lets in what its throttler fails to decide about, as Take does, so
+// that its Release has something to give back.
 type guardedThrottler struct {
 	m *Messenger
 	t msg.Throttler
 }
 
 func (g guardedThrottler) Acquire(n int64, w msg.ThrottleWaiter) (ok bool) {
-	ok = true
-	g.call("Throttler.Acquire", func() { ok = g.t.Acquire(n, w) })
+	decided := false
+	g.call("Throttler.Acquire", func() { ok, decided = g.t.Acquire(n, w), true })
+	if !decided {
+		g.Take(n)
+		return true
+	}
 	return ok
 }
 
