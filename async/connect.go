@@ -45,12 +45,21 @@ func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connec
 	return m.connect(t, addrs, true)
 }
 
-// Lookup returns the connection with the peer, or nil.
+// Lookup returns the connection with the peer that has one of these addresses, or nil;
+// see ConnectTo.
 func (m *Messenger) Lookup(addrs entity.AddrVec) msg.Connection {
-	if c := m.reg.lookup(addrs); c != nil {
+	if c := m.lookup(addrs); c != nil {
 		return c
 	}
 	return nil
+}
+
+func (m *Messenger) lookup(addrs entity.AddrVec) *connection.Conn {
+	addrs, err := m.localized(addrs)
+	if err != nil {
+		return nil // nobody is on an interface that there is not
+	}
+	return m.reg.lookup(addrs)
 }
 
 // Loopback returns the messenger's connection to itself.

@@ -190,10 +190,10 @@ func (m *Messenger) usable() error {
 	return nil
 }
 
-// MarkDown closes the connection with the peer that has these addresses, as
+// MarkDown closes the connection with the peer that has one of these addresses, as
 // Connection.MarkDown does, and says whether there was one.
 func (m *Messenger) MarkDown(addrs entity.AddrVec) bool {
-	c := m.reg.lookup(addrs)
+	c := m.lookup(addrs)
 	if c != nil {
 		c.MarkDown()
 	}
