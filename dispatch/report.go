@@ -58,10 +58,13 @@ func (r *reporter) toLog(conn msg.Connection, recovered any, stack []byte) {
 		fmt.Fprintf(os.Stderr, "dispatch: dispatcher panicked: %v\n%s\nand the log that was told of this: %v\n%s\n",
 			recovered, stack, second, debug.Stack())
 	}()
-	name := "none"
-	if conn != nil {
-		name = conn.String()
-	}
-	r.log.Error("dispatch: dispatcher panicked", "conn", name, "panic", recovered, "stack", string(stack))
+	r.log.Error("dispatch: dispatcher panicked", "conn", connName(conn), "panic", recovered, "stack", string(stack))
 	returned = true
+}
+
+func connName(conn msg.Connection) string {
+	if conn == nil {
+		return "none"
+	}
+	return conn.String()
 }

@@ -32,6 +32,7 @@ type turn struct {
 	at    time.Duration // when the first was enqueued
 	began time.Duration
 	most  int // how long the next turn may be
+	given int // how many items the job has got, once the rest was revoked
 
 	next  atomic.Int32 // of items: those before it are claimed, by whoever dispatches or revokes them
 	count outcomes     // the job's
@@ -91,15 +92,40 @@ func (t *turn) claimed() int { return min(int(t.next.Load()), t.n) }
 // left is how many are not.
 func (t *turn) left() int { return t.n - t.claimed() }
 
+// givenLocked is how many items the job has got: the last of them is the one whose
+// callback runs.
+func (t *turn) givenLocked() int {
+	if k := int(t.next.Load()); k < revoked {
+		return min(k, t.n)
+	}
+	return t.given
+}
+
 // revokeLocked takes away what is not claimed: it is the caller's.
 func (t *turn) revokeLocked() []Item {
 	if t.class == nil {
 		return nil
 	}
-	if k := int(t.next.Swap(revoked)); k < t.n {
-		return t.items[k:t.n]
+	return t.revokedLocked(t.next.Swap(revoked))
+}
+
+// revokeStillLocked does the same if the callback of the last item that was claimed has
+// not returned, as far as the job has said: it asks for the next one then.
+func (t *turn) revokeStillLocked() (items []Item, still bool) {
+	was := t.next.Load()
+	if was > int32(t.n) && was != revoked || !t.next.CompareAndSwap(was, revoked) {
+		return nil, false
 	}
-	return nil
+	return t.revokedLocked(was), true
+}
+
+// revokedLocked is what was not claimed when next was that.
+func (t *turn) revokedLocked(next int32) []Item {
+	if next >= revoked {
+		return nil
+	}
+	t.given = min(int(next), t.n)
+	return t.items[t.given:t.n]
 }
 
 // endLocked ends the turn and frees its class.
@@ -116,6 +142,9 @@ func (d *drainer) endLocked() {
 	q.stats.Unhandled += t.count.unhandled
 	q.stats.Panics += t.count.panics
 	t.count = outcomes{}
+	if d.stuck {
+		q.unstickLocked(d)
+	}
 	c := t.class
 	t.class, t.conn = nil, nil
 	q.prio.done(c)
