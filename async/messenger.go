@@ -31,6 +31,8 @@ type Messenger struct {
 	throttle *dispatch.Throttle // nil: unbounded
 	loop     *loopback
 
+	stuckWatch stuckWatch
+
 	authClient auth.Client
 	authServer auth.Server
 
@@ -99,8 +101,10 @@ func New(cfg Config) (*Messenger, error) {
 		FastLimit: -1, Logger: m.log, // see Messenger.watch
 		OnPanic: m.userPanicked,
 	})
+	m.stuckWatch.init(m, cfg.Stack.Pick())
 	m.queue = dispatch.New(dispatch.Config{
 		Executor: cfg.Executor, Handler: m.chain, Width: cfg.DispatchWidth, Clock: cfg.Clock.Now, Logger: m.log,
+		WidthMax: cfg.DispatchWidthMax, StuckLimit: cfg.DispatchLimit, CheckAfter: m.stuckWatch.in, OnStuck: m.stuck,
 		OnPanic:   m.userPanicked,
 		OnDiscard: m.discarded,
 		Stale:     stale,
