@@ -2,6 +2,7 @@ package async
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,8 @@ func TestStuckDispatchers(t *testing.T) {
 	l := newLab(t)
 	var book logbook
 	hang := l.gate()
+	open := sync.OnceFunc(hang.open)
+	defer open()
 	srv := l.node(entity.OSD(0), msg.StatefulServer(), l.withLog(&book), func(c *Config) {
 		c.DispatchWidth, c.DispatchWidthMax, c.DispatchLimit = 2, 3, 20*time.Millisecond
 	})
@@ -36,19 +39,23 @@ func TestStuckDispatchers(t *testing.T) {
 	c := l.connect(cl, srv)
 	require.NoError(t, c.Send(text("goes on")))
 	l.until("it goes on", func() bool { return has(srv.texts(), "goes on") })
-	require.Equal(t, 2, srv.Stats().Queue.Stuck)
-	told := book.lines("level=WARN", "runs for long", "callback=message")
-	require.Len(t, told, 2)
-	for _, line := range told { // stacks are not written all the time
-		require.True(t, strings.Contains(line, "hangs(") || strings.Contains(line, "not taken: stacks were a moment ago"), line)
+	l.until("both are stuck", func() bool { return srv.Stats().Queue.Stuck == 2 })
+	told := func() []string { return book.lines("level=WARN", "runs for long", "callback=message") }
+	l.until("both are told", func() bool { return len(told()) >= 2 })
+	named := 0
+	for _, line := range told() { // stacks are not written all the time
+		if strings.Contains(line, "hangs(") || strings.Contains(line, "not taken: stacks were a moment ago") {
+			named++
+		}
 	}
+	require.GreaterOrEqual(t, named, 2)
 
 	// At the bound everything waits, and that is said.
 	require.NoError(t, c.Send(&msg.Message{Type: 9}))
 	l.until("it is said", func() bool { return len(book.lines("level=ERROR", "everything waits")) == 1 })
-	hang.open()
+	open()
 	l.until("all are done", func() bool { s := srv.Stats().Queue; return s.Stuck == 0 && s.Dispatching == 0 })
-	require.Equal(t, uint64(3), srv.Stats().Queue.StuckTotal)
+	require.GreaterOrEqual(t, srv.Stats().Queue.StuckTotal, uint64(3)) // others may have been slow
 	require.NoError(t, c.Send(text("as before")))
 	l.until("as before", func() bool { return has(srv.texts(), "as before") })
 }
