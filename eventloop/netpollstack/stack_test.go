@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
@@ -28,17 +28,24 @@ func TestStack(t *testing.T) {
 		name   string
 		client int // workers; 0: the server's stack
 		server int
+		config Config
 	}{
-		{"one worker", 0, 1},
-		{"one stack", 0, 3},
-		{"two stacks", 2, 2},
+		{"one worker", 0, 1, Config{}},
+		{"one stack", 0, 3, Config{}},
+		{"two stacks", 2, 2, Config{}},
+		{"small reads", 0, 2, Config{ReadBuffer: minReadBuffer, ReadBudget: 4 * minReadBuffer}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stacktest.Run(t, func(t testing.TB) stacktest.Harness {
-				server := openStack(t, Config{Workers: test.server})
+				open := func(workers int) *stack {
+					cfg := test.config
+					cfg.Workers = workers
+					return openStack(t, cfg)
+				}
+				server := open(test.server)
 				client := server
 				if test.client > 0 {
-					client = openStack(t, Config{Workers: test.client})
+					client = open(test.client)
 				}
 				until, notify := stacktest.RealTime(t)
 				h := stacktest.Harness{
