@@ -198,11 +198,12 @@ func (d *drainer) dispatch(it *Item) {
 	out, returned := Panicked, false
 	defer func() {
 		d.count.handled(out)
-		conn := it.Conn
-		*it = Item{}
 		if returned {
+			*it = Item{}
 			return
 		}
+		conn := it.Conn
+		*it = Item{}
 		if r := recover(); r != nil || !q.handlerTells {
 			q.told.report(conn, r)
 		}

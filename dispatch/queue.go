@@ -202,7 +202,7 @@ func New(cfg Config) *Queue {
 		cfg.Go = func(f func()) { go f() }
 	}
 	q := &Queue{
-		cfg: cfg, told: reporter{cfg.OnPanic, cfg.Logger},
+		cfg: cfg, told: reporter{"dispatcher", cfg.OnPanic, cfg.Logger},
 		prio: newPrio(cfg.MinCost, cfg.MaxTokens), quiet: make(chan struct{}),
 	}
 	_, q.handlerTells = cfg.Handler.(interface{ reportsGoexit() })

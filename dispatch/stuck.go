@@ -122,9 +122,9 @@ func (d *drainer) inFlightLocked(since time.Duration) InFlight {
 }
 
 // stickLocked takes d out of those that count against Width, and what is left of its
-// turn back, unless its callback has just returned.
+// turn back, unless the callback that was looked at last has returned since.
 func (q *Queue) stickLocked(d *drainer) bool {
-	items, still := d.revokeStillLocked()
+	items, still := d.revokeAtLocked(int(uint32(d.seen)))
 	if !still {
 		return false
 	}

@@ -280,7 +280,7 @@ func TestStuckWidthMax(t *testing.T) {
 	s := newStage(Config{WidthMax: 3, Logger: log.logger()})
 	said := func(n int) {
 		t.Helper()
-		require.Equal(t, n, strings.Count(log.String(), "level=ERROR msg=\"dispatch: all jobs are held up by stuck callbacks"))
+		require.Equal(t, n, strings.Count(log.String(), `level=ERROR msg="dispatch: all jobs are held up by stuck`))
 	}
 	s.fill(t, 1, 2, 3, 4, 5)
 	s.settle()
@@ -408,22 +408,24 @@ func TestStuckOrReturned(t *testing.T) {
 	}
 	for claimed := 1; claimed <= 3; claimed++ {
 		u := turnOf3(claimed)
-		items, still := u.revokeStillLocked()
+		_, still := u.revokeAtLocked(claimed - 1)
+		require.False(t, still, "another one is running")
+		items, still := u.revokeAtLocked(claimed)
 		require.True(t, still)
 		require.Len(t, items, 3-claimed)
 		require.Equal(t, claimed, u.givenLocked())
-		items, still = u.revokeStillLocked()
+		items, still = u.revokeAtLocked(claimed)
 		require.True(t, still)
 		require.Empty(t, items)
 		require.Empty(t, u.revokeLocked())
 		require.Equal(t, claimed, u.givenLocked())
 		require.Nil(t, u.claim())
-		_, still = u.revokeStillLocked()
+		_, still = u.revokeAtLocked(claimed)
 		require.False(t, still, "returned")
 		require.Equal(t, claimed, u.givenLocked())
 	}
 	u := turnOf3(4)
-	_, still := u.revokeStillLocked()
+	_, still := u.revokeAtLocked(3)
 	require.False(t, still, "returned")
 	require.Equal(t, 3, u.givenLocked())
 
@@ -437,6 +439,21 @@ func TestStuckOrReturned(t *testing.T) {
 	require.Nil(t, d.claim(), "as the job does then")
 	s.q.Check()
 	require.Zero(t, s.q.Stats().StuckTotal)
+	s.over(t)
+
+	// The next one has begun since it was looked at: that one is not stuck.
+	s = newStage(Config{})
+	s.longTurns(t)
+	s.fill(t, 1, 1, 1)
+	s.settle()
+	s.q.mu.Lock()
+	d = s.q.drainers[0]
+	_, running := d.lookLocked(s.now)
+	require.True(t, running)
+	require.NotNil(t, d.claim(), "the job")
+	require.False(t, s.q.stickLocked(d))
+	d.next.Add(-1)
+	s.q.mu.Unlock()
 	s.over(t)
 }
 
@@ -712,8 +729,8 @@ func TestStuckLog(t *testing.T) {
 	s.settle()
 	s.check(time.Second)
 	for _, want := range []string{
-		"level=WARN", `msg="dispatch: a callback holds up a job"`, `callback.conn="conn 1"`, "callback.kind=message", "callback.for=1s",
-		"callback.stack=", "dispatch.(*stage).Handle(",
+		"level=WARN", `msg="dispatch: a callback holds up a job"`, `callback.conn="conn 1"`, "callback.kind=message",
+		"callback.for=1s", "callback.stack=", "dispatch.(*stage).Handle(",
 	} {
 		require.Contains(t, log.String(), want)
 	}

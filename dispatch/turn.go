@@ -109,11 +109,14 @@ func (t *turn) revokeLocked() []Item {
 	return t.revokedLocked(t.next.Swap(revoked))
 }
 
-// revokeStillLocked does the same if the callback of the last item that was claimed has
-// not returned, as far as the job has said: it asks for the next one then.
-func (t *turn) revokeStillLocked() (items []Item, still bool) {
-	was := t.next.Load()
-	if was > int32(t.n) && was != revoked || !t.next.CompareAndSwap(was, revoked) {
+// revokeAtLocked does the same if the callback of the last of so many items has not
+// returned, as far as the job has said: it asks for the next one then.
+func (t *turn) revokeAtLocked(given int) (items []Item, still bool) {
+	was := int32(given)
+	if t.next.Load() >= revoked {
+		was = revoked // before, and nothing was asked for since
+	}
+	if !t.next.CompareAndSwap(was, revoked) {
 		return nil, false
 	}
 	return t.revokedLocked(was), true
