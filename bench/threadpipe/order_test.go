@@ -67,7 +67,7 @@ func (s *hookSocket) read(b []byte, brief bool) (int, error) {
 	return s.socket.read(b, brief)
 }
 
-func (s *hookSocket) writev(bufs [][]byte) error {
+func (s *hookSocket) writev(bufs [][]byte) (int, error) {
 	s.n.write.pass()
 	return s.socket.writev(bufs)
 }
