@@ -165,8 +165,8 @@ func (p *Pipe) readied(o session.Output, w *work) {
 	if p.closed != nil {
 		return
 	}
-	p.connected.Store(true)
 	p.recovered()
+	p.connected.Store(true)
 	if o.Kind == session.OutConnected {
 		p.counts.Connected.Add(1)
 		p.enqueueEvent(dispatch.KindConnect, nil)
