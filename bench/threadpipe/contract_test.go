@@ -240,6 +240,36 @@ func TestGoexit(t *testing.T) {
 	}
 }
 
+// TestGoexitInWriter: the writer tells what its deadline has ended, again and again.
+func TestGoexitInWriter(t *testing.T) {
+	flavours(t, func(t *testing.T, threads bool) {
+		cl := newPipes(t, entity.Client(7), msg.LosslessClient(), Config{Threads: threads, Logger: silence})
+		require.NoError(t, cl.Start())
+		c, err := cl.ConnectTo(entity.TypeOSD, nobody(t))
+		require.NoError(t, err)
+		const n = 3
+		ends := make(chan error, n)
+		for range n {
+			require.NoError(t, c.Send(&msg.Message{Type: 1, Deadline: time.Now().Add(5 * time.Millisecond),
+				Notify: msg.NotifyFunc(func(_ msg.Connection, _ *msg.Message, err error) {
+					ends <- err
+					(&testing.T{}).FailNow()
+				})}))
+			require.ErrorIs(t, wait(t, ends), msg.ErrDeadline)
+		}
+		require.NoError(t, c.Flush(within(t)))
+		require.EqualValues(t, n, cl.Stats().Panics)
+	})
+}
+
+// nobody is the address of a listener that accepts nobody.
+func nobody(t *testing.T) entity.AddrVec {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { ln.Close() })
+	return entity.AddrVec{{Type: entity.AddrMsgr2, Nonce: 1, AddrPort: netip.MustParseAddrPort(ln.Addr().String())}}
+}
+
 // silence is for tests that end goroutines on purpose.
 var silence = slog.New(slog.DiscardHandler)
 
@@ -324,12 +354,8 @@ func TestOnWorker(t *testing.T) {
 		require.NoError(t, srv.Start())
 		require.NoError(t, cl.Start())
 		c := connect(t, cl, srv)
-		ln, err := net.Listen("tcp", "127.0.0.1:0") // accepts nobody
-		require.NoError(t, err)
-		t.Cleanup(func() { ln.Close() })
-		stuck, err = cl.ConnectTo(entity.TypeOSD, entity.AddrVec{
-			{Type: entity.AddrMsgr2, Nonce: 1, AddrPort: netip.MustParseAddrPort(ln.Addr().String())},
-		})
+		var err error
+		stuck, err = cl.ConnectTo(entity.TypeOSD, nobody(t))
 		require.NoError(t, err)
 		require.NoError(t, stuck.Send(&msg.Message{Type: 1}))
 		require.NoError(t, c.Send(&msg.Message{Type: 1}))
