@@ -26,6 +26,7 @@ type loopback struct {
 	inbox   []*msg.Message
 	spare   []*msg.Message
 	posted  bool
+	running bool // Run has taken the inbox and hands over what was in it
 	closed  error
 	account connection.Account // accepted by Send and not yet dispatched
 	value   any
@@ -120,7 +121,7 @@ func (l *loopback) Run() {
 	l.mu.Lock()
 	ms, closed := l.inbox, l.closed
 	l.inbox, l.spare = l.spare, nil
-	l.posted = false
+	l.posted, l.running = false, true
 	l.mu.Unlock()
 
 	var items []dispatch.Item
@@ -131,7 +132,14 @@ func (l *loopback) Run() {
 		}
 		if next < len(ms) { // user code ended the goroutine
 			l.putBack(ms[next:])
+			clear(ms[next:])
 		}
+		l.mu.Lock()
+		l.running = false
+		if cap(ms) <= 256 && l.spare == nil {
+			l.spare = ms[:0]
+		}
+		l.mu.Unlock()
 	}()
 	for next < len(ms) {
 		x := ms[next]
@@ -146,11 +154,6 @@ func (l *loopback) Run() {
 			items = l.deliver(x, items)
 		}
 	}
-	l.mu.Lock()
-	if cap(ms) <= 256 && l.spare == nil {
-		l.spare = ms[:0]
-	}
-	l.mu.Unlock()
 }
 
 // deliver hands x over, or appends it to what is to be queued.
@@ -264,7 +267,7 @@ func (l *loopback) Flush(ctx context.Context) error {
 func (l *loopback) flushed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.inbox) == 0 && !l.posted {
+	if len(l.inbox) == 0 && !l.posted && !l.running {
 		return nil
 	}
 	done := make(chan struct{})

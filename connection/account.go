@@ -44,15 +44,24 @@ func (t *SendTotal) Held() int64 { return t.held.Load() }
 
 // take takes n; an amount over the bound is let in alone.
 func (t *SendTotal) take(n int64) bool {
-	if now := t.held.Add(n); now > t.max && now > n {
-		t.give(n)
-		return false
+	for {
+		held := t.held.Load()
+		if held > 0 && held+n > t.max {
+			return false
+		}
+		if t.held.CompareAndSwap(held, held+n) {
+			return true
+		}
 	}
-	return true
 }
 
 func (t *SendTotal) give(n int64) {
 	t.held.Add(-n)
+	t.wake()
+}
+
+// wake lets those who wait try again.
+func (t *SendTotal) wake() {
 	t.mu.Lock()
 	if t.room != nil {
 		close(t.room)
@@ -79,6 +88,7 @@ type Account struct {
 	bytes  int64
 	over   int64         // of bytes, what counts in the total
 	room   chan struct{} // closed when there is room again; nil: nobody waits
+	inLine bool          // somebody waits for room in the total
 	gen    uint32        // of the messages that are accepted now
 	high   bool          // under pressure
 
@@ -142,6 +152,7 @@ func (a *Account) Take(m *msg.Message, wait bool) (room <-chan struct{}, err err
 		}
 		if !l.Total.take(over - a.over) {
 			if wait {
+				a.inLine = true
 				return room, nil
 			}
 			return nil, fmt.Errorf("%w: all connections together hold %d bytes (at most %d)", msg.ErrQueueFull, l.Total.Held(), l.Total.max)
@@ -192,8 +203,13 @@ func (a *Account) overBy(bytes int64) int64 {
 // wait by Flush.
 func (a *Account) GiveOne(bytes int64) { a.Give(Ended{n: 1, bytes: bytes}) }
 
-// Wake lets those who wait for room try again.
+// Wake lets those who wait for room try again, for room in the total too: they may
+// not need that any more, or the connection is closed.
 func (a *Account) Wake() {
+	if a.inLine {
+		a.inLine = false
+		a.limits.Total.wake()
+	}
 	if a.room != nil {
 		close(a.room)
 		a.room = nil

@@ -260,7 +260,10 @@ func (c *Conn) State() msg.ConnState {
 	return msg.ConnState(c.state.Load())
 }
 
-// connStates is what a user sees of the session's states.
+// ConnState is what a user sees of a session's state.
+func ConnState(s session.State) msg.ConnState { return connStates[s] }
+
+// connStates is ConnState as a table.
 var connStates = func() (m [session.NumStates]msg.ConnState) {
 	for s := range m { // the states of a handshake
 		m[s] = msg.StateConnecting
@@ -274,7 +277,7 @@ var connStates = func() (m [session.NumStates]msg.ConnState) {
 
 // publishState makes the session's state visible to all goroutines.
 func (c *Conn) publishState() {
-	if now := uint32(connStates[c.s.State()]); now != c.state.Load() {
+	if now := uint32(ConnState(c.s.State())); now != c.state.Load() {
 		c.state.Store(now)
 	}
 }

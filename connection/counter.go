@@ -73,12 +73,14 @@ type Stats struct {
 }
 
 // Sum adds up the workers' counts and those that belong to everybody.
-func Sum(workers []Stats, shared *Counts[SharedCounter]) (sum Counts[uint64]) {
+func Sum(workers []Stats, shared ...*Counts[SharedCounter]) (sum Counts[uint64]) {
 	to := reflect.ValueOf(&sum).Elem()
 	for i := range workers {
 		addUp(to, reflect.ValueOf(&workers[i].Counts).Elem())
 	}
-	addUp(to, reflect.ValueOf(shared).Elem())
+	for _, s := range shared {
+		addUp(to, reflect.ValueOf(s).Elem())
+	}
 	return sum
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
 // Send implements msg.Connection. Any goroutine; it takes one short lock, and
@@ -55,13 +57,17 @@ func BeginWait(ctx context.Context) error {
 	return nil
 }
 
-// accept takes m from its sender, or refuses it: what the peer's decoder would refuse,
-// or what is being sent already.
-func (c *Conn) accept(m *msg.Message) error {
+// accept takes m from its sender, or refuses it.
+func (c *Conn) accept(m *msg.Message) error { return TakeMessage(m, c.sh.Session, c.sh.Clock) }
+
+// TakeMessage takes m from its sender, for a session with that configuration, or
+// refuses it: what the peer's decoder would refuse, what is being sent already, or what
+// is too late. clock is the one that the session's time is from. A nil m panics.
+func TakeMessage(m *msg.Message, cfg *session.Config, clock eventloop.Clock) error {
 	if m == nil {
 		panic("msgr: Send of a nil Message")
 	}
-	l := &c.sh.Session.Limits
+	l := &cfg.Limits
 	if uint64(len(m.Front)) > uint64(l.Front) || uint64(len(m.Middle)) > uint64(l.Middle) || uint64(len(m.Data)) > uint64(l.Data) {
 		return fmt.Errorf("%w: front %d (Limits.Front is %d), middle %d (Limits.Middle is %d), data %d (Limits.Data is %d)",
 			msg.ErrTooLarge, len(m.Front), l.Front, len(m.Middle), l.Middle, len(m.Data), l.Data)
@@ -70,14 +76,14 @@ func (c *Conn) accept(m *msg.Message) error {
 		return err
 	}
 	if !m.Deadline.IsZero() {
-		left := m.Deadline.Sub(c.sh.Clock.Wall())
+		left := m.Deadline.Sub(clock.Wall())
 		if left <= 0 {
 			msg.GiveBack(m)
 			return msg.ErrDeadline
 		}
-		msg.SetExpiry(m, c.sh.Clock.Now()+left)
+		msg.SetExpiry(m, clock.Now()+left)
 	}
-	if c.sh.Session.CheckPayloads {
+	if cfg.CheckPayloads {
 		msg.Seal(m)
 	}
 	return nil

@@ -3,13 +3,13 @@ package threadpipe
 import "github.com/asyncmsgr/asyncmsgr/connection/session"
 
 // arbitrate decides about an accepted pipe whose peer has said who it is (msgr2
-// spec 3.5), on its reader. It returns the pipe that the socket belongs to from
-// now on and, if that is another one, the end of that one's reader, to be waited
-// for.
-func (m *Messenger) arbitrate(p *Pipe) (owner *Pipe, prev chan struct{}) {
+// spec 3.5), on its reader r. The socket may belong to another pipe from now on; r then
+// has to follow that one's reader.
+func (m *Messenger) arbitrate(r *reader) {
+	p := r.p
+	var mine work
+	var others []toTell
 	m.arbMu.Lock()
-	var ex *Pipe
-	var mine, its work
 	for again := true; again; {
 		p.mu.Lock()
 		for p.writing { // part of the handshake, which a socket has room for
@@ -19,39 +19,45 @@ func (m *Messenger) arbitrate(p *Pipe) (owner *Pipe, prev chan struct{}) {
 			p.mu.Unlock()
 			break // closed meanwhile
 		}
-		owner, ex, prev, again = m.decide(p, &its)
-		if ex != nil {
-			ex.take(&its)
+		var ex *Pipe
+		if ex, again = m.decide(r); ex != nil {
+			its := toTell{p: ex}
+			ex.take(&its.w)
 			ex.mu.Unlock()
+			others = append(others, its)
 		}
 		p.take(&mine)
 		p.mu.Unlock()
 	}
 	m.arbMu.Unlock()
+	defer func() { // whatever user code does
+		for i := range others {
+			others[i].p.perform(&others[i].w)
+		}
+	}()
 	p.perform(&mine)
-	if ex != nil {
-		ex.perform(&its)
-	}
-	if owner == nil {
-		owner = p
-	}
-	return owner, prev
+}
+
+// toTell is work of a pipe that is to be performed.
+type toTell struct {
+	p *Pipe
+	w work
 }
 
 // decide looks at the existing pipe of the peer, which it returns locked, and
 // carries the verdict out; again means that the existing one was changing. Under
-// arbMu and p.mu.
-func (m *Messenger) decide(p *Pipe, its *work) (owner, ex *Pipe, prev chan struct{}, again bool) {
+// arbMu and the mutex of r's pipe.
+func (m *Messenger) decide(r *reader) (ex *Pipe, again bool) {
+	p := r.p
 	s, in, now := p.s, p.s.Incoming(), m.now()
 	if pol := s.Policy(); !in.Reconnect && pol.Server && pol.Lossy && !pol.RegisterLossyClients {
 		s.AnswerAccept(now) // spec 3.5-3: no lookup, not registered
-		return p, nil, nil, false
+		return nil, false
 	}
-	key := in.Addrs.Key()
 	if in.Reconnect {
-		ex = m.reg.lookup(key)
+		ex = m.reg.lookup(in.Addrs)
 	} else {
-		ex = m.reg.claim(key, p)
+		ex = m.reg.claim(in.Addrs, p)
 	}
 	var v session.Verdict
 	if ex == nil || ex == p {
@@ -65,25 +71,26 @@ func (m *Messenger) decide(p *Pipe, its *work) (owner, ex *Pipe, prev chan struc
 	m.log.Debug("arbitration", "pipe", p, "existing", ex, "verdict", v)
 	if ex != nil && ex.direct && (v.Action == session.ActReplace || v.Action == session.ActStopAccept) {
 		ex.transportDown(ex.sock, session.ErrReplaced) // its reader lets go of its memory
-		return p, ex, nil, true
+		return ex, true
 	}
 	switch v.Action {
 	case session.ActAccept:
-		if ex != nil && m.reg.claim(key, p) != nil {
+		if ex != nil && m.reg.claim(in.Addrs, p) != nil {
 			s.AnswerRefuse(now, session.ErrStale)
 			break
 		}
 		s.AnswerAccept(now)
 	case session.ActStopAccept:
 		ex.s.StopReplaced()
-		ex.take(its) // it leaves the registry
-		if m.reg.claim(key, p) != nil {
+		ex.m.reg.remove(ex) // before its end is carried out
+		if m.reg.claim(in.Addrs, p) != nil {
 			s.AnswerRefuse(now, session.ErrStale)
 			break
 		}
 		s.AnswerAccept(now)
 	case session.ActReplace:
-		return ex, ex, ex.takeOver(p, v.Reset), false
+		r.prev = ex.takeOver(p, v.Reset)
+		r.p = ex
 	case session.ActWait:
 		s.AnswerWait()
 		ex.s.Keepalive(now)
@@ -107,21 +114,20 @@ func (m *Messenger) decide(p *Pipe, its *work) (owner, ex *Pipe, prev chan struc
 		}
 		s.AnswerRefuse(now, v.Err)
 	}
-	return p, ex, nil, false
+	return ex, false
 }
 
 // takeOver makes p, the existing pipe of the peer, go on with the socket of in,
 // which ceases to exist. It returns the end of p's last reader. Under arbMu and
 // the mutexes of both.
-func (p *Pipe) takeOver(in *Pipe, reset bool) (prev chan struct{}) {
-	if p.sock != nil {
-		p.sock.close()
-	}
-	p.dialNow = false
+func (p *Pipe) takeOver(in *Pipe, reset bool) (prev <-chan struct{}) {
+	p.stopDialling()
+	p.closeSocket()
 	p.connected.Store(false)
 	p.corked = false // the reader that did it may be long in coming back
 	p.s.TakeOver(p.m.now(), in.s, reset)
 	p.sock, in.sock = in.sock, nil
+	p.remote = in.remote
 	p.gen++
 	prev, p.readerDone = p.readerDone, in.readerDone
 	in.gone = true

@@ -12,6 +12,8 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
+var errHandshakes = errors.New("threadpipe: no room for another handshake")
+
 // nonceStep is what Rebind adds to the nonce (msgr2 spec 5.5).
 const nonceStep = 1_000_000
 
@@ -72,7 +74,7 @@ func (m *Messenger) bind(addrs []netip.AddrPort, avoid []uint16) error {
 		return msg.ErrShutdown
 	}
 	var ls []listener
-	var vec entity.AddrVec
+	var bound []netip.AddrPort
 	for _, a := range addrs {
 		l, err := m.listen(a, avoid)
 		if err != nil {
@@ -82,10 +84,10 @@ func (m *Messenger) bind(addrs []netip.AddrPort, avoid []uint16) error {
 			return fmt.Errorf("threadpipe: bind %s: %w", a, err)
 		}
 		ls = append(ls, l)
-		vec = append(vec, entity.Addr{Type: entity.AddrMsgr2, Nonce: m.nonce, AddrPort: l.addr()})
+		bound = append(bound, l.addr())
 	}
 	m.listeners, m.boundTo = ls, slices.Clone(addrs)
-	m.addrs.Store(&vec)
+	m.identity.Store(listening(bound, m.nonce))
 	if m.state == stateStarted {
 		for _, l := range ls {
 			m.spawn(func() { m.acceptLoop(l) })
@@ -113,7 +115,7 @@ func (m *Messenger) acceptLoop(l listener) {
 			if l.closed() {
 				return
 			}
-			m.acceptErrors.Add(1)
+			m.countsOf(0).AcceptErrors.Add(1)
 			m.log.Warn("accept", "err", err)
 			t := time.NewTimer(10 * time.Millisecond) // out of descriptors, most likely
 			select {
@@ -124,15 +126,30 @@ func (m *Messenger) acceptLoop(l listener) {
 				return
 			}
 		}
-		p := m.newAcceptor()
-		p.mu.Lock()
-		if l.closed() || !m.reg.addHandshake(p, m.cfg.HandshakesMax) {
-			p.mu.Unlock()
+		if !m.accepted(l, sock) {
 			sock.close()
-			continue
 		}
-		p.attach(sock)
-		m.spawn(p.writeLoop)
-		p.mu.Unlock()
 	}
+}
+
+// accepted begins the handshake of an accepted socket, unless there is no room for it.
+func (m *Messenger) accepted(l listener, sock socket) bool {
+	p := m.newAcceptor()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l.closed() {
+		return false
+	}
+	if !m.reg.addHandshake(p, m.cfg.HandshakesMax) {
+		if m.usable() == nil {
+			m.countsOf(0).TurnedAway.Add(1)
+			m.acceptFailed("a peer could not connect", sock.remoteAddr(), msg.ReasonFull, errHandshakes)
+		}
+		return false
+	}
+	m.learnAddr(entity.Addr{Type: entity.AddrMsgr2, AddrPort: sock.localAddr()})
+	r := p.attach(sock)
+	m.spawn(r.run)
+	m.spawn(p.writeLoop)
+	return true
 }

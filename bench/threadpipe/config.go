@@ -7,6 +7,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
 )
 
 // Config configures a Messenger; the fields mean what they mean in async.Config.
@@ -16,7 +17,8 @@ type Config struct {
 	// that 0 is meant.
 	Nonce      uint32
 	FixedNonce bool
-	Logger     *slog.Logger
+	// Logger; nil means slog.Default(): what fails is said there.
+	Logger *slog.Logger
 
 	// Threads makes readers, writers, accepters and the dispatch thread OS threads
 	// on blocking sockets instead of goroutines (Linux only). A blocked thread keeps
@@ -34,13 +36,24 @@ type Config struct {
 	// SendQueueMessages and SendQueueBytes; 0 means 65536 and 256 MiB.
 	SendQueueMessages int
 	SendQueueBytes    int64
+	// SendTotalBytes; 0 means 1 GiB, negative no bound.
+	SendTotalBytes int64
+	// SendHighWater; 0 means half of SendQueueBytes, negative never.
+	SendHighWater int64
+	// RejectAfter; 0 means 5.
+	RejectAfter   int
+	CheckPayloads bool
 	// HandshakesMax; 0 means 4096.
 	HandshakesMax int
 	Limits        frame.Limits
 
 	InitialBackoff, MaxBackoff                                     time.Duration
 	ReadyTimeout, IdleTimeout, KeepaliveInterval, KeepaliveTimeout time.Duration
-	AllowSeqGaps                                                   bool
+	// StandbyTimeout; 0 means four times IdleTimeout, negative for ever. StandbyMax; 0
+	// means 65536, negative no bound. A pipe whose peer is away keeps its writer.
+	StandbyTimeout time.Duration
+	StandbyMax     int
+	AllowSeqGaps   bool
 
 	// Via, if set, says where to dial instead of at a peer's address: a proxy.
 	Via func(peer netip.AddrPort) netip.AddrPort
@@ -63,12 +76,23 @@ func orDefault[T int | int64 | time.Duration](p *T, d T) {
 // plain: each message is read, written and announced by itself.
 func (c *Config) plain() bool { return c.Threads && !c.Batch }
 
+// session is the part of c that sessions need. epoch is when the time of the messenger
+// began.
+func (c *Config) session(epoch time.Time) session.Config {
+	return session.Config{
+		Self: c.Name, Limits: c.Limits, InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff,
+		ReadyTimeout: c.ReadyTimeout, IdleTimeout: c.IdleTimeout, KeepaliveInterval: c.KeepaliveInterval,
+		KeepaliveTimeout: c.KeepaliveTimeout, StandbyTimeout: c.StandbyTimeout, AllowSeqGaps: c.AllowSeqGaps,
+		RejectAfter: c.RejectAfter, CheckPayloads: c.CheckPayloads, Epoch: epoch,
+	}
+}
+
 func (c Config) withDefaults() Config {
 	if c.Name == (entity.Name{}) {
 		c.Name = entity.Client(-1)
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	for c.Nonce == 0 && !c.FixedNonce {
 		c.Nonce = uint32(rand64())
@@ -76,6 +100,9 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.DispatchThrottleBytes, 100<<20)
 	orDefault(&c.SendQueueMessages, 1<<16)
 	orDefault(&c.SendQueueBytes, 256<<20)
+	orDefault(&c.SendTotalBytes, 1<<30)
+	orDefault(&c.SendHighWater, c.SendQueueBytes/2)
+	orDefault(&c.StandbyMax, 1<<16)
 	orDefault(&c.HandshakesMax, 4096)
 	orDefault(&c.ReadyTimeout, 10*time.Second)
 	if c.plain() {

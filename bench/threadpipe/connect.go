@@ -2,6 +2,7 @@ package threadpipe
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -9,7 +10,8 @@ import (
 )
 
 // ConnectTo returns the connection with the peer and begins to connect if there is
-// none. The own addresses give the loopback connection.
+// none. The own addresses give the loopback connection. An address without a nonce means
+// whichever process listens there; see async.Messenger.ConnectTo.
 func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
 	return m.connect(t, addrs, false)
 }
@@ -22,7 +24,7 @@ func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connec
 
 // Lookup returns the connection with the peer, or nil.
 func (m *Messenger) Lookup(addrs entity.AddrVec) msg.Connection {
-	if p := m.reg.lookup(addrs.Key()); p != nil {
+	if p := m.reg.lookup(addrs); p != nil {
 		return p
 	}
 	return nil
@@ -43,7 +45,7 @@ func (m *Messenger) SendTo(x *msg.Message, t entity.Type, addrs entity.AddrVec) 
 // MarkDown closes the connection with the peer that has these addresses and says
 // whether there was one.
 func (m *Messenger) MarkDown(addrs entity.AddrVec) bool {
-	p := m.reg.lookup(addrs.Key())
+	p := m.reg.lookup(addrs)
 	if p != nil {
 		p.MarkDown()
 	}
@@ -67,13 +69,13 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	if err := m.usable(); err != nil {
 		return nil, err
 	}
-	key := ""
+	addrs = normal(addrs)
+	target := addrs.Msgr2()
 	if !anon {
-		if addrs.Equal(m.Addrs()) {
+		if addrs.Equal(m.Addrs()) || m.owns(target, netip.Addr{}) {
 			return m.loop, nil
 		}
-		key = addrs.Key()
-		if p := m.reg.lookup(key); p != nil {
+		if p := m.reg.lookup(addrs); p != nil {
 			return p, nil
 		}
 	}
@@ -81,14 +83,13 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	if policy.Server {
 		return nil, fmt.Errorf("%w: %s %s has to connect to us", msg.ErrNoSession, t, addrs)
 	}
-	target := addrs.Msgr2()
 	if target.IsBlank() || target.AddrPort.Port() == 0 || target.AddrPort.Addr().IsUnspecified() {
 		return nil, fmt.Errorf("threadpipe: connect: no msgr2 address to dial in %s", addrs)
 	}
-	p := m.newConnector(session.Peer{Type: t, Addrs: addrs.Clone(), Policy: policy})
+	p := m.newConnector(session.Peer{Type: t, Addrs: addrs, Policy: policy})
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if ex, err := m.reg.add(p, key); err != nil {
+	if ex, err := m.reg.add(p, addrs, anon); err != nil {
 		return nil, err
 	} else if ex != nil {
 		return ex, nil // another goroutine was faster

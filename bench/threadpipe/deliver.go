@@ -1,42 +1,82 @@
 package threadpipe
 
 import (
+	"fmt"
+
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
-// perform tells user code; without mu.
+// told are messages whose senders have been told the end, and which are still on the
+// account. good and bad say how it was.
+type told struct {
+	ended     connection.Ended
+	good, bad uint64
+}
+
+// perform tells user code, and takes what has had its end off the account; without mu.
 func (p *Pipe) perform(w *work) {
-	m := p.m
-	var good, bad uint64
-	for i, o := range w.list {
-		w.list[i] = session.Output{}
+	if len(w.list) == 0 {
+		return
+	}
+	p.tell(w)
+	p.mu.Lock()
+	p.settle(w)
+	p.mu.Unlock()
+}
+
+// settle takes messages off the account whose senders have been told; under mu.
+func (p *Pipe) settle(w *work) {
+	if w.told.good+w.told.bad == 0 {
+		return
+	}
+	p.account.Give(w.told.ended)
+	p.tellPressure()
+	w.told = told{}
+}
+
+// tell tells user code; without mu. It is followed by settle.
+func (p *Pipe) tell(w *work) {
+	returned := false
+	defer func() {
+		if !returned {
+			p.abandoned(w)
+		}
+	}()
+	for w.done < len(w.list) {
+		o := w.list[w.done]
+		w.list[w.done] = session.Output{}
+		w.done++
 		switch o.Kind {
 		case session.OutDeliver:
 			p.deliver(o.Msg, w)
 		case session.OutFinish:
-			if o.Err == nil {
-				good++
-			} else {
-				bad++
-			}
-			p.finish(o.Msg, o.Err)
+			p.finish(o.Msg, o.Err, w)
 		case session.OutConnected:
-			m.chain.FastConnect(p)
+			p.m.chain.FastConnect(p)
 		case session.OutAccepted:
-			m.chain.FastAccept(p)
+			p.m.chain.FastAccept(p)
+		case session.OutAbsent:
+			p.absent()
 		}
 	}
-	w.list = w.list[:0]
-	if good > 0 {
-		p.counts.delivered.Add(good)
+	p.toldAll(w)
+	returned = true
+}
+
+// toldAll is for what is done once for the whole list.
+func (p *Pipe) toldAll(w *work) {
+	w.list, w.done = w.list[:0], 0
+	if n := w.told.good; n > 0 {
+		p.counts.Delivered.Add(n)
 	}
-	if bad > 0 {
-		p.counts.undeliverable.Add(bad)
+	if n := w.told.bad; n > 0 {
+		p.counts.Undeliverable.Add(n)
 	}
 	if w.fastCount > 0 {
-		p.counts.fast.Add(w.fastCount)
+		p.counts.FastDispatched.Add(w.fastCount)
 		w.fastCount = 0
 	}
 	if w.fast > 0 && p.thr[dispatchStage] != nil {
@@ -44,40 +84,82 @@ func (p *Pipe) perform(w *work) {
 	}
 	w.fast = 0
 	if len(w.items) > 0 {
-		_ = m.queue.EnqueueBatch(w.items) // refused: discarded there, by Shutdown
+		_ = p.m.queue.EnqueueBatch(w.items) // refused: discarded there, by Shutdown
 		clear(w.items)
 		w.items = w.items[:0]
 	}
 }
 
+// abandoned: user code ended the goroutine. What is left is told on its way out.
+func (p *Pipe) abandoned(w *work) {
+	if w.inFast {
+		p.fastDone(w)
+	}
+	p.tell(w)
+	p.mu.Lock()
+	p.settle(w)
+	p.mu.Unlock()
+}
+
+// absent: the peer is away, and the session waits for it.
+func (p *Pipe) absent() {
+	limit := p.m.cfg.StandbyMax
+	if old := p.m.reg.left(p, limit); old != nil {
+		old.giveUp(fmt.Errorf("%w, and more than %d peers are away", msg.ErrPeerAbsent, limit))
+	}
+}
+
 func (p *Pipe) deliver(x *msg.Message, w *work) {
 	if p.isClosed.Load() || p.era.Load() != w.era {
-		p.counts.drops.Add(1)
+		p.counts.Discarded.Add(1)
 		drop(x)
 		return
 	}
-	size := int64(x.PayloadLen()) // x may be gone afterwards
-	if p.m.chain.FastOwing(x) == dispatch.Unhandled {
-		w.items = append(w.items, dispatch.Item{
-			Kind: dispatch.KindMessage, Priority: x.Priority, Class: p.id, Msg: x, Conn: p,
-		})
+	w.fastSize, w.inFast = int64(x.PayloadLen()), true // x may be gone afterwards
+	if p.m.chain.FastOwing(x) != dispatch.Unhandled {
+		p.fastDone(w)
 		return
 	}
-	p.thr.release(dispatchStage, size)
-	w.fast += size
+	w.inFast = false
+	w.items = append(w.items, dispatch.Item{
+		Kind: dispatch.KindMessage, Priority: x.Priority, Class: p.id, Msg: x, Conn: p,
+	})
+}
+
+// fastDone: a message was fast dispatched.
+func (p *Pipe) fastDone(w *work) {
+	w.inFast = false
+	p.thr.release(dispatchStage, w.fastSize)
+	w.fast += w.fastSize
 	w.fastCount++
 }
 
 // finish ends the sending of x.
-func (p *Pipe) finish(x *msg.Message, err error) {
-	if r := msg.NotifySent(p, x, err); r != nil {
-		p.m.userPanicked(p, r, nil)
+func (p *Pipe) finish(x *msg.Message, err error, w *work) {
+	if !msg.Intact(x) {
+		p.changed(x)
 	}
+	if !w.told.ended.Add(x) { // before x is given back
+		p.mu.Lock()
+		p.account.Give(w.told.ended)
+		p.mu.Unlock()
+		w.told.ended = connection.Ended{}
+		w.told.ended.Add(x)
+	}
+	if err == nil {
+		w.told.good++
+	} else {
+		w.told.bad++
+	}
+	msg.NotifySent(p, x, err, p.userFailed)
 	if err != nil {
 		p.m.chain.Undeliverable(p, x, err)
 	}
 	(*msg.Recycler)(nil).Sent(x)
 }
+
+// userFailed is told of callbacks that did not return.
+func (p *Pipe) userFailed(recovered any) { p.m.userPanicked(p, recovered, nil) }
 
 // drop discards a received message.
 func drop(x *msg.Message) {

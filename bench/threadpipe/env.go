@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"net/netip"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -16,34 +17,29 @@ func rand64() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
+// clock is the machine's, counted from epoch.
+type clock struct{ epoch time.Time }
+
+// Now implements eventloop.Clock.
+func (c clock) Now() time.Duration { return time.Since(c.epoch) }
+
+// Wall implements eventloop.Clock.
+func (c clock) Wall() time.Time { return time.Now() }
+
 // env is what sessions ask of the messenger.
 type env struct{ m *Messenger }
 
 func (e env) Addrs() entity.AddrVec              { return e.m.Addrs() }
+func (e env) LearnAddr(seen entity.Addr)         { e.m.learnAddr(seen) }
+func (e env) GlobalID() uint64                   { return e.m.globalID.Load() }
+func (e env) LearnGlobalID(id uint64)            { e.m.globalID.Store(id) }
 func (e env) PolicyFor(t entity.Type) msg.Policy { return e.m.policyFor(t) }
 func (e env) Rand64() uint64                     { return rand64() }
 func (e env) AuthClient() auth.Client            { return e.m.auth.client }
 func (e env) AuthServer() auth.Server            { return &e.m.auth.server }
 
-// LearnAddr fills in an own address that is still unspecified.
-func (e env) LearnAddr(seen entity.Addr) {
-	ip := seen.AddrPort.Addr()
-	if !ip.IsValid() || ip.IsUnspecified() {
-		return
-	}
-	for {
-		old := e.m.addrs.Load()
-		next, changed := old.Clone(), false
-		for i := range next {
-			if a := next[i].AddrPort; a.Addr().IsUnspecified() && (a.Addr().Is4() == ip.Is4() || next[i].Type == entity.AddrAny) {
-				next[i].AddrPort, changed = netip.AddrPortFrom(ip, a.Port()), true
-			}
-		}
-		if !changed || e.m.addrs.CompareAndSwap(old, &next) {
-			return
-		}
-	}
-}
+// Owns implements session.Env.
+func (e env) Owns(a entity.Addr, local netip.Addr) bool { return e.m.owns(a, local) }
 
 // NextGlobalSeq implements session.Env (msgr2 spec 3.2).
 func (e env) NextGlobalSeq(atLeast uint64) uint64 {

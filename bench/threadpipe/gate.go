@@ -50,7 +50,7 @@ func (p *Pipe) Admit(size int64) bool {
 			if p.admitFrom(g) {
 				return true // given back in between
 			}
-			p.counts.throttleWaits.Add(1)
+			p.counts.ThrottleWaits.Add(1)
 			p.wait = g
 			return false
 		}

@@ -12,6 +12,22 @@ import (
 // ID implements msg.Connection.
 func (p *Pipe) ID() uint64 { return p.id }
 
+// State implements msg.Connection.
+func (p *Pipe) State() msg.ConnState {
+	if p.IsClosed() {
+		return msg.StateClosed
+	}
+	return msg.ConnState(p.state.Load())
+}
+
+// LastError implements msg.Connection.
+func (p *Pipe) LastError() error {
+	if e := p.lastErr.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
 // IsConnected implements msg.Connection.
 func (p *Pipe) IsConnected() bool { return p.connected.Load() }
 
@@ -69,14 +85,7 @@ func (p *Pipe) Value() any {
 // String implements msg.Connection.
 func (p *Pipe) String() string {
 	i := p.info.Load()
-	state := "connecting"
-	switch {
-	case p.IsClosed():
-		state = "closed"
-	case p.IsConnected():
-		state = "connected"
-	}
-	return fmt.Sprintf("pipe %d %s %s %s", p.id, i.name, i.addrs, state)
+	return fmt.Sprintf("pipe %d %s %s %s", p.id, i.name, i.addrs, p.State())
 }
 
 // LogValue makes slog print String only when it logs.

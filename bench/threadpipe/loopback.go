@@ -3,11 +3,13 @@ package threadpipe
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
@@ -22,61 +24,74 @@ type loopback struct {
 
 	mu      sync.Mutex // guards the fields below
 	inbox   []*msg.Message
-	running bool // the thread was started
-	asleep  bool // it waits to be woken
+	busy    []*msg.Message  // taken out of the inbox by the thread, and not yet handed over
+	flushes []chan struct{} // closed when what is in the inbox has been handed over
+	due     []chan struct{} // closed when what is in busy has been
+	running bool            // the thread was started
+	asleep  bool            // it waits to be woken
 	closed  error
-	nmsgs   int // accepted by Send and not yet dispatched
-	nbytes  int64
-	room    chan struct{} // closed when there is room again; nil: nobody waits
+	account connection.Account // accepted by Send and not yet dispatched
 	value   any
 }
 
 func newLoopback(m *Messenger) *loopback {
-	return &loopback{m: m, id: m.lastID.Add(1), wake: m.net.newWaker()}
+	l := &loopback{m: m, id: m.lastID.Add(1), wake: m.net.newWaker()}
+	l.account.Init(&m.sendLimits)
+	return l
 }
 
 // Send implements msg.Connection.
 func (l *loopback) Send(x *msg.Message) error {
+	if err := l.take(x); err != nil {
+		return err
+	}
 	_, err := l.enqueue(x, false)
 	return err
 }
 
 // SendContext implements msg.Connection.
 func (l *loopback) SendContext(ctx context.Context, x *msg.Message) error {
-	for {
-		room, err := l.enqueue(x, true)
-		if room == nil {
-			return err
-		}
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", msg.ErrQueueFull, ctx.Err())
-		}
+	if err := connection.BeginWait(ctx); err != nil {
+		return err
 	}
+	if err := l.take(x); err != nil {
+		return err
+	}
+	return sendWaiting(ctx, x, l.enqueue)
 }
 
-func (l *loopback) enqueue(x *msg.Message, wait bool) (<-chan struct{}, error) {
-	size, cfg := int64(x.PayloadLen()), &l.m.cfg
+// take takes x from its sender.
+func (l *loopback) take(x *msg.Message) error {
+	if x == nil {
+		panic("msgr: Send of a nil Message")
+	}
+	if err := msg.Take(x); err != nil {
+		return err
+	}
+	if !x.Deadline.IsZero() && !x.Deadline.After(l.m.clock.Wall()) {
+		msg.GiveBack(x)
+		return msg.ErrDeadline
+	}
+	return nil
+}
+
+func (l *loopback) enqueue(x *msg.Message, wait bool) (room <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed != nil {
-		return nil, fmt.Errorf("%w: %w", msg.ErrClosed, l.closed)
+		err = fmt.Errorf("%w: %w", msg.ErrClosed, l.closed)
+	} else {
+		room, err = l.account.Take(x, wait)
 	}
-	if l.nmsgs >= cfg.SendQueueMessages || l.nmsgs > 0 && l.nbytes+size > cfg.SendQueueBytes {
-		if !wait {
-			return nil, fmt.Errorf("%w: %d messages, %d bytes", msg.ErrQueueFull, l.nmsgs, l.nbytes)
+	if err != nil || room != nil {
+		if err != nil {
+			msg.GiveBack(x)
 		}
-		if l.room == nil {
-			l.room = make(chan struct{})
-		}
-		return l.room, nil
+		return room, err
 	}
 	if x.Priority == 0 {
 		x.Priority = uint8(l.m.defaultPrio.Load())
 	}
-	l.nmsgs++
-	l.nbytes += size
 	l.inbox = append(l.inbox, x)
 	if !l.running {
 		l.running = true
@@ -93,20 +108,37 @@ func (l *loopback) wakeLocked() {
 	}
 }
 
-// run is the thread of local delivery.
+// run is the thread of local delivery. Should user code end it, another one takes its
+// place.
 func (l *loopback) run() {
-	defer l.wake.close()
+	returned := false
+	defer func() {
+		if !returned {
+			l.m.spawn(l.run)
+		}
+	}()
 	l.mu.Lock()
 	for {
 		switch {
-		case len(l.inbox) > 0:
-			ms := l.inbox
-			l.inbox = nil
+		case len(l.busy) > 0:
+			x := l.busy[0]
+			l.busy[0] = nil
+			l.busy = l.busy[1:]
 			l.mu.Unlock()
-			l.deliver(ms)
+			l.handOver(x)
 			l.mu.Lock()
+		case len(l.due) > 0:
+			for _, done := range l.due {
+				close(done)
+			}
+			l.due = nil
+		case len(l.inbox) > 0 || len(l.flushes) > 0:
+			l.busy, l.inbox = l.inbox, nil
+			l.due, l.flushes = l.flushes, nil
 		case l.closed != nil:
 			l.mu.Unlock()
+			l.wake.close()
+			returned = true
 			return
 		default:
 			l.asleep = true
@@ -118,48 +150,66 @@ func (l *loopback) run() {
 	}
 }
 
-// deliver ends the sending of each message and dispatches it; without mu.
-func (l *loopback) deliver(ms []*msg.Message) {
-	m := l.m
-	c := m.countsOf(l.id)
-	for _, x := range ms {
-		if r := msg.NotifySent(l, x, nil); r != nil {
-			m.userPanicked(l, r, nil)
-		}
-		c.delivered.Add(1)
-		d := msg.Deliverable(x, msg.Incoming{Conn: l, Receipt: l, At: m.now(), Charge: int64(x.PayloadLen())})
-		if m.chain.Fast(d) == dispatch.Unhandled {
-			_ = m.queue.Enqueue(dispatch.Item{Kind: dispatch.KindMessage, Priority: d.Priority, Class: l.id, Msg: d, Conn: l})
-			continue
-		}
-		c.fast.Add(1)
+// handOver ends the sending of x and dispatches it, unless it was cancelled.
+func (l *loopback) handOver(x *msg.Message) {
+	if msg.Begin(x) {
+		l.deliver(x)
+	} else {
+		l.drop(x, msg.ErrCancelled)
 	}
 }
 
+// deliver ends the sending of x and dispatches it; without mu.
+func (l *loopback) deliver(x *msg.Message) {
+	m, c, size := l.m, l.m.countsOf(l.id), int64(x.PayloadLen())
+	owes := true
+	defer func() {
+		if owes { // to the account, for it does not wait for dispatch
+			l.DispatchDone(size)
+		}
+	}()
+	c.Delivered.Add(1)
+	msg.NotifySent(l, x, nil, l.userFailed)
+	d := msg.Deliverable(x, msg.Incoming{Conn: l, Receipt: l, At: m.now(), Charge: size})
+	if m.chain.FastOwing(d) != dispatch.Unhandled {
+		c.FastDispatched.Add(1)
+		return
+	}
+	owes = false
+	_ = m.queue.Enqueue(dispatch.Item{Kind: dispatch.KindMessage, Priority: d.Priority, Class: l.id, Msg: d, Conn: l})
+}
+
+func (l *loopback) userFailed(recovered any) { l.m.userPanicked(l, recovered, nil) }
+
+// drop ends the sending of x for that reason; without mu.
 func (l *loopback) drop(x *msg.Message, reason error) {
 	l.DispatchDone(int64(x.PayloadLen()))
-	if r := msg.NotifySent(l, x, reason); r != nil {
-		l.m.userPanicked(l, r, nil)
-	}
-	l.m.countsOf(l.id).undeliverable.Add(1)
+	l.m.countsOf(l.id).Undeliverable.Add(1)
+	msg.NotifySent(l, x, reason, l.userFailed)
 	l.m.chain.Undeliverable(l, x, reason)
 	(*msg.Recycler)(nil).Sent(x)
+}
+
+// dropAll drops what had not been handed over. Should user code end the goroutine, it
+// does so on its way out.
+func (l *loopback) dropAll(ms []*msg.Message, reason error) {
+	defer func() {
+		if len(ms) > 0 {
+			l.dropAll(ms, reason)
+		}
+	}()
+	for len(ms) > 0 {
+		x := ms[0]
+		ms = ms[1:]
+		l.drop(x, reason)
+	}
 }
 
 // DispatchDone implements msg.Receipt: room for another message.
 func (l *loopback) DispatchDone(size int64) {
 	l.mu.Lock()
-	l.nmsgs--
-	l.nbytes -= size
-	l.wakeSenders()
+	l.account.GiveOne(size)
 	l.mu.Unlock()
-}
-
-func (l *loopback) wakeSenders() {
-	if l.room != nil {
-		close(l.room)
-		l.room = nil
-	}
 }
 
 // Hold and Unhold implement msg.Receipt: no policy throttles here.
@@ -170,32 +220,66 @@ func (l *loopback) Unhold(int64) {}
 func (l *loopback) close(reason error) {
 	l.mu.Lock()
 	l.closed = reason
-	l.wakeSenders()
+	l.account.Wake()
 	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.wakeLocked()
+		l.mu.Unlock()
+	}()
 	l.MarkDown()
-	l.mu.Lock()
-	l.wakeLocked()
-	l.mu.Unlock()
 }
 
 // MarkDown implements msg.Connection.
 func (l *loopback) MarkDown() {
 	l.mu.Lock()
-	ms, reason := l.inbox, l.closed
-	l.inbox = nil
+	ms, reason := slices.Concat(l.busy, l.inbox), l.closed
+	l.busy, l.inbox = nil, nil
 	l.mu.Unlock()
 	if reason == nil {
 		reason = msg.ErrMarkedDown
 	}
-	for _, x := range ms {
-		l.drop(x, reason)
-	}
 	l.m.queue.Discard(l.id, true)
+	l.dropAll(ms, reason)
+}
+
+// Cancel implements msg.Connection: it ends when it would have been handed over.
+func (l *loopback) Cancel(x *msg.Message) bool { return msg.Cancel(x) }
+
+// SendQueue implements msg.Connection: what is not dispatched yet.
+func (l *loopback) SendQueue() (messages int, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.account.Held()
+}
+
+// Flush implements msg.Connection: it waits until what was sent has been handed to the
+// dispatch queue.
+func (l *loopback) Flush(ctx context.Context) error {
+	if err := connection.BeginWait(ctx); err != nil {
+		return err
+	}
+	return await(ctx, l.flushed(), l)
+}
+
+// flushed returns a channel that is closed when what was sent before has been handed
+// over, or nil.
+func (l *loopback) flushed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.running || l.asleep || l.closed != nil && len(l.inbox)+len(l.busy) == 0 {
+		return nil
+	}
+	done := make(chan struct{})
+	l.flushes = append(l.flushes, done)
+	return done
 }
 
 func (l *loopback) ID() uint64                  { return l.id }
 func (l *loopback) SendKeepalive()              {}
 func (l *loopback) MarkDisposable()             {}
+func (l *loopback) RetryNow()                   {}
+func (l *loopback) LastError() error            { return nil }
 func (l *loopback) IsConnected() bool           { return !l.IsClosed() }
 func (l *loopback) IsLoopback() bool            { return true }
 func (l *loopback) PeerName() entity.Name       { return l.m.cfg.Name }
@@ -207,6 +291,14 @@ func (l *loopback) Policy() msg.Policy          { return l.m.policyFor(l.m.cfg.N
 func (l *loopback) LastKeepalive() time.Time    { return time.Time{} }
 func (l *loopback) LastKeepaliveAck() time.Time { return time.Time{} }
 func (l *loopback) String() string              { return fmt.Sprintf("loopback of %s", l.m.cfg.Name) }
+
+// State implements msg.Connection.
+func (l *loopback) State() msg.ConnState {
+	if l.IsClosed() {
+		return msg.StateClosed
+	}
+	return msg.StateReady
+}
 
 func (l *loopback) IsClosed() bool {
 	l.mu.Lock()

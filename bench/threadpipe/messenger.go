@@ -13,9 +13,11 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
 // Messenger is async.Messenger's counterpart with the threads of SimpleMessenger;
@@ -25,6 +27,8 @@ type Messenger struct {
 	// Constant after New.
 	cfg      Config
 	log      *slog.Logger
+	epoch    time.Time // when its time began
+	clock    eventloop.Clock
 	sessCfg  session.Config
 	net      network
 	chain    *dispatch.Chain
@@ -34,7 +38,7 @@ type Messenger struct {
 	throttle *dispatch.Throttle // nil: unbounded
 	// creditStep is dispatchCredit, or 0 where that is not small beside the bound.
 	creditStep int64
-	epoch      time.Time
+	sendLimits connection.SendLimits
 	auth       authNone
 	ctx        context.Context // ends with Shutdown
 	cancel     context.CancelFunc
@@ -42,16 +46,15 @@ type Messenger struct {
 	reg         registry
 	globalSeq   atomic.Uint64
 	lastID      atomic.Uint64
+	globalID    atomic.Uint64 // that a monitor gave us
 	defaultPrio atomic.Uint32
-	addrs       atomic.Pointer[entity.AddrVec]
+	identity    atomic.Pointer[identity]
 	wg          sync.WaitGroup // everything that was spawned
 	arbMu       sync.Mutex     // one arbitration at a time; see the package comment
 
-	counts       [countStripes]counts
-	discarded    atomic.Uint64
-	panics       atomic.Uint64
-	acceptErrors atomic.Uint64
-	threads      atomic.Int64 // that run now
+	counts  [countStripes]counts
+	threads atomic.Int64                // that run now
+	blamed  [msg.NumReasons]atomic.Bool // what accepted peers failed by has been logged
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
@@ -86,6 +89,18 @@ func New(cfg Config) (*Messenger, error) {
 		cfg: cfg, log: cfg.Logger.With("messenger", cfg.Name.String()), epoch: time.Now(), nonce: cfg.Nonce,
 		def: msg.DefaultPolicy(), byType: map[entity.Type]msg.Policy{},
 	}
+	m.clock = clock{m.epoch}
+	m.sessCfg = cfg.session(m.epoch)
+	if err := m.sessCfg.Check(); err != nil {
+		return nil, fmt.Errorf("threadpipe: Config.%w", err)
+	}
+	m.sessCfg = m.sessCfg.WithDefaults()
+	m.sendLimits = connection.SendLimits{
+		MessagesMax: cfg.SendQueueMessages, BytesMax: cfg.SendQueueBytes, HighWater: max(cfg.SendHighWater, 0),
+	}
+	if cfg.SendTotalBytes > 0 {
+		m.sendLimits.Total = connection.NewSendTotal(cfg.SendTotalBytes)
+	}
 	m.net = netNetwork{}
 	if cfg.Threads {
 		n, err := newThreadNetwork()
@@ -94,22 +109,16 @@ func New(cfg Config) (*Messenger, error) {
 		}
 		m.net = n
 	}
-	m.sessCfg = session.Config{
-		Self: cfg.Name, Limits: cfg.Limits, InitialBackoff: cfg.InitialBackoff, MaxBackoff: cfg.MaxBackoff,
-		ReadyTimeout: cfg.ReadyTimeout, IdleTimeout: cfg.IdleTimeout, KeepaliveInterval: cfg.KeepaliveInterval,
-		KeepaliveTimeout: cfg.KeepaliveTimeout, AllowSeqGaps: cfg.AllowSeqGaps, Epoch: m.epoch,
-	}.WithDefaults()
 	name := entity.AuthName{Type: cfg.Name.Type}
 	if cfg.Name.Num >= 0 {
 		name.ID = strconv.FormatInt(cfg.Name.Num, 10)
 	}
-	m.auth.client.Name = name
+	m.auth.client = auth.NoneClient{Name: name, GlobalID: m.globalID.Load}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.reg.init()
 	m.defaultPrio.Store(msg.PriorityDefault)
-	any := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
-	m.addrs.Store(&entity.AddrVec{{Type: entity.AddrAny, Nonce: cfg.Nonce, AddrPort: any}})
-	m.thread = &dispatchThread{wake: m.net.newWaker(), ended: make(chan struct{})}
+	m.identity.Store(unbound(cfg.Nonce))
+	m.thread = &dispatchThread{wake: m.net.newWaker(), spawn: m.spawn, ended: make(chan struct{})}
 	m.chain = dispatch.NewChain(dispatch.ChainConfig{FastLimit: -1, Logger: m.log, OnPanic: m.userPanicked})
 	m.queue = dispatch.New(dispatch.Config{
 		Executor: m.thread, Handler: m.chain, Width: 1, Logger: m.log, OnPanic: m.userPanicked, Stale: stale,
@@ -150,7 +159,7 @@ func stale(it *dispatch.Item) bool {
 }
 
 func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
-	m.panics.Add(1)
+	m.countsOf(0).Panics.Add(1)
 	m.log.Error("panic in a callback", "conn", c, "panic", r, "stack", string(stack))
 	if p, ok := c.(*Pipe); ok {
 		p.Fault(fmt.Errorf("threadpipe: a dispatcher panicked: %v", r))
@@ -209,7 +218,7 @@ func (m *Messenger) policyFor(t entity.Type) msg.Policy {
 }
 
 // Addrs are the messenger's addresses; the slice is read only.
-func (m *Messenger) Addrs() entity.AddrVec { return *m.addrs.Load() }
+func (m *Messenger) Addrs() entity.AddrVec { return m.identity.Load().addrs }
 
 // Start lets connections in and out.
 func (m *Messenger) Start() error {
@@ -237,7 +246,9 @@ func (m *Messenger) closeAll(reason error) {
 }
 
 // Shutdown closes everything, waits for all threads and discards what is queued.
-// If ctx ends first its error is wrapped; the shutdown goes on.
+// If ctx ends first its error is wrapped; the shutdown goes on. It does not wait when
+// called by what runs on one of the threads (msg.ErrOnWorker) or by a dispatcher
+// (dispatch.ErrInDispatch).
 func (m *Messenger) Shutdown(ctx context.Context) error {
 	m.mu.Lock()
 	m.state = stateClosing
@@ -251,6 +262,9 @@ func (m *Messenger) Shutdown(ctx context.Context) error {
 	m.reg.close()
 	m.loop.close(msg.ErrShutdown)
 	m.closeAll(msg.ErrShutdown)
+	if err := mayWait(); err != nil {
+		return fmt.Errorf("shutdown, which has begun: %w", err)
+	}
 	if err := m.queue.Stop(ctx); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type netSocket struct {
 
 func (s *netSocket) close()                     { _ = s.c.Close() }
 func (s *netSocket) remoteAddr() netip.AddrPort { return addrPort(s.c.RemoteAddr()) }
+func (s *netSocket) localAddr() netip.AddrPort  { return addrPort(s.c.LocalAddr()) }
 
 func (s *netSocket) read(b []byte, brief bool) (int, error) {
 	if brief {
@@ -44,29 +45,29 @@ func (s *netSocket) read(b []byte, brief bool) (int, error) {
 	return s.c.Read(b)
 }
 
-func (s *netSocket) writev(bufs [][]byte) error {
+func (s *netSocket) writev(bufs [][]byte) (int, error) {
 	if now := time.Now(); s.writeUntil.Before(now.Add(stallLimit / 2)) {
 		s.armWrite(now)
 	}
 	if len(bufs) == 1 {
 		n, err := s.c.Write(bufs[0])
 		if err == nil {
-			return nil
+			return n, nil
 		}
 		s.iov = append(s.iov[:0], bufs[0][n:])
 		s.v = s.iov
-		return s.written(err)
+		return n, s.written(err)
 	}
 	s.iov = append(s.iov[:0], bufs...)
 	s.v = s.iov
-	_, err := s.v.WriteTo(s.c)
-	return s.written(err)
+	n, err := s.v.WriteTo(s.c)
+	return int(n), s.written(err)
 }
 
-func (s *netSocket) writeRest() error {
+func (s *netSocket) writeRest() (int, error) {
 	s.armWrite(time.Now())
-	_, err := s.v.WriteTo(s.c)
-	return s.written(err)
+	n, err := s.v.WriteTo(s.c)
+	return int(n), s.written(err)
 }
 
 func (s *netSocket) armWrite(now time.Time) {

@@ -30,19 +30,21 @@ type socket interface {
 	// read blocks until there is something; 0 bytes without an error are the end.
 	// With brief it gives up after about stallLimit: errStalled.
 	read(b []byte, brief bool) (int, error)
-	// writev writes everything, or gives up after about stallLimit: errStalled, and
-	// writeRest goes on.
-	writev(bufs [][]byte) error
-	writeRest() error
+	// writev writes everything and returns how many bytes that were; or it gives up
+	// after about stallLimit with what it has written, and errStalled: writeRest goes on.
+	writev(bufs [][]byte) (int, error)
+	writeRest() (int, error)
 	// close makes read and writev return.
 	close()
+	// remoteAddr is the peer's address, localAddr that of this side.
 	remoteAddr() netip.AddrPort
+	localAddr() netip.AddrPort
 }
 
 // stallLimit is after how long a blocked thread looks at the session's deadline.
 const stallLimit = 500 * time.Millisecond
 
-// errStalled: the peer did not go on for stallLimit.
+// errStalled: the peer did not go on for stallLimit, or not to the end.
 var errStalled = errors.New("threadpipe: stalled")
 
 // waker lets one goroutine or thread sleep until another wakes it. A wake without

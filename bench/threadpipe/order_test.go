@@ -20,7 +20,8 @@ import (
 // hookNet is a network whose sockets may be held up.
 type hookNet struct {
 	network
-	read, write *stop // nil: not held up
+	read, write *stop         // nil: not held up
+	dialled     chan struct{} // closed by the one dial, which then waits to be given up; nil: not held up
 }
 
 // stop holds up whoever passes while it is armed, once.
@@ -67,7 +68,7 @@ func (s *hookSocket) read(b []byte, brief bool) (int, error) {
 	return s.socket.read(b, brief)
 }
 
-func (s *hookSocket) writev(bufs [][]byte) error {
+func (s *hookSocket) writev(bufs [][]byte) (int, error) {
 	s.n.write.pass()
 	return s.socket.writev(bufs)
 }
@@ -96,7 +97,7 @@ func (n *hookNet) listen(at netip.AddrPort) (listener, error) {
 // hooked is a server whose sockets may be held up, and a client of it.
 func hooked(t *testing.T, threads bool, read, write *stop, d msg.Dispatcher) (srv *Messenger, in inbox, c msg.Connection) {
 	srv = newPipes(t, entity.OSD(0), msg.StatefulServer(), Config{Threads: threads})
-	srv.net = &hookNet{srv.net, read, write}
+	srv.net = &hookNet{network: srv.net, read: read, write: write}
 	require.NoError(t, srv.Bind(local))
 	cl := newPipes(t, entity.Client(7), msg.LosslessClient(), Config{Threads: threads})
 	in, c = start(t, srv, cl, d)

@@ -12,12 +12,16 @@ import (
 // work is what user code is to be told, collected under mu and done without it.
 type work struct {
 	list  []session.Output
+	done  int // how many of the list are
 	era   uint32
+	told  told
 	items []dispatch.Item
 	// fast are the bytes of the messages that were fast dispatched, fastCount their
-	// number.
+	// number. With inFast one more of fastSize bytes is being dispatched.
 	fast      int64
 	fastCount uint64
+	fastSize  int64
+	inFast    bool
 }
 
 // dropDeliveries forgets the messages of a session that was lost and returns their
@@ -37,7 +41,7 @@ func (w *work) dropDeliveries() (n uint64) {
 // take carries out what the session wants done, and leaves to w what calls user
 // code; under mu.
 func (p *Pipe) take(w *work) {
-	n, bytes := 0, int64(0)
+	p.publishState()
 	received, receivedBytes := 0, 0
 	w.era = p.era.Load()
 	for {
@@ -51,19 +55,19 @@ func (p *Pipe) take(w *work) {
 			receivedBytes += o.Msg.PayloadLen()
 			w.list = append(w.list, o)
 		case session.OutFinish:
-			n++
-			bytes += int64(o.Msg.PayloadLen())
-			if p.writing {
+			if p.writing && !unsent(o.Err) {
 				p.held = append(p.held, o)
 			} else {
 				w.list = append(w.list, o)
 			}
 		case session.OutConnected, session.OutAccepted:
 			p.readied(o, w)
+		case session.OutAbsent:
+			w.list = append(w.list, o)
 		case session.OutRemoteReset:
 			w.era = p.era.Add(1)
-			p.counts.remoteResets.Add(1)
-			p.counts.drops.Add(w.dropDeliveries())
+			p.counts.RemoteResets.Add(1)
+			p.counts.Discarded.Add(w.dropDeliveries())
 			p.m.queue.Discard(p.id, false)
 			p.event(dispatch.KindRemoteReset, nil)
 		default:
@@ -71,37 +75,52 @@ func (p *Pipe) take(w *work) {
 		}
 	}
 	if received > 0 {
-		p.counts.received.Add(uint64(received))
-		p.counts.receivedBytes.Add(uint64(receivedBytes))
-	}
-	if n > 0 {
-		p.nmsgs -= n
-		p.nbytes -= bytes
-		p.wakeSenders()
+		p.counts.Received.Add(uint64(received))
+		p.counts.ReceivedBytes.Add(uint64(receivedBytes))
 	}
 	p.kick()
 }
 
+// unsent says of the end of a message's sending that nothing of it was encoded.
+func unsent(err error) bool { return err == msg.ErrCancelled || err == msg.ErrDeadline }
+
 func (p *Pipe) carryOut(o session.Output) {
 	switch o.Kind {
 	case session.OutDial:
-		p.dialNow = true
+		p.dial()
 	case session.OutCloseTransport:
-		p.dialNow = false
-		if p.sock != nil {
-			p.sock.close()
-			p.sock = nil
-		}
+		p.stopDialling()
+		p.closeSocket()
 		p.connected.Store(false)
 	case session.OutArbitrate:
 		p.arbitrate = true
 	case session.OutFault:
 		p.connected.Store(false)
-		p.counts.faults.Add(1)
-		p.m.log.Debug("connection fault", "pipe", p, "err", o.Err)
+		p.counts.Faults.Add(1)
+		p.setLastError(o.Err)
+		p.m.log.Debug("connection fault", "pipe", p, "state", o.State, "err", o.Err)
+		p.blame(o.State, o.Err)
+	case session.OutTurnedAway:
+		p.setLastError(o.Err)
+		p.blame(o.State, o.Err)
+	case session.OutConnectFailed:
+		err := o.Err.(*msg.ConnectError)
+		p.counts.ConnectFailures[err.Reason].Add(1)
+		p.setLastError(o.Err)
+		p.connectFailed(err)
+		p.event(dispatch.KindConnectFailed, err)
 	case session.OutRefused:
-		p.counts.refused.Add(1)
+		p.counts.Refused.Add(1)
 		p.event(dispatch.KindRefused, o.Err)
+	case session.OutRejected:
+		p.counts.Rejected.Add(1)
+		p.m.log.Warn("a message breaks its connection each time that it is sent", "pipe", p, "err", o.Err)
+		p.event(dispatch.KindRejected, o.Err)
+	case session.OutAddrs:
+		p.publish()
+		p.m.reg.rename(p, p.s.PeerAddrs())
+	case session.OutChanged:
+		p.changed(o.Msg)
 	case session.OutClosed:
 		p.ended(o.Err)
 	case session.OutKeepalive:
@@ -110,6 +129,8 @@ func (p *Pipe) carryOut(o session.Output) {
 		p.lastKAAck.Store(p.s.LastKeepaliveAck().UnixNano())
 	}
 }
+
+func (p *Pipe) setLastError(err error) { p.lastErr.Store(&err) }
 
 func (p *Pipe) event(k dispatch.Kind, err error) {
 	if !p.isClosed.Load() {
@@ -121,6 +142,20 @@ func (p *Pipe) enqueueEvent(k dispatch.Kind, err error) {
 	_ = p.m.queue.EnqueueBatch([]dispatch.Item{dispatch.EventItem(k, p, err)}) // refused: discarded there
 }
 
+// tellPressure tells the user when the send queue comes under pressure, or is no
+// longer; under mu.
+func (p *Pipe) tellPressure() {
+	high, changed := p.account.Pressure()
+	switch {
+	case !changed:
+	case high:
+		p.counts.HighWaters.Add(1)
+		p.event(dispatch.KindHighWater, nil)
+	default:
+		p.event(dispatch.KindLowWater, nil)
+	}
+}
+
 func (p *Pipe) readied(o session.Output, w *work) {
 	if !p.thrSet { // accepted: the policy is known by now
 		p.setThrottles(p.s.Policy())
@@ -130,12 +165,13 @@ func (p *Pipe) readied(o session.Output, w *work) {
 	if p.closed != nil {
 		return
 	}
+	p.recovered()
 	p.connected.Store(true)
 	if o.Kind == session.OutConnected {
-		p.counts.connected.Add(1)
+		p.counts.Connected.Add(1)
 		p.enqueueEvent(dispatch.KindConnect, nil)
 	} else {
-		p.counts.accepted.Add(1)
+		p.counts.Accepted.Add(1)
 		p.enqueueEvent(dispatch.KindAccept, nil)
 	}
 	w.list = append(w.list, o)
@@ -145,14 +181,12 @@ func (p *Pipe) readied(o session.Output, w *work) {
 func (p *Pipe) ended(reason error) {
 	p.gone = true
 	p.connected.Store(false)
-	if p.sock != nil {
-		p.sock.close()
-		p.sock = nil
-	}
+	p.stopDialling()
+	p.closeSocket()
 	first := p.closeFor(reason)
 	p.m.reg.remove(p)
 	if first && p.s.Announced() {
-		p.counts.resets.Add(1)
+		p.counts.Resets.Add(1)
 		p.enqueueEvent(dispatch.KindReset, p.closed)
 	}
 }
@@ -168,6 +202,6 @@ func (p *Pipe) closeFor(reason error) bool {
 	}
 	p.closed = reason
 	p.isClosed.Store(true)
-	p.wakeSenders()
+	p.account.Wake()
 	return true
 }

@@ -1,24 +1,31 @@
 package threadpipe
 
 import (
+	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 )
 
 // Pipe is one peer. It implements msg.Connection.
 type Pipe struct {
-	id   uint64
-	m    *Messenger
-	wake waker // of the writer
+	id       uint64
+	m        *Messenger
+	accepted bool  // it began with a socket that the peer opened
+	wake     waker // of the writer
 	// counts are shared with some other pipes.
 	counts *counts
+	entry  entry // the registry's
 
 	info      atomic.Pointer[peerInfo]
+	lastErr   atomic.Pointer[error] // nil: there was none
+	state     atomic.Uint32         // a msg.ConnState
 	connected atomic.Bool
 	isClosed  atomic.Bool // closed != nil
 	isDown    atomic.Bool // Close was called
@@ -28,27 +35,29 @@ type Pipe struct {
 	// one and not yet dispatched is dropped.
 	era atomic.Uint32
 
-	mu        sync.Mutex // guards everything below
-	idle      sync.Cond  // told when writing or direct end
-	s         *session.Session
-	sock      socket // nil: none
-	gen       uint64 // counts the sockets
-	closed    error  // nil: open
-	gone      bool   // the session is over
-	handshake bool   // counts among the messenger's handshakes
-	nmsgs     int    // held for sending
-	nbytes    int64
-	room      chan struct{} // closed when there is room again; nil: nobody waits
-	value     any
-	thr       throttles
-	thrSet    bool
-	wait      *gateWait
-	credit    int64 // of the dispatch throttle, taken in advance
+	mu      sync.Mutex // guards everything below
+	idle    sync.Cond  // told when writing or direct end
+	s       *session.Session
+	sock    socket             // nil: none
+	remote  netip.AddrPort     // of the last socket
+	gen     uint64             // counts the sockets
+	dials   uint64             // counts the attempts to connect, and the ends of those
+	stop    context.CancelFunc // of the attempt that is under way; nil: none is
+	closed  error              // nil: open
+	gone    bool               // the session is over
+	account connection.Account // held for sending
+	sweeps  bool               // a sweep of the send queue is on its way
+	failed  bool               // an attempt to connect has, since there was a session
+	failure msg.Reason         // of the last one that was logged
+	value   any
+	thr     throttles
+	thrSet  bool
+	wait    *gateWait
+	credit  int64 // of the dispatch throttle, taken in advance
 
 	// The writer's.
 	asleep  bool          // it waits to be woken
 	armed   time.Duration // when it wakes by itself, if asleep; 0: never
-	dialNow bool          // the session wants a transport
 	writing bool          // it is inside a write
 	held    []session.Output
 
@@ -73,6 +82,7 @@ func (m *Messenger) newPipe() *Pipe {
 	id := m.lastID.Add(1)
 	p := &Pipe{id: id, m: m, wake: m.net.newWaker(), counts: m.countsOf(id)}
 	p.idle.L = &p.mu
+	p.account.Init(&m.sendLimits)
 	return p
 }
 
@@ -87,7 +97,7 @@ func (m *Messenger) newConnector(peer session.Peer) *Pipe {
 func (m *Messenger) newAcceptor() *Pipe {
 	p := m.newPipe()
 	p.s = session.NewAcceptor(&m.sessCfg, env{m}, p, p, receipt{&p.thr})
-	p.handshake = true
+	p.accepted = true
 	p.publish()
 	return p
 }
@@ -108,23 +118,83 @@ func (p *Pipe) publish() {
 	})
 }
 
-// attach gives the pipe a new socket and starts its reader; under mu.
-func (p *Pipe) attach(sock socket) {
+// publishState makes the session's state visible; under mu.
+func (p *Pipe) publishState() {
+	if now := uint32(connection.ConnState(p.s.State())); now != p.state.Load() {
+		p.state.Store(now)
+	}
+}
+
+// dial starts a thread that connects and is the reader then; under mu.
+func (p *Pipe) dial() {
+	p.stopDialling()
+	ctx, stop := context.WithCancel(p.m.ctx)
+	p.stop = stop
+	n, target := p.dials, p.s.Target().AddrPort
+	p.m.spawn(func() { p.connect(ctx, n, target) })
+}
+
+// stopDialling gives the attempt that is under way up, if there is one; under mu.
+func (p *Pipe) stopDialling() {
+	p.dials++
+	if p.stop != nil {
+		p.stop()
+		p.stop = nil
+	}
+}
+
+// connect is attempt n to connect, and what comes after it.
+func (p *Pipe) connect(ctx context.Context, n uint64, target netip.AddrPort) {
+	if via := p.m.cfg.Via; via != nil {
+		target = via(target)
+	}
+	sock, err := p.m.net.dial(ctx, target, p.m.cfg.ReadyTimeout)
+	p.mu.Lock()
+	if p.dials != n {
+		p.mu.Unlock()
+		if sock != nil {
+			sock.close()
+		}
+		return
+	}
+	p.stopDialling() // it is over
+	if err == nil {
+		r := p.attach(sock)
+		p.mu.Unlock()
+		r.run()
+		return
+	}
+	var w work
+	p.s.HandleTransportDown(p.m.now(), connection.NetworkError(err))
+	p.take(&w)
+	p.mu.Unlock()
+	p.perform(&w)
+}
+
+// attach gives the pipe a new socket and returns its reader, which is to be run; under
+// mu.
+func (p *Pipe) attach(sock socket) *reader {
 	p.sock = sock
 	p.gen++
-	p.s.HandleTransportUp(p.m.now(), sock.remoteAddr())
-	prev, done := p.readerDone, make(chan struct{})
-	p.readerDone = done
-	p.m.spawn(func() { p.readLoop(sock, prev, done) })
+	p.remote = sock.remoteAddr()
+	p.s.HandleTransportUp(p.m.now(), p.remote, sock.localAddr())
+	r := newReader(p, sock, p.readerDone)
+	p.readerDone = r.done
+	return r
+}
+
+// closeSocket closes the socket, if there is one; under mu.
+func (p *Pipe) closeSocket() {
+	if p.sock != nil {
+		p.sock.close()
+		p.sock = nil
+	}
 }
 
 // loseSocket closes the socket and waits until the reader does not touch the
 // session's memory; under mu, which it may give up meanwhile.
 func (p *Pipe) loseSocket() {
-	if p.sock != nil {
-		p.sock.close()
-		p.sock = nil
-	}
+	p.closeSocket()
 	for p.direct {
 		p.idle.Wait()
 	}
@@ -139,6 +209,6 @@ func (p *Pipe) transportDown(sock socket, err error) {
 	gen := p.gen
 	p.loseSocket()
 	if p.gen == gen {
-		p.s.HandleTransportDown(p.m.now(), err, false)
+		p.s.HandleTransportDown(p.m.now(), err)
 	}
 }

@@ -1,46 +1,63 @@
 package threadpipe
 
 import (
+	"container/list"
+	"slices"
 	"sync"
 
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
 // registry knows the pipes of a messenger that are not closed.
 type registry struct {
 	mu         sync.Mutex
-	byAddr     map[string]*Pipe
-	all        map[*Pipe]string // and the key in byAddr, or ""
-	handshakes map[*Pipe]bool   // accepted and not ready
-	refused    uint64           // accepted sockets closed for want of room
-	closing    bool
+	index      entity.Index[*Pipe]
+	all        map[*Pipe]struct{}
+	handshakes int // accepted and not ready
+	// absent are the pipes that wait for peers which alone can come back, the one that
+	// waits longest first.
+	absent  list.List
+	closing bool
 }
 
-func (r *registry) init() {
-	r.byAddr, r.all, r.handshakes = map[string]*Pipe{}, map[*Pipe]string{}, map[*Pipe]bool{}
+// entry is what the registry notes of a pipe that it has; its mutex guards it.
+type entry struct {
+	asked     entity.AddrVec // of any nonce, as the user gave them; nil: there are none
+	addrs     entity.AddrVec // under which it is in the index; nil: it is not
+	absent    *list.Element  // in absent; nil: it is not
+	handshake bool           // counts in handshakes
 }
 
-func (r *registry) lookup(key string) *Pipe {
+func (r *registry) init() { r.all = map[*Pipe]struct{}{} }
+
+// lookup returns the pipe of the peer with one of these addresses, or nil.
+func (r *registry) lookup(addrs entity.AddrVec) *Pipe {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.byAddr[key]
+	p, _ := r.index.Lookup(addrs)
+	return p
 }
 
-// add puts a new pipe in, under key unless that is empty, or returns the one that is
-// there.
-func (r *registry) add(p *Pipe, key string) (existing *Pipe, err error) {
+// add puts a new pipe in, under addrs unless it is anonymous, or returns the one that
+// is there.
+func (r *registry) add(p *Pipe, addrs entity.AddrVec, anon bool) (existing *Pipe, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closing {
 		return nil, msg.ErrShutdown
 	}
-	if key != "" {
-		if ex := r.byAddr[key]; ex != nil {
+	if !anon {
+		if ex, ok := r.index.Lookup(addrs); ok {
 			return ex, nil
 		}
-		r.byAddr[key] = p
+		if slices.ContainsFunc(addrs, func(a entity.Addr) bool { return a.AnyNonce }) {
+			p.entry.asked = addrs
+		}
+		p.entry.addrs = addrs
+		r.index.Put(addrs, p)
 	}
-	r.all[p] = key
+	r.all[p] = struct{}{}
 	return nil, nil
 }
 
@@ -48,41 +65,98 @@ func (r *registry) add(p *Pipe, key string) (existing *Pipe, err error) {
 func (r *registry) addHandshake(p *Pipe, limit int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closing || len(r.handshakes) >= limit {
-		r.refused++
+	if r.closing || r.handshakes >= limit {
 		return false
 	}
-	r.all[p], r.handshakes[p] = "", true
+	r.handshakes++
+	p.entry.handshake = true
+	r.all[p] = struct{}{}
 	return true
 }
 
-// claim makes p the pipe of the peer with that key, or returns the one that is.
-func (r *registry) claim(key string, p *Pipe) (existing *Pipe) {
+// claim makes p the pipe of the peer with those addresses, or returns the one that is.
+func (r *registry) claim(addrs entity.AddrVec, p *Pipe) (existing *Pipe) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if ex := r.byAddr[key]; ex != nil && ex != p {
+	if ex, ok := r.index.Lookup(addrs); ok && ex != p {
 		return ex
 	}
-	if _, ok := r.all[p]; ok {
-		r.byAddr[key], r.all[p] = p, key
-	}
+	r.putLocked(p, addrs)
 	return nil
 }
 
+// rename puts p under the addresses that its peer has now, if it was under others.
+// What it was dialled by stays, if that was a place.
+func (r *registry) rename(p *Pipe, addrs entity.AddrVec) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p.entry.addrs != nil {
+		r.putLocked(p, append(p.entry.asked.Clone(), addrs...))
+	}
+}
+
+func (r *registry) putLocked(p *Pipe, addrs entity.AddrVec) {
+	if _, ok := r.all[p]; ok {
+		r.index.Remove(p.entry.addrs, p)
+		p.entry.addrs = addrs
+		r.index.Put(addrs, p)
+	}
+}
+
+// readied ends the handshake of an accepted pipe, or its peer's absence.
 func (r *registry) readied(p *Pipe) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.handshakes, p)
+	r.returnedLocked(p)
 }
 
+func (r *registry) returnedLocked(p *Pipe) {
+	if p.entry.handshake {
+		p.entry.handshake = false
+		r.handshakes--
+	}
+	if p.entry.absent != nil {
+		r.absent.Remove(p.entry.absent)
+		p.entry.absent = nil
+	}
+}
+
+// left: the peer of p is away, and p waits for it. If that makes more than limit such
+// pipes, the one that waits longest is returned.
+func (r *registry) left(p *Pipe, limit int) (tooMany *Pipe) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.all[p]; !ok {
+		return nil
+	}
+	r.returnedLocked(p)
+	p.entry.absent = r.absent.PushBack(p)
+	if limit < 0 || r.absent.Len() <= limit {
+		return nil
+	}
+	p = r.absent.Front().Value.(*Pipe)
+	r.returnedLocked(p)
+	return p
+}
+
+// remove forgets p.
 func (r *registry) remove(p *Pipe) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if key := r.all[p]; key != "" && r.byAddr[key] == p {
-		delete(r.byAddr, key)
+	if _, ok := r.all[p]; !ok {
+		return
 	}
 	delete(r.all, p)
-	delete(r.handshakes, p)
+	r.returnedLocked(p)
+	r.index.Remove(p.entry.addrs, p)
+	p.entry.addrs = nil
+}
+
+// counts returns how many pipes, handshakes and absent peers there are.
+func (r *registry) counts() (all, handshakes, absent int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.all), r.handshakes, r.absent.Len()
 }
 
 // snapshot returns all pipes.

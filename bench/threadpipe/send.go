@@ -5,59 +5,65 @@ import (
 	"fmt"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 )
 
 // Send implements msg.Connection.
 func (p *Pipe) Send(x *msg.Message) error {
+	if err := connection.TakeMessage(x, &p.m.sessCfg, p.m.clock); err != nil {
+		return err
+	}
 	_, err := p.enqueue(x, false)
 	return err
 }
 
 // SendContext implements msg.Connection.
 func (p *Pipe) SendContext(ctx context.Context, x *msg.Message) error {
+	if err := connection.BeginWait(ctx); err != nil {
+		return err
+	}
+	if err := connection.TakeMessage(x, &p.m.sessCfg, p.m.clock); err != nil {
+		return err
+	}
+	return sendWaiting(ctx, x, p.enqueue)
+}
+
+// sendWaiting enqueues x, which was taken, when there is room for it.
+func sendWaiting(ctx context.Context, x *msg.Message, enqueue func(*msg.Message, bool) (<-chan struct{}, error)) error {
 	for {
-		room, err := p.enqueue(x, true)
+		room, err := enqueue(x, true)
 		if room == nil {
 			return err
 		}
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", msg.ErrQueueFull, ctx.Err())
+		if err = mayWait(); err == nil {
+			select {
+			case <-room:
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
 		}
+		msg.GiveBack(x)
+		return fmt.Errorf("%w: %w", msg.ErrQueueFull, err)
 	}
 }
 
-// enqueue puts x into the session's queue. If that is full and wait is set, it
-// returns a channel that is closed when there is room.
+// enqueue puts x, which was taken, into the session's queue, or gives it back with an
+// error. If there is no room and wait is set, it returns a channel that is closed when
+// there is, and x stays taken.
 func (p *Pipe) enqueue(x *msg.Message, wait bool) (room <-chan struct{}, err error) {
-	l := &p.m.sessCfg.Limits
-	if uint64(len(x.Front)) > uint64(l.Front) || uint64(len(x.Middle)) > uint64(l.Middle) || uint64(len(x.Data)) > uint64(l.Data) {
-		return nil, fmt.Errorf("%w: front %d, middle %d, data %d", msg.ErrTooLarge, len(x.Front), len(x.Middle), len(x.Data))
-	}
-	size := int64(x.PayloadLen())
-	cfg := &p.m.cfg
 	var w work
 	p.mu.Lock()
-	switch {
-	case p.closed != nil:
+	if p.closed != nil {
 		err = fmt.Errorf("%w: %w", msg.ErrClosed, p.closed)
-	case p.nmsgs >= cfg.SendQueueMessages || p.nmsgs > 0 && p.nbytes+size > cfg.SendQueueBytes:
-		// (An oversized message is let in alone.)
-		if !wait {
-			err = fmt.Errorf("%w: %d messages, %d bytes", msg.ErrQueueFull, p.nmsgs, p.nbytes)
-			break
-		}
-		if p.room == nil {
-			p.room = make(chan struct{})
-		}
-		room = p.room
-	default:
+	} else {
+		room, err = p.account.Take(x, wait)
+	}
+	if err == nil && room == nil {
 		if x.Priority == 0 {
 			x.Priority = uint8(p.m.defaultPrio.Load())
 		}
-		p.nmsgs++
-		p.nbytes += size
+		p.tellPressure()
 		now := p.clock // a look at the clock for each message would be felt
 		if !p.corked {
 			now = p.m.now()
@@ -66,27 +72,86 @@ func (p *Pipe) enqueue(x *msg.Message, wait bool) (room <-chan struct{}, err err
 		p.take(&w)
 	}
 	p.mu.Unlock()
+	if err != nil {
+		msg.GiveBack(x)
+	}
 	p.perform(&w)
 	return room, err
 }
 
-// wakeSenders lets those who wait for room try again; under mu.
-func (p *Pipe) wakeSenders() {
-	if p.room != nil {
-		close(p.room)
-		p.room = nil
+// Cancel implements msg.Connection.
+func (p *Pipe) Cancel(x *msg.Message) bool {
+	if !msg.Cancel(x) {
+		return false
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// Once for all that are cancelled until it has its turn: it goes through the queue.
+	if !p.sweeps && !p.gone {
+		p.sweeps = true
+		p.m.spawn(p.sweep)
+	}
+	return true
 }
 
-// SendKeepalive implements msg.Connection.
-func (p *Pipe) SendKeepalive() {
+// sweep ends the sending of messages that were cancelled.
+func (p *Pipe) sweep() {
+	p.do(func() {
+		p.sweeps = false
+		p.s.Sweep(p.m.now())
+	})
+}
+
+// do runs f under mu, and carries out what the session wants done then.
+func (p *Pipe) do(f func()) {
 	var w work
 	p.mu.Lock()
-	p.s.Keepalive(p.m.now())
+	f()
 	p.take(&w)
 	p.mu.Unlock()
 	p.perform(&w)
 }
+
+// SendQueue implements msg.Connection.
+func (p *Pipe) SendQueue() (messages int, bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.account.Held()
+}
+
+// Flush implements msg.Connection.
+func (p *Pipe) Flush(ctx context.Context) error {
+	if err := connection.BeginWait(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	done := p.account.Flush()
+	p.mu.Unlock()
+	return await(ctx, done, p)
+}
+
+// await waits until done, which may be nil for nothing to wait for, is closed.
+func await(ctx context.Context, done <-chan struct{}, c msg.Connection) error {
+	if done == nil {
+		return nil
+	}
+	if err := mayWait(); err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		n, bytes := c.SendQueue()
+		return fmt.Errorf("threadpipe: flush with %d messages, %d bytes held by %v: %w", n, bytes, c, ctx.Err())
+	}
+}
+
+// SendKeepalive implements msg.Connection.
+func (p *Pipe) SendKeepalive() { p.do(func() { p.s.Keepalive(p.m.now()) }) }
+
+// RetryNow implements msg.Connection.
+func (p *Pipe) RetryNow() { p.do(func() { p.s.RetryNow(p.m.now()) }) }
 
 // MarkDisposable implements msg.Connection.
 func (p *Pipe) MarkDisposable() {
@@ -118,14 +183,14 @@ func (p *Pipe) Close(reason error) {
 
 // Fault makes the pipe lose its socket, as if the network had failed.
 func (p *Pipe) Fault(err error) {
-	var w work
-	p.mu.Lock()
-	if p.sock != nil {
-		p.transportDown(p.sock, err)
-	} else {
-		p.s.Fault(p.m.now(), err)
-	}
-	p.take(&w)
-	p.mu.Unlock()
-	p.perform(&w)
+	p.do(func() {
+		if p.sock != nil {
+			p.transportDown(p.sock, err)
+		} else {
+			p.s.Fault(p.m.now(), err)
+		}
+	})
 }
+
+// giveUp ends a session whose peer is absent, for that reason; any other is left alone.
+func (p *Pipe) giveUp(reason error) { p.do(func() { p.s.GiveUp(reason) }) }

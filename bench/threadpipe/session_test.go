@@ -30,6 +30,7 @@ func kind(name string, flavour Config) sessiontest.Kind {
 		cfg := flavour
 		cfg.Name, cfg.Nonce = o.Name, o.Nonce
 		cfg.DispatchThrottleBytes, cfg.SendQueueMessages, cfg.HandshakesMax = o.DispatchThrottleBytes, o.SendQueueMessages, o.HandshakesMax
+		cfg.SendTotalBytes, cfg.SendHighWater, cfg.StandbyMax = o.SendTotalBytes, o.SendHighWater, o.StandbyMax
 		cfg.ReadyTimeout, cfg.IdleTimeout = o.ReadyTimeout, o.IdleTimeout
 		cfg.KeepaliveInterval, cfg.KeepaliveTimeout = o.KeepaliveInterval, o.KeepaliveTimeout
 		cfg.InitialBackoff, cfg.MaxBackoff = o.InitialBackoff, o.MaxBackoff

@@ -1,8 +1,7 @@
 package threadpipe
 
 import (
-	"sync/atomic"
-
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
@@ -12,33 +11,21 @@ const countStripes = 16
 
 // counts are what some connections of a messenger counted.
 type counts struct {
-	received, receivedBytes, sent, sentBytes, replayed  atomic.Uint64
-	delivered, undeliverable, fast                      atomic.Uint64
-	connected, accepted, faults                         atomic.Uint64
-	resets, remoteResets, refused, throttleWaits, drops atomic.Uint64
-	_                                                   [64]byte
+	connection.Counts[connection.SharedCounter]
+	_ [64]byte
 }
 
-// countsOf returns the counters of the connection with that id.
+// countsOf returns the counters of the connection with that id; 0 is the messenger.
 func (m *Messenger) countsOf(id uint64) *counts { return &m.counts[id%countStripes] }
 
-// Stats is a snapshot of what a messenger counted since New; the fields mean what
-// they mean in async.Stats.
+// Stats is a snapshot: what a messenger counted since New, and what it holds now; the
+// fields mean what they mean in async.Stats.
 type Stats struct {
-	Received, ReceivedBytes       uint64
-	Sent, SentBytes               uint64
-	Replayed                      uint64
-	Delivered, Undeliverable      uint64
-	Discarded                     uint64
-	FastDispatched                uint64
-	Connected, Accepted, Faults   uint64
-	Resets, RemoteResets, Refused uint64
-	ThrottleWaits                 uint64
-	Panics                        uint64
-	AcceptErrors, TurnedAway      uint64
-	Connections, Handshakes       int
-	DispatchBytes                 int64
-	Queue                         dispatch.Stats
+	connection.Counts[uint64]
+
+	Connections, Handshakes, Absent int
+	DispatchBytes, SendBytes        int64
+	Queue                           dispatch.Stats
 	// Threads is how many readers, writers, accepters, dispatch and loopback threads
 	// run now.
 	Threads int
@@ -46,34 +33,17 @@ type Stats struct {
 
 // Stats returns a snapshot; the numbers are of slightly different moments.
 func (m *Messenger) Stats() Stats {
-	s := Stats{
-		Discarded: m.discarded.Load(), Panics: m.panics.Load(), AcceptErrors: m.acceptErrors.Load(),
-		Queue: m.queue.Stats(), Threads: int(m.threads.Load()),
-	}
+	var all [countStripes]*connection.Counts[connection.SharedCounter]
 	for i := range m.counts {
-		c := &m.counts[i]
-		s.Received += c.received.Load()
-		s.ReceivedBytes += c.receivedBytes.Load()
-		s.Sent += c.sent.Load()
-		s.SentBytes += c.sentBytes.Load()
-		s.Replayed += c.replayed.Load()
-		s.Delivered += c.delivered.Load()
-		s.Undeliverable += c.undeliverable.Load()
-		s.FastDispatched += c.fast.Load()
-		s.Connected += c.connected.Load()
-		s.Accepted += c.accepted.Load()
-		s.Faults += c.faults.Load()
-		s.Resets += c.resets.Load()
-		s.RemoteResets += c.remoteResets.Load()
-		s.Refused += c.refused.Load()
-		s.ThrottleWaits += c.throttleWaits.Load()
-		s.Discarded += c.drops.Load()
+		all[i] = &m.counts[i].Counts
 	}
-	m.reg.mu.Lock()
-	s.Connections, s.Handshakes, s.TurnedAway = len(m.reg.all), len(m.reg.handshakes), m.reg.refused
-	m.reg.mu.Unlock()
+	s := Stats{Counts: connection.Sum(nil, all[:]...), Queue: m.queue.Stats(), Threads: int(m.threads.Load())}
+	s.Connections, s.Handshakes, s.Absent = m.reg.counts()
 	if m.throttle != nil {
 		s.DispatchBytes = m.throttle.Stats().Held
+	}
+	if t := m.sendLimits.Total; t != nil {
+		s.SendBytes = t.Held()
 	}
 	return s
 }
@@ -81,6 +51,6 @@ func (m *Messenger) Stats() Stats {
 // discardedItem counts messages that the queue dropped; events are nobody's loss.
 func (m *Messenger) discardedItem(it *dispatch.Item) {
 	if it.Kind == dispatch.KindMessage {
-		m.discarded.Add(1)
+		m.countsOf(0).Discarded.Add(1)
 	}
 }

@@ -10,6 +10,7 @@ import (
 // of width 1, which submits one job per burst.
 type dispatchThread struct {
 	wake  waker
+	spawn func(f func())
 	ended chan struct{} // closed when run has returned
 
 	mu      sync.Mutex
@@ -37,8 +38,16 @@ func (t *dispatchThread) wakeLocked() {
 	}
 }
 
+// run is the thread. Should a job end it, another one takes its place.
 func (t *dispatchThread) run() {
-	defer close(t.ended)
+	returned := false
+	defer func() {
+		if !returned {
+			t.spawn(t.run)
+			return
+		}
+		close(t.ended)
+	}()
 	t.mu.Lock()
 	for {
 		switch {
@@ -50,6 +59,7 @@ func (t *dispatchThread) run() {
 			t.mu.Lock()
 		case t.stopped:
 			t.mu.Unlock()
+			returned = true
 			return
 		default:
 			t.asleep = true

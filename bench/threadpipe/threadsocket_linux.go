@@ -73,6 +73,15 @@ func (s *threadSocket) close() {
 
 func (s *threadSocket) remoteAddr() netip.AddrPort { return s.remote }
 
+func (s *threadSocket) localAddr() netip.AddrPort {
+	if !s.enter() {
+		return netip.AddrPort{}
+	}
+	defer s.leave()
+	sa, _ := unix.Getsockname(s.fd)
+	return fromSockaddr(sa) // the zero value for none
+}
+
 func (s *threadSocket) connect(to netip.AddrPort, timeout time.Duration) error {
 	if !s.enter() {
 		return net.ErrClosed
@@ -83,8 +92,11 @@ func (s *threadSocket) connect(to netip.AddrPort, timeout time.Duration) error {
 		return os.NewSyscallError("setsockopt", err)
 	}
 	err := unix.Connect(s.fd, sockaddr(to))
-	if err == unix.EINTR { // it goes on
+	switch err {
+	case unix.EINTR: // it goes on
 		err = s.awaitConnect(timeout)
+	case unix.EINPROGRESS: // after the timeout: SO_SNDTIMEO
+		err = unix.ETIMEDOUT
 	}
 	if err != nil {
 		return os.NewSyscallError("connect", err)
@@ -147,7 +159,7 @@ func (s *threadSocket) read(b []byte, brief bool) (int, error) {
 	}
 }
 
-func (s *threadSocket) writev(bufs [][]byte) error {
+func (s *threadSocket) writev(bufs [][]byte) (int, error) {
 	s.iov = s.iov[:0]
 	for _, b := range bufs {
 		if len(b) > 0 {
@@ -160,9 +172,9 @@ func (s *threadSocket) writev(bufs [][]byte) error {
 	return s.writeRest()
 }
 
-func (s *threadSocket) writeRest() error {
+func (s *threadSocket) writeRest() (total int, err error) {
 	if !s.enter() {
-		return net.ErrClosed
+		return 0, net.ErrClosed
 	}
 	defer s.leave()
 	for len(s.rest) > 0 {
@@ -170,17 +182,20 @@ func (s *threadSocket) writeRest() error {
 		switch errno {
 		case 0:
 			s.rest = skip(s.rest, n)
+			if total += int(n); len(s.rest) > 0 {
+				return total, errStalled // the time was over in the middle, most likely
+			}
 		case unix.EINTR:
 		case unix.EAGAIN:
-			return errStalled
+			return total, errStalled
 		default:
 			s.rest = nil
 			clear(s.iov)
-			return os.NewSyscallError("writev", errno)
+			return total, os.NewSyscallError("writev", errno)
 		}
 	}
 	clear(s.iov)
-	return nil
+	return total, nil
 }
 
 // skip takes the first n bytes off.

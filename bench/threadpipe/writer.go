@@ -1,12 +1,11 @@
 package threadpipe
 
 import (
-	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 )
@@ -16,7 +15,7 @@ func (p *Pipe) kick() {
 	if !p.asleep {
 		return
 	}
-	due := p.gone || p.dialNow
+	due := p.gone
 	if !due && !p.corked {
 		due = p.sock != nil && p.s.WantsWrite()
 	}
@@ -30,8 +29,15 @@ func (p *Pipe) kick() {
 	}
 }
 
-// writeLoop is the writer: it dials, writes, and keeps the session's time.
+// writeLoop is the writer: it writes, and keeps the session's time. Should user code
+// end it, another one takes its place.
 func (p *Pipe) writeLoop() {
+	returned := false
+	defer func() {
+		if !returned {
+			p.m.spawn(p.writeLoop)
+		}
+	}()
 	var w work
 	var b *frame.Batch
 	p.mu.Lock()
@@ -39,16 +45,13 @@ func (p *Pipe) writeLoop() {
 		p.take(&w)
 		if len(w.list) > 0 {
 			p.mu.Unlock()
-			p.perform(&w)
+			p.tell(&w)
 			p.mu.Lock()
+			p.settle(&w)
 			continue
 		}
 		if p.gone {
 			break
-		}
-		if p.dialNow {
-			p.dial()
-			continue
 		}
 		if p.sock != nil && p.s.WantsWrite() {
 			if b == nil {
@@ -65,50 +68,31 @@ func (p *Pipe) writeLoop() {
 	}
 	p.mu.Unlock()
 	p.wake.close()
-}
-
-// dial connects; under mu, which is not held meanwhile.
-func (p *Pipe) dial() {
-	p.dialNow = false
-	target := p.s.Target().AddrPort
-	p.mu.Unlock()
-	if via := p.m.cfg.Via; via != nil {
-		target = via(target)
-	}
-	sock, err := p.m.net.dial(p.m.ctx, target, p.m.cfg.ReadyTimeout)
-	p.mu.Lock()
-	switch {
-	case p.gone || p.s.State() != session.StateConnecting: // another socket was taken over
-		if sock != nil {
-			sock.close()
-		}
-	case err != nil:
-		p.dialNow = false
-		p.s.HandleTransportDown(p.m.now(), err, errors.Is(err, syscall.ECONNREFUSED))
-	default:
-		p.dialNow = false
-		p.attach(sock)
-	}
+	returned = true
 }
 
 // write writes one batch; under mu, which is not held meanwhile. The session is
 // told at once that the bytes were written: the peer's acknowledgement may be
 // there before this goroutine is. What it finishes is held until that is true.
 func (p *Pipe) write(b *frame.Batch, w *work) {
-	p.s.Fill(p.m.now(), b, p.m.cfg.WriteBatch)
+	now := p.m.now()
+	p.s.Fill(now, b, p.m.cfg.WriteBatch)
+	if b.Len() == 0 {
+		return // what was queued was cancelled, or came too late
+	}
 	p.countFilled()
 	lossy := p.s.Policy().Lossy
 	p.writing = true
-	p.s.Written(b.Len())
+	p.s.Written(now, b.Len())
 	p.take(w)
 	sock := p.sock
 	p.mu.Unlock()
-	err := sock.writev(b.Buffers())
+	n, err := sock.writev(b.Buffers())
 	for err == errStalled {
 		p.mu.Lock()
-		p.stalled(w)
+		p.stalled(sock, n, w)
 		p.mu.Unlock()
-		err = sock.writeRest()
+		n, err = sock.writeRest()
 	}
 	b.Reset()
 	p.mu.Lock()
@@ -123,25 +107,37 @@ func (p *Pipe) write(b *frame.Batch, w *work) {
 	p.held = p.held[:0]
 	p.idle.Broadcast()
 	if err != nil {
-		p.transportDown(sock, err)
+		p.transportDown(sock, connection.NetworkError(err))
 	}
 }
 
-// stalled looks at the deadline in the middle of a write; under mu. If the session
-// gives up, the socket is closed, which ends the write.
-func (p *Pipe) stalled(w *work) {
-	if p.direct || p.sock == nil {
-		return // the reader does it, or it was done
+// stalled looks at the deadline in the middle of a write, n bytes after the last time;
+// under mu. If the session gives up, the socket is closed, which ends the write.
+func (p *Pipe) stalled(sock socket, n int, w *work) {
+	if p.sock != sock {
+		return
+	}
+	if n > 0 {
+		p.s.HandleRoom(p.m.now())
+	}
+	if p.direct {
+		return // the reader looks
 	}
 	p.s.HandleTimeout(p.m.now())
 	p.take(w)
+	if len(w.list) > 0 {
+		// By another thread: user code must not end this one in the middle of a write.
+		rest := *w
+		*w = work{}
+		p.m.spawn(func() { p.perform(&rest) })
+	}
 }
 
 func (p *Pipe) countFilled() {
 	if f := p.s.TakeFilled(); f.Messages > 0 {
-		p.counts.sent.Add(f.Messages)
-		p.counts.sentBytes.Add(f.Bytes)
-		p.counts.replayed.Add(f.Replayed)
+		p.counts.Sent.Add(f.Messages)
+		p.counts.SentBytes.Add(f.Bytes)
+		p.counts.Replayed.Add(f.Replayed)
 	}
 }
 

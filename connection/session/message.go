@@ -287,6 +287,15 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 	s.enc.AppendMessage(b, &h, m.Front, m.Middle, m.Data)
 }
 
+// HandleRoom tells that a network that was full takes bytes again: the peer has made
+// room, it lives. Written does that by itself, unless the shell has to call it for bytes
+// that the network is still to take.
+func (s *Session) HandleRoom(now time.Duration) {
+	if s.up {
+		s.alive = now
+	}
+}
+
 // Written tells that the network took n more bytes of what Fill produced, if not all
 // of them because it is full. Taking more after that means that the peer has made
 // room: it lives. On a lossy session Written ends the sending of the messages that
@@ -294,7 +303,7 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 func (s *Session) Written(now time.Duration, n int) {
 	s.written += uint64(n)
 	if n > 0 && s.full {
-		s.alive = now
+		s.HandleRoom(now)
 	}
 	s.full = s.written < s.encoded
 	if s.kaQueued && !s.kaWant && !s.full { // it has left, with all that was encoded behind it

@@ -34,6 +34,7 @@ func newAsync(t testing.TB, o Options) Messenger {
 	cfg := async.Config{
 		Name: o.Name, Nonce: o.Nonce, Stack: stack, Executor: pool, DispatchWidth: 1,
 		DispatchThrottleBytes: o.DispatchThrottleBytes, SendQueueMessages: o.SendQueueMessages, HandshakesMax: o.HandshakesMax,
+		SendTotalBytes: o.SendTotalBytes, SendHighWater: o.SendHighWater, StandbyMax: o.StandbyMax,
 		ReadyTimeout: o.ReadyTimeout, IdleTimeout: o.IdleTimeout,
 		KeepaliveInterval: o.KeepaliveInterval, KeepaliveTimeout: o.KeepaliveTimeout,
 		InitialBackoff: o.InitialBackoff, MaxBackoff: o.MaxBackoff, BindRetries: 5, BindRetryDelay: 100 * time.Millisecond,

@@ -53,6 +53,9 @@ type Options struct {
 	Nonce                      uint32
 	DispatchThrottleBytes      int64
 	SendQueueMessages          int
+	SendTotalBytes             int64
+	SendHighWater              int64
+	StandbyMax                 int
 	HandshakesMax              int
 	ReadyTimeout, IdleTimeout  time.Duration
 	KeepaliveInterval          time.Duration

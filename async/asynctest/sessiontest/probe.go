@@ -83,6 +83,20 @@ func (p *probe) HandleRefused(c msg.Connection, err error) bool {
 	return true
 }
 
+// HandleConnectFailed implements msg.ConnectFailedHandler.
+func (p *probe) HandleConnectFailed(c msg.Connection, err *msg.ConnectError) {
+	p.event(seen{what: "connect failed", conn: c, err: err})
+}
+
+// HandleSendPressure implements msg.SendPressureHandler.
+func (p *probe) HandleSendPressure(c msg.Connection, high bool) {
+	what := "low water"
+	if high {
+		what = "high water"
+	}
+	p.event(seen{what: what, conn: c})
+}
+
 func (p *probe) HandleUndeliverable(c msg.Connection, m *msg.Message, err error) {
 	p.event(seen{what: "undeliverable", conn: c, text: string(m.Front), err: err})
 }

@@ -25,6 +25,17 @@ var cases = []struct {
 	{"anonymous", testAnonymous},
 	{"rebind", testRebind},
 	{"connect errors", testConnectErrors},
+	// contract.go
+	{"place", testPlace},
+	{"follow", testFollow},
+	{"attempts", testAttempts},
+	{"flush", testFlush},
+	{"cancel", testCancel},
+	{"deadline", testDeadline},
+	{"in use", testInUse},
+	{"pressure", testPressure},
+	{"send total", testSendTotal},
+	{"standby max", testStandbyMax},
 	// cuts.go
 	{"lossless, cut in every part", testLosslessCuts},
 	{"lossless peers, cut at random", testPeerCuts},

@@ -1,0 +1,390 @@
+package sessiontest
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/stretchr/testify/require"
+)
+
+// mapped is addrs with IPv4 addresses as IPv6 writes them.
+func mapped(addrs entity.AddrVec) entity.AddrVec {
+	out := addrs.Clone()
+	for i, a := range out {
+		out[i].AddrPort = netip.AddrPortFrom(netip.AddrFrom16(a.AddrPort.Addr().As16()), a.AddrPort.Port())
+	}
+	return out
+}
+
+// testPlace: a peer is found by each of its addresses and by host and port, in
+// whatever form the IP address is written, and the connection is the same.
+func testPlace(r *rig) {
+	t := r.t
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+	require.NoError(t, srv.Bind(local, local))
+	require.NoError(t, srv.Start())
+	at := srv.Addrs()
+	require.Len(t, at, 2)
+	places := entity.AddrVec{at[0].WithAnyNonce(), at[1].WithAnyNonce()}
+
+	cl := r.cl(1, msg.LosslessClient())
+	c, err := cl.ConnectTo(entity.TypeOSD, places[1:])
+	require.NoError(t, err)
+	require.NoError(t, c.Send(text("by its place")))
+	require.Equal(t, []string{"by its place"}, srv.wantMessages(1))
+	r.until("who it is", func() bool { return c.PeerAddrs().Equal(at) })
+	for _, a := range []entity.AddrVec{at, at[:1], at[1:], places[:1], places[1:], mapped(at), mapped(places[1:])} {
+		require.Same(t, c, cl.Lookup(a), "%v", a)
+		same, err := cl.ConnectTo(entity.TypeOSD, a)
+		require.NoError(t, err)
+		require.Same(t, c, same, "%v", a)
+	}
+	require.Nil(t, cl.Lookup(entity.AddrVec{at[0].WithNonce(at[0].Nonce + 1)}))
+	for _, a := range []entity.AddrVec{at[1:], places[:1], mapped(at[:1]), mapped(places)} { // of its own
+		self, err := srv.ConnectTo(entity.TypeOSD, a)
+		require.NoError(t, err)
+		require.True(t, self.IsLoopback(), "%v", a)
+	}
+	require.True(t, cl.MarkDown(places[:1]))
+	require.True(t, c.IsClosed())
+	require.Nil(t, cl.Lookup(at))
+
+	// And called in that form, from the beginning.
+	c, err = cl.ConnectTo(entity.TypeOSD, mapped(places[:1]))
+	require.NoError(t, err)
+	r.until("connected", c.IsConnected)
+}
+
+// testFollow: who was called by host and port is whoever listens there, also after a
+// restart, which is a remote reset; and is found under the addresses it has then.
+func testFollow(r *rig) {
+	t := r.t
+	old := r.srv(msg.StatefulServer())
+	was := old.Addrs()
+	place := entity.AddrVec{was[0].WithAnyNonce()}
+	cl := r.cl(1, msg.LosslessClient())
+	c, err := cl.ConnectTo(entity.TypeOSD, place)
+	require.NoError(t, err)
+	require.NoError(t, c.Send(text("1")))
+	old.wantMessages(1)
+	r.until("who it is", func() bool { return c.PeerAddrs().Equal(was) })
+	require.NoError(t, old.Shutdown(r.timeout()))
+
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+	require.NoError(t, srv.Bind(was[0].AddrPort))
+	require.NoError(t, srv.Start())
+	is := srv.Addrs()
+	require.False(t, is.Equal(was))
+	require.Same(t, c, cl.want("remote reset", 1).conn)
+	r.until("who it is now", func() bool { return c.PeerAddrs().Equal(is) })
+	require.NoError(t, c.Send(text("2")))
+	require.Equal(t, []string{"2"}, srv.wantMessages(1))
+	require.Same(t, c, cl.Lookup(is))
+	require.Same(t, c, cl.Lookup(place))
+	require.Zero(t, cl.times("reset"))
+	require.EqualValues(t, 1, cl.Count().Connections)
+}
+
+// testAttempts: each attempt that fails is told with its reason, number and delay, and
+// seen in State and LastError; RetryNow ends the delay.
+func testAttempts(r *rig) {
+	t := r.t
+	forEver := func(o *Options) { o.InitialBackoff, o.MaxBackoff = time.Hour, time.Hour }
+	wrong := func(n *node) entity.AddrVec { return entity.AddrVec{n.Addrs()[0].WithNonce(n.Addrs()[0].Nonce + 1)} }
+	srv := r.srv(msg.StatefulServer())
+	gone := r.srv(msg.StatefulServer())
+	at := gone.Addrs()
+	require.NoError(t, gone.Shutdown(r.timeout()))
+	for _, x := range []struct {
+		reason msg.Reason
+		at     entity.AddrVec
+	}{
+		{msg.ReasonRefused, at},
+		{msg.ReasonWrongPeer, wrong(srv)},
+		{msg.ReasonNotMsgr, r.rude()},
+	} {
+		cl := r.cl(1, msg.LosslessClient(), forEver)
+		c, err := cl.ConnectTo(entity.TypeOSD, x.at)
+		require.NoError(t, err)
+		for i := range 3 {
+			failed := cl.want("connect failed", i+1)
+			require.Same(t, c, failed.conn)
+			var e *msg.ConnectError
+			require.ErrorAs(t, failed.err, &e)
+			require.Equal(t, x.reason, e.Reason, "%v", e)
+			require.Equal(t, i+1, e.Attempt)
+			require.Greater(t, e.Retry, 20*time.Minute)
+			require.Equal(t, msg.StateBackoff, c.State())
+			require.Equal(t, failed.err, c.LastError())
+			c.RetryNow()
+		}
+		if x.reason == msg.ReasonRefused {
+			require.ErrorIs(t, c.LastError(), syscall.ECONNREFUSED)
+		} else {
+			require.Zero(t, cl.times("refused"))
+		}
+		c.MarkDown()
+		require.Equal(t, msg.StateClosed, c.State())
+	}
+	cl := r.cl(1, msg.LosslessClient())
+	require.Equal(t, msg.StateReady, r.connect(cl, srv).State())
+	require.Zero(t, cl.times("connect failed"))
+}
+
+// rude is the address of a listener that says something else than a messenger does.
+func (r *rig) rude() entity.AddrVec {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(r.t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write([]byte("220 mail.example.org ready, as ever\r\n"))
+			_, _ = c.Read(make([]byte, 1<<10))
+			c.Close()
+		}
+	}()
+	r.t.Cleanup(func() {
+		ln.Close()
+		<-done
+	})
+	return entity.AddrVec{{Type: entity.AddrMsgr2, Nonce: 1, AddrPort: netip.MustParseAddrPort(ln.Addr().String())}}
+}
+
+// testFlush: it waits for the ends of all that was sent before, and their notices.
+func testFlush(r *rig) {
+	t := r.t
+	srv := r.srv(msg.StatefulServer())
+	cl, x := r.proxied(srv, 1, msg.LosslessClient())
+	c := r.connect(cl, srv)
+	require.NoError(t, c.Flush(r.timeout()), "nothing to wait for")
+	const rounds, n = 50, 20
+	e := &ends{r: r}
+	for i := range rounds {
+		if i%10 == 5 {
+			x.cutAll()
+		}
+		r.sendAll(c, n, e)
+		require.NoError(t, c.Flush(r.timeout()))
+		require.Len(t, e.all(), (i+1)*n)
+	}
+	messages, bytes := c.SendQueue()
+	require.Zero(t, messages)
+	require.Zero(t, bytes)
+
+	// The ends need not be good ones; and it does not wait longer than it should.
+	lost := r.cl(2, msg.LosslessClient())
+	c, err := lost.ConnectTo(entity.TypeOSD, silent(t))
+	require.NoError(t, err)
+	r.sendAll(c, n, nil)
+	messages, _ = c.SendQueue()
+	require.Equal(t, n, messages)
+	ctx, cancel := context.WithCancel(t.Context())
+	flushed := make(chan error, 2)
+	go func() { flushed <- c.Flush(ctx) }()
+	cancel()
+	require.ErrorIs(t, <-flushed, context.Canceled)
+	go func() { flushed <- c.Flush(r.timeout()) }()
+	c.MarkDown()
+	require.NoError(t, <-flushed)
+
+	self := srv.Loopback()
+	mine := &ends{r: r}
+	for i := range rounds {
+		r.sendAll(self, n, mine)
+		require.NoError(t, self.Flush(r.timeout()))
+		require.Len(t, mine.all(), (i+1)*n)
+	}
+}
+
+// testCancel: what waits to be sent can be taken back, once, and then ends so, whatever
+// the network does meanwhile; nothing else can.
+func testCancel(r *rig) {
+	t := r.t
+	srv := r.srv(msg.StatefulServer())
+	cl, x := r.proxied(srv, 1, msg.LosslessClient())
+	c := r.connect(cl, srv)
+	done := text("done")
+	require.False(t, c.Cancel(done), "it was not sent")
+	require.NoError(t, c.Send(done))
+	require.NoError(t, c.Flush(r.timeout()))
+	require.False(t, c.Cancel(done))
+	c.MarkDown()
+
+	x.freeze()
+	c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
+	require.NoError(t, err)
+	const n = 2000
+	var ms []*msg.Message
+	e, kept := &ends{r: r}, &ends{r: r}
+	for i := range n {
+		m := text("%d", i)
+		m.Notify = e
+		if i%100 == 7 {
+			m.Notify = kept
+		}
+		require.NoError(t, c.Send(m))
+		ms = append(ms, m)
+	}
+	left := 0
+	for i, m := range ms {
+		if i%100 == 7 {
+			left++
+			continue
+		}
+		require.True(t, c.Cancel(m))
+	}
+	for _, err := range e.want(n - left) {
+		require.ErrorIs(t, err, msg.ErrCancelled)
+	}
+	require.False(t, c.Cancel(ms[0]))
+	require.Empty(t, kept.all())
+	require.NoError(t, c.Send(ms[0]), "it is the sender's again")
+	x.melt()
+	require.Len(t, srv.wantMessages(1+left+1), 1+left+1)
+	kept.want(left)
+	cl.want("undeliverable", n-left)
+}
+
+// testDeadline: a message that still waits when its time is over is dropped, whatever
+// the network does meanwhile; one that comes too late is refused.
+func testDeadline(r *rig) {
+	t := r.t
+	cl := r.cl(1, msg.LosslessClient())
+	c, err := cl.ConnectTo(entity.TypeOSD, silent(t))
+	require.NoError(t, err)
+	late := text("late")
+	late.Deadline = time.Now().Add(-time.Millisecond)
+	require.ErrorIs(t, c.Send(late), msg.ErrDeadline)
+	require.ErrorIs(t, cl.Loopback().Send(late), msg.ErrDeadline)
+	e, other := &ends{r: r}, &ends{r: r}
+	r.sendAll(c, 3, other)
+	for i := range 10 {
+		m := text("%d", i)
+		m.Notify, m.Deadline = e, time.Now().Add(time.Duration(10-i)*5*time.Millisecond)
+		require.NoError(t, c.Send(m))
+	}
+	for _, err := range e.want(10) {
+		require.ErrorIs(t, err, msg.ErrDeadline)
+	}
+	require.Empty(t, other.all())
+	messages, _ := c.SendQueue()
+	require.Equal(t, 3, messages)
+	c.MarkDown()
+}
+
+// testInUse: a message is sent once at a time.
+func testInUse(r *rig) {
+	t := r.t
+	srv, cl := r.srv(msg.StatefulServer()), r.cl(1, msg.LosslessClient())
+	nowhere, err := cl.ConnectTo(entity.TypeOSD, silent(t))
+	require.NoError(t, err)
+	c := r.connect(cl, srv)
+	m := text("m")
+	require.NoError(t, nowhere.Send(m))
+	for _, other := range []msg.Connection{nowhere, c, cl.Loopback()} {
+		require.ErrorIs(t, other.Send(m), msg.ErrInUse)
+		require.ErrorIs(t, other.SendContext(t.Context(), m), msg.ErrInUse)
+	}
+	require.Panics(t, m.Release)
+	nowhere.MarkDown()
+	require.NoError(t, nowhere.Flush(r.timeout()))
+	require.NoError(t, c.Send(m))
+	require.Equal(t, []string{"m"}, srv.wantMessages(1))
+	require.NoError(t, c.Flush(r.timeout()))
+
+	for range 2 { // a refused message is its sender's
+		require.ErrorIs(t, nowhere.Send(m), msg.ErrMarkedDown)
+	}
+	require.NoError(t, cl.Loopback().Send(m))
+	require.Equal(t, []string{"m"}, cl.wantMessages(1))
+}
+
+// testPressure: the sender is told when a connection holds much, and when it does not
+// any more.
+func testPressure(r *rig) {
+	t := r.t
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+	require.NoError(t, srv.Bind(local)) // it answers nobody yet
+	cl := r.cl(1, msg.LosslessClient(), func(o *Options) { o.SendHighWater = 1000 })
+	c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
+	require.NoError(t, err)
+	sized := func(n int) *msg.Message { return &msg.Message{Type: 1, Data: make([]byte, n)} }
+	require.NoError(t, c.Send(sized(999)))
+	require.NoError(t, c.Send(sized(0)))
+	require.Zero(t, cl.times("high water"))
+	for range 5 {
+		require.NoError(t, c.Send(sized(100)))
+	}
+	require.Same(t, c, cl.want("high water", 1).conn)
+	require.Zero(t, cl.times("low water"))
+	require.NoError(t, srv.Start())
+	require.Same(t, c, cl.want("low water", 1).conn)
+	srv.wantMessages(7)
+	require.NoError(t, c.Send(sized(5000)))
+	cl.want("high water", 2)
+	cl.want("low water", 2)
+}
+
+// testSendTotal: the bytes that all connections hold together are bounded, the first 64
+// KiB of each apart. Who waits for room goes on when there is some, and is told when the
+// connection is closed.
+func testSendTotal(r *rig) {
+	t := r.t
+	cl := r.cl(1, msg.LosslessClient(), func(o *Options) { o.SendTotalBytes = 1 << 20 })
+	var conns []msg.Connection
+	for range 3 {
+		c, err := cl.ConnectTo(entity.TypeOSD, silent(t))
+		require.NoError(t, err)
+		conns = append(conns, c)
+	}
+	sized := func(n int) *msg.Message { return &msg.Message{Type: 1, Data: make([]byte, n)} }
+	require.NoError(t, conns[0].Send(sized(1<<20+64<<10)))
+	require.NoError(t, conns[1].Send(sized(64<<10)))
+	require.ErrorIs(t, conns[1].Send(sized(1)), msg.ErrQueueFull)
+	require.ErrorIs(t, conns[2].Send(sized(65<<10)), msg.ErrQueueFull)
+	waited := make([]chan error, 2)
+	for i, c := range conns[1:] {
+		waited[i] = make(chan error, 1)
+		go func() { waited[i] <- c.SendContext(r.timeout(), sized(65<<10)) }()
+	}
+	conns[2].MarkDown()
+	require.ErrorIs(t, <-waited[1], msg.ErrMarkedDown)
+	require.Empty(t, waited[0])
+	conns[0].MarkDown()
+	require.NoError(t, <-waited[0])
+	conns[1].MarkDown()
+}
+
+// testStandbyMax: of the sessions whose peers are away only so many are kept; the one
+// that is away longest ends.
+func testStandbyMax(r *rig) {
+	t := r.t
+	srv := r.srv(msg.StatefulServer(), func(o *Options) { o.StandbyMax = 2 })
+	var sessions []msg.Connection
+	for i := range 4 {
+		cl := r.cl(int64(i+1), msg.LosslessClient())
+		r.connect(cl, srv)
+		s := r.accepted(srv, cl)
+		sessions = append(sessions, s)
+		require.NoError(t, cl.Shutdown(r.timeout()))
+		r.until("it is away", func() bool { return s.State() == msg.StateStandby })
+	}
+	srv.want("reset", 2)
+	for i, gone := range srv.of("reset") {
+		require.Same(t, sessions[i], gone.conn)
+		require.ErrorIs(t, gone.err, msg.ErrPeerAbsent)
+	}
+	require.False(t, slices.ContainsFunc(sessions[2:], msg.Connection.IsClosed))
+	r.until("two sessions", func() bool { return srv.Count().Connections == 2 })
+}
