@@ -28,6 +28,9 @@ type Config struct {
 	Seed uint64
 	// Workers of the stack; 0 means GOMAXPROCS.
 	Workers int
+	// Began, if set, is called once when everything is connected and traffic begins,
+	// with what the report knows by then: its head, no counts.
+	Began func(*Report)
 	// Progress, if set, gets one line that overwrites itself.
 	Progress io.Writer
 }

@@ -57,6 +57,33 @@ func TestDemoInterrupted(t *testing.T) {
 	r, err := Run(ctx, cfg)
 	require.NoError(t, err)
 	require.True(t, r.OK, "%+v", r)
+	require.True(t, r.Interrupted)
+	require.Positive(t, r.Ops)
+	require.Positive(t, r.Copies, "what there is was checked")
+	require.Regexp(t, `^demo: interrupted, ok so far ops=\d+ `, r.Line())
+	r.OK = false
+	require.Regexp(t, `^demo: interrupted, FAILED ops=\d+ `, r.Line())
+}
+
+// Began is told of a run's head before its traffic.
+func TestDemoBegan(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cfg, calls := small(), 0
+	cfg.Seed = 7
+	cfg.Began = func(r *Report) {
+		calls++
+		require.EqualValues(t, 7, r.Seed)
+		require.Equal(t, 3, r.OSDs)
+		require.Equal(t, 6, r.Clients)
+		require.Equal(t, 3, r.Busy)
+		require.Equal(t, 6*3+3+3, r.Sessions, "clients, pairs of OSDs, the manager")
+		require.Zero(t, r.Ops)
+		cancel()
+	}
+	r, err := Run(ctx, cfg)
+	require.NoError(t, err)
+	require.Equal(t, 1, calls)
+	require.True(t, r.Interrupted)
 }
 
 type cancelOnWrite struct{ cancel func() }

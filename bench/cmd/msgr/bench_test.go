@@ -18,6 +18,9 @@ import (
 // TestMain lets the test's binary be the command line, as msgr runs itself.
 func TestMain(m *testing.M) {
 	if os.Getenv(mainEnv) != "" {
+		if os.Args[1] == hang {
+			hangOn()
+		}
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

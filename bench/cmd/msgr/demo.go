@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/demo"
@@ -28,6 +25,20 @@ type demoCmd struct {
 
 var errBroken = errors.New("a promise was broken")
 
+// Help is shown by msgr demo --help.
+func (demoCmd) Help() string {
+	return `Starts OSDs that keep objects in up to three copies, clients that write and read them, and a manager that
+asks the OSDs how they are, in one process, over TCP on loopback. While they talk, their connections are
+cut at random bytes. Every message is numbered and every object has a checksum: what is lost, doubled,
+out of order or damaged is a broken promise, and in the end all copies are compared with what was
+acknowledged. The table says for each class of traffic how much there was, how fast, and what was promised.
+
+The last line is "demo: ok" or "demo: FAILED" with the counts. Interrupted, the demo finishes what is under
+way, checks it, and says "demo: interrupted, ok so far" or "demo: interrupted, FAILED".
+
+The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
+}
+
 // Run runs the demo. Interrupted, it ends early and reports what there is.
 func (c *demoCmd) Run(w io.Writer) error {
 	cfg := demo.Config{
@@ -44,7 +55,13 @@ func (c *demoCmd) Run(w io.Writer) error {
 	if terminal {
 		cfg.Progress = w
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if !c.JSON {
+		cfg.Began = func(r *demo.Report) {
+			fmt.Fprintf(w, "%d osds, %d clients (%d busy), %d sessions, seed %d: traffic for %v\n",
+				r.OSDs, r.Clients, r.Busy, r.Sessions, r.Seed, cfg.Duration)
+		}
+	}
+	ctx, stop := interruptible()
 	defer stop()
 	r, err := demo.Run(ctx, cfg)
 	if errors.Is(err, demo.ErrConfig) {
@@ -63,8 +80,11 @@ func (c *demoCmd) Run(w io.Writer) error {
 		}
 		err = r.Write(w)
 	}
-	if err == nil && !r.OK {
-		err = errBroken
+	if r.Interrupted {
+		err = errors.Join(err, interrupted(ctx))
+	}
+	if !r.OK {
+		err = errors.Join(err, errBroken)
 	}
 	return err
 }
