@@ -43,14 +43,22 @@ var faultSteps = map[string]bool{
 	"crash": true, "kill": true, "mark_down": true,
 }
 
+// checkFile says what is wrong with a text scenario, or cannot be asked of it.
+func checkFile(cfg *Config) error {
+	if _, _, err := readFile(cfg.Scenario); err != nil {
+		return err
+	}
+	if cfg.Nodes != 0 || cfg.Faults.Given || cfg.Until != 0 {
+		return fmt.Errorf("%w: the file of a scenario says which nodes and faults there are, and when it ends", ErrConfig)
+	}
+	return nil
+}
+
 // runFile runs a text scenario.
 func runFile(cfg Config) (Result, error) {
 	s, text, err := readFile(cfg.Scenario)
 	if err != nil {
 		return Result{}, err
-	}
-	if cfg.Nodes != 0 || cfg.Faults.Given || cfg.Until != 0 {
-		return Result{}, fmt.Errorf("%w: the file of a scenario says which nodes and faults there are, and when it ends", ErrConfig)
 	}
 	s.Seed = cfg.Seed
 	out := Result{Scenario: cfg.Scenario, Seed: cfg.Seed}
@@ -66,10 +74,12 @@ func runFile(cfg Config) (Result, error) {
 	r := s.Run(func(c *asynctest.Cluster) {
 		net, out.Nodes = c.Net, len(c.Nodes)
 		chart = observe(net, &cfg)
+		net.EndOn(cfg.Done)
 	})
+	out.Interrupted = errors.Is(r.Err, simnet.ErrEnded)
 	out.Sent, out.Deliveries, out.Virtual, out.Hash, out.Notes = uint64(r.Sent), uint64(r.Delivered), r.Virtual, r.Hash, r.Log
 	out.Invariants = []string{"what the file expects"}
-	if r.Err != nil {
+	if r.Err != nil && !out.Interrupted {
 		out.Violations, out.Violated = 1, []string{firstLine(r.Err)}
 		if r.Err.Error() != out.Violated[0] {
 			out.Broken = r.Err // with the state of the network
