@@ -2,16 +2,13 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -58,12 +55,14 @@ func (compareCmd) Help() string {
 	return "Compares the messenger with a thread-per-connection messenger over the same session code, with other\n" +
 		"libraries and with raw echo servers: clients and servers are processes, rounds alternate, figures are\n" +
 		"medians over the rounds, and the ratio is to " + rivals.Reference + " in the same round.\n\n" +
+		"Interrupted, it prints and writes what was measured until then, marked as partial.\n\n" +
+		"The exit code is 1 if a round failed or a file could not be written, 130 or 143 if it was interrupted.\n\n" +
 		"Scenarios: " + strings.Join(names, ", ") + "\n\nContestants: " + strings.Join(who, ", ")
 }
 
 var errRounds = errors.New("some rounds failed: see the tables")
 
-// Run runs the comparison. Interrupted, it shows the scenarios that are complete.
+// Run runs the comparison. Interrupted, it shows what was measured until then.
 func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 	p, err := c.plan()
 	if err != nil {
@@ -73,7 +72,7 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 		Environment: report.CollectEnvironment(), Reference: rivals.Reference, Rounds: c.Rounds,
 	}
 	r.Seconds, r.SecondsMax = p.seconds()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
 	began := time.Now()
 	s := newScreen(k.Stderr, p)
@@ -81,12 +80,18 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 	res, err := workload.Run(ctx, p.cfg)
 	r.Rows, r.Samples, r.Notes = res.Rows, res.Samples, res.Notes
 	if err == nil && p.ceph {
-		s.begin(cephScenario)
 		rows, samples, cephErr := cephRows(ctx, p.cfg)
 		r.Rows, r.Samples, err = append(r.Rows, rows...), append(r.Samples, samples...), cephErr
 	}
 	s.end()
 	r.Took = time.Since(began)
+	if end := interrupted(ctx); err != nil && end != nil {
+		err = end
+		r.Partial = p.partial(end, r)
+		if len(r.Rows) == 0 {
+			return fmt.Errorf("%w before the first round was done", err)
+		}
+	}
 	err = errors.Join(err, report.Text(w, r))
 	if c.Out != "" {
 		werr := report.Write(c.Out, r)
@@ -98,16 +103,43 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 	if c.JSON != "" {
 		err = errors.Join(err, writeRows(c.JSON, r.Rows))
 	}
-	if err == nil && slices.ContainsFunc(r.Rows, func(r report.Row) bool { return r.Failed != "" }) {
-		err = errRounds
+	if slices.ContainsFunc(r.Rows, func(r report.Row) bool { return r.Failed != "" }) {
+		err = errors.Join(err, errRounds)
 	}
 	return err
+}
+
+// partial says what an interrupted run has not measured.
+func (p *plan) partial(end error, r *report.Report) string {
+	has := report.Scenarios(r.Rows)
+	var never []string
+	for _, s := range p.names() {
+		if !slices.Contains(has, s) {
+			never = append(never, s)
+		}
+	}
+	text := fmt.Sprintf("%v after %v", end, r.Took.Round(time.Second))
+	if len(never) > 0 {
+		text += "; not measured: " + strings.Join(never, ", ")
+	}
+	return text
 }
 
 // plan is what a comparison will do.
 type plan struct {
 	cfg  workload.Config
 	ceph bool // ceph-perf too
+}
+
+// names are the scenarios.
+func (p *plan) names() (names []string) {
+	for _, s := range p.cfg.Scenarios {
+		names = append(names, s.Name)
+	}
+	if p.ceph {
+		names = append(names, cephScenario)
+	}
+	return names
 }
 
 // seconds are the shortest and the longest measurement.

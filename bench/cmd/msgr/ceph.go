@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/cephperf"
@@ -46,7 +43,11 @@ func (cephPerfCmd) Help() string {
 Without --serve and --connect both ends are in this process. Requests are as long as an
 MOSDOp, with LENGTH bytes of data, replies as an MOSDOpReply, without data. THINK is a
 duration: 10us. With it a server takes requests from its queue, one at a time of each
-connection. The exit code is 1 if a connection failed or a message was lost.`
+connection.
+
+SIGINT and SIGTERM are how a server of --serve ends, with exit code 0. Without it what was
+done until then is printed. The exit code is 1 if a connection failed or a message was
+lost, 130 or 143 if it was interrupted.`
 }
 
 // Run runs one end or both.
@@ -59,7 +60,7 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 	if err := cfg.Check(); err != nil {
 		return usageError{err}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
 	if c.Serve != "" {
 		at, err := addrPort(c.Serve)
@@ -79,6 +80,9 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 		r, err = cephperf.Run(ctx, cfg, at)
 	} else {
 		r, err = cephperf.Both(ctx, cfg)
+	}
+	if end := interrupted(ctx); end != nil && errors.Is(err, context.Canceled) {
+		err = end
 	}
 	if r.Transport == "" || r.Answered == 0 && err != nil {
 		return err

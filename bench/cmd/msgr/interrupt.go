@@ -34,7 +34,12 @@ func (e *interruption) exitCode() int {
 func interruptible() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals, done := make(chan os.Signal, 2), make(chan struct{})
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if os.Getenv(childEnv) != "" {
+		signal.Ignore(syscall.SIGINT)
+		signal.Notify(signals, syscall.SIGTERM)
+	} else {
+		signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	}
 	go func() {
 		for n := 0; ; n++ {
 			select {

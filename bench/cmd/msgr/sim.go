@@ -250,9 +250,10 @@ func (e *simError) Details() string {
 	return b.String()
 }
 
-// createFile creates a file that is written through a buffer.
+// createFile creates a file that is written through a buffer. It is opened for writing
+// alone: who opens a pipe for both never learns that its reader is gone.
 func createFile(name string) (*outFile, error) {
-	f, err := os.Create(name)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -143,6 +145,23 @@ func TestSimInterrupted(t *testing.T) {
 	require.EqualValues(t, 0, o["violations"])
 	require.Positive(t, o["virtual_s"])
 	require.NotContains(t, o, "trace_hash")
+}
+
+// TestSimTraceIntoAPipe: a pipe whose reader goes away ends the run with an error.
+func TestSimTraceIntoAPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer w.Close()
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.ReadFull(r, make([]byte, 1000))
+		_ = r.Close()
+	}()
+	code, _, stderr := sim(t, "-nodes", "20", "-trace", fmt.Sprintf("/proc/self/fd/%d", w.Fd()))
+	<-read
+	require.Equal(t, exitFault, code)
+	require.Contains(t, stderr, "broken pipe")
 }
 
 // TestSimChartIsEmpty: nobody wonders about a chart without an arrow.
