@@ -30,15 +30,26 @@ func (benchCmd) Help() string {
 	return "msgr bench [<scenario> ...] [flags] is msgr bench compare: see msgr bench compare --help for its flags and scenarios."
 }
 
+// benchVars are for the help of flags.
+func benchVars() kong.Vars {
+	var extra []string
+	for _, c := range rivals.All() {
+		if c.Extra {
+			extra = append(extra, c.Name)
+		}
+	}
+	return kong.Vars{"extra": strings.Join(extra, ", ")}
+}
+
 type compareCmd struct {
 	Scenarios []string `arg:"" optional:"" name:"scenario" help:"Scenarios to run, or the beginning of their names up to a slash; default: those of --quick."`
-	Quick     bool     `xor:"which" help:"Run the selection that takes 3 minutes, or what the arguments name of it, without the contestants threadpipe-queue and threadpipe-batch."`
+	Quick     bool     `xor:"which" help:"Run the selection that takes 3 minutes, or what the arguments name of it, without the contestants ${extra}."`
 	Full      bool     `xor:"which" help:"Run all scenarios."`
 	Rounds    int      `default:"5" help:"How often each contestant runs in each scenario."`
 	Seconds   *float64 `help:"How long one measurement takes; default: 1, and less with --quick."`
 	Only      []string `help:"Run these contestants and the reference only."`
 	Out       string   `type:"path" placeholder:"DIR" help:"Write report.html, report.md, report.json, the raw samples and lines for benchstat to this folder."`
-	JSON      string   `name:"json" type:"path" help:"Write the rows to this file too."`
+	JSON      string   `name:"json" type:"path" placeholder:"FILE" help:"Write the rows to this file too, as a JSON array."`
 }
 
 // Help is shown by msgr bench compare --help.
@@ -192,7 +203,7 @@ func (c *compareCmd) scenarios() (out []workload.Scenario, ceph bool, err error)
 	all := workload.Full()
 	if len(names) > 0 {
 		if all, err = workload.Select(names); err != nil {
-			return nil, false, err
+			return nil, false, fmt.Errorf("%w, %s", err, cephScenario)
 		}
 	} else if len(c.Scenarios) > 0 {
 		return nil, ceph, nil

@@ -64,6 +64,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
+		benchVars(),
 	)
 	parser.Model.Detail = exitCodes
 	if len(args) == 0 {
@@ -76,7 +77,8 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	return complain(stderr, pathOf(ctx), ctx.Run())
 }
 
-// complain says what is wrong, if anything is, and returns the exit code.
+// complain says what is wrong with the subcommand of that path, if anything is, and
+// returns the exit code.
 func complain(stderr io.Writer, path string, err error) int {
 	if err == nil {
 		return exitOK
@@ -92,7 +94,7 @@ func complain(stderr io.Writer, path string, err error) int {
 	if end := new(interruption); errors.As(err, &end) {
 		code = end.exitCode()
 	}
-	fmt.Fprintf(stderr, "%s: %s%s\n", path, oneLine(err), hint)
+	fmt.Fprintf(stderr, "%s: %s%s\n", strings.TrimSuffix(path, " compare"), oneLine(err), hint)
 	return code
 }
 
@@ -111,12 +113,12 @@ func parsed(err error) *kong.Context {
 	return nil
 }
 
-// pathOf is the subcommand as users write it.
+// pathOf is the subcommand with all its names.
 func pathOf(ctx *kong.Context) string {
 	if ctx == nil || ctx.Selected() == nil {
 		return "msgr"
 	}
-	return strings.TrimSuffix(ctx.Selected().FullPath(), " compare")
+	return ctx.Selected().FullPath()
 }
 
 // longFlags lets flags be written with one dash too, as Go's own tools have them:
