@@ -147,7 +147,7 @@ func TestCheck(t *testing.T) {
 	for _, bad := range []func(c *Config){
 		func(c *Config) { c.Jobs = 0 }, func(c *Config) { c.Jobs = jobsMax + 1 }, func(c *Config) { c.Window = 0 },
 		func(c *Config) { c.Messages = 0 }, func(c *Config) { c.Length = -1 }, func(c *Config) { c.Length = lengthMax + 1 },
-		func(c *Config) { c.Think = -1 }, func(c *Config) { c.Workers = -1 }, func(c *Config) { c.Threads = -1 },
+		func(c *Config) { c.Think = -1 }, func(c *Config) { c.Workers = -1 }, func(c *Config) { c.Threads = -1 }, func(c *Config) { c.Patience = -1 },
 		func(c *Config) { c.Threadpipe, c.Workers = true, 1 },
 	} {
 		c := good

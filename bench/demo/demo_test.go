@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -105,7 +106,8 @@ func TestDemoWithoutCutsAndReplicas(t *testing.T) {
 func TestConfigRefused(t *testing.T) {
 	for _, c := range []Config{
 		{OSDs: 65}, {OSDs: 2, Replicas: 3}, {Clients: 5, Conns: 4}, {Sizes: []int{0}}, {ObjectSize: objectSizeMax},
-		{Duration: -1}, {Conns: 10000, ObjectSize: 1 << 20},
+		{Duration: -1}, {Conns: 10000, ObjectSize: 1 << 20}, {Duration: durationMax + 1},
+		{CutRate: math.NaN()}, {CutRate: math.Inf(1)}, {CutRate: cutRateMax + 1},
 	} {
 		_, err := Run(context.Background(), c)
 		require.ErrorIs(t, err, ErrConfig, "%+v", c)

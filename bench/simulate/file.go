@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
@@ -18,7 +19,7 @@ func readFile(name string) (*asynctest.Scenario, []byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, unknown(name)
 	} else if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		return nil, nil, fmt.Errorf("%w: %w; give a file with a scenario, or one of %s", ErrConfig, err, strings.Join(Scenarios(), ", "))
 	}
 	s, err := asynctest.ParseScenario(name, text)
 	return s, text, err
@@ -45,8 +46,12 @@ var faultSteps = map[string]bool{
 
 // checkFile says what is wrong with a text scenario, or cannot be asked of it.
 func checkFile(cfg *Config) error {
-	if _, _, err := readFile(cfg.Scenario); err != nil {
+	all, err := hosts(cfg)
+	switch {
+	case err != nil:
 		return err
+	case len(all) == 0:
+		return fmt.Errorf("%w: %s has no nodes; a scenario begins with lines such as node a", ErrConfig, cfg.Scenario)
 	}
 	if cfg.Nodes != 0 || cfg.Faults.Given || cfg.Until != 0 {
 		return fmt.Errorf("%w: the file of a scenario says which nodes and faults there are, and when it ends", ErrConfig)

@@ -30,6 +30,8 @@ func TestCheckChart(t *testing.T) {
 		{Config{Scenario: file}, []string{"osd.1", "osd.0"}, ""},
 		{Config{Scenario: file}, []string{"a", "b"}, `"a": there is no such host; there are osd.0 (a), osd.1 (b)`},
 		{Config{Scenario: "swarm", Chart: io.Discard}, nil, "no chart of a swarm"},
+		{Config{Scenario: write(t, "# nothing\n")}, nil, "has no nodes; a scenario begins with lines such as node a"},
+		{Config{Scenario: t.TempDir()}, nil, "is a directory; give a file with a scenario, or one of gossip, "},
 	} {
 		c.cfg.ChartWindow = simnet.ChartConfig{Hosts: c.hosts}
 		err := Check(c.cfg)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,19 +60,18 @@ func (compareCmd) Help() string {
 		names = append(names, s.Name)
 	}
 	names = append(names, cephScenario)
-	var who []string
-	for _, c := range rivals.All() {
-		who = append(who, c.Name)
-	}
 	return "Compares the messenger with a thread-per-connection messenger over the same session code, with other\n" +
 		"libraries and with raw echo servers: clients and servers are processes, rounds alternate, figures are\n" +
 		"medians over the rounds, and the ratio is to " + rivals.Reference + " in the same round.\n\n" +
 		"Interrupted, it prints and writes what was measured until then, marked as partial.\n\n" +
 		"The exit code is 1 if a round failed or a file could not be written, 130 or 143 if it was interrupted.\n\n" +
-		"Scenarios: " + strings.Join(names, ", ") + "\n\nContestants: " + strings.Join(who, ", ")
+		"Scenarios: " + strings.Join(names, ", ") + "\n\nContestants: " + strings.Join(contestantNames(rivals.All()), ", ")
 }
 
-var errRounds = errors.New("some rounds failed: see the tables")
+var errRounds = errors.New("some rounds failed: the tables say FAILED, and why")
+
+// roundsMax bounds --rounds.
+const roundsMax = 10_000
 
 // Run runs the comparison. Interrupted, it shows what was measured until then.
 func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
@@ -167,8 +167,8 @@ func (p *plan) seconds() (least, most float64) {
 
 // plan reads the flags. All that is wrong with them is found before anything runs.
 func (c *compareCmd) plan() (p plan, err error) {
-	if c.Rounds < 1 || c.Seconds != nil && *c.Seconds <= 0 {
-		return p, errors.New("--rounds and --seconds must be more than 0")
+	if c.Rounds < 1 || c.Rounds > roundsMax || c.Seconds != nil && !(*c.Seconds > 0 && *c.Seconds <= secondsMax) {
+		return p, fmt.Errorf("--rounds and --seconds are to be more than 0, and %d and %d at most", roundsMax, secondsMax)
 	}
 	p.cfg = workload.Config{Contestants: rivals.All(), Reference: rivals.Reference, Rounds: c.Rounds, Seconds: 1}
 	if p.cfg.Scenarios, p.ceph, err = c.scenarios(); err != nil {
@@ -185,15 +185,34 @@ func (c *compareCmd) plan() (p plan, err error) {
 	}
 	if c.Out != "" {
 		if err := report.Prepare(c.Out); err != nil {
-			return p, err
+			return p, fmt.Errorf("--out: %w; give a folder that can be written", err)
 		}
 	}
 	if c.JSON != "" {
-		if err := report.Prepare(filepath.Dir(c.JSON)); err != nil {
-			return p, err
+		if err := writable(c.JSON); err != nil {
+			return p, fmt.Errorf("--json: %w; give a file that can be written", err)
 		}
 	}
 	return p, nil
+}
+
+// writable makes sure that a file can be written when all is measured; it leaves what is
+// there. Folders that are missing are made.
+func writable(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	_, err := os.Lstat(file)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	err = f.Close()
+	if isNew {
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
 }
 
 // scenarios are those with the names asked for, or the selection asked for.
@@ -222,10 +241,17 @@ func (c *compareCmd) scenarios() (out []workload.Scenario, ceph bool, err error)
 	return out, ceph, nil
 }
 
+func contestantNames(all []workload.Contestant) (names []string) {
+	for _, c := range all {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
 func (c *compareCmd) contestants(all []workload.Contestant) ([]workload.Contestant, error) {
 	for _, name := range c.Only {
 		if !slices.ContainsFunc(all, func(x workload.Contestant) bool { return x.Name == name }) {
-			return nil, fmt.Errorf("no contestant %q", name)
+			return nil, fmt.Errorf("no contestant %q; there are %s", name, strings.Join(contestantNames(all), ", "))
 		}
 	}
 	if len(c.Only) == 0 {
@@ -238,7 +264,7 @@ func (c *compareCmd) contestants(all []workload.Contestant) ([]workload.Contesta
 }
 
 func writeRows(file string, rows []report.Row) error {
-	f, err := os.Create(file)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return err
 	}

@@ -12,9 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/bench/report"
 	"github.com/asyncmsgr/asyncmsgr/bench/workload"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // TestMain lets the test's binary be the command line, as msgr runs itself.
@@ -25,7 +27,20 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	// The stack and the pool that all messengers of a process share stay, and so do
+	// netpoll's pollers.
+	for _, open := range []func() error{
+		func() error { _, err := async.DefaultStack(); return err },
+		func() error { _, err := async.DefaultExecutor(); return err },
+	} {
+		if err := open(); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(),
+		goleak.IgnoreAnyFunction("github.com/cloudwego/netpoll.(*defaultPoll).Wait"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
+		goleak.IgnoreAnyFunction("os/signal.loop"))
 }
 
 // TestBench: rows, a report and a line of progress for each scenario.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/cephperf"
@@ -57,8 +58,11 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 		Queue: c.Queue, Threads: c.Threads, Workers: c.Workers, Threadpipe: c.Threadpipe,
 		Patience: c.Patience,
 	}
+	if c.Patience <= 0 {
+		return usageError{errors.New("--patience is to be more than 0")}
+	}
 	if err := cfg.Check(); err != nil {
-		return usageError{err}
+		return usageError{without(err, cephperf.ErrConfig)}
 	}
 	ctx, stop := interruptible()
 	defer stop()
@@ -83,6 +87,9 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 	}
 	if end := interrupted(ctx); end != nil && errors.Is(err, context.Canceled) {
 		err = end
+	}
+	if c.Connect != "" && errors.Is(err, syscall.ECONNREFUSED) {
+		err = fmt.Errorf("%w; start msgr bench ceph-perf --serve there first", err)
 	}
 	if r.Transport == "" || r.Answered == 0 && err != nil {
 		return err
@@ -110,7 +117,7 @@ func addrPort(s string) (netip.AddrPort, error) {
 	hostPort, _, _ := strings.Cut(strings.TrimPrefix(s, "v2:"), "/")
 	a, err := netip.ParseAddrPort(hostPort)
 	if err != nil {
-		return a, fmt.Errorf("%q is not IP:PORT", s)
+		return a, fmt.Errorf("%q is not IP:PORT; give it such as 127.0.0.1:6800, or [::1]:6800", s)
 	}
 	return a, nil
 }
@@ -118,7 +125,12 @@ func addrPort(s string) (netip.AddrPort, error) {
 // serveCeph is a server until ctx ends.
 func serveCeph(ctx context.Context, w io.Writer, cfg cephperf.Config, at netip.AddrPort) error {
 	s, err := cephperf.Serve(cfg, at)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w; give another port, or 0 for one that is free", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w; give an address of this machine", err)
+	case err != nil:
 		return err
 	}
 	fmt.Fprintf(w, "%s server at %s\n", cfg.Transport(), s.Addr())

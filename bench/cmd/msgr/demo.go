@@ -23,7 +23,18 @@ type demoCmd struct {
 	JSON       bool    `name:"json" help:"Print one JSON object instead of the table."`
 }
 
-var errBroken = errors.New("a promise was broken")
+// secondsMax bounds how long a command is asked to run: more is a mistake.
+const secondsMax = 1_000_000
+
+// brokenError says that something was not as it was promised.
+type brokenError struct {
+	failures, seed uint64
+}
+
+func (e *brokenError) Error() string {
+	return fmt.Sprintf("%d times a promise was broken, the report says FAILED where; --seed %d repeats the traffic and the cuts, though not their times",
+		e.failures, e.seed)
+}
 
 // Help is shown by msgr demo --help.
 func (demoCmd) Help() string {
@@ -41,12 +52,13 @@ The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
 
 // Run runs the demo. Interrupted, it ends early and reports what there is.
 func (c *demoCmd) Run(w io.Writer) error {
+	if !(c.Seconds > 0 && c.Seconds <= secondsMax) || c.OSDs <= 0 || c.Clients <= 0 || c.ObjectSize <= 0 || !(c.CutRate >= 0) {
+		return usageError{fmt.Errorf("--seconds is to be more than 0 and %d at most, --osds, --clients and --object-size more than 0, --cut-rate not less",
+			secondsMax)}
+	}
 	cfg := demo.Config{
 		Duration: time.Duration(c.Seconds * float64(time.Second)), OSDs: c.OSDs, Clients: c.Clients, Conns: max(c.Conns, c.Clients),
 		ObjectSize: c.ObjectSize, Sizes: c.Sizes, CutRate: c.CutRate, Seed: c.Seed,
-	}
-	if c.Seconds <= 0 || c.OSDs <= 0 || c.Clients <= 0 || c.ObjectSize <= 0 || c.CutRate < 0 {
-		return usageError{errors.New("--seconds, --osds, --clients and --object-size must be more than 0, --cut-rate not less")}
 	}
 	if c.CutRate == 0 {
 		cfg.CutRate = -1
@@ -65,7 +77,7 @@ func (c *demoCmd) Run(w io.Writer) error {
 	defer stop()
 	r, err := demo.Run(ctx, cfg)
 	if errors.Is(err, demo.ErrConfig) {
-		return usageError{err}
+		return usageError{without(err, demo.ErrConfig)}
 	} else if err != nil {
 		return err
 	}
@@ -84,7 +96,7 @@ func (c *demoCmd) Run(w io.Writer) error {
 		err = errors.Join(err, interrupted(ctx))
 	}
 	if !r.OK {
-		err = errors.Join(err, errBroken)
+		err = errors.Join(err, &brokenError{r.Failures, r.Seed})
 	}
 	return err
 }

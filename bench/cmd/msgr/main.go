@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -72,7 +73,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	}
 	ctx, err := parser.Parse(longFlags(args))
 	if err != nil {
-		return complain(stderr, pathOf(parsed(err)), usageError{err})
+		return complain(stderr, pathOf(parsed(err)), usageError{plainer(err)})
 	}
 	return complain(stderr, pathOf(ctx), ctx.Run())
 }
@@ -102,6 +103,33 @@ func complain(stderr io.Writer, path string, err error) int {
 func oneLine(err error) string {
 	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
 	return strings.Join(lines, "; ")
+}
+
+// without is an error whose text does not begin with that of a class of errors, which
+// says nothing to who knows the subcommand.
+func without(err, class error) error {
+	return shortened{err, strings.TrimPrefix(err.Error(), class.Error()+": ")}
+}
+
+type shortened struct {
+	error
+	text string
+}
+
+func (e shortened) Error() string { return e.text }
+func (e shortened) Unwrap() error { return e.error }
+
+// plainer says in our words what kong says about arguments that are missing.
+func plainer(err error) error {
+	text := err.Error()
+	for _, r := range []struct{ pattern, text string }{
+		{`expected (.+) value but got "EOL" \(<EOL>\)$`, "the value is missing, $1"},
+		{`missing value, expecting "<arg>,\.\.\."$`, "the value is missing"},
+		{`^expected "(.*)"$`, "$1 is missing"},
+	} {
+		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.text)
+	}
+	return shortened{err, text}
 }
 
 // parsed is as far as a command line was understood.

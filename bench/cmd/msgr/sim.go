@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -58,11 +59,11 @@ The exit code is 1 if an invariant was violated, 130 or 143 if it was interrupte
 func (c *simCmd) Run(w io.Writer, k *kong.Kong) error {
 	cfg, seeds, err := c.config()
 	if err != nil {
-		return usageError{err}
+		return usageError{without(err, simulate.ErrConfig)}
 	}
 	closeFiles, err := c.files(&cfg)
 	if err != nil {
-		return usageError{err}
+		return usageError{fmt.Errorf("%w; give the name of a file that can be written", err)}
 	}
 	ctx, stop := interruptible()
 	defer stop()
@@ -71,7 +72,7 @@ func (c *simCmd) Run(w io.Writer, k *kong.Kong) error {
 	sum, err := simulate.Batch(cfg, seeds, c.Twice, out.add)
 	err = errors.Join(err, closeFiles())
 	if c.isUsage(err) {
-		return usageError{err}
+		return usageError{without(err, simulate.ErrConfig)}
 	} else if err != nil {
 		return err
 	}
@@ -117,6 +118,9 @@ func (c *simCmd) config() (cfg simulate.Config, seeds simulate.Seeds, err error)
 	if seeds.Len() > 1 && (c.Trace != "" || c.Chart != "") {
 		return cfg, seeds, errors.New("--trace and --chart are for a single seed")
 	}
+	if same := c.sameFile(); same != "" {
+		return cfg, seeds, fmt.Errorf("%s are the same file; give different ones", same)
+	}
 	if cfg.ChartWindow, err = c.window(); err != nil {
 		return cfg, seeds, err
 	}
@@ -127,6 +131,28 @@ func (c *simCmd) config() (cfg simulate.Config, seeds simulate.Seeds, err error)
 		cfg.Chart = io.Discard // until the file is open: Check is to know of it
 	}
 	return cfg, seeds, simulate.Check(cfg)
+}
+
+// sameFile says which files are one and the same: one would be written over the other.
+func (c *simCmd) sameFile() string {
+	named := []struct{ flag, file string }{{"--scenario", c.Scenario}, {"--trace", c.Trace}, {"--chart", c.Chart}}
+	for i, a := range named {
+		for _, b := range named[i+1:] {
+			if a.file == "" || b.file == "" {
+				continue
+			}
+			x, errA := os.Stat(a.file)
+			y, errB := os.Stat(b.file)
+			same := filepath.Clean(a.file) == filepath.Clean(b.file) && (i > 0 || errA == nil) // a scenario may be no file
+			if errA == nil && errB == nil {
+				same = x.Mode().IsRegular() && os.SameFile(x, y) // /dev/null twice is nothing bad
+			}
+			if same {
+				return a.flag + " and " + b.flag
+			}
+		}
+	}
+	return ""
 }
 
 // window is the part of the run that the chart shows.
