@@ -62,7 +62,8 @@ func (r *Result) Write(w io.Writer) error {
 		r.Transport, r.Server, r.Jobs, r.Window, r.Messages, r.Length, requestFront, replyFront, r.ThinkMicros)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if r.Interrupted {
-		fmt.Fprintf(t, "interrupted\tafter %d of %d messages, %d more in flight\n", r.Answered, r.Jobs*r.Messages, r.InFlight)
+		fmt.Fprintf(t, "interrupted\tafter %d of %d messages, %d more in flight\n",
+			r.Answered, r.Jobs*r.Messages, r.InFlight)
 	}
 	fmt.Fprintf(t, "messages\t%d answered, %d lost, %d odd in %.3f s\n", r.Answered, r.Lost, r.Odd, r.Seconds)
 	fmt.Fprintf(t, "rate\t%.0f messages/s, %.1f MB/s\n", r.Rate, r.MB)

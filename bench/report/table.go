@@ -102,7 +102,8 @@ func tableOf(rows []*Row, reference string) Table {
 		}
 	}
 	for _, r := range rows {
-		l := Line{Contestant: r.Contestant, Reference: r.Contestant == reference, Trouble: why(r), Skipped: (r.Skipped != "" || r.Partial) && r.Rounds == 0}
+		l := Line{Contestant: r.Contestant, Reference: r.Contestant == reference, Trouble: why(r)}
+		l.Skipped = (r.Skipped != "" || r.Partial) && r.Rounds == 0
 		if r.Rounds > 0 {
 			for _, c := range shown {
 				l.Cells = append(l.Cells, c.cell(r))

@@ -19,7 +19,8 @@ func readFile(name string) (*asynctest.Scenario, []byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, unknown(name)
 	} else if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w; give a file with a scenario, or one of %s", ErrConfig, err, strings.Join(Scenarios(), ", "))
+		return nil, nil, fmt.Errorf("%w: %w; give a file with a scenario, or one of %s",
+			ErrConfig, err, strings.Join(Scenarios(), ", "))
 	}
 	s, err := asynctest.ParseScenario(name, text)
 	return s, text, err

@@ -185,8 +185,8 @@ func (c *cephxConn) sessionOf(a *cephx.Authorizer) (cephx.Key, error) {
 	if a.Ticket.SecretID != cephx.SecretMon {
 		k := c.keys[ticketOf{a.GlobalID, a.Service}]
 		if k == nil {
-			c.note("the ticket for %v of global id %d is not known: decode the recording of its login with the monitor before this one",
-				a.Service, a.GlobalID)
+			c.note("the ticket for %v of global id %d is not known: "+
+				"decode the recording of its login with the monitor before this one", a.Service, a.GlobalID)
 		}
 		return k, nil
 	}
@@ -198,7 +198,8 @@ func (c *cephxConn) sessionOf(a *cephx.Authorizer) (cephx.Key, error) {
 	}
 	p, err := mon.Open(nil, cephx.UsageTicketInfo, a.Ticket.Blob)
 	if err != nil {
-		return nil, fmt.Errorf("the ticket does not open with the key of mon. in %s, which is another monitor's: %w", c.file, err)
+		return nil, fmt.Errorf("the ticket does not open with the key of mon. in %s: the keyring is of another cluster: %w",
+			c.file, err)
 	}
 	info, err := cephx.ParseTicketInfo(p)
 	if err != nil {
@@ -211,8 +212,8 @@ func (c *cephxConn) sessionOf(a *cephx.Authorizer) (cephx.Key, error) {
 
 // unopened is the error about something that the session key does not open.
 func (c *cephxConn) unopened(what string, err error) error {
-	return fmt.Errorf("%s does not open with the session key of the ticket for %v: it is another ticket's, or was changed: %w",
-		what, c.service, err)
+	return fmt.Errorf("%s does not open with the session key of the ticket for %v: "+
+		"it is another ticket's, or was changed: %w", what, c.service, err)
 }
 
 // challenged is AUTH_REPLY_MORE.
@@ -285,10 +286,11 @@ func (c *cephxConn) done(f *frame.AuthDone) error {
 		st, err := t.Open(with)
 		switch {
 		case err != nil && i == 0:
-			return fmt.Errorf("the ticket for %v does not open with the key of %s in %s: the keyring is of another cluster, or the key is another one now: %w",
-				t.Service, c.name, c.file, err)
+			return fmt.Errorf("the ticket for %v does not open with the key of %s in %s: "+
+				"the keyring is of another cluster, or the key is another one now: %w", t.Service, c.name, c.file, err)
 		case err != nil:
-			return fmt.Errorf("the ticket for %v does not open with the session key with %v: %w", t.Service, entity.TypeAuth, err)
+			return fmt.Errorf("the ticket for %v does not open with the session key with %v: %w",
+				t.Service, entity.TypeAuth, err)
 		case i == 0:
 			with, c.session = st.SessionKey, st.SessionKey
 		}
@@ -298,7 +300,8 @@ func (c *cephxConn) done(f *frame.AuthDone) error {
 		if t.BlobSealed {
 			more = "; its blob is sealed with the session key before, and not opened"
 		}
-		c.note("ticket for %v opened: session key of %v, valid for %v%s", t.Service, st.SessionKey.Type(), st.Validity.Duration(), more)
+		c.note("ticket for %v opened: session key of %v, valid for %v%s",
+			t.Service, st.SessionKey.Type(), st.Validity.Duration(), more)
 	}
 	if q.Secret == nil || c.session == nil {
 		c.note("no connection secret")
@@ -342,8 +345,8 @@ func (c *cephxConn) signature(side int, got [32]byte) error {
 		c.note("signature not verified: the session key is not known")
 		return nil
 	case got != c.session.Sign(over):
-		return fmt.Errorf("the signature is not that of the %d bytes which %s received from %s: they were changed on their way, or the session key is another one",
-			len(over), sides[side], sides[1-side])
+		return fmt.Errorf("the signature is not that of the %d bytes which %s received from %s: "+
+			"they were changed on their way, or the session key is another one", len(over), sides[side], sides[1-side])
 	}
 	c.signatures++
 	c.note("signature of %d bytes ok", len(over))

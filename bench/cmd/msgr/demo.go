@@ -32,8 +32,8 @@ type brokenError struct {
 }
 
 func (e *brokenError) Error() string {
-	return fmt.Sprintf("%d times a promise was broken, the report says FAILED where; --seed %d repeats the traffic and the cuts, though not their times",
-		e.failures, e.seed)
+	return fmt.Sprintf("%d times a promise was broken, the report says FAILED where; "+
+		"--seed %d repeats the traffic and the cuts, though not their times", e.failures, e.seed)
 }
 
 // Help is shown by msgr demo --help.
@@ -52,9 +52,11 @@ The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
 
 // Run runs the demo. Interrupted, it ends early and reports what there is.
 func (c *demoCmd) Run(w io.Writer) error {
-	if !(c.Seconds > 0 && c.Seconds <= secondsMax) || c.OSDs <= 0 || c.Clients <= 0 || c.ObjectSize <= 0 || !(c.CutRate >= 0) {
-		return usageError{fmt.Errorf("--seconds is to be more than 0 and %d at most, --osds, --clients and --object-size more than 0, --cut-rate not less",
-			secondsMax)}
+	// NaN is none of this.
+	good := c.Seconds > 0 && c.Seconds <= secondsMax && c.OSDs > 0 && c.Clients > 0 && c.ObjectSize > 0 && c.CutRate >= 0
+	if !good {
+		return usageError{fmt.Errorf("--seconds is to be more than 0 and %d at most, "+
+			"--osds, --clients and --object-size more than 0, --cut-rate not less", secondsMax)}
 	}
 	cfg := demo.Config{
 		Duration: time.Duration(c.Seconds * float64(time.Second)), OSDs: c.OSDs, Clients: c.Clients, Conns: max(c.Conns, c.Clients),

@@ -19,7 +19,8 @@ func (c *helpCmd) Run(k *kong.Kong) error {
 	for _, name := range c.Command {
 		i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == name })
 		if i < 0 {
-			return usageError{fmt.Errorf("there is no subcommand %s; there are %s", strings.Join(c.Command, " "), subcommands(node))}
+			return usageError{fmt.Errorf("there is no subcommand %s; there are %s",
+				strings.Join(c.Command, " "), subcommands(node))}
 		}
 		node = node.Children[i]
 	}

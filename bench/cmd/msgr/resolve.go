@@ -65,7 +65,8 @@ func (r resolver) name(ctx context.Context, s string) (a entity.Addr, err error)
 	hostport, nonce, hasNonce := strings.Cut(strings.TrimPrefix(s, "v2:"), "/")
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil || host == "" {
-		return a, fmt.Errorf("%q is no address; give it as v2:HOST:PORT/NONCE, such as v2:127.0.0.1:3300/0 or v2:[::1]:3300/0", s)
+		return a, fmt.Errorf("%q is no address; give it as v2:HOST:PORT/NONCE, "+
+			"such as v2:127.0.0.1:3300/0 or v2:[::1]:3300/0", s)
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {

@@ -80,7 +80,8 @@ func (c *simCmd) Run(w io.Writer, k *kong.Kong) error {
 		return err
 	}
 	if from := cfg.ChartWindow.From; cfg.Chart != nil && from > sum.Virtual {
-		fmt.Fprintf(k.Stderr, "msgr sim: the chart is empty: it begins at %v, and the run ended at %v\n", from, round(sum.Virtual))
+		fmt.Fprintf(k.Stderr, "msgr sim: the chart is empty: it begins at %v, and the run ended at %v\n",
+			from, round(sum.Virtual))
 	}
 	if sum.Violations > 0 {
 		err = &simError{sum: sum, bad: out.bad, replay: c.replay(out.failed)}
