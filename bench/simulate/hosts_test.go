@@ -47,7 +47,8 @@ func TestCheckChart(t *testing.T) {
 // What Check takes for hosts are those that there will be.
 func TestHostsAreThere(t *testing.T) {
 	for _, cfg := range []Config{
-		{Scenario: "gossip", Nodes: 5}, {Scenario: "store", Nodes: 5}, {Scenario: "fan-in", Nodes: 5}, {Scenario: "storm", Nodes: 5},
+		{Scenario: "gossip", Nodes: 5, Until: 5e9}, {Scenario: "store", Nodes: 5, Until: 5e9},
+		{Scenario: "fan-in", Nodes: 5, Until: 5e9}, {Scenario: "storm", Nodes: 5, Until: 5e9},
 		{Scenario: write(t, textScenario)},
 	} {
 		all, err := hosts(&cfg)

@@ -125,6 +125,20 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
+// TestChildrenOfBench: a terminal's interrupt reaches them too, and they leave it to their
+// parent.
+func TestChildrenOfBench(t *testing.T) {
+	t.Setenv(childEnv, "1")
+	p := start(t, hang)
+	p.waitFor(t, "begun")
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p.waitFor(t, "interrupted: interrupted by SIGTERM")
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	code, _, _ := p.end(t)
+	require.Equal(t, exitSIGTERM, code)
+}
+
 // TestDemoInterrupted: it says so, and whether the promises held until then.
 func TestDemoInterrupted(t *testing.T) {
 	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: exitSIGINT, syscall.SIGTERM: exitSIGTERM} {

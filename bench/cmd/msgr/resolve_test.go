@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -51,6 +52,22 @@ func TestResolve(t *testing.T) {
 			require.Zero(t, asked, "%s has one address: there is no choice", c.in)
 		}
 	}
+}
+
+// TestSystemResolver: it asks for both families, and sees who listens.
+func TestSystemResolver(t *testing.T) {
+	for _, literal := range []string{"127.0.0.1", "::1"} { // which need no server to be resolved
+		ips, err := systemResolver.lookup(context.Background(), literal)
+		require.NoError(t, err)
+		require.Len(t, ips, 1)
+		require.Equal(t, literal, ips[0].Unmap().String())
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	require.True(t, systemResolver.takes(context.Background(), at))
+	require.NoError(t, l.Close())
+	require.False(t, systemResolver.takes(context.Background(), at))
 }
 
 func TestResolveRefuses(t *testing.T) {

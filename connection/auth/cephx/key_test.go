@@ -2,6 +2,7 @@ package cephx
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -81,6 +82,17 @@ func TestSeal(t *testing.T) {
 	a, err := k.Seal(nil, 1, nil, strings.NewReader("only 15 bytes.."))
 	require.Error(t, err, "too little randomness")
 	require.Nil(t, a)
+}
+
+// TestAESPadding: a last byte that is no length of a padding.
+func TestAESPadding(t *testing.T) {
+	k := testKeys(t)[0].(*aesKey)
+	for _, last := range []byte{0, 17, 0xff} {
+		p := append(appendHeader(nil), bytes.Repeat([]byte{last}, 7+16)...)
+		cipher.NewCBCEncrypter(k.block, []byte(aesIV)).CryptBlocks(p, p)
+		_, err := k.Open(nil, UsageAuthorize, p)
+		require.ErrorIs(t, err, ErrOpen, last)
+	}
 }
 
 // TestProof compares with real clients' (msgr2 spec 9.3); recordings_test.go has more.
