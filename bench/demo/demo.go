@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -163,6 +164,7 @@ func (d *demo) open() error {
 func (d *demo) messenger(name entity.Name) (*async.Messenger, error) {
 	m, err := async.New(async.Config{
 		Name: name, Stack: d.stack, Executor: d.pool, InitialBackoff: backoffMin, MaxBackoff: backoffMax,
+		Logger: slog.New(slog.DiscardHandler), // it would tell of every cut, and those are counted
 	})
 	if err == nil {
 		d.messengers = append(d.messengers, m)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"io"
 	"sync/atomic"
 	"time"
@@ -86,7 +87,8 @@ func (c pingCmd) target(ctx context.Context) (peer entity.Addr, typ entity.Type,
 }
 
 func (c pingCmd) run(ctx context.Context, out *pingOutput, peer entity.Addr, typ entity.Type, sum *pingSummary) (err error) {
-	m, err := async.New(async.Config{Name: entity.Client(entity.NumNew)})
+	// The log is discarded: what goes wrong is in the output.
+	m, err := async.New(async.Config{Name: entity.Client(entity.NumNew), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
