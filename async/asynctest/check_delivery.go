@@ -237,7 +237,10 @@ func checkResets(d *digest) (bad []string) {
 				continue
 			}
 			for _, r := range f.from.records {
-				if r.Kind == RecRemoteReset && m.ended.At > r.At && m.wires[0].at < f.from.begins(r) {
+				if r.Kind != RecRemoteReset || m.ended.At <= r.At {
+					continue
+				}
+				if ready := f.from.begins(r); ready == nil || m.wires[0].at < ready.At {
 					bad = append(bad, fmt.Sprintf("%v, though it belonged to the session that was lost: %v", m.ended, r))
 				}
 			}

@@ -202,10 +202,10 @@ func (c *connDigest) at(t time.Duration, kinds ...RecordKind) *Record {
 	return nil
 }
 
-// begins is when the session became ready that followed the one whose loss is told by
-// reset. Events are told in their order, so before the loss as many sessions had become
-// ready as were told of before it.
-func (c *connDigest) begins(reset *Record) time.Duration {
+// begins is the record of the session becoming ready that followed the one whose loss
+// is told by reset, nil if none did. Events are told in their order, so before the loss
+// as many sessions had become ready as were told of before it.
+func (c *connDigest) begins(reset *Record) *Record {
 	told := 0
 	for _, r := range c.records[:slices.Index(c.records, reset)] {
 		if r.Kind == RecConnect || r.Kind == RecAccept {
@@ -217,9 +217,9 @@ func (c *connDigest) begins(reset *Record) time.Duration {
 			continue
 		}
 		if told == 0 {
-			return r.At
+			return r
 		}
 		told--
 	}
-	return 1<<63 - 1
+	return nil
 }

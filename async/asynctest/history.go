@@ -54,8 +54,10 @@ func (f Flow) String() string {
 
 // Record is one thing that happened.
 type Record struct {
-	At   time.Duration
-	Kind RecordKind
+	// At is the network's time, by which records of different nodes compare; Local
+	// is what the node's own clock showed, by which it compares with ReceivedAt.
+	At, Local time.Duration
+	Kind      RecordKind
 	// Where it happened: the node, which of its lives, its Connection.ID (0: none)
 	// and the node at the other end (-1: not known).
 	Node int
@@ -73,7 +75,7 @@ type Record struct {
 	// Held is what the dispatch throttle holds at a delivery, of Limit; 0: unlimited.
 	Held, Limit int64
 	// Seq is the number of a delivered message in its session, ReceivedAt when it
-	// had come in.
+	// had come in, by the node's own clock.
 	Seq        uint64
 	ReceivedAt time.Duration
 	order      int // among all records
@@ -178,7 +180,8 @@ func (n *Node) add(kind RecordKind, conn msg.Connection, r Record) {
 	if h == nil || n.Down && kind != RecDown && kind != RecEnded {
 		return
 	}
-	r.At, r.Kind, r.Node, r.Life, r.Peer = n.Host.Clock().Now(), kind, n.Index, n.life, -1
+	r.At, r.Local = n.Cluster.Net.Now(), n.Host.Clock().Now()
+	r.Kind, r.Node, r.Life, r.Peer = kind, n.Index, n.life, -1
 	if conn != nil {
 		r.Conn = conn.ID()
 		r.Lossy = conn.Policy().Lossy
