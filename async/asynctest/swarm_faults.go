@@ -50,6 +50,9 @@ func (s *swarm) all() (nodes []int) {
 
 // fault breaks something, most often for a limited time.
 func (s *swarm) fault() {
+	if s.clocks.wrong && s.clocks.rnd.IntN(8) == 0 {
+		s.breakClock()
+	}
 	if s.deaths && s.rnd.IntN(6) == 0 {
 		s.die()
 		return

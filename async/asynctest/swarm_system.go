@@ -34,6 +34,7 @@ type swarm struct {
 	slow     bool // dispatchers hold messages, take their time, or stand still
 	panics   bool // dispatchers panic
 	auth     *testAuth
+	clocks   swarmClocks
 	active   []activeFault
 	// panicAccept is the node whose next HandleAccept panics.
 	panicAccept *Node
@@ -67,8 +68,8 @@ func (s *swarm) plan() (net simnet.Config) {
 		s.auth = &testAuth{mode: 1 + uint32(rnd.IntN(2)), rounds: rnd.IntN(3), refusals: rnd.IntN(2) == 0}
 	}
 	topology := s.connect()
-	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, slow %v, panics %v, auth %+v",
-		s.kind, topology, s.nodes, s.servers, s.largest, s.deaths, s.same, s.slow, s.panics, s.auth)
+	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, slow %v, panics %v, auth %+v, wrong clocks %v",
+		s.kind, topology, s.nodes, s.servers, s.largest, s.deaths, s.same, s.slow, s.panics, s.auth, s.clocks.wrong)
 	return net
 }
 
@@ -106,6 +107,7 @@ func (s *swarm) connect() (topology string) {
 
 func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm {
 	s := &swarm{cfg: cfg, result: result, rnd: newRand(seed, 77), coverage: result.Coverage}
+	s.clocks.draw(seed)
 	net := s.plan()
 	throttle, messages, octets := s.rnd.IntN(3), s.rnd.IntN(3), s.rnd.IntN(4)
 	keepalive := s.rnd.IntN(2) == 0
@@ -162,6 +164,10 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 	}
 	result.Nodes = s.nodes
 	s.History.Promises = Promises{Lossless: !s.lossy, Quiet: 2 * time.Minute, Attempts: 100}
+	if s.clocks.wrong {
+		s.History.Quiet *= slowestClock
+		s.startClocks()
+	}
 	return s
 }
 
