@@ -19,6 +19,7 @@ func init() {
 	scenarioVerbs = map[string]stepParser{
 		"node": parseNode, "link": parseLink, "send": parseSend, "cut": parseCut, "partition": parsePartition,
 		"expect": parseExpect, "until": parseUntil, "check": parseCheck, "run": parseRun, "busy": parseBusy,
+		"clock": parseClock,
 		"connect": pairStep(func(r *scenarioRun, a, b int) error {
 			r.c.Connect(a, b)
 			return nil
@@ -124,6 +125,25 @@ func parseBusy(p *scenarioParser) (func(*scenarioRun) error, error) {
 	}
 	d, err := w.duration()
 	return func(r *scenarioRun) error { r.busy[[2]int{a, b}] = d; return nil }, err
+}
+
+// What a scenario may do to a clock; drift is bounded by simnet.Host.SetClock.
+const (
+	skewMax  = 100 * 365 * 24 * time.Hour
+	driftMin = -900 * time.Millisecond
+	driftMax = 9 * time.Second
+)
+
+func parseClock(p *scenarioParser) (func(*scenarioRun) error, error) {
+	a, err := p.node()
+	if err != nil {
+		return nil, err
+	}
+	var drift, skew time.Duration
+	err = p.options(map[string]func(word) error{
+		"drift": differenceOption(&drift, driftMin, driftMax), "skew": differenceOption(&skew, -skewMax, skewMax),
+	})
+	return func(r *scenarioRun) error { r.c.Nodes[a].Host.SetClock(skew, drift); return nil }, err
 }
 
 func parseLink(p *scenarioParser) (func(*scenarioRun) error, error) {
