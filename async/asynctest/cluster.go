@@ -2,6 +2,7 @@ package asynctest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -68,6 +69,9 @@ type Cluster struct {
 	byHost map[string]int
 	faults []*simnet.Fault
 	tap    *tap
+	logs   logs
+	// planned panics of callbacks, and those of nodes that are down.
+	planned, panicked uint64
 }
 
 // Node is one messenger, on a host of its own.
@@ -132,10 +136,11 @@ func (c *Cluster) start(i int, h *simnet.Host, life uint32) *Node {
 	if c.opt.Config != nil {
 		c.opt.Config(i, &cfg)
 	}
+	n := &Node{Index: i, Host: h, Cluster: c, life: life, pool: pool}
+	cfg.Logger = newNodeLog(n, cfg.Logger)
 	m, err := async.New(cfg)
 	c.must(err)
-	n := &Node{Messenger: m, Index: i, Host: h, Cluster: c, life: life, pool: pool}
-	n.Recorder = &Recorder{node: n}
+	n.Messenger, n.Recorder = m, &Recorder{node: n}
 	n.Limit = max(cfg.DispatchThrottleBytes, 0)
 	m.SetDefaultPolicy(c.opt.Policy)
 	m.AddDispatcherTail(n.Recorder)
@@ -156,8 +161,14 @@ func (c *Cluster) must(err error) {
 	}
 }
 
-// Run lets d of virtual time pass.
-func (c *Cluster) Run(d time.Duration) { c.Net.Run(d) }
+// Run lets d of virtual time pass. If it cannot, because a rule panicked or time does
+// not go on, or a breakpoint is reached, the test ends: with breakpoints, use Net.Run.
+func (c *Cluster) Run(d time.Duration) {
+	c.tb.Helper()
+	if err := c.Net.Run(d); err != nil {
+		c.tb.Fatalf("asynctest: %v", err)
+	}
+}
 
 // patience is how much virtual time Until allows.
 const patience = time.Hour
@@ -281,6 +292,7 @@ func (c *Cluster) down(i int, how func(*simnet.Host)) {
 	n.Down = true
 	n.add(RecDown, nil, Record{})
 	n.closeLife(false)
+	c.panicked += n.Stats().Panics
 	how(n.Host)
 	n.pool.die()
 	for j := range c.Nodes {
@@ -305,6 +317,26 @@ func (c *Cluster) Restart(i int) *Node {
 
 // end shuts everything down and checks that nothing is left.
 func (c *Cluster) end() {
+	c.shutdown()
+	c.checkPanics()
+	if c.tb.Failed() {
+		c.show()
+	}
+}
+
+// settle lets d pass at the end of a run, where no breakpoint stops anything.
+func (c *Cluster) settle(d time.Duration) error {
+	for {
+		err := c.Net.Run(d)
+		var hit *simnet.Hit
+		if !errors.As(err, &hit) {
+			return err
+		}
+		hit.Resume()
+	}
+}
+
+func (c *Cluster) shutdown() {
 	if c.tb.Failed() {
 		c.tb.Logf("asynctest: seed %d, virtual time %v", c.opt.Seed, c.Net.Now())
 	}
@@ -319,7 +351,12 @@ func (c *Cluster) end() {
 			_ = n.Shutdown(begun) // begins it; the end is waited for below
 		}
 	}
-	c.Net.Run(time.Minute)
+	if err := c.settle(time.Minute); err != nil { // nothing goes on any more
+		if !c.tb.Failed() {
+			c.tb.Errorf("asynctest: %v", err)
+		}
+		return
+	}
 	for _, n := range c.Nodes {
 		if n.Down {
 			continue
@@ -336,7 +373,9 @@ func (c *Cluster) end() {
 		}
 		_ = n.Host.Close()
 	}
-	c.Net.Run(time.Minute)
+	if err := c.settle(time.Minute); err != nil && !c.tb.Failed() {
+		c.tb.Errorf("asynctest: %v", err)
+	}
 	for _, conn := range c.Net.Conns() {
 		if !c.isDown(conn.From) && !c.isDown(conn.To) && !c.tb.Failed() {
 			c.tb.Errorf("asynctest: sockets are left (seed %d):\n%s", c.opt.Seed, c.Net.Netstat())
@@ -366,7 +405,7 @@ func (c *Cluster) await(done chan error, n *Node) bool {
 			return true
 		default:
 		}
-		if c.Net.Run(10*time.Microsecond) != nil {
+		if c.settle(10*time.Microsecond) != nil {
 			break
 		}
 		runtime.Gosched()

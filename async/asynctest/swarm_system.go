@@ -184,7 +184,7 @@ func (p *panicker) Dispatch(*msg.Message) bool { return false }
 func (p *panicker) HandleAccept(msg.Connection) {
 	if p.s.panicAccept == p.n && p.s.History.Healed == 0 {
 		p.s.panicAccept = nil
-		p.s.History.Panics++
+		p.s.PlanPanic()
 		panic("asynctest: a planned panic")
 	}
 }
@@ -208,7 +208,7 @@ func (s *swarm) dispatch(n *Node, m *msg.Message) {
 		n.Sleep(s.duration() / 4)
 	}
 	if s.panics && s.History.Healed == 0 && s.rnd.IntN(30) == 0 {
-		s.History.Panics++
+		s.PlanPanic()
 		s.strike("panic", n.Index)
 		panic("asynctest: a planned panic")
 	}
