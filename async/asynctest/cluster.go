@@ -90,6 +90,7 @@ type Node struct {
 	Throttles []*dispatch.Throttle
 	life      uint32
 	pool      *stickyPool
+	effort    Effort // what async.Stats does not have
 }
 
 // port is where all nodes listen.
@@ -138,6 +139,9 @@ func (c *Cluster) start(i int, h *simnet.Host, life uint32) *Node {
 	}
 	n := &Node{Index: i, Host: h, Cluster: c, life: life, pool: pool}
 	cfg.Logger = newNodeLog(n, cfg.Logger)
+	if c.History != nil {
+		cfg.Observe = n.observe(cfg.Observe)
+	}
 	m, err := async.New(cfg)
 	c.must(err)
 	n.Messenger, n.Recorder = m, &Recorder{node: n}
@@ -220,7 +224,7 @@ func (c *Cluster) Cut(i int) {
 	name := c.Nodes[i].Host.Name()
 	for _, conn := range c.Net.Conns() {
 		if conn.From == name || conn.To == name {
-			conn.Kill()
+			c.Reset(conn)
 		}
 	}
 }
@@ -250,6 +254,7 @@ func (c *Cluster) MarkDownAddrs(from, to int, addrs entity.AddrVec) {
 	conn := n.Lookup(addrs)
 	n.Messenger.MarkDown(addrs)
 	if conn != nil {
+		c.disturb(1)
 		n.add(RecMarkDown, conn, Record{})
 	}
 }
@@ -257,7 +262,7 @@ func (c *Cluster) MarkDownAddrs(from, to int, addrs entity.AddrVec) {
 // Add puts a rule of faults into force (see simnet.Network.Add) until it is lifted,
 // by itself or by LiftAll.
 func (c *Cluster) Add(name string, rule simnet.Rule) *simnet.Fault {
-	f := c.Net.Add(name, rule)
+	f := c.Net.Add(name, c.watched(rule))
 	c.faults = append(c.faults, f)
 	return f
 }
@@ -290,6 +295,11 @@ func (c *Cluster) Healed() {
 func (c *Cluster) down(i int, how func(*simnet.Host)) {
 	n := c.Nodes[i]
 	n.Down = true
+	for _, conn := range c.Net.Conns() {
+		if name := n.Host.Name(); conn.From == name || conn.To == name {
+			c.harm(conn.ID)
+		}
+	}
 	n.add(RecDown, nil, Record{})
 	n.closeLife(false)
 	c.panicked += n.Stats().Panics
@@ -310,6 +320,7 @@ func (c *Cluster) Restart(i int) *Node {
 		c.tb.Fatalf("asynctest: Restart of node %d, which runs", i)
 	}
 	n := c.start(i, old.Host.Restart(), old.life+1)
+	c.disturb(2 * (len(c.Nodes) - 1)) // it and each of the others make a new connection
 	c.Nodes[i] = n
 	n.add(RecUp, nil, Record{})
 	return n

@@ -68,6 +68,7 @@ type connDigest struct {
 
 // streamDigest is what a TCP connection carried; index 0 is what the dialer wrote.
 type streamDigest struct {
+	id       uint64
 	from, to int
 	sides    [2][]*WireRecord
 }
@@ -136,7 +137,7 @@ func (d *digest) addWires(flows map[Flow]*flowDigest) {
 		w := &d.h.Wire[i]
 		s := streams[w.Stream]
 		if s == nil {
-			s = &streamDigest{from: w.From, to: w.To}
+			s = &streamDigest{id: w.Stream, from: w.From, to: w.To}
 			if !w.FromDialer {
 				s.from, s.to = w.To, w.From
 			}

@@ -128,6 +128,7 @@ type NodeEnd struct {
 	Handshakes    int
 	PolicyHeld    int64
 	Panics        uint64
+	Effort
 }
 
 // Promises are what a run was set up to keep, for the checkers.
@@ -142,6 +143,8 @@ type Promises struct {
 	// Attempts bounds the TCP connections between two nodes after that (V2); 0: not
 	// checked.
 	Attempts int
+	// Effort has the costs of trouble bounded (E1): connections, faults, replays.
+	Effort bool
 	// Delay bounds the time from Send to dispatch, on connections whose dispatcher
 	// is not stuck (V3); 0: not checked.
 	Delay time.Duration
@@ -162,12 +165,21 @@ type History struct {
 	// j since then.
 	Healed time.Duration
 	Dials  map[[2]int]int
+	// Streams are the TCP connections, in the order in which they were dialled.
+	Streams []StreamRecord
+	// ProtocolErrors are what nodes accused their peers of, Flips are how many packets
+	// on their way to a node had a bit inverted.
+	ProtocolErrors []ProtocolErrorRecord
+	Flips          map[int]int
+	// Disturbed counts what was done to messengers by force: mark downs, panics, and
+	// for each restart the connections to be made anew.
+	Disturbed int
 	// Tainted are pairs of nodes whose sessions were ended by force.
 	Tainted map[[2]int]bool
 }
 
 func newHistory() *History {
-	return &History{Dials: map[[2]int]int{}, Tainted: map[[2]int]bool{}}
+	return &History{Dials: map[[2]int]int{}, Tainted: map[[2]int]bool{}, Flips: map[int]int{}}
 }
 
 // IsTainted says whether a session between two nodes was ended by force: a crash,
@@ -206,9 +218,9 @@ func (n *Node) closeLife(alive bool) {
 	if h == nil {
 		return
 	}
-	e := NodeEnd{Node: n.Index, Life: n.life, Alive: alive}
+	s := n.Stats()
+	e := NodeEnd{Node: n.Index, Life: n.life, Alive: alive, Effort: n.spent(&s)}
 	if alive {
-		s := n.Stats()
 		e.Ready, e.Refused, e.Panics = s.Connected+s.Accepted, s.Refused, s.Panics
 		e.DispatchBytes, e.Queue, e.Handshakes = s.DispatchBytes, s.Queue.Len, s.Handshakes
 		for _, t := range n.Throttles {

@@ -39,6 +39,10 @@ type logLine struct {
 	text  string
 }
 
+// faultMessage is the line that a connection logs for each fault, at Debug, with the
+// error as "err".
+const faultMessage = "connection fault"
+
 // nodeLog is the slog.Handler of one life of a node.
 type nodeLog struct {
 	n     *Node
@@ -60,7 +64,7 @@ func (h *nodeLog) passes(level slog.Level) bool {
 
 // Enabled implements slog.Handler.
 func (h *nodeLog) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= slog.LevelInfo || h.passes(level)
+	return level >= slog.LevelInfo || h.n.Cluster.History != nil || h.passes(level)
 }
 
 // WithAttrs implements slog.Handler. All that a node logs is about itself, so what is
@@ -82,8 +86,12 @@ func (h *nodeLog) WithGroup(name string) slog.Handler {
 
 // Handle implements slog.Handler.
 func (h *nodeLog) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level >= slog.LevelInfo && !h.n.Down { // a job that slept is being ended
+	switch {
+	case h.n.Down: // a job that slept is being ended
+	case r.Level >= slog.LevelInfo:
 		h.n.Cluster.logs.keep(h.n, &r)
+	case r.Message == faultMessage && h.n.Cluster.History != nil:
+		h.n.fault(&r)
 	}
 	if h.passes(r.Level) {
 		return h.inner.Handle(ctx, r)
@@ -158,6 +166,7 @@ func (c *Cluster) show() {
 // Any other panic fails the test.
 func (c *Cluster) PlanPanic() {
 	c.planned++
+	c.disturb(1)
 	if c.History != nil {
 		c.History.Panics++
 	}

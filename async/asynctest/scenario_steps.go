@@ -44,6 +44,7 @@ func init() {
 			if !ok {
 				return fmt.Errorf("no connection")
 			}
+			r.c.disturb(1)
 			conn.Fault(ErrPlanned)
 			return nil
 		}),
@@ -191,11 +192,7 @@ func parseCut(p *scenarioParser) (func(*scenarioRun) error, error) {
 	}
 	if len(p.words) == 0 {
 		return func(r *scenarioRun) error {
-			for _, c := range r.c.Net.Conns() {
-				if c.From == r.host(a) && c.To == r.host(b) || c.From == r.host(b) && c.To == r.host(a) {
-					c.Kill()
-				}
-			}
+			r.c.Sever(a, b)
 			return nil
 		}, nil
 	}

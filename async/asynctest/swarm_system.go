@@ -163,7 +163,7 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 		s.Net.TraceTo(cfg.Trace)
 	}
 	result.Nodes = s.nodes
-	s.History.Promises = Promises{Lossless: !s.lossy, Quiet: 2 * time.Minute, Attempts: 100}
+	s.History.Promises = Promises{Lossless: !s.lossy, Quiet: 2 * time.Minute, Attempts: 100, Effort: true}
 	if s.clocks.wrong {
 		s.History.Quiet *= slowestClock
 		s.startClocks()

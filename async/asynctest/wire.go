@@ -55,8 +55,9 @@ func (t *tap) rule(p *simnet.Packet) simnet.Verdict {
 	t.seen = t.seen[:0]
 	switch p.Kind {
 	case simnet.Syn:
-		if h := t.c.History; h.Healed > 0 {
-			h.Dials[[2]int{t.c.byHost[p.From], t.c.byHost[p.To]}]++
+		h, from, to := t.c.History, t.c.byHost[p.From], t.c.byHost[p.To]
+		if h.dialled(p, t.c.Nodes[from], t.c.Nodes[to]); h.Healed > 0 {
+			h.Dials[[2]int{from, to}]++
 		}
 	case simnet.Data:
 		k := tapKey{p.Conn, p.FromDialer}
