@@ -2,6 +2,8 @@ package asynctest
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
@@ -33,6 +35,7 @@ const (
 func checkE1(d *digest) (bad []string) {
 	bad = append(bad, checkHonesty(d)...)
 	bad = append(bad, checkRepetition(d)...)
+	bad = append(bad, checkBackoff(d)...)
 	if d.h.Effort {
 		bad = append(bad, checkCosts(d)...)
 	}
@@ -87,6 +90,57 @@ func (d *digest) dialsBack(s *streamDigest, w *WireRecord) (n int) {
 		}
 	}
 	return n
+}
+
+// checkBackoff: attempts to reach a peer that lead to nothing come in ever longer
+// intervals. The first repetition may come at once, because an attempt that is given up
+// in favour of the peer's, which fails then, is no failed one; from there on the delay
+// doubles, and jitter makes it half as long at the least.
+func checkBackoff(d *digest) (bad []string) {
+	if d.h.Backoff == 0 {
+		return nil
+	}
+	over := map[[2]int][]time.Duration{} // when a row of attempts ended: it led to something
+	for _, c := range d.conns {
+		for _, r := range c.records {
+			switch r.Kind {
+			case RecReady, RecReset, RecRemoteReset, RecMarkDown:
+				over[[2]int{c.node, c.peer}] = append(over[[2]int{c.node, c.peer}], r.At)
+			}
+		}
+	}
+	for i := range d.h.Records {
+		if r := &d.h.Records[i]; r.Kind == RecUp {
+			over[[2]int{r.Node, -1}] = append(over[[2]int{r.Node, -1}], r.At)
+		}
+	}
+	for _, at := range over {
+		slices.Sort(at)
+	}
+	type row struct {
+		n    int
+		last time.Duration
+	}
+	rows := map[[2]int]row{}
+	for i, s := range d.h.Streams {
+		pair := [2]int{s.From, s.To}
+		r := rows[pair]
+		if r.n > 0 && (between(over[pair], r.last, s.At) || between(over[[2]int{s.From, -1}], r.last, s.At)) {
+			r.n = 0
+		}
+		if least := min(d.h.Backoff<<max(r.n-2, 0), d.h.MaxBackoff) / 2; r.n >= 2 && s.At-r.last < least {
+			bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: attempt %d came %v after the one before, at least %v",
+				i+1, s.From, s.To, s.At, r.n+1, s.At-r.last, least))
+		}
+		rows[pair] = row{min(r.n+1, 32), s.At}
+	}
+	return bad
+}
+
+// between says whether one of the sorted times is in [from, to].
+func between(at []time.Duration, from, to time.Duration) bool {
+	i, _ := slices.BinarySearch(at, from)
+	return i < len(at) && at[i] <= to
 }
 
 // checkCosts judges what all of it has cost.

@@ -28,7 +28,7 @@ func truth(t *testing.T, policy func(i int) msg.Policy) *History {
 		require.NoError(t, c.Send(0, 1, 100, 200))
 	}
 	c.Run(20 * time.Second)
-	c.History.Promises = Promises{Lossless: true, Quiet: time.Minute, Attempts: 5, Delay: time.Minute, Effort: true}
+	c.History.Promises = Promises{Lossless: true, Quiet: time.Minute, Attempts: 5, Delay: time.Minute, Effort: true, Backoff: 200 * time.Millisecond, MaxBackoff: 15 * time.Second}
 	c.CloseHistory()
 	require.Empty(t, c.History.Violations())
 	return c.History
@@ -191,6 +191,16 @@ func TestCheckersSeeLies(t *testing.T) {
 			h.ProtocolErrors = append(h.ProtocolErrors, ProtocolErrorRecord{Node: 1, Err: session.ErrProtocol})
 		}},
 		{"dials without a cause", "E1", peer, func(h *History) { h.Streams = append(h.Streams, make([]StreamRecord, 20)...) }},
+		{"attempts without a pause", "E1", peer, func(h *History) {
+			for i := range 3 {
+				h.Streams = append(h.Streams, StreamRecord{At: time.Hour + time.Duration(i)*time.Second/20, From: 0, To: 1, Harmed: true})
+			}
+		}},
+		{"attempts whose pauses do not grow", "E1", peer, func(h *History) {
+			for i := range 8 {
+				h.Streams = append(h.Streams, StreamRecord{At: time.Hour + time.Duration(i)*time.Second, From: 0, To: 1, Harmed: true})
+			}
+		}},
 		{"faults without a cause", "E1", peer, func(h *History) { h.Ends[0].Faults = 30 }},
 		{"resets without a cause", "E1", peer, func(h *History) { h.Ends[1].Resets = 20 }},
 		{"a remote reset without force", "E1", peer, func(h *History) { h.Ends[1].RemoteResets = 1 }},

@@ -94,6 +94,9 @@ func newDigest(h *History) *digest {
 		}
 		switch r.Kind {
 		case RecSent:
+			if c.peer < 0 { // it is not connected yet
+				c.peer = r.Flow.To
+			}
 			f := flows[r.Flow]
 			if f == nil {
 				f = &flowDigest{Flow: r.Flow, lossy: r.Lossy, from: c}

@@ -145,6 +145,10 @@ type Promises struct {
 	Attempts int
 	// Effort has the costs of trouble bounded (E1): connections, faults, replays.
 	Effort bool
+	// Backoff is what async.Config.InitialBackoff is, as short as the fastest clock makes
+	// it: attempts to connect that lead to nothing have to become rarer from there on
+	// (E1), up to MaxBackoff. 0: not checked. There must be no anonymous connections.
+	Backoff, MaxBackoff time.Duration
 	// Delay bounds the time from Send to dispatch, on connections whose dispatcher
 	// is not stuck (V3); 0: not checked.
 	Delay time.Duration

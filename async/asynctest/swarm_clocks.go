@@ -16,6 +16,8 @@ const (
 	// slowestClock is how much longer at most something takes that a node waits for by
 	// its own clock.
 	slowestClock = 2
+	// fastestClock is how much sooner at most it comes.
+	fastestClock = 2
 	// usualDrift bounds what clocks gain or lose in a second that are as they should be.
 	usualDrift = 200 * time.Microsecond
 )
@@ -33,9 +35,9 @@ func (k *swarmClocks) drift() time.Duration {
 	case 0:
 		return 0
 	case 1:
-		return -time.Duration(k.rnd.Int64N(int64(time.Second / slowestClock)))
+		return -time.Duration(k.rnd.Int64N(int64(time.Second - time.Second/slowestClock)))
 	case 2:
-		return time.Duration(k.rnd.Int64N(int64(time.Second)))
+		return time.Duration(k.rnd.Int64N(int64((fastestClock - 1) * time.Second)))
 	}
 	return time.Duration(k.rnd.Int64N(int64(2*usualDrift))) - usualDrift
 }

@@ -164,8 +164,10 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 	}
 	result.Nodes = s.nodes
 	s.History.Promises = Promises{Lossless: !s.lossy, Quiet: 2 * time.Minute, Attempts: 100, Effort: true}
+	s.History.Backoff, s.History.MaxBackoff = 200*time.Millisecond, 15*time.Second
 	if s.clocks.wrong {
 		s.History.Quiet *= slowestClock
+		s.History.Backoff, s.History.MaxBackoff = s.History.Backoff/fastestClock, s.History.MaxBackoff/fastestClock
 		s.startClocks()
 	}
 	return s

@@ -67,7 +67,7 @@ func (s *Session) fruitlessAgain(now time.Duration) bool {
 }
 
 func (s *Session) nextBackoff() time.Duration {
-	if s.backoff == 0 {
+	if s.backoff == 0 || planted.On(planted.BackoffFlat) {
 		return s.cfg.InitialBackoff
 	}
 	return min(2*s.backoff, s.cfg.MaxBackoff)
@@ -93,7 +93,9 @@ func (s *Session) close(err error) {
 func (s *Session) retryLater(now time.Duration) {
 	s.backoff = s.nextBackoff()
 	s.state = StateBackoff
-	s.deadline = now + s.jitter(s.backoff)
+	if s.deadline = now + s.jitter(s.backoff); planted.On(planted.BackoffNone) {
+		s.deadline = now
+	}
 }
 
 // lostRace waits for the peer's own connection, which won; if it does not come
