@@ -53,6 +53,9 @@ func (s *swarm) fault() {
 	if s.clocks.wrong && s.clocks.rnd.IntN(8) == 0 {
 		s.breakClock()
 	}
+	if s.alike.size > 0 && s.alike.rnd.IntN(3) == 0 {
+		s.flipAlike(s.duration())
+	}
 	if s.deaths && s.rnd.IntN(6) == 0 {
 		s.die()
 		return

@@ -35,6 +35,7 @@ type swarm struct {
 	panics   bool // dispatchers panic
 	auth     *testAuth
 	clocks   swarmClocks
+	alike    swarmAlike
 	active   []activeFault
 	// panicAccept is the node whose next HandleAccept panics.
 	panicAccept *Node
@@ -70,6 +71,9 @@ func (s *swarm) plan() (net simnet.Config) {
 	topology := s.connect()
 	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, slow %v, panics %v, auth %+v, wrong clocks %v",
 		s.kind, topology, s.nodes, s.servers, s.largest, s.deaths, s.same, s.slow, s.panics, s.auth, s.clocks.wrong)
+	if s.alike.size > 0 {
+		s.result.System += fmt.Sprintf(", messages all of %d bytes", s.alike.size)
+	}
 	return net
 }
 
@@ -108,6 +112,7 @@ func (s *swarm) connect() (topology string) {
 func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm {
 	s := &swarm{cfg: cfg, result: result, rnd: newRand(seed, 77), coverage: result.Coverage}
 	s.clocks.draw(seed)
+	s.alike.draw(seed)
 	net := s.plan()
 	throttle, messages, octets := s.rnd.IntN(3), s.rnd.IntN(3), s.rnd.IntN(4)
 	keepalive := s.rnd.IntN(2) == 0
@@ -237,7 +242,12 @@ func (s *swarm) policy(i int) msg.Policy {
 	return msg.LossyClient()
 }
 
-func (s *swarm) size() int { return s.rnd.IntN(1 + s.rnd.IntN(s.largest)) }
+func (s *swarm) size() int {
+	if s.alike.size > 0 {
+		return s.alike.size
+	}
+	return s.rnd.IntN(1 + s.rnd.IntN(s.largest))
+}
 
 func (s *swarm) priority() uint8 {
 	return []uint8{0, 0, 0, 10, 63, msg.PriorityLow, msg.PriorityHigh, msg.PriorityHighest}[s.rnd.IntN(8)]
