@@ -113,7 +113,7 @@ func checkC4(d *digest) (bad []string) {
 		}
 	}
 	for _, c := range d.conns {
-		if c.peer >= 0 && d.h.IsTainted(c.node, c.peer) || c.count(RecDisposable) > 0 {
+		if c.peer >= 0 && (d.h.IsTainted(c.node, c.peer) || d.unlike(c.node, c.peer)) || c.count(RecDisposable) > 0 {
 			continue
 		}
 		for _, r := range c.records {

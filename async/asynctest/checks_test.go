@@ -70,6 +70,9 @@ func (h *History) add(r Record) { h.Records = append(h.Records, r) }
 func TestCheckersSeeLies(t *testing.T) {
 	peer := func(int) msg.Policy { return msg.LosslessPeer() }
 	lossy := func(i int) msg.Policy { return []msg.Policy{msg.LossyClient(), msg.StatelessServer()}[i] }
+	// Who accepts decides: the first is lossy, the second is not.
+	adopted := func(i int) msg.Policy { return []msg.Policy{msg.LosslessClient(), msg.StatelessServer()}[i] }
+	kept := func(i int) msg.Policy { return []msg.Policy{msg.LossyClient(), msg.StatefulServer()}[i] }
 	for _, lie := range []struct {
 		name, letter string
 		policy       func(int) msg.Policy
@@ -120,6 +123,16 @@ func TestCheckersSeeLies(t *testing.T) {
 		}},
 		{"hole", "Y1", lossy, func(h *History) { d := *h.find(RecDelivered, 1); h.remove(func(r *Record) bool { return *r == d }) }},
 		{"lossy and twice", "Y1", lossy, func(h *History) { h.add(*h.find(RecDelivered, 1)) }},
+		{"a hole, and it was to be lossless", "Y1", adopted, func(h *History) { d := *h.find(RecDelivered, 1); h.remove(func(r *Record) bool { return *r == d }) }},
+		{"twice, and it was to be lossy", "L1", kept, func(h *History) { h.add(*h.find(RecDelivered, 1)) }},
+		{"lost, and it was to be lossy", "C4", kept, func(h *History) { d := *h.find(RecDelivered, 5); h.remove(func(r *Record) bool { return *r == d }) }},
+		{"no ack, and it was to be lossy", "L4", kept, func(h *History) {
+			for i := range h.Wire {
+				if w := &h.Wire[i]; !w.FromDialer {
+					w.Ack = 0
+				}
+			}
+		}},
 		{"forged", "B1", peer, func(h *History) { h.Broken = append(h.Broken, "number 1 arrived with other contents") }},
 		{"connect not told", "C1", peer, func(h *History) { h.remove(func(r *Record) bool { return r.Kind == RecConnect }) }},
 		{"accept told late", "C1", peer, func(h *History) {
@@ -294,4 +307,27 @@ func TestWrongPeerIsNoBreach(t *testing.T) {
 	c.MarkDownAddrs(0, 1, conn.PeerAddrs())
 	c.Run(time.Second)
 	c.CheckPromises()
+}
+
+// Twice is once too often, unless the receiver was told that the session is lost, and the
+// sender had a lossy one in mind.
+func TestTwiceAfterARemoteReset(t *testing.T) {
+	l1 := Checkers()[slices.IndexFunc(Checkers(), func(c Checker) bool { return c.Letter == "L1" })]
+	for _, sender := range []msg.Policy{msg.LossyClient(), msg.LosslessClient()} {
+		for _, told := range []bool{false, true} {
+			h := truth(t, func(i int) msg.Policy { return []msg.Policy{sender, msg.StatefulServer()}[i] })
+			again := *h.find(RecDelivered, 5)
+			reset := again
+			reset.Kind, reset.At = RecRemoteReset, again.At+1
+			if told {
+				h.add(reset)
+			}
+			again.At += 2
+			h.add(again)
+			for i := range h.Records {
+				h.Records[i].order = i
+			}
+			require.Equal(t, told && sender.Lossy, len(l1.Check(h)) == 0, "sender lossy %v, told %v", sender.Lossy, told)
+		}
+	}
 }

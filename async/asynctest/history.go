@@ -64,8 +64,9 @@ type Record struct {
 	Life uint32
 	Conn uint64
 	Peer int
-	// Lossy is the policy of the connection at that moment.
-	Lossy bool
+	// Lossy is the policy of the connection at that moment, OwnLossy what the node's own
+	// policy says of such peers: the accepting side's is what counts.
+	Lossy, OwnLossy bool
 	// Flow and Num, from 1 up, identify a tracked message, Size is that of its data.
 	Flow Flow
 	Num  uint64
@@ -180,6 +181,8 @@ type History struct {
 	Disturbed int
 	// Tainted are pairs of nodes whose sessions were ended by force.
 	Tainted map[[2]int]bool
+
+	costs []Cost // as the checker E1 counted them
 }
 
 func newHistory() *History {
@@ -200,7 +203,7 @@ func (n *Node) add(kind RecordKind, conn msg.Connection, r Record) {
 	r.Kind, r.Node, r.Life, r.Peer = kind, n.Index, n.life, -1
 	if conn != nil {
 		r.Conn = conn.ID()
-		r.Lossy = conn.Policy().Lossy
+		r.Lossy, r.OwnLossy = conn.Policy().Lossy, n.PolicyFor(conn.PeerType()).Lossy
 		if i, ok := n.Cluster.byName[conn.PeerName()]; ok {
 			r.Peer = i
 		}

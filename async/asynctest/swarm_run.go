@@ -64,7 +64,7 @@ func (s *swarm) atRest(ended bool) bool {
 			return false
 		}
 	}
-	return s.lossy || s.Complete()
+	return s.lossy || !ended && s.unlike.waits() || s.Complete()
 }
 
 // roundUp checks that everybody can talk to everybody again. What is sent to a peer

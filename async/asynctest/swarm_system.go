@@ -36,6 +36,7 @@ type swarm struct {
 	auth     *testAuth
 	clocks   swarmClocks
 	alike    swarmAlike
+	unlike   swarmUnlike
 	active   []activeFault
 	// panicAccept is the node whose next HandleAccept panics.
 	panicAccept *Node
@@ -47,6 +48,9 @@ func (s *swarm) plan() (net simnet.Config) {
 	rnd := s.rnd
 	s.kind = []string{"peer", "peer reuse", "stateful", "stateless", "registered"}[rnd.IntN(5)]
 	s.lossy = s.kind == "stateless" || s.kind == "registered"
+	if s.unlike.on {
+		s.kind, s.lossy = s.unlike.client+"/"+s.unlike.server, s.unlike.lossy()
+	}
 	s.nodes = 2 + rnd.IntN(5)
 	s.servers = 1 + rnd.IntN(s.nodes-1)
 	s.largest = []int{100, 100, 100, 2_000, 2_000, 2_000, 20_000, 100_000}[rnd.IntN(8)]
@@ -71,6 +75,9 @@ func (s *swarm) plan() (net simnet.Config) {
 	topology := s.connect()
 	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, slow %v, panics %v, auth %+v, wrong clocks %v",
 		s.kind, topology, s.nodes, s.servers, s.largest, s.deaths, s.same, s.slow, s.panics, s.auth, s.clocks.wrong)
+	if s.unlike.bound {
+		s.result.System += fmt.Sprintf(", clients callable, servers call %v", s.unlike.back)
+	}
 	if s.alike.size > 0 {
 		s.result.System += fmt.Sprintf(", messages all of %d bytes", s.alike.size)
 	}
@@ -84,6 +91,9 @@ func (s *swarm) connect() (topology string) {
 		for client := s.servers; client < s.nodes; client++ {
 			for i, k := 0, 1+s.rnd.IntN(s.servers); i < k; i++ {
 				s.edges = append(s.edges, [2]int{client, (client + i) % s.servers})
+				if s.unlike.back {
+					s.edges = append(s.edges, [2]int{(client + i) % s.servers, client})
+				}
 			}
 		}
 		return "clients"
@@ -113,6 +123,7 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 	s := &swarm{cfg: cfg, result: result, rnd: newRand(seed, 77), coverage: result.Coverage}
 	s.clocks.draw(seed)
 	s.alike.draw(seed)
+	s.unlike.draw(seed)
 	net := s.plan()
 	throttle, messages, octets := s.rnd.IntN(3), s.rnd.IntN(3), s.rnd.IntN(4)
 	keepalive := s.rnd.IntN(2) == 0
@@ -129,7 +140,7 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 			}
 			return entity.OSD(int64(i))
 		},
-		Client: func(i int) bool { return i >= s.nodes || s.hasServers() && i >= s.servers },
+		Client: func(i int) bool { return i >= s.nodes || s.hasServers() && i >= s.servers && !s.unlike.bound },
 		Config: func(i int, cfg *async.Config) {
 			cfg.IdleTimeout = time.Minute // how long half-open connections live
 			cfg.DispatchWidth, cfg.Logger = width, s.cfg.Logger
@@ -226,6 +237,10 @@ func (s *swarm) hasServers() bool { return s.kind != "peer" && s.kind != "peer r
 func (s *swarm) policy(i int) msg.Policy {
 	server := i < s.servers
 	switch {
+	case s.unlike.on && server:
+		return s.unlike.servers
+	case s.unlike.on:
+		return s.unlike.clients
 	case s.kind == "peer":
 		return msg.LosslessPeer()
 	case s.kind == "peer reuse":
