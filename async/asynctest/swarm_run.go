@@ -35,6 +35,7 @@ func (s *swarm) run() {
 			s.tb.Fatalf("asynctest: the stranger, which lacks a feature, was let in %d times", n)
 		}
 	}
+	defer func() { s.result.Costs = s.History.costs }()
 	s.CheckPromises()
 }
 

@@ -60,6 +60,9 @@ func TestSwarm(t *testing.T) {
 	for _, what := range slices.Sorted(maps.Keys(sum.Faults)) {
 		faults = append(faults, fmt.Sprintf("%s %d", what, sum.Faults[what]))
 	}
+	for i, c := range sum.Costs {
+		t.Logf("%3.0f %% of the bound, seed %d: %v", 100*c.Share(), sum.Dearest[i], c)
+	}
 	t.Logf("%d seeds from %d in %v: %d messages, %d of them delivered; %d (state, tag, fault) triples\nfaults: %s\n%v",
 		sum.Seeds, first, time.Since(began).Round(time.Millisecond), sum.Messages, sum.Delivered, len(sum.Coverage), strings.Join(faults, ", "), sum.Coverage)
 	if n >= coverageSeeds {
