@@ -47,7 +47,8 @@ func checkHonesty(d *digest) (bad []string) {
 	accused := map[int]int{}
 	for _, e := range d.h.ProtocolErrors {
 		if accused[e.Node]++; accused[e.Node] > d.h.Flips[e.Node] {
-			bad = append(bad, fmt.Sprintf("node %d at %v, %d times altered: %v", e.Node, e.At, d.h.Flips[e.Node], e.Err))
+			bad = append(bad, fmt.Sprintf("node %d at %v, to which %d packets were altered: %v",
+				e.Node, e.At, d.h.Flips[e.Node], e.Err))
 		}
 	}
 	return bad
@@ -61,7 +62,8 @@ func checkRepetition(d *digest) (bad []string) {
 			ws := f.msgs[i].wires
 			for k := 1; k < len(ws); k++ {
 				if ws[k].s == ws[k-1].s && ws[k].side == ws[k-1].side {
-					bad = append(bad, fmt.Sprintf("%v: number %d was written twice on stream %d", f.Flow, i+1, ws[k].s.id))
+					bad = append(bad, fmt.Sprintf("%v: number %d was written twice on stream %d",
+						f.Flow, i+1, ws[k].s.id))
 				}
 			}
 		}
@@ -73,7 +75,8 @@ func checkRepetition(d *digest) (bad []string) {
 				continue
 			}
 			if told++; told > 1+d.dialsBack(s, w) {
-				bad = append(bad, fmt.Sprintf("stream %d at %v: node %d was told %d times to try again", s.id, w.At, w.To, told))
+				bad = append(bad, fmt.Sprintf("stream %d at %v: node %d was told %d times to try again",
+					s.id, w.At, w.To, told))
 			}
 		}
 	}
@@ -128,7 +131,7 @@ func checkBackoff(d *digest) (bad []string) {
 			r.n = 0
 		}
 		if least := min(d.h.Backoff<<max(r.n-2, 0), d.h.MaxBackoff) / 2; r.n >= 2 && s.At-r.last < least {
-			bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: attempt %d came %v after the one before, at least %v",
+			bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: attempt %d came %v after the one before, not %v",
 				i+1, s.From, s.To, s.At, r.n+1, s.At-r.last, least))
 		}
 		rows[pair] = row{min(r.n+1, 32), s.At}
@@ -173,7 +176,7 @@ func checkCosts(d *digest) (bad []string) {
 	}
 	for _, cost := range d.h.costs {
 		if cost.N > cost.AtMost {
-			bad = append(bad, fmt.Sprintf("%v: %d connections harmed, between %d pairs of nodes, %d times force, %d timeouts, %d refusals",
+			bad = append(bad, fmt.Sprintf("%v: %d connections harmed, %d pairs of nodes, %d times force, %d timeouts, %d refusals",
 				cost, harmed, len(pairs), forced, e.Timeouts, e.Refusals))
 		}
 	}

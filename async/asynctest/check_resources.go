@@ -143,7 +143,7 @@ func checkResumed(d *digest) (bad []string) {
 			asked[w.Stream] = w
 			r, ok := resumed[session{w.From, w.Cookie, w.ServerCookie}]
 			if ok && d.dialledAt(w.Stream) > r.at && w.ConnectSeq <= r.connectSeq {
-				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d, though it resumed %d at %v",
+				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d, though %d was resumed at %v",
 					w.Stream, w.From, w.To, w.At, w.ConnectSeq, r.connectSeq, r.at))
 			}
 		case frame.TagSessionReconnectOK:

@@ -28,7 +28,10 @@ func truth(t *testing.T, policy func(i int) msg.Policy) *History {
 		require.NoError(t, c.Send(0, 1, 100, 200))
 	}
 	c.Run(20 * time.Second)
-	c.History.Promises = Promises{Lossless: true, Quiet: time.Minute, Attempts: 5, Delay: time.Minute, Effort: true, Backoff: 200 * time.Millisecond, MaxBackoff: 15 * time.Second}
+	c.History.Promises = Promises{
+		Lossless: true, Quiet: time.Minute, Attempts: 5, Delay: time.Minute,
+		Effort: true, Backoff: 200 * time.Millisecond, MaxBackoff: 15 * time.Second,
+	}
 	c.CloseHistory()
 	require.Empty(t, c.History.Violations())
 	return c.History
@@ -123,9 +126,15 @@ func TestCheckersSeeLies(t *testing.T) {
 		}},
 		{"hole", "Y1", lossy, func(h *History) { d := *h.find(RecDelivered, 1); h.remove(func(r *Record) bool { return *r == d }) }},
 		{"lossy and twice", "Y1", lossy, func(h *History) { h.add(*h.find(RecDelivered, 1)) }},
-		{"a hole, and it was to be lossless", "Y1", adopted, func(h *History) { d := *h.find(RecDelivered, 1); h.remove(func(r *Record) bool { return *r == d }) }},
+		{"a hole, and it was to be lossless", "Y1", adopted, func(h *History) {
+			d := *h.find(RecDelivered, 1)
+			h.remove(func(r *Record) bool { return *r == d })
+		}},
 		{"twice, and it was to be lossy", "L1", kept, func(h *History) { h.add(*h.find(RecDelivered, 1)) }},
-		{"lost, and it was to be lossy", "C4", kept, func(h *History) { d := *h.find(RecDelivered, 5); h.remove(func(r *Record) bool { return *r == d }) }},
+		{"lost, and it was to be lossy", "C4", kept, func(h *History) {
+			d := *h.find(RecDelivered, 5)
+			h.remove(func(r *Record) bool { return *r == d })
+		}},
 		{"no ack, and it was to be lossy", "L4", kept, func(h *History) {
 			for i := range h.Wire {
 				if w := &h.Wire[i]; !w.FromDialer {
@@ -206,12 +215,14 @@ func TestCheckersSeeLies(t *testing.T) {
 		{"dials without a cause", "E1", peer, func(h *History) { h.Streams = append(h.Streams, make([]StreamRecord, 20)...) }},
 		{"attempts without a pause", "E1", peer, func(h *History) {
 			for i := range 3 {
-				h.Streams = append(h.Streams, StreamRecord{At: time.Hour + time.Duration(i)*time.Second/20, From: 0, To: 1, Harmed: true})
+				at := time.Hour + time.Duration(i)*time.Second/20
+				h.Streams = append(h.Streams, StreamRecord{At: at, From: 0, To: 1, Harmed: true})
 			}
 		}},
 		{"attempts whose pauses do not grow", "E1", peer, func(h *History) {
 			for i := range 8 {
-				h.Streams = append(h.Streams, StreamRecord{At: time.Hour + time.Duration(i)*time.Second, From: 0, To: 1, Harmed: true})
+				at := time.Hour + time.Duration(i)*time.Second
+				h.Streams = append(h.Streams, StreamRecord{At: at, From: 0, To: 1, Harmed: true})
 			}
 		}},
 		{"faults without a cause", "E1", peer, func(h *History) { h.Ends[0].Faults = 30 }},

@@ -260,7 +260,8 @@ func (c *Cluster) MarkDownAddrs(from, to int, addrs entity.AddrVec) {
 }
 
 // Add puts a rule of faults into force (see simnet.Network.Add) until it is lifted,
-// by itself or by LiftAll.
+// by itself or by LiftAll. With a history, what it does to connections is noted: those
+// who see their bytes altered may call that a breach of the protocol (E1).
 func (c *Cluster) Add(name string, rule simnet.Rule) *simnet.Fault {
 	f := c.Net.Add(name, c.watched(rule))
 	c.faults = append(c.faults, f)

@@ -82,7 +82,8 @@ func (n *Node) fault(r *slog.Record) {
 			n.effort.Refusals++
 		case errors.Is(err, session.ErrProtocol):
 			h.ProtocolErrors = append(h.ProtocolErrors, ProtocolErrorRecord{n.Cluster.Net.Now(), n.Index, err})
-		case errors.Is(err, session.ErrIdleTimeout), errors.Is(err, session.ErrReadyTimeout), errors.Is(err, session.ErrKeepaliveTimeout):
+		case errors.Is(err, session.ErrIdleTimeout), errors.Is(err, session.ErrReadyTimeout),
+			errors.Is(err, session.ErrKeepaliveTimeout):
 			n.effort.Timeouts++
 		case errors.Is(err, session.ErrMissingFeatures):
 			n.effort.Refusals++

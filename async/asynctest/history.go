@@ -144,7 +144,9 @@ type Promises struct {
 	// Attempts bounds the TCP connections between two nodes after that (V2); 0: not
 	// checked.
 	Attempts int
-	// Effort has the costs of trouble bounded (E1): connections, faults, replays.
+	// Effort has the costs of trouble bounded (E1): connections, faults, replays. All
+	// trouble has to be made through the cluster then, which notes it: Add, Cut, Reset,
+	// Sever, Forget, Crash, Kill, MarkDown, PlanPanic.
 	Effort bool
 	// Backoff is what async.Config.InitialBackoff is, as short as the fastest clock makes
 	// it: attempts to connect that lead to nothing have to become rarer from there on

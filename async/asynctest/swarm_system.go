@@ -73,7 +73,8 @@ func (s *swarm) plan() (net simnet.Config) {
 		s.auth = &testAuth{mode: 1 + uint32(rnd.IntN(2)), rounds: rnd.IntN(3), refusals: rnd.IntN(2) == 0}
 	}
 	topology := s.connect()
-	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, slow %v, panics %v, auth %+v, wrong clocks %v",
+	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, slow %v, "+
+		"panics %v, auth %+v, wrong clocks %v",
 		s.kind, topology, s.nodes, s.servers, s.largest, s.deaths, s.same, s.slow, s.panics, s.auth, s.clocks.wrong)
 	if s.unlike.bound {
 		s.result.System += fmt.Sprintf(", clients callable, servers call %v", s.unlike.back)

@@ -141,7 +141,8 @@ func (t *tap) complete(s *tapStream, p *simnet.Packet) {
 func (t *tap) compare(s *tapStream, p *simnet.Packet, n int) {
 	pre := [frame.PreambleLen]byte(s.buf)
 	from := int(s.fed-p.Offset) - frame.PreambleLen
-	if to := from + frame.PreambleLen + n; frame.Tag(pre[0]) == frame.TagMessage && pre == s.last && from >= 0 && to <= len(p.Data) {
+	to := from + frame.PreambleLen + n
+	if frame.Tag(pre[0]) == frame.TagMessage && pre == s.last && from >= 0 && to <= len(p.Data) {
 		t.alike = append(t.alike, span{from, to})
 	}
 	s.last = pre
