@@ -21,9 +21,9 @@ package msg
 //	one lossy and one lossless,        it depends on who dials; when both do at once, the lossless end may be
 //	 and either may dial               told of a remote reset by one for whom the session was lossy, and is over
 //
-// ResetCheck works for the end that has it when a peer that has restarted under the
-// same address calls it. A peer that is called, and has no such session, says so in any
-// case. What is lost is reported in all of them.
+// An end with ResetCheck notices when a peer calls that has restarted under the same
+// address. A restarted peer that is called says so itself, unless it is calling at that
+// moment and lacks ResetCheck. What is lost is reported in all cases.
 type Policy struct {
 	// Lossy: a fault after establishment ends the connection (HandleReset)
 	// instead of reconnecting; nothing is acknowledged or replayed.
