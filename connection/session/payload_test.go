@@ -69,6 +69,14 @@ func TestBadPayloads(t *testing.T) {
 				for n := range len(good) {
 					bad = append(bad, good[:n])
 				}
+				switch tag { // of the right length, with a value that its field has not
+				case frame.TagSessionReset:
+					bad = append(bad, []byte{2})
+				case frame.TagAuthRequest, frame.TagAuthBadMethod: // a list of 2^32-1
+					p := slices.Clone(good)
+					copy(p[map[frame.Tag]int{frame.TagAuthRequest: 4, frame.TagAuthBadMethod: 8}[tag]:], []byte{255, 255, 255, 255})
+					bad = append(bad, p)
+				}
 				for _, p := range bad {
 					tried[tag]++
 					badPayload(t, st, role, tag, p, len(good))
