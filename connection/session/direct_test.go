@@ -117,3 +117,46 @@ func TestFlippedLargeBody(t *testing.T) {
 		}
 	}
 }
+
+// TestFlippedWholeMessage: messages of one size, which are taken as a whole, one
+// after the other; any bit of one that changes on the way is found, the connection
+// is made anew, and each message arrives once, in order, as it was sent.
+func TestFlippedWholeMessage(t *testing.T) {
+	flip := func(bit int) (d *simConn, size int) {
+		w := &world{t: t}
+		a, n := w.node(1, msg.LosslessClient(), clientOnly), w.node(2, msg.StatefulServer())
+		c := a.connectTo(n)
+		w.runFor(time.Second)
+		d = n.open()[0]
+		w.alter = func(_ *wireEnd, b []byte) []byte {
+			w.alter = nil
+			if size = len(b) / 3; bit >= 0 {
+				b[size+bit/8] ^= 1 << (bit % 8)
+			}
+			return b
+		}
+		for id := range uint64(3) {
+			c.s.Send(w.now, message(id+1, 127, 20, 10, 30))
+		}
+		c.settle()
+		w.deliverAll(d.end) // at once
+		w.runFor(time.Minute)
+		require.Equal(t, []uint64{1, 2, 3}, n.got, "bit %d", bit)
+		require.Zero(t, d.admitted)
+		return d, size
+	}
+	d, size := flip(-1)
+	require.Empty(t, d.faults)
+	reserved := 0
+	for bit := range 8 * size {
+		if d, _ = flip(bit); len(d.faults) == 0 {
+			reserved++ // of the late status
+			continue
+		}
+		require.ErrorIs(t, d.faults[0], ErrProtocol, "bit %d", bit)
+		for _, err := range d.faults[1:] { // the peer comes again
+			require.ErrorIs(t, err, ErrReplaced)
+		}
+	}
+	require.Equal(t, 4, reserved)
+}
