@@ -23,6 +23,7 @@ type lender struct {
 	stepWorker
 	asleep bool
 	onLend func() // before the loan
+	loan   eventloop.Task
 	onPost func() // before the next post
 	lent   int
 	now    time.Duration
@@ -44,6 +45,7 @@ func (w *lender) Now() time.Duration { return w.now }
 func (w *lender) Lend(t eventloop.Task) bool {
 	if w.asleep {
 		w.lent++
+		w.loan = t
 		if w.onLend != nil {
 			w.onLend()
 		}
