@@ -20,6 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	msg.PoisonBuffers = true
+	runChild()
 	goleak.VerifyTestMain(m, leakOptions...)
 }
 
