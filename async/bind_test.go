@@ -25,7 +25,7 @@ import (
 type hookLog struct {
 	mu    sync.Mutex
 	lines []string
-	on    func(line string) // called by whoever logs
+	on    func(line string) // called by whoever logs; nil: nothing
 }
 
 func (h *hookLog) Enabled(context.Context, slog.Level) bool { return true }
@@ -34,11 +34,19 @@ func (h *hookLog) WithGroup(string) slog.Handler            { return h }
 func (h *hookLog) Handle(_ context.Context, r slog.Record) error {
 	h.mu.Lock()
 	h.lines = append(h.lines, r.Message)
+	f := h.on
 	h.mu.Unlock()
-	if h.on != nil {
-		h.on(r.Message)
+	if f != nil {
+		f(r.Message)
 	}
 	return nil
+}
+
+// do sets what happens at each line from now on.
+func (h *hookLog) do(f func(line string)) {
+	h.mu.Lock()
+	h.on = f
+	h.mu.Unlock()
 }
 
 // times is how often a line that begins so was logged.
@@ -131,12 +139,12 @@ func TestBindRetries(t *testing.T) {
 	t.Run("shut down meanwhile", func(t *testing.T) {
 		log := &hookLog{}
 		n := node(log, 1000, time.Nanosecond)
-		log.on = func(s string) {
+		log.do(func(s string) {
 			if s == tryingAgain {
-				log.on = nil
+				log.do(nil)
 				require.NoError(t, n.Shutdown(timeout(t)))
 			}
-		}
+		})
 		require.ErrorIs(t, n.Bind(at), msg.ErrShutdown)
 		require.Equal(t, 1, log.times(tryingAgain))
 	})
@@ -158,11 +166,11 @@ func TestBindRetries(t *testing.T) {
 	})
 	t.Run("at last", func(t *testing.T) {
 		log := &hookLog{}
-		log.on = func(s string) {
+		log.do(func(s string) {
 			if s == tryingAgain && log.times(tryingAgain) == 2 {
 				taken.Close()
 			}
-		}
+		})
 		n := node(log, 1<<30, time.Nanosecond)
 		require.NoError(t, n.Bind(at))
 		require.GreaterOrEqual(t, log.times(tryingAgain), 2)
