@@ -74,12 +74,18 @@ func (p *rawPeer) say(cs ...frame.Control) {
 	p.write(b.AppendTo(nil))
 }
 
-// send sends a message.
-func (p *rawPeer) send(seq uint64, front string) {
+// send sends messages, in one write: the first with that number, and each front that
+// is "" leaves its number out.
+func (p *rawPeer) send(seq uint64, fronts ...string) {
 	p.t.Helper()
 	b := frame.GetBatch()
 	defer frame.PutBatch(b)
-	p.enc.AppendMessage(b, &frame.Header{Seq: seq, Type: 1000, Priority: 127}, []byte(front), nil, nil)
+	for _, front := range fronts {
+		if front != "" {
+			p.enc.AppendMessage(b, &frame.Header{Seq: seq, Type: 1000, Priority: 127}, []byte(front), nil, nil)
+		}
+		seq++
+	}
 	p.write(b.AppendTo(nil))
 }
 
