@@ -127,6 +127,33 @@ func TestStaleAfterReconnect(t *testing.T) {
 	}
 }
 
+// TestAnswerRetryGlobal: who resumes with a global_seq that is behind is told the
+// newest one, and goes on, on the same connection, with a higher one.
+func TestAnswerRetryGlobal(t *testing.T) {
+	l := readyAcceptor(t, msg.LosslessPeer())
+	l.callAgain(clientIdent(7, l.s.clientCookie))
+	require.Equal(t, ActReplace, l.lastVerdict())
+	l.fault()
+	r := &frame.SessionReconnect{Addrs: entity.AddrVec{labPeer}, ClientCookie: l.s.clientCookie,
+		ServerCookie: l.s.serverCookie, GlobalSeq: 6, ConnectSeq: 1}
+	in := l.callAgain(r)
+	require.Equal(t, ActSendRetryGlobal, l.lastVerdict())
+	require.Equal(t, StateSessionAccepting, in.s.State())
+	require.Equal(t, StateStandby, l.s.State(), "the session waits")
+	require.EqualValues(t, 7, l.s.peerGlobalSeq)
+	in.c.end = nil
+	in.settle()
+	require.EqualValues(t, 7, want[frame.SessionRetryGlobal](in).GlobalSeq)
+	in.quiet()
+	in.c.end = loose()
+	r.GlobalSeq = 8
+	in.s.HandleBytes(l.w.now, in.encode(r))
+	in.c.settle()
+	require.Equal(t, ActReplace, l.lastVerdict())
+	require.Equal(t, StateReady, l.s.State())
+	require.EqualValues(t, 8, l.s.peerGlobalSeq)
+}
+
 // callAgain is the lab's peer that comes on another connection and says f there.
 func (l *lab) callAgain(f frame.Control) *lab {
 	l.t.Helper()
@@ -134,12 +161,17 @@ func (l *lab) callAgain(f frame.Control) *lab {
 	in.s = NewAcceptor(&l.n.cfg, l.n, in, nil, nil)
 	m := &lab{t: l.t, w: l.w, n: l.n, c: in, s: in.s}
 	m.up().drive(StateSessionAccepting)
-	// A takeover needs a transport to hand over.
-	in.end = &wireEnd{w: &wire{}}
-	in.end.w.ends = [2]*wireEnd{in.end, in.end}
+	in.end = loose()
 	m.s.HandleBytes(l.w.now, m.encode(f))
 	in.settle()
 	return m
+}
+
+// loose is an end that leads nowhere: a takeover needs a transport to hand over.
+func loose() *wireEnd {
+	e := &wireEnd{w: &wire{}}
+	e.w.ends = [2]*wireEnd{e, e}
+	return e
 }
 
 func (l *lab) lastVerdict() Action { return l.n.verdicts[len(l.n.verdicts)-1] }
