@@ -169,6 +169,7 @@ func TestLoopbackBounds(t *testing.T) {
 		go func() { got <- c.SendContext(context.Background(), text("too late")) }()
 	}
 	l.until("somebody who waits for room", waitedFor(n))
+	l.until("queued", func() bool { return n.Stats().Queue.Len == 2 })
 	canceled, stop := context.WithCancel(context.Background())
 	stop()
 	require.ErrorIs(t, n.Shutdown(canceled), context.Canceled)
