@@ -67,6 +67,24 @@ func TestRetryGlobal(t *testing.T) {
 	require.Zero(t, srv.times("reset")+srv.times("remote reset"))
 }
 
+// TestBehindAReconnect: what arrives in one read with the request to resume is handled
+// when the session has been resumed, by the connection that it belongs to.
+func TestBehindAReconnect(t *testing.T) {
+	l := newLab(t)
+	srv := l.server(entity.OSD(0), msg.LosslessPeer())
+	from := rawAddrs()
+	first := l.rawPeer(srv)
+	first.ident(from, 1, 0xc0)
+	id := wantFrame[frame.ServerIdent](first)
+	second := l.rawPeer(srv)
+	second.say(&frame.SessionReconnect{Addrs: from, ClientCookie: 0xc0, ServerCookie: id.Cookie, GlobalSeq: 2, ConnectSeq: 1},
+		&frame.Keepalive{Stamp: frame.Stamp{Sec: 5}})
+	wantFrame[frame.SessionReconnectOK](second)
+	require.EqualValues(t, 5, wantFrame[frame.KeepaliveAck](second).Stamp.Sec)
+	second.send(1, "one")
+	require.Equal(t, []string{"one"}, srv.wantMessages(1))
+}
+
 // movedSink arbitrates as if the connection had followed its peer's others already.
 type movedSink struct {
 	sink

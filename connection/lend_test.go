@@ -67,10 +67,12 @@ type pipe struct {
 	hangingTransport
 	h       eventloop.Handler
 	out     bytes.Buffer
+	all     []byte
 	dialed  bool
 	wanting bool
 	closed  bool
 	fails   error
+	takes   int     // bytes of one write; 0: all
 	stays   error   // Detach
 	sock    *socket // detached
 }
@@ -86,8 +88,12 @@ func (p *pipe) Detach() (eventloop.Socket, error) {
 }
 func (p *pipe) Write(bufs [][]byte) (n int, err error) {
 	for _, b := range bufs {
+		if p.takes > 0 {
+			b = b[:min(len(b), p.takes-n)]
+		}
 		n += len(b)
 		p.out.Write(b)
+		p.all = append(p.all, b...)
 	}
 	if p.fails != nil {
 		return 0, p.fails

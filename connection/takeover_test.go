@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/stretchr/testify/require"
 )
@@ -142,6 +143,49 @@ func TestTakeOverOfABrokenTransport(t *testing.T) {
 	p.comeBack(t, p.resumed(t))
 	require.True(t, p.a.IsConnected() && p.b.IsConnected())
 	require.Equal(t, []uint64{1, 1}, p.rb.tids())
+}
+
+// TestTakeOverOfHalfAFrame: what the new connection has begun to write is written to
+// its end, by the one that takes its transport over.
+func TestTakeOverOfHalfAFrame(t *testing.T) {
+	p := newPair(t, msg.LosslessPeer(), msg.LosslessPeer())
+	p.a.HandleClosed(errBroken)
+	var half *pipe
+	p.comeBack(t, func(in *Conn) bool {
+		half = p.wb.pipe
+		half.takes = 10
+		in.Session().AnswerRetryGlobal(1)
+		in.Answered()
+		return true
+	})
+	require.NotNil(t, half)
+	ex := p.b.Session().Existing()
+	var e frame.Encoder
+	b := frame.GetBatch()
+	e.AppendControl(b, &frame.SessionReconnect{Addrs: p.b.PeerAddrs(), ClientCookie: ex.ClientCookie, ServerCookie: ex.ServerCookie,
+		GlobalSeq: 99, ConnectSeq: 9})
+	p.rb.onArbitrate = p.resumed(t)
+	half.h.HandleRead(0, b.AppendTo(nil))
+	frame.PutBatch(b)
+	require.NotSame(t, half, p.wb.pipe)
+	require.True(t, p.wb.pipe.wanting, "what was begun has to be written")
+	p.wb.pipe.h.HandleFlush()
+
+	var d frame.Decoder
+	d.Init(frame.Limits{})
+	var tags []frame.Tag
+	stream := append(half.all, p.wb.pipe.all...)
+	_, n, err := frame.ParseBanner(stream)
+	require.NoError(t, err)
+	for stream, ev := stream[n:], frame.NeedMore; len(stream) > 0 || ev == frame.GotPreamble; {
+		n, ev, err = d.Next(stream)
+		require.NoError(t, err)
+		if stream = stream[n:]; ev == frame.GotFrame {
+			tags = append(tags, d.Preamble().Tag)
+		}
+	}
+	require.Equal(t, []frame.Tag{frame.TagHello, frame.TagAuthDone, frame.TagAuthSignature,
+		frame.TagSessionRetryGlobal, frame.TagSessionReconnectOK}, tags)
 }
 
 // moving is a pair whose b is accepted on one worker, and found to belong on another.
