@@ -27,6 +27,14 @@ func onWorker(t testing.TB, c *connection.Conn, f func()) {
 	<-done
 }
 
+// onlyOne says whether n has one connection, and nothing in a handshake.
+func onlyOne(n *node) func() bool {
+	return func() bool {
+		s := n.Stats()
+		return s.Connections == 1 && s.Handshakes == 0
+	}
+}
+
 // TestRetryGlobal: who resumes a session with a global_seq that is behind is told the
 // newest one, and comes again on the same connection.
 func TestRetryGlobal(t *testing.T) {
@@ -45,7 +53,8 @@ func TestRetryGlobal(t *testing.T) {
 
 	second := l.rawPeer(srv)
 	again := func(globalSeq uint64) {
-		second.say(&frame.SessionReconnect{Addrs: from, ClientCookie: 0xc0, ServerCookie: id.Cookie, GlobalSeq: globalSeq, ConnectSeq: 1})
+		second.say(&frame.SessionReconnect{Addrs: from, ClientCookie: 0xc0, ServerCookie: id.Cookie,
+			GlobalSeq: globalSeq, ConnectSeq: 1})
 	}
 	for _, behind := range []uint64{3, 6} {
 		again(behind)
@@ -77,8 +86,8 @@ func TestBehindAReconnect(t *testing.T) {
 	first.ident(from, 1, 0xc0)
 	id := wantFrame[frame.ServerIdent](first)
 	second := l.rawPeer(srv)
-	second.say(&frame.SessionReconnect{Addrs: from, ClientCookie: 0xc0, ServerCookie: id.Cookie, GlobalSeq: 2, ConnectSeq: 1},
-		&frame.Keepalive{Stamp: frame.Stamp{Sec: 5}})
+	second.say(&frame.SessionReconnect{Addrs: from, ClientCookie: 0xc0, ServerCookie: id.Cookie,
+		GlobalSeq: 2, ConnectSeq: 1}, &frame.Keepalive{Stamp: frame.Stamp{Sec: 5}})
 	wantFrame[frame.SessionReconnectOK](second)
 	require.EqualValues(t, 5, wantFrame[frame.KeepaliveAck](second).Stamp.Sec)
 	second.send(1, "one")
@@ -124,7 +133,7 @@ func TestArbitrationMoves(t *testing.T) {
 				require.Equal(t, []string{"stayed"}, srv.wantMessages(1))
 			}
 			require.Same(t, c, connOf(srv, from))
-			l.until("one connection", func() bool { return srv.Stats().Connections == 1 && srv.Stats().Handshakes == 0 })
+			l.until("one connection", onlyOne(srv))
 			require.False(t, c.IsClosed())
 			want := 2
 			if moves == movesMax {
@@ -195,7 +204,7 @@ func TestArbitrationMovesAreCounted(t *testing.T) {
 	}
 	require.NotNil(t, connOf(srv, from))
 	require.Zero(t, srv.times("accept"))
-	l.until("one connection", func() bool { return srv.Stats().Connections == 1 && srv.Stats().Handshakes == 0 })
+	l.until("one connection", onlyOne(srv))
 }
 
 // TestAcceptInPlaceOfAClosedOne: under the address of a peer that comes stands a
@@ -207,7 +216,9 @@ func TestAcceptInPlaceOfAClosedOne(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			l := newLab(t)
 			s, log := &pickStack{Stack: l.stack}, &hookLog{}
-			srv := l.node(entity.OSD(0), msg.StatelessRegisteredServer(), func(c *Config) { c.Stack, c.Logger = s, slog.New(log) })
+			srv := l.node(entity.OSD(0), msg.StatelessRegisteredServer(), func(c *Config) {
+				c.Stack, c.Logger = s, slog.New(log)
+			})
 			require.NoError(t, srv.Bind(local))
 			require.NoError(t, srv.Start())
 			from := rawAddrs()
@@ -248,7 +259,7 @@ func TestAcceptInPlaceOfAClosedOne(t *testing.T) {
 				require.ErrorIs(t, srv.want("reset", 1).err, msg.ErrReset)
 			}
 			require.True(t, old.IsClosed())
-			l.until("the rest is forgotten", func() bool { return srv.Stats().Connections == 1 && srv.Stats().Handshakes == 0 })
+			l.until("the rest is forgotten", onlyOne(srv))
 		})
 	}
 }
@@ -312,7 +323,7 @@ func TestStopAcceptIsOutrun(t *testing.T) {
 			require.True(t, old.Load().IsClosed())
 			require.ErrorIs(t, srv.want("reset", 1).err, session.ErrReplaced)
 			require.NotSame(t, old.Load(), connOf(srv, from))
-			l.until("one connection", func() bool { return srv.Stats().Connections == 1 && srv.Stats().Handshakes == 0 })
+			l.until("one connection", onlyOne(srv))
 		})
 	}
 }

@@ -48,7 +48,8 @@ func (l *lab) rawPeer(to *node) *rawPeer {
 	p.dec.Init(frame.Limits{})
 	p.say(&frame.Hello{EntityType: entity.TypeOSD, PeerAddr: p.to})
 	wantFrame[frame.Hello](p)
-	r, err := auth.NoneClient{Name: entity.AuthName{Type: entity.TypeOSD, ID: "9"}}.NewExchange(entity.TypeOSD, entity.TypeOSD).Request()
+	who := auth.NoneClient{Name: entity.AuthName{Type: entity.TypeOSD, ID: "9"}}
+	r, err := who.NewExchange(entity.TypeOSD, entity.TypeOSD).Request()
 	require.NoError(l.t, err)
 	p.say(&frame.AuthRequest{Method: r.Method, Modes: r.Modes, Payload: r.Payload})
 	wantFrame[frame.AuthDone](p)

@@ -162,8 +162,8 @@ func TestTakeOverOfHalfAFrame(t *testing.T) {
 	ex := p.b.Session().Existing()
 	var e frame.Encoder
 	b := frame.GetBatch()
-	e.AppendControl(b, &frame.SessionReconnect{Addrs: p.b.PeerAddrs(), ClientCookie: ex.ClientCookie, ServerCookie: ex.ServerCookie,
-		GlobalSeq: 99, ConnectSeq: 9})
+	e.AppendControl(b, &frame.SessionReconnect{Addrs: p.b.PeerAddrs(), ClientCookie: ex.ClientCookie,
+		ServerCookie: ex.ServerCookie, GlobalSeq: 99, ConnectSeq: 9})
 	p.rb.onArbitrate = p.resumed(t)
 	half.h.HandleRead(0, b.AppendTo(nil))
 	frame.PutBatch(b)

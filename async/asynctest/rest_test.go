@@ -41,7 +41,8 @@ func TestRoomComesBack(t *testing.T) {
 				c.CheckEnded()
 				f := c.Partition([]int{0}, []int{1})
 				for i := range most {
-					require.NoError(t, c.SendOn(conn, 0, 1, bytes/most-overhead, 0), "message %d of %d, seed %d", i+1, most, seed)
+					err := c.SendOn(conn, 0, 1, bytes/most-overhead, 0)
+					require.NoError(t, err, "message %d of %d, seed %d", i+1, most, seed)
 				}
 				require.ErrorIs(t, conn.Send(&msg.Message{}), msg.ErrQueueFull)
 				f.Lift()

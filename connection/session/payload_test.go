@@ -29,11 +29,11 @@ type knowledge struct {
 func (l *lab) knows() knowledge {
 	s := l.s
 	return knowledge{
-		client: s.clientCookie, server: s.serverCookie, connectSeq: s.connectSeq, peerGlobalSeq: s.peerGlobalSeq, globalID: s.globalID,
-		in: s.in.Seq, out: s.outSeq, acked: s.ackedSeq, max: s.maxSeq, hole: s.holeSeq,
+		client: s.clientCookie, server: s.serverCookie, connectSeq: s.connectSeq, peerGlobalSeq: s.peerGlobalSeq,
+		globalID: s.globalID, in: s.in.Seq, out: s.outSeq, acked: s.ackedSeq, max: s.maxSeq, hole: s.holeSeq,
 		name: s.PeerName().String(), addrs: s.PeerAddrs().String(), features: s.features,
-		pending: s.Pending(), unacked: s.Unacked(), learned: len(l.n.learned), events: len(l.c.events), done: len(l.c.done),
-		got: len(l.c.got), alive: l.c.alive, stamp: s.lastKeepaliveAck,
+		pending: s.Pending(), unacked: s.Unacked(), learned: len(l.n.learned), events: len(l.c.events),
+		done: len(l.c.done), got: len(l.c.got), alive: l.c.alive, stamp: s.lastKeepaliveAck,
 	}
 }
 
@@ -65,7 +65,10 @@ func TestBadPayloads(t *testing.T) {
 			}
 			for role := range inState(t, st) {
 				good := payload(inState(t, st)[role], tag)
-				bad := [][]byte{append(slices.Clone(good), 0), append(slices.Clone(good), make([]byte, 100)...), make([]byte, len(good)+17<<10)}
+				bad := [][]byte{
+					append(slices.Clone(good), 0), append(slices.Clone(good), make([]byte, 100)...),
+					make([]byte, len(good)+17<<10),
+				}
 				for n := range len(good) {
 					bad = append(bad, good[:n])
 				}
@@ -73,9 +76,11 @@ func TestBadPayloads(t *testing.T) {
 				case frame.TagSessionReset:
 					bad = append(bad, []byte{2})
 				case frame.TagAuthRequest, frame.TagAuthBadMethod: // a list of 2^32-1
-					p := slices.Clone(good)
-					copy(p[map[frame.Tag]int{frame.TagAuthRequest: 4, frame.TagAuthBadMethod: 8}[tag]:], []byte{255, 255, 255, 255})
-					bad = append(bad, p)
+					at := 4
+					if tag == frame.TagAuthBadMethod {
+						at = 8
+					}
+					bad = append(bad, slices.Concat(good[:at], []byte{255, 255, 255, 255}, good[at+4:]))
 				}
 				for _, p := range bad {
 					tried[tag]++
