@@ -144,7 +144,7 @@ func (l *failureLog) connectFailed(now time.Duration, c *connection.Conn, err *m
 	if f.total > 1 {
 		args = append(args, "failures since the last line", f.count, "for", (now - f.first).Round(time.Second))
 	}
-	l.warn("cannot connect", append(args, hint(err.Reason.Hint())...)...)
+	l.warn("cannot connect", append(args, hint(err.Hint())...)...)
 }
 
 // connected is a connection of ours that is up, or up again.

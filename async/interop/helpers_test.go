@@ -58,6 +58,7 @@ type inbox struct {
 	accepts  chan msg.Connection
 	resets   chan error
 	lost     chan error
+	failed   chan *msg.ConnectError
 }
 
 func newInbox() *inbox {
@@ -68,6 +69,7 @@ func newInbox() *inbox {
 		accepts:  make(chan msg.Connection, room),
 		resets:   make(chan error, room),
 		lost:     make(chan error, room),
+		failed:   make(chan *msg.ConnectError, room),
 	}
 }
 
@@ -75,6 +77,13 @@ func (b *inbox) Dispatch(m *msg.Message) bool     { b.messages <- m; return true
 func (b *inbox) HandleConnect(c msg.Connection)   { b.connects <- c }
 func (b *inbox) HandleAccept(c msg.Connection)    { b.accepts <- c }
 func (b *inbox) HandleRemoteReset(msg.Connection) { b.lost <- msg.ErrRemoteReset }
+func (b *inbox) HandleConnectFailed(_ msg.Connection, err *msg.ConnectError) {
+	select {
+	case b.failed <- err:
+	default: // nobody counts them
+	}
+}
+
 func (b *inbox) HandleReset(_ msg.Connection, reason error) bool {
 	b.resets <- reason
 	return true

@@ -31,6 +31,14 @@ func (e *ConnectError) Error() string {
 // Unwrap returns the cause.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
+// Hint is a sentence on what may be wrong and what to do about it; it may be empty.
+func (e *ConnectError) Hint() string {
+	if e.Reason == ReasonClosed && e.State == "SESSION_CONNECTING" {
+		return "the peer hung up when it saw whom it is taken for: Ceph's daemons do that if the address asked for is not theirs, nonce included (a mon's is 0; the maps have those of others)"
+	}
+	return e.Reason.Hint()
+}
+
 // WrongPeerError says that another one answered than the one that was asked for.
 type WrongPeerError struct {
 	Asked entity.Addr

@@ -18,7 +18,7 @@ func (p *Pipe) connectFailed(err *msg.ConnectError) {
 	}
 	p.failed, p.failure = true, err.Reason
 	args := []any{"pipe", p, "reason", err.Reason.String(), "err", err.Err, "state", err.State, "attempt", err.Attempt}
-	p.m.log.Warn("cannot connect", hinted(args, err.Reason.Hint())...)
+	p.m.log.Warn("cannot connect", hinted(args, err.Hint())...)
 }
 
 // recovered: there is a session; under mu.

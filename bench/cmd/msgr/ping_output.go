@@ -44,7 +44,7 @@ type pingJSON struct {
 
 // explain takes over what is known of a failed attempt.
 func (j *pingJSON) explain(failed *msg.ConnectError) {
-	j.Reason, j.State, j.Attempt, j.Hint = failed.Reason.String(), failed.State, failed.Attempt, failed.Reason.Hint()
+	j.Reason, j.State, j.Attempt, j.Hint = failed.Reason.String(), failed.State, failed.Attempt, failed.Hint()
 	if refused, ok := errors.AsType[*auth.RefusedError](failed); ok {
 		for _, m := range refused.Methods {
 			j.Methods = append(j.Methods, auth.MethodName(m))
@@ -142,8 +142,8 @@ func (o *pingOutput) missing(n int, why error) error {
 		return o.encode(j)
 	}
 	_, err := fmt.Fprintf(o.w, "%d: no answer: %s\n", n, oneLine(why))
-	if known && failed.Reason.Hint() != "" && err == nil {
-		_, err = fmt.Fprintf(o.w, "   %s\n", failed.Reason.Hint())
+	if known && failed.Hint() != "" && err == nil {
+		_, err = fmt.Fprintf(o.w, "   %s\n", failed.Hint())
 	}
 	return err
 }
