@@ -12,6 +12,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
 
 // version asks a daemon for its version, and waits for the answer.
@@ -98,4 +99,27 @@ func TestGlobalIDOfAMon(t *testing.T) {
 		require.NotContains(t, string(log), "<== client.-1 ")
 		require.NotContains(t, string(log), "<== client.? ")
 	}
+}
+
+// TestCephxMon: a monitor that wants cephx says so, and so do we.
+func TestCephxMon(t *testing.T) {
+	mon := StartMon(t, MonOptions{
+		Global:  "auth_service_required = cephx\nauth_client_required = cephx",
+		Keyring: "[mon.]\n\tkey = AQAAAAAAAAAAABAAERITFBUWFxgZGhscHR4fIA==\n\tcaps mon = \"allow *\"\n",
+	})
+	box := newInbox()
+	m := newMessenger(t, async.Config{Name: entity.Client(4242)}, msg.LossyClient())
+	m.AddDispatcherTail(box)
+	require.NoError(t, m.Start())
+	_, err := m.ConnectTo(entity.TypeMon, peerOf(mon.Addr))
+	require.NoError(t, err)
+	failed := receive(t, box.failed, "a failed attempt")
+	for failed.Reason == msg.ReasonClosed { // it is not in quorum yet
+		failed = receive(t, box.failed, "a failed attempt")
+	}
+	require.Equal(t, msg.ReasonAuth, failed.Reason, failed)
+	var refused *auth.RefusedError
+	require.ErrorAs(t, failed, &refused)
+	require.Equal(t, []uint32{auth.MethodCephX}, refused.Methods)
+	t.Log(failed)
 }

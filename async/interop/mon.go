@@ -22,6 +22,9 @@ type MonOptions struct {
 	Behind bool
 	// Global and Mon are more lines of ceph.conf, for [global] and [mon.a].
 	Global, Mon string
+	// Keyring is that of the monitor: with an authentication other than NONE it needs
+	// the key of "mon.".
+	Keyring string
 }
 
 // Mon is a ceph-mon named "a", alone in its cluster, without authentication and
@@ -69,7 +72,7 @@ func StartMon(t testing.TB, o MonOptions) *Mon {
 			t.Fatal(err)
 		}
 	}
-	for name, content := range map[string]string{"ceph.conf": conf(dir, m.Addr, o), "keyring": ""} {
+	for name, content := range map[string]string{"ceph.conf": conf(dir, m.Addr, o), "keyring": o.Keyring} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +80,7 @@ func StartMon(t testing.TB, o MonOptions) *Mon {
 	monmap := filepath.Join(dir, "monmap")
 	m.daemon.run("monmaptool", "--create", "--fsid", FSID, "--addv", "a", fmt.Sprintf("[v2:%s/0]", m.Addr),
 		"--set-min-mon-release", "pacific", "--enable-all-features", monmap)
-	m.daemon.run("ceph-mon", "-c", m.Conf, "-i", "a", "--mkfs", "--monmap", monmap)
+	m.daemon.run("ceph-mon", "-c", m.Conf, "-i", "a", "--mkfs", "--monmap", monmap, "--keyring", filepath.Join(dir, "keyring"))
 	m.Start()
 	return m
 }
