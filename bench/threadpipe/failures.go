@@ -65,6 +65,6 @@ func hinted(args []any, hint string) []any {
 // changed: x is not what it was when it was handed to Send. Any goroutine.
 func (p *Pipe) changed(x *msg.Message) {
 	p.counts.Changed.Add(1)
-	p.m.log.Error("a message was changed after Send: it is the messenger's until its end", "pipe", p, "type", x.Type, "tid", x.TID,
-		"bytes", x.PayloadLen())
+	p.m.log.Error("a message was changed after Send: it is the messenger's until its end", "pipe", p,
+		"type", x.Type, "tid", x.TID, "bytes", x.PayloadLen())
 }
