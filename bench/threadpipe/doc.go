@@ -44,12 +44,12 @@
 // which a callback must not hold up. A callback that ends its goroutine takes no thread
 // along: another one takes its place. What there is not: IPv6 zones by name, advertised
 // addresses, Flush, Drain and Connections of the messenger, a log of how often something
-// failed; and throttlers of policies, which are called under a pipe's mutex, have to
-// return.
+// failed. Throttlers of policies and the Logger's handler are called under a pipe's
+// mutex: they have to return, and must not use the pipe.
 //
 // # Locks
 //
 // Messenger.bindMu, then Messenger.mu; Messenger.arbMu, then Pipe.mu (two of them
-// only under arbMu), then Messenger.mu, the registry's and the dispatch queue's. User
-// code runs without any of them.
+// only under arbMu), then Messenger.mu, the registry's and the dispatch queue's.
+// Callbacks run without any of them.
 package threadpipe
