@@ -29,16 +29,16 @@ check: ## gofmt and go vet, changing nothing
 	@out=$$($(GOFMT) -l .); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	go vet $(PKGS)
 
-lint: check ## check, tidiness and staticcheck (downloads it once)
+lint: check ## make check, then tidiness of both modules and staticcheck (downloads it once)
 	GOWORK=off go mod tidy -diff
 	cd bench && GOWORK=off go mod tidy -diff
 	go run $(STATICCHECK) $(PKGS)
 
-test: check ## all tests of both modules
+test: check ## make check, then all tests of both modules
 	go test -count=$(COUNT) $(ARGS) $(PKGS)
 
 # -short: long searches on one goroutine have nothing for the race detector.
-race: ## the tests under the race detector (needs a C compiler)
+race: ## the tests under the race detector, without the longest searches (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short -timeout 20m -count=$(COUNT) $(ARGS) $(PKGS)
 
 interop: ## the tests against real Ceph daemons; fails where they are not installed
@@ -47,15 +47,15 @@ interop: ## the tests against real Ceph daemons; fails where they are not instal
 
 SWARM ?= 20000
 
-sim: ## the campaign on the simulated network: seeded swarms, coverage, planted bugs
+sim: ## the campaign on the simulated network: SWARM seeds (20000), coverage, planted bugs
 	go test -count=1 -timeout 300s ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -v $(ARGS)
 	go test -count=1 -timeout 150s -tags planted ./async/asynctest -run 'TestPlanted' -v $(ARGS)
 
-sim-long: ## the same for hours: make sim-long SWARM=1000000
+sim-long: ## for hours: the long searches, then SWARM random seeds: make sim-long SWARM=1000000
 	ASYNCMSGR_LONG=1 go test -count=1 -timeout 24h ./async/asynctest ./connection/session ./eventloop/simnet -v $(ARGS)
 	go test -count=1 -timeout 24h ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -swarm-first 0 -v $(ARGS)
 
-fuzz: ## each fuzz target for FUZZTIME
+fuzz: ## each fuzz target for FUZZTIME (10s): make fuzz FUZZTIME=1m
 	.ci/fuzz $(FUZZTIME)
 
 # The binary is built first: the contestants are this binary again, many times.
@@ -64,17 +64,17 @@ bench: ## the comparison with others, in 3 minutes: bench/results/latest/report.
 	go build -o bin/msgr ./bench/cmd/msgr
 	bin/msgr bench --quick --out $(RESULTS) $(ARGS)
 
-bench-full: ## the same with every scenario, in two hours or so
+bench-full: ## the same with every scenario and contestant, in two hours or so
 	go build -o bin/msgr ./bench/cmd/msgr
 	bin/msgr bench --full --out $(RESULTS) $(ARGS)
 
 gobench: ## the Go benchmarks of both modules
 	go test -run '^$$' -bench . -benchmem $(ARGS) $(PKGS)
 
-demo: ## a short tour: two messengers, a cut connection, nothing lost
+demo: ## a small object store on loopback, its connections cut all the time for 12 s, every promise checked
 	go run ./bench/cmd/msgr demo
 
-cover: ## coverage of the library by its own tests, as coverage.html
+cover: ## coverage of the library by its own tests: coverage.html, and the total
 	go test -coverpkg=./... -coverprofile=cover.out $(ARGS) ./...
 	go tool cover -html=cover.out -o coverage.html
 	go tool cover -func=cover.out | tail -1
@@ -83,5 +83,5 @@ tidy: ## tidy both modules
 	GOWORK=off go mod tidy
 	cd bench && GOWORK=off go mod tidy
 
-ci: ## what CI runs, on a Debian machine, as root
+ci: ## what CI runs, on Debian 12, as root; installs ceph packages
 	.ci/run

@@ -188,27 +188,19 @@ func TestAnonymous(t *testing.T) {
 	require.Zero(t, srv.Stats().Connections)
 }
 
+// TestLearnOwnAddress: a client that does not listen is known by the address as which
+// the first peer sees it.
 func TestLearnOwnAddress(t *testing.T) {
 	l := newLab(t)
-	any4 := l.node(entity.OSD(0), msg.LosslessPeer())
-	require.NoError(t, any4.Bind(netip.MustParseAddrPort("0.0.0.0:0")))
-	require.NoError(t, any4.Start())
-	bound := any4.Addrs()[0]
+	srv := l.server(entity.OSD(0), msg.StatefulServer())
 	cl := l.client(entity.Client(1), msg.LosslessClient())
 	require.True(t, cl.Addrs()[0].AddrPort.Addr().IsUnspecified())
-
-	// Who listens everywhere is reached at each address, whatever it is known by.
-	target := bound
-	target.AddrPort = netip.AddrPortFrom(local.Addr(), bound.AddrPort.Port())
-	c, err := cl.ConnectTo(entity.TypeOSD, entity.AddrVec{target})
-	require.NoError(t, err)
-	l.until("connected", c.IsConnected)
-	require.Same(t, c, cl.Lookup(entity.AddrVec{target}), "and the connection is found under it")
+	l.connect(cl, srv)
 	mine := cl.Addrs()[0]
 	require.Equal(t, netip.AddrPortFrom(local.Addr(), 0), mine.AddrPort)
 	require.Equal(t, entity.AddrAny, mine.Type)
 	require.NotZero(t, mine.Nonce)
-	require.True(t, l.peerOf(any4, entity.Client(1)).PeerAddrs().Equal(cl.Addrs()))
+	require.True(t, l.peerOf(srv, entity.Client(1)).PeerAddrs().Equal(cl.Addrs()))
 }
 
 func TestIPv6AndSeveralAddresses(t *testing.T) {

@@ -36,19 +36,30 @@ func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connecti
 // the return of the one before. Where the policy for t is lossless, which only such
 // peers go with, a warning is logged.
 func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
-	if p := m.policies.get(t); !p.Lossy && !m.warnedAnon.Swap(true) {
-		m.log.Warn("an anonymous connection under a lossless policy: a peer that keeps lossless sessions registers its clients by "+
-			"address, and takes several connections of one client for each other; use a lossy policy, or one connection", "type", t)
+	if p := m.policies.get(t); !p.Lossy {
+		if _, before := m.warned.LoadOrStore(warnedAnon{t}, true); !before {
+			m.log.Warn("an anonymous connection under a lossless policy: a peer that keeps lossless sessions registers its clients by "+
+				"address, and takes several connections of one client for each other; use a lossy policy, or one connection", "type", t)
+		}
 	}
 	return m.connect(t, addrs, true)
 }
 
-// Lookup returns the connection with the peer, or nil.
+// Lookup returns the connection with the peer that has one of these addresses, or nil;
+// see ConnectTo.
 func (m *Messenger) Lookup(addrs entity.AddrVec) msg.Connection {
-	if c := m.reg.lookup(addrs); c != nil {
+	if c := m.lookup(addrs); c != nil {
 		return c
 	}
 	return nil
+}
+
+func (m *Messenger) lookup(addrs entity.AddrVec) *connection.Conn {
+	addrs, err := m.localized(addrs)
+	if err != nil {
+		return nil // nobody is on an interface that there is not
+	}
+	return m.reg.lookup(addrs)
 }
 
 // Loopback returns the messenger's connection to itself.

@@ -2,8 +2,10 @@ package async
 
 import (
 	"fmt"
+	"runtime/debug"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection"
@@ -173,6 +175,27 @@ func (k sink) Absent(c *connection.Conn) {
 	}
 }
 
+// warnedPolicy and warnedAnon are keys of Messenger.warned.
+type (
+	warnedPolicy struct {
+		peer  entity.Type
+		lossy bool
+	}
+	warnedAnon struct{ peer entity.Type }
+)
+
+// Adopted implements connection.Sink.
+func (k sink) Adopted(c *connection.Conn) {
+	what := "the server keeps no sessions: this connection ends when its transport breaks, and what is under way then is reported undeliverable"
+	if !c.Policy().Lossy {
+		what = "the server keeps the session: this connection is resumed when its transport breaks, and sends again what was not acknowledged"
+	}
+	if _, before := k.m.warned.LoadOrStore(warnedPolicy{c.PeerType(), c.Policy().Lossy}, true); before {
+		return
+	}
+	k.m.log.Warn("the policies of the two ends do not match, and the server's is followed", "conn", c, "lossy", c.Policy().Lossy, "which means", what)
+}
+
 // Changed implements connection.Sink.
 func (k sink) Changed(c *connection.Conn, x *msg.Message) {
 	k.m.counts.Changed.Add(1)
@@ -232,11 +255,17 @@ func (m *Messenger) discarded(it *dispatch.Item) {
 	}
 }
 
-// userPanicked is told of each panic of user code.
+// userPanicked is told of each panic of user code, and of each runtime.Goexit, which is
+// a panic but for its consequences: it says nothing about the connection, which is left
+// alone. (Were it faulted, a test's t.FailNow in HandleAccept would cut the connection
+// each time that it comes back.)
 func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
 	m.counts.Panics.Add(1)
+	if len(stack) == 0 {
+		stack = debug.Stack()
+	}
 	m.log.Error("panic in a callback", "conn", c, "panic", r, "stack", string(stack))
-	if conn, ok := c.(*connection.Conn); ok && !m.cfg.IgnorePanics {
+	if conn, ok := c.(*connection.Conn); ok && !m.cfg.IgnorePanics && r != any(msg.ErrGoexit) {
 		conn.Fault(fmt.Errorf("%w: %v", ErrPanic, r))
 	}
 }

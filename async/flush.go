@@ -7,6 +7,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
 // Flush waits until every message that was accepted before the call, over all
@@ -55,7 +56,16 @@ func (m *Messenger) Drain(ctx context.Context) error {
 
 // mayWait returns an error if the calling goroutine must not wait: it is a worker.
 func mayWait() error {
+	if dispatch.Inside() == dispatch.OnWorker {
+		return msg.ErrOnWorker
+	}
 	return nil
 }
 
-var _ = msg.ErrOnWorker
+func init() {
+	for _, calls := range []any{
+		msg.NotifySent, guardedThrottler.call, guardedAuth.call, (*Messenger).rand64, (*Messenger).observing,
+	} {
+		dispatch.WorkerSide(calls)
+	}
+}

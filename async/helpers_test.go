@@ -255,6 +255,15 @@ func (p *probe) HandleFastConnect(c msg.Connection) {
 	p.event(happening{what: "fast connect", conn: c})
 }
 func (p *probe) HandleFastAccept(c msg.Connection) { p.event(happening{what: "fast accept", conn: c}) }
+func (p *probe) HandleConnectFailed(c msg.Connection, err *msg.ConnectError) {
+	p.event(happening{what: "connect failed", conn: c, err: err})
+}
+func (p *probe) HandleRejected(c msg.Connection, err *msg.RejectedError) {
+	p.event(happening{what: "rejected", conn: c, err: err})
+}
+func (p *probe) HandleSendPressure(c msg.Connection, high bool) {
+	p.event(happening{what: map[bool]string{true: "high water", false: "low water"}[high], conn: c})
+}
 func (p *probe) HandleRemoteReset(c msg.Connection) {
 	p.event(happening{what: "remote reset", conn: c})
 }

@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"async/msg":              {"async/entity"},
 	"connection/frame":       {"async/planted", "async/denc", "async/entity"},
 	"connection/auth":        {"async/denc", "async/entity"},
+	"connection/auth/cephx":  {"async/denc", "async/entity"},
 	"connection/session":     {"async/planted", "connection/frame", "connection/auth", "async/msg", "async/entity"},
 	"connection":             {"async/planted", "connection/session", "connection/frame", "async/msg", "async/entity", "eventloop"},
 	"eventloop":              {},

@@ -31,6 +31,11 @@ type Messenger struct {
 	throttle *dispatch.Throttle // nil: unbounded
 	loop     *loopback
 
+	stuckWatch stuckWatch
+
+	authClient auth.Client
+	authServer auth.Server
+
 	// Any goroutine.
 	policies    policySet
 	reg         registry
@@ -42,7 +47,7 @@ type Messenger struct {
 	failures    failureLog
 	identity    atomic.Pointer[identity]
 	only6       atomic.Bool // a listener on [::] takes no IPv4 connections
-	warnedAnon  atomic.Bool
+	warned      sync.Map    // what is said once: see deliver.go
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
@@ -77,10 +82,13 @@ func New(cfg Config) (*Messenger, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Messenger{cfg: cfg, log: cfg.Logger.With("messenger", cfg.Name.String()), nonce: cfg.Nonce, closing: make(chan struct{})}
+	m := &Messenger{cfg: cfg, log: guardedLogger(cfg.Logger).With("messenger", cfg.Name.String()), nonce: cfg.Nonce, closing: make(chan struct{})}
 	if m.cfg.AuthClient == nil {
 		m.cfg.AuthClient = auth.NoneClient{Name: cfg.AuthName, GlobalID: m.globalID.Load}
 	}
+	m.authClient = guardedClient{guardedAuth{m}, m.cfg.AuthClient}
+	m.authServer = guardedServer{guardedAuth{m}, m.cfg.AuthServer}
+	cfg.Observe = m.observing(cfg.Observe)
 	m.sessCfg = cfg.session()
 	m.failures.init(m.log, m.sessCfg.ReadyTimeout)
 	m.policies.def = msg.DefaultPolicy()
@@ -93,8 +101,10 @@ func New(cfg Config) (*Messenger, error) {
 		FastLimit: -1, Logger: m.log, // see Messenger.watch
 		OnPanic: m.userPanicked,
 	})
+	m.stuckWatch.init(m, cfg.Stack.Pick())
 	m.queue = dispatch.New(dispatch.Config{
 		Executor: cfg.Executor, Handler: m.chain, Width: cfg.DispatchWidth, Clock: cfg.Clock.Now, Logger: m.log,
+		WidthMax: cfg.DispatchWidthMax, StuckLimit: cfg.DispatchLimit, CheckAfter: m.stuckWatch.in, OnStuck: m.stuck,
 		OnPanic:   m.userPanicked,
 		OnDiscard: m.discarded,
 		Stale:     stale,
@@ -184,10 +194,10 @@ func (m *Messenger) usable() error {
 	return nil
 }
 
-// MarkDown closes the connection with the peer that has these addresses, as
+// MarkDown closes the connection with the peer that has one of these addresses, as
 // Connection.MarkDown does, and says whether there was one.
 func (m *Messenger) MarkDown(addrs entity.AddrVec) bool {
-	c := m.reg.lookup(addrs)
+	c := m.lookup(addrs)
 	if c != nil {
 		c.MarkDown()
 	}
@@ -297,9 +307,9 @@ func (e env) LearnAddr(a entity.Addr)            { e.m.learnAddr(a) }
 func (e env) GlobalID() uint64                   { return e.m.globalID.Load() }
 func (e env) LearnGlobalID(id uint64)            { e.m.globalID.Store(id) }
 func (e env) PolicyFor(t entity.Type) msg.Policy { return e.m.policies.get(t) }
-func (e env) Rand64() uint64                     { return e.m.cfg.Rand() }
-func (e env) AuthClient() auth.Client            { return e.m.cfg.AuthClient }
-func (e env) AuthServer() auth.Server            { return e.m.cfg.AuthServer }
+func (e env) Rand64() uint64                     { return e.m.rand64() }
+func (e env) AuthClient() auth.Client            { return e.m.authClient }
+func (e env) AuthServer() auth.Server            { return e.m.authServer }
 
 // Owns implements session.Env.
 func (e env) Owns(a entity.Addr, local netip.Addr) bool { return e.m.owns(a, local) }

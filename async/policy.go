@@ -26,6 +26,7 @@ func (p *policySet) get(t entity.Type) msg.Policy {
 // SetDefaultPolicy sets the policy for types of peers that have none of their
 // own. Connections that exist keep theirs.
 func (m *Messenger) SetDefaultPolicy(p msg.Policy) {
+	p = m.guardThrottlers(p)
 	m.policies.mu.Lock()
 	m.policies.def = p
 	m.policies.mu.Unlock()
@@ -33,6 +34,7 @@ func (m *Messenger) SetDefaultPolicy(p msg.Policy) {
 
 // SetPolicy sets the policy for peers of type t.
 func (m *Messenger) SetPolicy(t entity.Type, p msg.Policy) {
+	p = m.guardThrottlers(p)
 	m.policies.mu.Lock()
 	m.policies.byType[t] = p
 	m.policies.mu.Unlock()

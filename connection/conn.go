@@ -48,22 +48,23 @@ type Conn struct {
 	value     any
 
 	// Worker only.
-	w       eventloop.Worker
-	t       eventloop.Transport
-	s       *session.Session
-	spare   []*msg.Message // inbox, swapped
-	pending *frame.Batch   // encoded and not written
-	stash   []byte         // received while paused
-	thr     throttles
-	thrSet  bool // thr is final: receipts read it on other goroutines
-	wait    *gateWait
-	credit  int64 // taken of the dispatch throttle in advance
-	timer   eventloop.Timer
-	lent    bool // another goroutine is the worker: see lend.go
-	pressed bool // told last: the send queue is under pressure
-	toJudge bool // the session waits for Arbitrate
-	core    bool // in the session: where user code must not end the goroutine
-	gone    bool
+	w         eventloop.Worker
+	t         eventloop.Transport
+	s         *session.Session
+	spare     []*msg.Message // inbox, swapped
+	pending   *frame.Batch   // encoded and not written
+	stash     []byte         // received while paused
+	thr       throttles
+	thrSet    bool // thr is final: receipts read it on other goroutines
+	wait      *gateWait
+	acquiring int8  // 1 + the stage of thr that is being asked; 0: none
+	credit    int64 // taken of the dispatch throttle in advance
+	timer     eventloop.Timer
+	lent      bool // another goroutine is the worker: see lend.go
+	pressed   bool // told last: the send queue is under pressure
+	toJudge   bool // the session waits for Arbitrate
+	core      bool // in the session: where user code must not end the goroutine
+	gone      bool
 }
 
 // command is what other goroutines ask of the worker.
@@ -79,6 +80,7 @@ const (
 	cmdSweep
 	cmdPressure
 	cmdGiveUp
+	cmdGoOn // user code ended the goroutine in the midst of things
 )
 
 // peerInfo is what any goroutine may know of the peer; replaced, never changed.

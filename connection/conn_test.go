@@ -102,6 +102,7 @@ func (r *recorder) Ended(*Conn)                 { r.add("ended") }
 func (r *recorder) Discard(*Conn)               { r.add("discard") }
 func (r *recorder) UserPanic(_ *Conn, _ any)    { r.add("panic") }
 func (r *recorder) Renamed(*Conn)               {}
+func (r *recorder) Adopted(*Conn)               {}
 func (r *recorder) Absent(*Conn)                { r.add("absent") }
 func (r *recorder) Changed(*Conn, *msg.Message) { r.add("changed") }
 

@@ -92,7 +92,7 @@ func (g *gateWait) Run() {
 func (c *Conn) Admit(size int64) bool {
 	t := &c.thr
 	for i := range t {
-		if t.needs(i, size) && !(i == dispatchStage && c.takeCredit(size)) && !t[i].Acquire(amount(i, size), nil) {
+		if t.needs(i, size) && !(i == dispatchStage && c.takeCredit(size)) && !c.acquire(i, size, nil) {
 			g := &gateWait{c: c, stage: i, size: size}
 			if c.admitFrom(g) {
 				return true // given back in between
@@ -105,10 +105,19 @@ func (c *Conn) Admit(size int64) bool {
 	return true
 }
 
+// acquire takes what stage i needs, and remembers meanwhile where it is: a throttler of
+// the user's may end the goroutine.
+func (c *Conn) acquire(i int, size int64, w msg.ThrottleWaiter) (ok bool) {
+	c.acquiring = int8(i) + 1
+	ok = c.thr[i].Acquire(amount(i, size), w)
+	c.acquiring = 0
+	return ok
+}
+
 // admitFrom takes what is left from g.stage on, or waits in line at g.stage.
 func (c *Conn) admitFrom(g *gateWait) bool {
 	for ; g.stage < len(c.thr); g.stage++ {
-		if c.thr.needs(g.stage, g.size) && !c.thr[g.stage].Acquire(amount(g.stage, g.size), g) {
+		if c.thr.needs(g.stage, g.size) && !c.acquire(g.stage, g.size, g) {
 			return false
 		}
 	}
@@ -118,7 +127,12 @@ func (c *Conn) admitFrom(g *gateWait) bool {
 // Abandon implements session.Gate.
 func (c *Conn) Abandon(size int64) {
 	g := c.wait
-	if g == nil {
+	switch {
+	case c.acquiring != 0: // the goroutine was ended there
+		c.thr.release(int(c.acquiring)-1, size)
+		c.acquiring = 0
+		return
+	case g == nil:
 		c.thr.release(len(c.thr), size)
 		return
 	}

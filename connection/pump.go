@@ -57,7 +57,9 @@ func (c *Conn) Run() {
 	if cmds&cmdPressure != 0 {
 		c.tellPressure()
 	}
-	c.drain()
+	if c.drain() && cmds&cmdGoOn != 0 {
+		c.unstash(c.now()) // reading may have been stopped
+	}
 }
 
 // enter and leave enclose what calls into the session where that may call what others
@@ -302,7 +304,7 @@ func (c *Conn) drain() bool {
 				c.sh.Sink.EndOfBatch(c)
 			}
 			c.settle(done)
-			c.command(0) // what is left to do is done later
+			c.command(cmdGoOn) // with what is left to do
 		}
 	}()
 	for {
@@ -393,6 +395,9 @@ func (c *Conn) carryOut(o session.Output) {
 		c.sh.Sink.Renamed(c)
 	case session.OutAbsent:
 		c.sh.Sink.Absent(c)
+	case session.OutAdopted:
+		c.publish()
+		c.sh.Sink.Adopted(c)
 	case session.OutChanged:
 		c.sh.Sink.Changed(c, o.Msg)
 	case session.OutConnected:

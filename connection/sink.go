@@ -42,6 +42,9 @@ type Sink interface {
 	Renamed(c *Conn)
 	// Absent: the session waits for its peer, which alone can resume it.
 	Absent(c *Conn)
+	// Adopted: the peer's policy decides that the session is lossy, or that it is not,
+	// against the one of this side.
+	Adopted(c *Conn)
 	// Changed: m is not what it was when it was handed to Send. Any.
 	Changed(c *Conn, m *msg.Message)
 	// Arbitrate finds the peer's session for an accepted connection, decides and

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/panjf2000/ants/v2"
 )
 
@@ -23,7 +23,8 @@ const (
 
 // AntsConfig configures an AntsPool. The zero value works.
 type AntsConfig struct {
-	// Size bounds the jobs that run at a time; 0 means DefaultAntsSize.
+	// Size bounds the jobs that run at a time, those that are stuck included; 0 means
+	// DefaultAntsSize.
 	Size int
 	// LineMax bounds the jobs that wait in line for one of those to end; 0 means
 	// DefaultAntsLine, negative none. At the bound Submit answers ErrExecutorFull.
@@ -31,7 +32,8 @@ type AntsConfig struct {
 	// Expiry is after how long an idle goroutine ends; 0 means DefaultAntsExpiry.
 	Expiry time.Duration
 	// OnPanic is told of a panic that left a job, which a Queue's jobs do only by
-	// an error of this library's. nil logs it to Logger. The pool goes on.
+	// an error of this library's. Should OnPanic panic, both are logged. nil logs it to
+	// Logger. The pool goes on.
 	OnPanic func(recovered any, stack []byte)
 	// Logger is for panics and what ants has to say; nil means slog.Default().
 	Logger *slog.Logger
@@ -50,12 +52,15 @@ type AntsPool struct {
 	gate   sync.RWMutex
 	closed bool
 	pool   *ants.Pool
+	submit func(job func()) error // the pool's
 
+	told    reporter
 	size    int
 	lineMax int
-	mu      sync.Mutex // guards the fields below
-	running int        // goroutines in run, at most size
-	line    []func()   // jobs that wait
+	mu      sync.Mutex    // guards the fields below
+	running int           // goroutines in run, at most size
+	line    []func()      // jobs that wait
+	ended   chan struct{} // closed when running gets 0; made by Release
 }
 
 // NewAntsPool starts a pool. The error is for a configuration that makes no sense.
@@ -78,22 +83,21 @@ func NewAntsPool(cfg AntsConfig) (*AntsPool, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	if cfg.OnPanic == nil {
-		cfg.OnPanic = func(r any, stack []byte) {
-			cfg.Logger.Error("dispatch: panic in a pool job", "panic", r, "stack", string(stack))
-		}
+	p := &AntsPool{size: cfg.Size, lineMax: cfg.LineMax, told: reporter{who: "a job of the pool", log: cfg.Logger}}
+	if cfg.OnPanic != nil {
+		p.told.hook = func(_ msg.Connection, r any, stack []byte) { cfg.OnPanic(r, stack) }
 	}
 	// Twice the size: a goroutine that has done its job is not back in ants' list
 	// at once, and must not make the next job seem one too many.
 	pool, err := ants.NewPool(2*cfg.Size,
 		ants.WithNonblocking(true),
 		ants.WithExpiryDuration(cfg.Expiry),
-		ants.WithPanicHandler(func(r any) { cfg.OnPanic(r, debug.Stack()) }),
 		ants.WithLogger(antsLogger{cfg.Logger}))
 	if err != nil {
 		return nil, fmt.Errorf("dispatch: pool: %w", err)
 	}
-	return &AntsPool{pool: pool, size: cfg.Size, lineMax: cfg.LineMax}, nil
+	p.pool, p.submit = pool, pool.Submit
+	return p, nil
 }
 
 // Submit hands the job to a goroutine of the pool, or puts it in line for one. It
@@ -108,7 +112,7 @@ func (p *AntsPool) Submit(job func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.running < p.size {
-		switch err := p.pool.Submit(func() { p.run(job) }); {
+		switch err := p.submit(func() { p.run(job) }); {
 		case err == nil:
 			p.running++
 			return nil
@@ -132,14 +136,30 @@ func (p *AntsPool) run(job func()) {
 	done := false
 	defer func() {
 		if !done {
-			p.abandoned() // a panic goes on to ants, or the goroutine is ended
+			p.abandoned()
 		}
 	}()
 	for job != nil {
-		job()
+		p.guard(job)
 		job = p.next()
 	}
 	done = true
+}
+
+// guard runs job and catches its panic. ants would do so too, but tells of it after it
+// has counted the goroutine out: Release would not wait for that.
+func (p *AntsPool) guard(job func()) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if r := recover(); r != nil {
+			p.told.report(nil, r)
+		}
+	}()
+	job()
+	returned = true
 }
 
 // next returns the next job in line; nil ends the goroutine's turn.
@@ -148,7 +168,9 @@ func (p *AntsPool) next() func() {
 	defer p.mu.Unlock()
 	if len(p.line) == 0 {
 		p.line = nil
-		p.running--
+		if p.running--; p.running == 0 && p.ended != nil {
+			close(p.ended)
+		}
 		return nil
 	}
 	job := p.line[0]
@@ -157,11 +179,11 @@ func (p *AntsPool) next() func() {
 	return job
 }
 
-// abandoned gives the turn of a goroutine that a job has ended to another one, if
-// there is a line.
+// abandoned gives the turn of a goroutine that a job has ended (runtime.Goexit) to
+// another one, if there is a line: one that is not of ants' if that is being released.
 func (p *AntsPool) abandoned() {
 	job := p.next()
-	if job != nil && p.pool.Submit(func() { p.run(job) }) != nil {
+	if job != nil && p.submit(func() { p.run(job) }) != nil {
 		go p.run(job)
 	}
 }
@@ -192,10 +214,21 @@ func (p *AntsPool) Release(ctx context.Context) error {
 	if was {
 		return nil
 	}
+	p.mu.Lock()
+	p.ended = make(chan struct{})
+	if p.running == 0 {
+		close(p.ended)
+	}
+	p.mu.Unlock()
 	if err := p.pool.ReleaseContext(ctx); err != nil {
 		return fmt.Errorf("dispatch: release of the pool with %d goroutines running: %w", p.pool.Running(), err)
 	}
-	return nil
+	select {
+	case <-p.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("dispatch: release of the pool with jobs running: %w", ctx.Err())
+	}
 }
 
 type antsLogger struct{ log *slog.Logger }

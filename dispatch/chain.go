@@ -94,7 +94,7 @@ func NewChain(cfg ChainConfig) *Chain {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	c := &Chain{cfg: cfg, told: reporter{cfg.OnPanic, cfg.Logger}}
+	c := &Chain{cfg: cfg, told: reporter{"dispatcher", cfg.OnPanic, cfg.Logger}}
 	c.links.Store(new(links))
 	return c
 }

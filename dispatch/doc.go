@@ -29,12 +29,35 @@
 // Fast dispatch (Chain.Fast) happens on the worker, past the queue, and is not
 // ordered against any of this.
 //
+// # Callbacks that do not return
+//
+// A callback on the pool that blocks holds up its connection, and a job. When it has
+// run for Config.StuckLimit, Queue.Check finds it, within one and a half times that if
+// it is called as Config.CheckAfter asks: it is counted (Stats.Stuck, StuckTotal) and
+// reported once, with its stack, and another job takes the place of its own. So
+// Config.Width callbacks that block stop the queue for that long and no longer, until
+// there are Config.WidthMax jobs: then everything waits for one of them to return, and
+// the log says so. The connection waits all the time, and what its messages hold of the
+// throttles is not given back. The executor may have a bound of its own: stuck callbacks
+// of all queues that share it hold its goroutines (AntsConfig.Size).
+//
+// A callback on a worker that blocks (Chain.Fast and the like) holds up all connections of
+// that worker. It is counted and reported when it has returned (ChainConfig.FastLimit).
+//
+// # Panics
+//
+// A panic of a callback is caught, counted and reported, and so is the end of its
+// goroutine by runtime.Goexit (ErrGoexit). On the pool neither costs the queue anything:
+// another job goes on. On a worker a Goexit ends the worker's goroutine, and what it was
+// doing: deferred functions run, and no lock of this package is held.
+//
 // # Bounds
 //
 // The queue has no bound of its own: what is queued has passed the throttles,
 // which stop the reading of connections when their limits are reached.
 // The number of goroutines is bounded by the executor, plus at most one stand-in
-// goroutine per queue while the executor refuses jobs.
+// goroutine per queue while the executor refuses jobs, stuck ones not counted: with
+// these, at most Config.WidthMax.
 //
 // Every message's share of the throttles is given back exactly once: when its
 // dispatch returned or panicked, or when it was discarded.

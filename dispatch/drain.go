@@ -1,10 +1,7 @@
 package dispatch
 
 import (
-	"reflect"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -13,7 +10,8 @@ import (
 
 // drainer is one job that drains a queue. It is reused.
 type drainer struct {
-	q *Queue
+	q    *Queue
+	mark stackMark
 	// job and standInJob are run and runStandIn, made once.
 	job, standInJob func()
 
@@ -21,9 +19,10 @@ type drainer struct {
 
 	// Under q.mu.
 	starting bool   // submitted, does not run yet
-	standIn  bool   // runs on the stand-in goroutine
+	standIn  bool   // runs on a stand-in goroutine
+	stuck    bool   // in q.stuck, not in q.drainers
 	turns    uint64 // begun
-	seen     uint64 // progress, when Stuck looked
+	seen     uint64 // progress, when it was looked at last
 	seenAt   time.Duration
 }
 
@@ -32,10 +31,10 @@ type drainer struct {
 // the next: so a burst costs its sender one Submit, and Width is reached as long
 // as there is work.
 func (q *Queue) startLocked() *drainer {
-	if q.starting > 0 || len(q.drainers) >= q.cfg.Width || q.prio.runnable == 0 {
+	if q.starting > 0 || len(q.drainers) >= q.cfg.Width || q.prio.runnable == 0 || q.jobs() >= q.cfg.WidthMax {
 		return nil
 	}
-	if planted.On(planted.DispatchAlone) && len(q.drainers) > 0 {
+	if planted.On(planted.DispatchAlone) && q.jobs() > 0 {
 		return nil
 	}
 	var d *drainer
@@ -43,7 +42,7 @@ func (q *Queue) startLocked() *drainer {
 		d = q.idle[n-1]
 		q.idle = q.idle[:n-1]
 	} else {
-		d = &drainer{q: q, turn: turn{most: 1}}
+		d = &drainer{q: q, mark: newStackMark(), turn: turn{most: 1}}
 		d.job, d.standInJob = d.run, d.runStandIn
 	}
 	q.drainers = append(q.drainers, d)
@@ -52,21 +51,24 @@ func (q *Queue) startLocked() *drainer {
 	return d
 }
 
+// jobs is how many there are, stuck ones included.
+func (q *Queue) jobs() int { return len(q.drainers) + len(q.stuck) }
+
 // launch submits what startLocked returned, without the lock. If the executor
-// refuses, d runs as the stand-in, unless there is one already: that one goes on
-// until the queue is empty, so d is not needed for progress.
+// refuses, d runs as the stand-in, unless there is one already that is not stuck:
+// that one goes on until the queue is empty, so d is not needed for progress.
 func (q *Queue) launch(d *drainer) {
 	if d == nil || q.cfg.Executor.Submit(d.job) == nil {
 		return
 	}
 	q.mu.Lock()
 	q.stats.Refused++
-	if q.standIn {
+	if q.standIn != nil {
 		q.retireLocked(d)
 		q.mu.Unlock()
 		return
 	}
-	q.standIn = true
+	q.standIn = d
 	d.standIn = true
 	q.stats.StandIns++
 	q.mu.Unlock()
@@ -79,39 +81,49 @@ func (q *Queue) retireLocked(d *drainer) {
 		d.starting = false
 		q.starting--
 	}
-	if d.standIn {
-		d.standIn = false
-		q.standIn = false
+	d.noStandInLocked()
+	q.drainers = without(q.drainers, d)
+	if len(q.idle) < q.cfg.Width {
+		q.idle = append(q.idle, d)
 	}
-	i := slices.Index(q.drainers, d)
-	last := len(q.drainers) - 1
-	q.drainers[i] = q.drainers[last]
-	q.drainers[last] = nil
-	q.drainers = q.drainers[:last]
-	q.idle = append(q.idle, d) // at most Width
+}
+
+// noStandInLocked notes that d does not run on a stand-in goroutine, or not any more.
+func (d *drainer) noStandInLocked() {
+	d.standIn = false
+	if d.q.standIn == d {
+		d.q.standIn = nil
+	}
+}
+
+// without takes d out of all; the last one has its place.
+func without(all []*drainer, d *drainer) []*drainer {
+	i, last := slices.Index(all, d), len(all)-1
+	all[i] = all[last]
+	all[last] = nil
+	return all[:last]
 }
 
 // run is the job on the executor.
 func (d *drainer) run() {
 	d.q.mu.Lock()
-	if d.standIn { // moved here from the stand-in goroutine
-		d.standIn = false
-		d.q.standIn = false
-	}
-	d.drain()
+	d.noStandInLocked() // it may have moved here from that goroutine
+	d.drain(d.mark)
 }
 
 // runStandIn is the job on the stand-in goroutine.
 func (d *drainer) runStandIn() {
 	d.q.mu.Lock()
-	d.drain()
+	d.drain(d.mark)
 }
 
 // drain dispatches items until none can be, or BatchMax of them and the executor
-// accepts the job anew. It is entered with the lock and takes it once per turn.
+// accepts the job anew, or until the job is one too many because another one is not
+// stuck any more. It is entered with the lock and takes it once per turn. The argument
+// is what its goroutine is found by among the stacks of all.
 //
 //go:noinline
-func (d *drainer) drain() {
+func (d *drainer) drain(stackMark) {
 	q := d.q
 	d.starting = false
 	q.starting--
@@ -122,6 +134,11 @@ func (d *drainer) drain() {
 		}
 	}()
 	for left := q.cfg.BatchMax; ; {
+		if q.surplusLocked(d) {
+			q.retireLocked(d)
+			q.mu.Unlock()
+			break
+		}
 		if left == 0 {
 			left = q.cfg.BatchMax
 			if q.prio.runnable > 0 && d.moveOn() {
@@ -181,11 +198,12 @@ func (d *drainer) dispatch(it *Item) {
 	out, returned := Panicked, false
 	defer func() {
 		d.count.handled(out)
-		conn := it.Conn
-		*it = Item{}
 		if returned {
+			*it = Item{}
 			return
 		}
+		conn := it.Conn
+		*it = Item{}
 		if r := recover(); r != nil || !q.handlerTells {
 			q.told.report(conn, r)
 		}
@@ -208,60 +226,4 @@ func (d *drainer) abandoned() {
 	next := q.startLocked()
 	q.mu.Unlock()
 	q.launch(next)
-}
-
-// InFlight is a callback that has been running for long.
-type InFlight struct {
-	Conn msg.Connection // nil for class 0
-	Kind Kind
-	// For is how long it was seen running, a lower bound.
-	For time.Duration
-}
-
-// Stuck returns the callbacks that have been running for limit or longer, as far
-// as it could see: it compares with what it saw when it was called before, so it
-// has to be called now and then, and callbacks pay nothing for it. It needs
-// Config.Clock.
-func (q *Queue) Stuck(limit time.Duration) []InFlight {
-	now := q.cfg.Clock()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var stuck []InFlight
-	for _, d := range q.drainers {
-		if d.class == nil {
-			continue
-		}
-		if progress := d.turns<<32 | uint64(d.claimed()); d.seen != progress {
-			d.seen, d.seenAt = progress, now
-		}
-		if since := now - d.seenAt; since >= limit {
-			stuck = append(stuck, InFlight{Conn: d.conn, Kind: d.kind, For: since})
-		}
-	}
-	return stuck
-}
-
-// The functions from which user code is called, by name.
-var (
-	drainName = runtime.FuncForPC(reflect.ValueOf((*drainer).drain).Pointer()).Name()
-	dropName  = runtime.FuncForPC(reflect.ValueOf((*Queue).drop).Pointer()).Name()
-)
-
-// insideDispatch says whether the calling goroutine is in a callback of a queue.
-func insideDispatch() bool {
-	var pcs [64]uintptr
-	for skip := 2; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs[:])
-		frames := runtime.CallersFrames(pcs[:n])
-		for more := n > 0; more; {
-			var f runtime.Frame
-			f, more = frames.Next()
-			if strings.HasPrefix(f.Function, drainName) || strings.HasPrefix(f.Function, dropName) {
-				return true
-			}
-		}
-		if n < len(pcs) {
-			return false
-		}
-	}
 }

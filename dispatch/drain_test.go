@@ -128,6 +128,10 @@ type flaky struct {
 	jobs int
 }
 
+func newFlaky(e Executor, seed uint64) *flaky {
+	return &flaky{Executor: e, rnd: rand.New(rand.NewPCG(seed, 0))}
+}
+
 func (f *flaky) Submit(job func()) error {
 	f.mu.Lock()
 	f.jobs++
@@ -146,7 +150,7 @@ func TestDrainFlakyExecutor(t *testing.T) {
 		t.Log("seed", seed)
 		const conns, n, width = 8, 300, 3
 		o, r := newOrderCheck(t, conns), new(receipts)
-		e := &flaky{Executor: newTestPool(t, 4), rnd: rand.New(rand.NewPCG(seed, 0))}
+		e := newFlaky(newTestPool(t, 4), seed)
 		q := New(Config{Executor: e, Handler: o, Width: width, BatchMax: 4})
 		enqueueLoad(q, newConns(conns), n, r)
 		waitIdle(q)

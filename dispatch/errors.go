@@ -1,6 +1,10 @@
 package dispatch
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
 
 // Errors of this package; compare with errors.Is.
 var (
@@ -11,8 +15,8 @@ var (
 	// for that callback's end. The queue is stopped all the same.
 	ErrInDispatch = errors.New("dispatch: stopped from inside a dispatch, which goes on")
 	// ErrGoexit is what OnPanic is told, as recovered, of user code that did not panic
-	// but ended the goroutine it ran on, which cannot be prevented.
-	ErrGoexit = errors.New("dispatch: callback ended its goroutine: runtime.Goexit (t.FailNow?)")
+	// but ended the goroutine it ran on, which cannot be prevented. It is msg.ErrGoexit.
+	ErrGoexit = msg.ErrGoexit
 	// ErrExecutorFull: the executor has no room for the job now.
 	ErrExecutorFull = errors.New("dispatch: executor full")
 	// ErrExecutorClosed: the executor was released.

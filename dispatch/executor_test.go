@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/panjf2000/ants/v2"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
@@ -129,6 +131,111 @@ func TestAntsPoolGoroutines(t *testing.T) {
 	require.Equal(t, 2, count("ticktock"))
 	require.NoError(t, p.Release(context.Background()))
 	require.NoError(t, goleak.Find(before))
+}
+
+// What Submit makes of ants' answers.
+func TestAntsPoolWhenAntsRefuses(t *testing.T) {
+	p, err := NewAntsPool(AntsConfig{Size: 2, LineMax: 1})
+	require.NoError(t, err)
+	real, other := p.submit, errors.New("other")
+	answer := func(err error) { p.submit = func(func()) error { return err } }
+	never := func() { t.Error("a refused job ran") }
+
+	answer(ants.ErrPoolClosed)
+	require.ErrorIs(t, p.Submit(never), ErrExecutorClosed)
+	answer(other)
+	require.ErrorIs(t, p.Submit(never), other)
+	answer(ants.ErrPoolOverload)
+	require.ErrorIs(t, p.Submit(never), ErrExecutorFull, "nobody would come for the line")
+	require.Zero(t, p.Waiting())
+
+	p.submit = real
+	hold, ran := make(chan struct{}), make(chan int, 2)
+	require.NoError(t, p.Submit(func() { <-hold; ran <- 1 }))
+	answer(ants.ErrPoolOverload)
+	require.NoError(t, p.Submit(func() { ran <- 2 }), "in line")
+	require.ErrorIs(t, p.Submit(never), ErrExecutorFull)
+	answer(ants.ErrPoolClosed)
+	require.ErrorIs(t, p.Submit(never), ErrExecutorClosed)
+	require.Equal(t, 1, p.Waiting())
+	close(hold)
+	require.Equal(t, 1, <-ran)
+	require.Equal(t, 2, <-ran)
+	require.NoError(t, p.Release(context.Background()))
+}
+
+// Jobs in line run when the pool is being released, though others panic or end their
+// goroutines then, and Release waits for them.
+func TestAntsPoolReleaseWithALine(t *testing.T) {
+	for what, end := range map[string]func(){"panic": func() { panic("planted") }, "goexit": runtime.Goexit} {
+		t.Run(what, func(t *testing.T) {
+			var log captured
+			p, err := NewAntsPool(AntsConfig{Size: 1, Logger: log.logger()})
+			require.NoError(t, err)
+			hold, last, ran := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			require.NoError(t, p.Submit(func() { <-hold }))
+			for range 3 {
+				require.NoError(t, p.Submit(end))
+			}
+			var done atomic.Bool
+			require.NoError(t, p.Submit(func() { close(ran); <-last; done.Store(true) }))
+			released := make(chan error)
+			go func() { released <- p.Release(context.Background()) }()
+			for !p.pool.IsClosed() {
+				runtime.Gosched()
+			}
+			close(hold)
+			<-ran
+			for what == "goexit" && p.pool.Running() > 0 {
+				runtime.Gosched() // it runs on a goroutine that is not one of ants'
+			}
+			for range 1000 {
+				runtime.Gosched()
+			}
+			close(last)
+			require.NoError(t, <-released)
+			require.True(t, done.Load(), "Release waits")
+			if what == "panic" {
+				require.Equal(t, 3, strings.Count(log.String(), "panic=planted"), log.String())
+				require.Contains(t, log.String(), "a job of the pool panicked")
+			}
+		})
+	}
+}
+
+// It does not wait for longer than it is told to.
+func TestAntsPoolReleaseTimesOut(t *testing.T) {
+	p, err := NewAntsPool(AntsConfig{Size: 1})
+	require.NoError(t, err)
+	hold, last, ran := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	require.NoError(t, p.Submit(func() { <-hold; runtime.Goexit() }))
+	require.NoError(t, p.Submit(func() { close(ran); <-last }))
+	ctx, cancel := context.WithCancel(context.Background())
+	released := make(chan error)
+	go func() { released <- p.Release(ctx) }()
+	for !p.pool.IsClosed() {
+		runtime.Gosched()
+	}
+	close(hold)
+	<-ran
+	for p.pool.Running() > 0 {
+		runtime.Gosched() // it runs on a goroutine that is not one of ants'
+	}
+	cancel()
+	require.ErrorIs(t, <-released, context.Canceled)
+	close(last)
+	<-p.ended
+}
+
+// A hook that panics too takes nobody along.
+func TestAntsPoolOnPanicFails(t *testing.T) {
+	var log captured
+	p, err := NewAntsPool(AntsConfig{Size: 1, Logger: log.logger(), OnPanic: func(any, []byte) { panic("hook") }})
+	require.NoError(t, err)
+	require.NoError(t, p.Submit(func() { panic("planted") }))
+	require.NoError(t, p.Release(context.Background()))
+	require.Contains(t, log.String(), "panic=planted")
+	require.Contains(t, log.String(), "the hook that was told of this: hook")
 }
 
 // TestAntsPoolLine: jobs over the size wait in line, in their order, and a job

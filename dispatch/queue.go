@@ -41,8 +41,26 @@ type Config struct {
 	Handler Handler
 	// Width is how many drain jobs run at once, that is, how many connections are
 	// dispatched at the same time; 0 means 1, the single dispatch thread of the
-	// original. With 1, a dispatcher that blocks holds up all connections.
+	// original. As many callbacks that block hold up all connections, until they
+	// are found to be stuck. So with 1 no two callbacks run at a time, but for one that
+	// is stuck and what runs in its place; who relies on that has StuckLimit negative.
 	Width int
+	// WidthMax bounds the jobs in all, those that are held up by stuck callbacks
+	// included; 0 means 16 times Width, less than Width means Width. When so many are
+	// stuck everything waits until one of them returns, and the log says so.
+	WidthMax int
+	// StuckLimit is for how long a callback may run before it is stuck: it is counted
+	// and reported, and its job does not count against Width until it returns. 0
+	// means DefaultStuckLimit, negative never. It needs Clock, and Check to be called.
+	StuckLimit time.Duration
+	// CheckAfter asks for one call of Check, after that time or a little later, by any
+	// goroutine. It is called by what calls EnqueueBatch, Enqueue or Check, and not
+	// while a call that it asked for is due; an idle queue asks for none. It must not
+	// block. nil: Check is called now and then by who wants it.
+	CheckAfter func(d time.Duration)
+	// OnStuck is told of each callback that is found to be stuck, once, by what calls
+	// Check. It must not block. nil: it is logged with its stack.
+	OnStuck func(InFlight)
 	// BatchMax is how many items a job dispatches before it goes to the end of the
 	// executor's line, so that queues that share it take turns; 0 means 256.
 	BatchMax int
@@ -64,10 +82,10 @@ type Config struct {
 	// message is released; it is valid until OnDiscard returns. It must not block
 	// nor call Stop. nil: nobody is told.
 	OnDiscard func(it *Item)
-	// OnPanic is told of a panic that left the handler, and with ErrGoexit as
-	// recovered of a handler that ended its goroutine (runtime.Goexit). A Chain
-	// reports both of its dispatchers itself. Should OnPanic do the same, both are
-	// logged. nil: they are logged.
+	// OnPanic is told of a panic that left the handler, or OnStuck, and with ErrGoexit
+	// as recovered of one that ended its goroutine (runtime.Goexit). A Chain reports
+	// both of its dispatchers itself. Should OnPanic do the same, both are logged.
+	// nil: they are logged.
 	OnPanic func(conn msg.Connection, recovered any, stack []byte)
 	// Logger; nil means slog.Default().
 	Logger *slog.Logger
@@ -81,6 +99,10 @@ const (
 	DefaultBatchMax  = 256
 	DefaultMinCost   = 64 << 10
 	DefaultMaxTokens = 16 << 20
+
+	DefaultStuckLimit = time.Second
+	// defaultWidthMax is the default of Config.WidthMax, in Widths.
+	defaultWidthMax = 16
 )
 
 // Queue holds what was received until it is dispatched, in the order of the
@@ -90,10 +112,14 @@ const (
 // too, and none but Stop blocks.
 //
 // If the executor refuses a job, the job runs on a stand-in goroutine of its own,
-// at most one per queue, which moves back to the executor as soon as that accepts
-// it. While there is a stand-in and the executor refuses more, the queue goes on
-// with the jobs it has and asks again with each item. So nothing is lost, and
-// nothing waits for another enqueue, but Width may not be reached.
+// at most one per queue, stuck ones not counted, which moves back to the executor as
+// soon as that accepts it. While there is a stand-in and the executor refuses more, the
+// queue goes on with the jobs it has and asks again with each item. So nothing is lost,
+// and nothing waits for another enqueue, but Width may not be reached.
+//
+// A callback that does not return holds up its own connection. It holds up a job too,
+// until Check finds it: then another job takes the place of its own, up to WidthMax in
+// all. When it returns, its job goes on, or ends if there are Width without it.
 type Queue struct {
 	// Set by New.
 	cfg          Config
@@ -103,10 +129,13 @@ type Queue struct {
 	mu          sync.Mutex
 	prio        prio
 	drainers    []*drainer // submitted or running, in no particular order
-	idle        []*drainer // for the next jobs
+	stuck       []*drainer // those in stuck callbacks: they have nothing else of the queue
+	idle        []*drainer // for the next jobs, at most Width
 	starting    int        // drainers that were submitted and do not run yet
 	dispatching int        // callbacks that run, and Stop's discarding
-	standIn     bool       // one of the drainers runs on a stand-in goroutine
+	standIn     *drainer   // of drainers, the one that runs on a stand-in goroutine
+	checked     bool       // Check was asked for, and is due
+	saidFull    bool       // that all jobs are stuck
 	stopping    bool
 	quiet       chan struct{} // closed when stopping and nothing is dispatched
 	stats       Stats
@@ -117,13 +146,15 @@ type Stats struct {
 	Len         int           // items queued
 	OldestAge   time.Duration // of the item that is queued longest
 	Dispatching int           // callbacks that run
-	Drainers    int           // jobs submitted or running
+	Drainers    int           // jobs submitted or running, at most WidthMax
+	Stuck       int           // callbacks that run and were found to be stuck
 
 	Enqueued   uint64 // items accepted
 	Dispatched uint64 // items whose callback returned, in whatever way
 	Discarded  uint64 // items discarded, those that came after Stop included
 	Unhandled  uint64 // messages that no dispatcher wanted
 	Panics     uint64 // callbacks that panicked or ended their goroutine
+	StuckTotal uint64 // callbacks that were found to be stuck
 	Refused    uint64 // jobs that the executor refused
 	StandIns   uint64 // jobs that ran on a stand-in goroutine
 
@@ -146,11 +177,14 @@ func New(cfg Config) *Queue {
 	if cfg.Executor == nil || cfg.Handler == nil {
 		panic("dispatch: New without Executor or Handler")
 	}
-	if cfg.Width < 0 || cfg.BatchMax < 0 || cfg.TurnMax < 0 || cfg.MinCost < 0 || cfg.MaxTokens < 0 {
-		panic(fmt.Sprintf("dispatch: New with width %d, batch %d, turn %d, cost %d, tokens %d",
-			cfg.Width, cfg.BatchMax, cfg.TurnMax, cfg.MinCost, cfg.MaxTokens))
+	if min(cfg.Width, cfg.WidthMax, cfg.BatchMax, cfg.TurnMax) < 0 || min(cfg.MinCost, cfg.MaxTokens) < 0 {
+		panic(fmt.Sprintf("dispatch: New with width %d, at most %d, batch %d, turn %d, cost %d, tokens %d",
+			cfg.Width, cfg.WidthMax, cfg.BatchMax, cfg.TurnMax, cfg.MinCost, cfg.MaxTokens))
 	}
 	setDefault(&cfg.Width, DefaultWidth)
+	setDefault(&cfg.WidthMax, defaultWidthMax*cfg.Width)
+	cfg.WidthMax = max(cfg.WidthMax, cfg.Width)
+	setDefault(&cfg.StuckLimit, DefaultStuckLimit)
 	setDefault(&cfg.BatchMax, DefaultBatchMax)
 	setDefault(&cfg.TurnMax, turnMax)
 	setDefault(&cfg.MinCost, DefaultMinCost)
@@ -168,14 +202,14 @@ func New(cfg Config) *Queue {
 		cfg.Go = func(f func()) { go f() }
 	}
 	q := &Queue{
-		cfg: cfg, told: reporter{cfg.OnPanic, cfg.Logger},
+		cfg: cfg, told: reporter{"dispatcher", cfg.OnPanic, cfg.Logger},
 		prio: newPrio(cfg.MinCost, cfg.MaxTokens), quiet: make(chan struct{}),
 	}
 	_, q.handlerTells = cfg.Handler.(interface{ reportsGoexit() })
 	return q
 }
 
-func setDefault[T int | int64](v *T, d T) {
+func setDefault[T int | int64 | time.Duration](v *T, d T) {
 	if *v == 0 {
 		*v = d
 	}
@@ -227,8 +261,12 @@ func (q *Queue) EnqueueBatch(items []Item) error {
 	q.stats.Enqueued += uint64(len(items))
 	q.preemptLocked(highest)
 	d := q.startLocked()
+	check := d != nil && q.askLocked()
 	q.mu.Unlock()
 	q.launch(d)
+	if check {
+		q.cfg.CheckAfter(q.cfg.StuckLimit / checksPerLimit)
+	}
 	return nil
 }
 
@@ -269,8 +307,8 @@ func (q *Queue) Discard(class uint64, events bool) int {
 
 // Stop refuses further items, discards the queued ones, and waits until the
 // callbacks that run have returned or ctx ends, whose error is then wrapped.
-// After it returned nil no callback runs nor ever will. It may be called several
-// times and at the same time.
+// After it returned nil no callback runs nor ever will; so it waits for stuck ones
+// too. It may be called several times and at the same time.
 //
 // From inside a callback of this or another queue (on the callback's goroutine)
 // it cannot wait without the risk of waiting for itself: it then returns
@@ -365,7 +403,7 @@ func (q *Queue) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.stats
-	s.Len, s.Drainers, s.Dispatching = q.lenLocked(), len(q.drainers), q.dispatching
+	s.Len, s.Drainers, s.Dispatching, s.Stuck = q.lenLocked(), q.jobs(), q.dispatching, len(q.stuck)
 	if n := q.prio.oldest; n != nil {
 		s.OldestAge = max(0, now-n.at)
 	}

@@ -354,7 +354,7 @@ func TestQueueStuck(t *testing.T) {
 	<-stepped
 	require.Empty(t, q.Stuck(time.Second))
 	now += time.Second
-	require.Equal(t, []InFlight{{Conn: c, Kind: KindAccept, For: time.Second}}, q.Stuck(time.Second))
+	require.Equal(t, []seen{{c.id, KindAccept, time.Second}}, seenOf(q.Stuck(time.Second)))
 	step <- struct{}{}
 	<-stepped
 	require.Empty(t, q.Stuck(time.Second), "another callback")
@@ -426,7 +426,7 @@ func TestQueueRefusedJobStandsIn(t *testing.T) {
 		if len(h.got) == 3 {
 			e.refuse = false
 		}
-		require.Equal(t, len(h.got) < 4, q.standIn)
+		require.Equal(t, len(h.got) < 4, q.standIn != nil)
 		return h.Handle(it)
 	})
 	standIns.Run()
@@ -438,7 +438,7 @@ func TestQueueRefusedJobStandsIn(t *testing.T) {
 	require.EqualValues(t, 1, s.StandIns)
 	require.EqualValues(t, 2, s.Refused)
 	require.Zero(t, s.Drainers)
-	require.False(t, q.standIn)
+	require.Nil(t, q.standIn)
 }
 
 // While a job runs, one that is refused for more width gets one stand-in; a second

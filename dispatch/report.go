@@ -13,6 +13,7 @@ import (
 // that is user code too and may do the same: the hook's failure goes to the log, the
 // log's to standard error.
 type reporter struct {
+	who  string                                                 // that panicked, for the log
 	hook func(conn msg.Connection, recovered any, stack []byte) // nil: the log
 	log  *slog.Logger
 }
@@ -55,13 +56,16 @@ func (r *reporter) toLog(conn msg.Connection, recovered any, stack []byte) {
 		if second == nil {
 			second = ErrGoexit
 		}
-		fmt.Fprintf(os.Stderr, "dispatch: dispatcher panicked: %v\n%s\nand the log that was told of this: %v\n%s\n",
-			recovered, stack, second, debug.Stack())
+		fmt.Fprintf(os.Stderr, "dispatch: %s panicked: %v\n%s\nand the log that was told of this: %v\n%s\n",
+			r.who, recovered, stack, second, debug.Stack())
 	}()
-	name := "none"
-	if conn != nil {
-		name = conn.String()
-	}
-	r.log.Error("dispatch: dispatcher panicked", "conn", name, "panic", recovered, "stack", string(stack))
+	r.log.Error("dispatch: "+r.who+" panicked", "conn", connName(conn), "panic", recovered, "stack", string(stack))
 	returned = true
+}
+
+func connName(conn msg.Connection) string {
+	if conn == nil {
+		return "none"
+	}
+	return conn.String()
 }

@@ -279,5 +279,5 @@ func TestDefaultLog(t *testing.T) {
 	}
 	waitIdle(q)
 	require.NoError(t, q.Stop(context.Background()))
-	said("level=ERROR", "queue's", "runtime.Goexit (t.FailNow?)", "conn 1", "TestDefaultLog")
+	said("level=ERROR", "queue's", ErrGoexit.Error(), "conn 1", "TestDefaultLog")
 }

@@ -240,7 +240,7 @@ func (t *Throttle) tell(w msg.ThrottleWaiter, leaving bool) {
 // goes on with the panic. If the goroutine is being left already, or another waiter
 // ends it, the panic is logged instead.
 func (t *Throttle) goOn(panicked any, leaving bool) {
-	log := reporter{log: slog.Default()}
+	log := reporter{who: "waiter for a throttle", log: slog.Default()}
 	if leaving && panicked != nil {
 		log.report(nil, panicked)
 		return

@@ -32,6 +32,7 @@ type turn struct {
 	at    time.Duration // when the first was enqueued
 	began time.Duration
 	most  int // how long the next turn may be
+	given int // how many items the job has got, once the rest was revoked
 
 	next  atomic.Int32 // of items: those before it are claimed, by whoever dispatches or revokes them
 	count outcomes     // the job's
@@ -91,15 +92,43 @@ func (t *turn) claimed() int { return min(int(t.next.Load()), t.n) }
 // left is how many are not.
 func (t *turn) left() int { return t.n - t.claimed() }
 
+// givenLocked is how many items the job has got: the last of them is the one whose
+// callback runs.
+func (t *turn) givenLocked() int {
+	if k := int(t.next.Load()); k < revoked {
+		return min(k, t.n)
+	}
+	return t.given
+}
+
 // revokeLocked takes away what is not claimed: it is the caller's.
 func (t *turn) revokeLocked() []Item {
 	if t.class == nil {
 		return nil
 	}
-	if k := int(t.next.Swap(revoked)); k < t.n {
-		return t.items[k:t.n]
+	return t.revokedLocked(t.next.Swap(revoked))
+}
+
+// revokeAtLocked does the same if the callback of the last of so many items has not
+// returned, as far as the job has said: it asks for the next one then.
+func (t *turn) revokeAtLocked(given int) (items []Item, still bool) {
+	was := int32(given)
+	if t.next.Load() >= revoked {
+		was = revoked // before, and nothing was asked for since
 	}
-	return nil
+	if !t.next.CompareAndSwap(was, revoked) {
+		return nil, false
+	}
+	return t.revokedLocked(was), true
+}
+
+// revokedLocked is what was not claimed when next was that.
+func (t *turn) revokedLocked(next int32) []Item {
+	if next >= revoked {
+		return nil
+	}
+	t.given = min(int(next), t.n)
+	return t.items[t.given:t.n]
 }
 
 // endLocked ends the turn and frees its class.
@@ -116,6 +145,9 @@ func (d *drainer) endLocked() {
 	q.stats.Unhandled += t.count.unhandled
 	q.stats.Panics += t.count.panics
 	t.count = outcomes{}
+	if d.stuck {
+		q.unstickLocked(d)
+	}
 	c := t.class
 	t.class, t.conn = nil, nil
 	q.prio.done(c)

@@ -9,6 +9,9 @@
 //     all others are "worker only".
 //   - A callback never blocks: it delays every other socket of the worker.
 //   - A worker never holds a lock while it calls back.
+//   - A callback may end its goroutine (runtime.Goexit, and with it FailNow of a test):
+//     the worker goes on, and Abandoner says who is told. In a simulated stack it is the
+//     goroutine that runs the simulation.
 //   - Nothing a Stack does reads a clock, a random source or a scheduler other
 //     than through the Stack, so a simulated Stack is deterministic.
 //

@@ -90,17 +90,40 @@ func (m *Mailbox) Sleep() bool {
 // and returns how many; worker only. Tasks posted by these tasks are for the
 // next Run.
 func (m *Mailbox) Run(limit int) int {
+	n := m.Due(limit)
+	for range n {
+		m.RunNext()
+	}
+	return n
+}
+
+// Due is Run for who has something to do between two tasks: it returns how many of
+// them RunNext is to run, one with each call. Worker only.
+func (m *Mailbox) Due(limit int) int {
 	if m.next == len(m.out) && !m.swap() {
 		return 0
 	}
-	n := min(limit, len(m.out)-m.next)
-	for range n {
-		t := m.out[m.next]
-		m.out[m.next] = nil
-		m.next++
-		t.Run()
+	return min(limit, len(m.out)-m.next)
+}
+
+// RunNext runs the next task of those that Due counted; worker only.
+func (m *Mailbox) RunNext() {
+	i := m.next
+	m.next++
+	m.out[i].Run()
+	m.out[i] = nil
+}
+
+// Interrupted returns, once, the task whose Run did not return to Run because it
+// ended its goroutine; nil if there is none. Worker only, between two Runs. The
+// tasks behind it are for the next Run.
+func (m *Mailbox) Interrupted() Task {
+	if m.next == 0 {
+		return nil
 	}
-	return n
+	t := m.out[m.next-1]
+	m.out[m.next-1] = nil
+	return t
 }
 
 // swap takes everything posted so far and says whether there was anything.

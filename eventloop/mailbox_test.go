@@ -234,3 +234,34 @@ func TestPlacement(t *testing.T) {
 	require.Equal(t, []int{2, 0, 2}, []int{pick(), pick(), pick()})
 	require.Zero(t, p.Pick(1, func(int) int { return 7 }), "fewer workers than before")
 }
+
+// What a task that ends its goroutine leaves: itself, once, and those behind it.
+func TestMailboxInterrupted(t *testing.T) {
+	var m Mailbox
+	m.Init(func() {})
+	require.Nil(t, m.Interrupted())
+	var ran []int
+	for i := range 4 {
+		require.NoError(t, m.Post(TaskFunc(func() {
+			ran = append(ran, i)
+			if i == 1 {
+				runtime.Goexit()
+			}
+		})))
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		m.Run(10)
+	}()
+	<-gone
+	require.Equal(t, []int{0, 1}, ran)
+	require.False(t, m.Sleep())
+	require.NotNil(t, m.Interrupted())
+	require.Nil(t, m.Interrupted())
+	require.Equal(t, 1, m.Run(1))
+	require.Nil(t, m.Interrupted(), "it returned")
+	require.Equal(t, 1, m.Run(10))
+	require.Equal(t, []int{0, 1, 2, 3}, ran)
+	require.True(t, m.Sleep())
+}

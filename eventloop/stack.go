@@ -8,6 +8,10 @@ import (
 // Stack is a network with a fixed number of workers. It is opened once and
 // shared by any number of messengers; a messenger or a connection costs it no
 // goroutine. All methods may be called by any goroutine.
+//
+// An IPv4 address in IPv6 clothes (::ffff:192.0.2.1) counts as IPv4 wherever a stack is
+// given it. A zone is the name or the number of an interface. The addresses that a
+// stack reports are never mapped, and their zones are numbers.
 type Stack interface {
 	// NumWorkers is the number of workers, at least 1 and constant.
 	NumWorkers() int
@@ -18,9 +22,11 @@ type Stack interface {
 	// Clock is the clock that the workers' timers run on.
 	Clock() Clock
 	// Listen binds addr (port 0: the kernel picks) and accepts on one of the
-	// workers. The socket is bound and listening when Listen returns; accept
+	// workers. On an unspecified address it accepts for all addresses of the host, and a
+	// Socket's LocalAddr is the one that was dialled. The socket is bound and listening when Listen returns; accept
 	// runs on the listener's worker for every accepted socket and owns it: it
-	// hands it to a worker's Adopt or closes it.
+	// hands it to a worker's Adopt or closes it. If it ends its goroutine instead
+	// (runtime.Goexit), the socket is closed, handed on or not.
 	Listen(addr netip.AddrPort, cfg ListenConfig, accept func(Socket)) (Listener, error)
 	// Close stops all workers. Sockets still open are closed without callbacks,
 	// tasks still posted are run or refused, never forgotten. It returns when
@@ -39,11 +45,13 @@ type Worker interface {
 	// After the stack was closed it returns ErrStackClosed and t will not run.
 	Post(t Task) error
 
-	// Now is the stack's monotonic time; inside a callback it is the time at
-	// which the current round began, and does not move.
+	// Now is the stack's monotonic time. It does not move inside a callback, where it
+	// is the time at which the current round began or, if callbacks earlier in the round
+	// have held it up by a millisecond or more, the time after that.
 	Now() time.Duration
 	// SetTimer arms t to fire at the time at (see Now), or moves it there when
-	// armed already. It fires once.
+	// armed already. It fires once, and not before the worker has looked into its
+	// sockets after that time: see TimerHandler.
 	SetTimer(t *Timer, at time.Duration)
 	// StopTimer disarms t; afterwards its handler is not called any more.
 	StopTimer(t *Timer)
@@ -82,7 +90,9 @@ type Lender interface {
 // that wants to know that a call of it did not return, because user code in it ended
 // the goroutine (runtime.Goexit, and with it t.FailNow). The worker goes on on
 // another goroutine; what the call had not done yet is not done. Abandoned is called
-// on the worker, soon, and before anything else of that Handler or Task.
+// on the worker, soon, and before anything else of that Handler or Task, also where the
+// call was the last one (HandleClosed, or one that had closed the transport). It may do
+// whatever a callback may. If it does not return either, it is not called again for that.
 type Abandoner interface{ Abandoned() }
 
 // Hosted is what a Stack may be in addition: one that knows the machine it is on. Any

@@ -308,6 +308,7 @@ func (c *Cluster) end() {
 	if c.tb.Failed() {
 		c.tb.Logf("asynctest: seed %d, virtual time %v", c.opt.Seed, c.Net.Now())
 	}
+	c.Net.EndOn(nil) // a run that was ended goes on, for the end of the messengers
 	c.Net.LiftAll()
 	for i := range c.Nodes {
 		c.Free(i)

@@ -22,10 +22,12 @@ type scenarioRun struct {
 }
 
 // Run runs the scenario. prepare, if not nil, is called with the cluster before
-// the first step, for traces.
+// the first step, for traces. If it uses Network.EndOn, a run that was ended has an Err
+// that is simnet.ErrEnded.
 func (s *Scenario) Run(prepare func(*Cluster)) (res ScenarioResult) {
 	r := &scenarioRun{s: s, dials: map[[2]string]int{}, holds: map[[2]int][]*simnet.Fault{}, busy: map[[2]int]time.Duration{}}
 	var stepErr error
+	ended := func() bool { return errors.Is(r.c.Net.Err(), simnet.ErrEnded) }
 	err := Try(func(tb TB) {
 		r.start(tb)
 		if prepare != nil {
@@ -34,10 +36,17 @@ func (s *Scenario) Run(prepare func(*Cluster)) (res ScenarioResult) {
 		defer func() {
 			res.Virtual, res.Hash = r.c.Net.Now(), r.c.Net.Hash()
 			res.Sent, res.Delivered = r.c.Tracked()
+			if ended() { // whatever a step made of it
+				stepErr = r.c.Net.Err()
+			}
 		}()
 		for _, st := range s.steps {
 			r.logf("%s", st.text)
-			if err := st.do(r); err != nil {
+			err := st.do(r)
+			if ended() {
+				return
+			}
+			if err != nil {
 				stepErr = &ScenarioError{st.pos, fmt.Sprintf("%s: %v (seed %d)", st.text, err, s.Seed)}
 				return
 			}

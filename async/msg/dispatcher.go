@@ -12,7 +12,8 @@ package msg
 // No method of a dispatcher runs concurrently with another one for the same
 // Connection, fast dispatch excepted. A panic is caught, counted and reported;
 // the connection it happened for is closed as by a fault unless configured
-// otherwise.
+// otherwise. The end of the goroutine by runtime.Goexit (t.FailNow, and with it
+// testify's require) is counted and reported too, and the connection left alone.
 type Dispatcher interface {
 	Dispatch(m *Message) bool
 }

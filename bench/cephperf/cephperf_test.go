@@ -115,13 +115,39 @@ func TestInterrupted(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// TestInterruptedInTheMiddle: what was done is there, and what is in flight is not lost.
+func TestInterruptedInTheMiddle(t *testing.T) {
+	c := Config{Jobs: 2, Window: 8, Messages: 1 << 30}
+	s, err := Serve(c, netip.MustParseAddrPort("127.0.0.1:0"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan Result, 1)
+	go func() {
+		r, err := Run(ctx, c, s.Addr())
+		require.ErrorIs(t, err, context.Canceled)
+		done <- r
+	}()
+	require.Eventually(t, func() bool { return s.Requests() > 100 }, 30*time.Second, time.Millisecond)
+	cancel()
+	r := <-done
+	require.NoError(t, s.Close())
+	require.True(t, r.Interrupted)
+	require.Positive(t, r.Answered)
+	require.Zero(t, r.Lost)
+	require.LessOrEqual(t, r.InFlight, int64(2*8))
+	require.Positive(t, r.P50)
+	var b bytes.Buffer
+	require.NoError(t, r.Write(&b))
+	require.Contains(t, b.String(), "interrupted  after ")
+}
+
 func TestCheck(t *testing.T) {
 	good := Config{Jobs: 1, Window: 1, Messages: 1}
 	require.NoError(t, good.Check())
 	for _, bad := range []func(c *Config){
 		func(c *Config) { c.Jobs = 0 }, func(c *Config) { c.Jobs = jobsMax + 1 }, func(c *Config) { c.Window = 0 },
 		func(c *Config) { c.Messages = 0 }, func(c *Config) { c.Length = -1 }, func(c *Config) { c.Length = lengthMax + 1 },
-		func(c *Config) { c.Think = -1 }, func(c *Config) { c.Workers = -1 }, func(c *Config) { c.Threads = -1 },
+		func(c *Config) { c.Think = -1 }, func(c *Config) { c.Workers = -1 }, func(c *Config) { c.Threads = -1 }, func(c *Config) { c.Patience = -1 },
 		func(c *Config) { c.Threadpipe, c.Workers = true, 1 },
 	} {
 		c := good

@@ -54,7 +54,8 @@ func Both(ctx context.Context, c Config) (Result, error) {
 
 // Run connects all jobs with the server at that address, has them send their messages
 // and returns what it took. The result is there with an error too, as far as the run
-// came: of a connection that failed or ended, or of replies that did not come.
+// came: of a connection that failed or ended, or of replies that did not come. With that
+// of ctx, which ended, it is marked Interrupted.
 func Run(ctx context.Context, cfg Config, server netip.AddrPort) (r Result, err error) {
 	n, err := newNetwork(cfg)
 	if err != nil {
@@ -89,6 +90,9 @@ func Run(ctx context.Context, cfg Config, server netip.AddrPort) (r Result, err 
 	}
 	c.sum(&r)
 	r.Client = endOf(before, after, r.Answered)
+	if runErr != nil && ctx.Err() != nil {
+		r.Interrupted, r.InFlight, r.Lost = true, r.Lost, 0
+	}
 	if runErr != nil {
 		return r, runErr
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -62,6 +63,9 @@ func (c *Config) Check() error {
 		if x.is < x.min || x.is > x.max {
 			return fmt.Errorf("%w: %s %d is not within %d to %d", ErrConfig, x.name, x.is, x.min, x.max)
 		}
+	}
+	if c.Patience < 0 {
+		return fmt.Errorf("%w: patience %v is not positive", ErrConfig, c.Patience)
 	}
 	if c.Threadpipe && c.Workers > 0 {
 		return fmt.Errorf("%w: threadpipe has no event loops", ErrConfig)
@@ -137,7 +141,11 @@ func (n *network) create(name entity.Name, nonce uint32, at netip.AddrPort) (mes
 		}
 		return m, err
 	}
-	m, err := async.New(async.Config{Name: name, Nonce: nonce, Stack: n.stack, DispatchWidth: n.Threads, ListenBacklog: 4096})
+	m, err := async.New(async.Config{
+		Name: name, Nonce: nonce, Stack: n.stack, DispatchWidth: n.Threads, ListenBacklog: 4096,
+		BindRetries: -1,                            // who waits at the terminal is told at once that an address is in use
+		Logger:      slog.New(slog.DiscardHandler), // what fails is in the result
+	})
 	if err == nil && at.IsValid() {
 		err = m.Bind(at)
 	}

@@ -18,15 +18,19 @@ type Result struct {
 
 	// Answered counts replies, Lost the requests without one, Odd the replies to
 	// nothing.
-	Answered int64   `json:"answered"`
-	Lost     int64   `json:"lost"`
-	Odd      int64   `json:"odd"`
-	Seconds  float64 `json:"seconds"`
-	Rate     float64 `json:"msgs_per_s"`
-	MB       float64 `json:"mb_per_s"` // of the requests' data
-	P50      float64 `json:"p50_us"`
-	P99      float64 `json:"p99_us"`
-	P999     float64 `json:"p999_us"`
+	Answered int64 `json:"answered"`
+	Lost     int64 `json:"lost"`
+	Odd      int64 `json:"odd"`
+	// Interrupted: it was ended before all replies were there. InFlight are the requests
+	// that had none then; they are not Lost.
+	Interrupted bool    `json:"interrupted,omitempty"`
+	InFlight    int64   `json:"in_flight,omitempty"`
+	Seconds     float64 `json:"seconds"`
+	Rate        float64 `json:"msgs_per_s"`
+	MB          float64 `json:"mb_per_s"` // of the requests' data
+	P50         float64 `json:"p50_us"`
+	P99         float64 `json:"p99_us"`
+	P999        float64 `json:"p999_us"`
 
 	// Client is what the clients' process used, and the server too if it is the same
 	// one; ServerEnd is nil then.
@@ -57,6 +61,10 @@ func (r *Result) Write(w io.Writer) error {
 	fmt.Fprintf(w, "%s, server %s: %d jobs, window %d, %d messages each, data %d B (front %d B, reply %d B), think time %g us\n",
 		r.Transport, r.Server, r.Jobs, r.Window, r.Messages, r.Length, requestFront, replyFront, r.ThinkMicros)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if r.Interrupted {
+		fmt.Fprintf(t, "interrupted\tafter %d of %d messages, %d more in flight\n",
+			r.Answered, r.Jobs*r.Messages, r.InFlight)
+	}
 	fmt.Fprintf(t, "messages\t%d answered, %d lost, %d odd in %.3f s\n", r.Answered, r.Lost, r.Odd, r.Seconds)
 	fmt.Fprintf(t, "rate\t%.0f messages/s, %.1f MB/s\n", r.Rate, r.MB)
 	fmt.Fprintf(t, "latency\tp50 %.0f us, p99 %.0f us, p99.9 %.0f us\n", r.P50, r.P99, r.P999)

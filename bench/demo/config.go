@@ -28,6 +28,9 @@ type Config struct {
 	Seed uint64
 	// Workers of the stack; 0 means GOMAXPROCS.
 	Workers int
+	// Began, if set, is called once when everything is connected and traffic begins,
+	// with what the report knows by then: its head, no counts.
+	Began func(*Report)
 	// Progress, if set, gets one line that overwrites itself.
 	Progress io.Writer
 }
@@ -36,6 +39,8 @@ type Config struct {
 var ErrConfig = errors.New("demo: configuration")
 
 const (
+	durationMax   = 1000 * time.Hour
+	cutRateMax    = 10_000.0
 	objectSizeMax = 16 << 20
 	memoryMax     = 4 << 30 // of all copies of all objects, in bytes
 )
@@ -90,8 +95,11 @@ func (c Config) withDefaults() (Config, error) {
 			return c, fmt.Errorf("%w: %d %s: not in %d..%d", ErrConfig, f.n, f.name, f.min, f.max)
 		}
 	}
-	if c.Duration < 0 {
-		return c, fmt.Errorf("%w: duration %v", ErrConfig, c.Duration)
+	if c.Duration < 0 || c.Duration > durationMax {
+		return c, fmt.Errorf("%w: duration %v: not in 0s..%v", ErrConfig, c.Duration, durationMax)
+	}
+	if !(c.CutRate <= cutRateMax) { // which NaN is not
+		return c, fmt.Errorf("%w: %v cuts a second: at most %v", ErrConfig, c.CutRate, cutRateMax)
 	}
 	objects := c.Conns*objectsPerClient + c.OSDs*coldPerOSD
 	if need := int64(objects) * int64(c.Replicas) * int64(largest); need > memoryMax {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -75,8 +76,9 @@ const handshakeBytes = 450
 func (d *demo) now() time.Duration { return d.clock.Now() }
 
 // Run runs the demo until its time is over or ctx ends, whichever is first, and
-// reports. The error is for what kept it from running; broken promises are in
-// the report.
+// reports: when ctx ends it, everything is finished and checked all the same, and the
+// report is marked Interrupted. The error is for what kept it from running; broken
+// promises are in the report.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	before := usageNow()
 	d, err := newDemo(cfg)
@@ -86,8 +88,11 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := d.open(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	r := &Report{Seed: d.cfg.Seed}
-	d.run(ctx)
+	r := &Report{Seed: d.cfg.Seed, OSDs: d.cfg.OSDs, Clients: d.cfg.Conns, Busy: d.cfg.Clients, Sessions: d.sessions()}
+	if d.cfg.Began != nil {
+		d.cfg.Began(r)
+	}
+	r.Interrupted = !d.run(ctx)
 	r.Seconds = time.Since(d.start).Seconds()
 	d.quiet(quietMax)
 	d.oracle.Close()
@@ -159,6 +164,7 @@ func (d *demo) open() error {
 func (d *demo) messenger(name entity.Name) (*async.Messenger, error) {
 	m, err := async.New(async.Config{
 		Name: name, Stack: d.stack, Executor: d.pool, InitialBackoff: backoffMin, MaxBackoff: backoffMax,
+		Logger: slog.New(slog.DiscardHandler), // it would tell of every cut, and those are counted
 	})
 	if err == nil {
 		d.messengers = append(d.messengers, m)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -57,6 +58,33 @@ func TestDemoInterrupted(t *testing.T) {
 	r, err := Run(ctx, cfg)
 	require.NoError(t, err)
 	require.True(t, r.OK, "%+v", r)
+	require.True(t, r.Interrupted)
+	require.Positive(t, r.Ops)
+	require.Positive(t, r.Copies, "what there is was checked")
+	require.Regexp(t, `^demo: interrupted, ok so far ops=\d+ `, r.Line())
+	r.OK = false
+	require.Regexp(t, `^demo: interrupted, FAILED ops=\d+ `, r.Line())
+}
+
+// Began is told of a run's head before its traffic.
+func TestDemoBegan(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cfg, calls := small(), 0
+	cfg.Seed = 7
+	cfg.Began = func(r *Report) {
+		calls++
+		require.EqualValues(t, 7, r.Seed)
+		require.Equal(t, 3, r.OSDs)
+		require.Equal(t, 6, r.Clients)
+		require.Equal(t, 3, r.Busy)
+		require.Equal(t, 6*3+3+3, r.Sessions, "clients, pairs of OSDs, the manager")
+		require.Zero(t, r.Ops)
+		cancel()
+	}
+	r, err := Run(ctx, cfg)
+	require.NoError(t, err)
+	require.Equal(t, 1, calls)
+	require.True(t, r.Interrupted)
 }
 
 type cancelOnWrite struct{ cancel func() }
@@ -78,7 +106,8 @@ func TestDemoWithoutCutsAndReplicas(t *testing.T) {
 func TestConfigRefused(t *testing.T) {
 	for _, c := range []Config{
 		{OSDs: 65}, {OSDs: 2, Replicas: 3}, {Clients: 5, Conns: 4}, {Sizes: []int{0}}, {ObjectSize: objectSizeMax},
-		{Duration: -1}, {Conns: 10000, ObjectSize: 1 << 20},
+		{Duration: -1}, {Conns: 10000, ObjectSize: 1 << 20}, {Duration: durationMax + 1},
+		{CutRate: math.NaN()}, {CutRate: math.Inf(1)}, {CutRate: cutRateMax + 1},
 	} {
 		_, err := Run(context.Background(), c)
 		require.ErrorIs(t, err, ErrConfig, "%+v", c)

@@ -20,8 +20,9 @@ const (
 // handshakeCutPart is the part of new connections that are cut while they shake hands.
 const handshakeCutPart = 0.15
 
-// run has traffic until the time is over. It is the demo's only goroutine.
-func (d *demo) run(ctx context.Context) {
+// run has traffic until the time is over; false: ctx ended before. It is the demo's
+// only goroutine.
+func (d *demo) run(ctx context.Context) bool {
 	d.start = time.Now()
 	d.stack.Calm(d.cfg.CutRate < 0)
 	for _, c := range d.clients {
@@ -45,12 +46,12 @@ func (d *demo) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-ticker.C:
 		}
 		now := time.Since(d.start)
 		if now >= d.cfg.Duration {
-			return
+			return true
 		}
 		for ; armed < d.cfg.CutRate*now.Seconds(); armed++ {
 			d.armCut()

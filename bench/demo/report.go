@@ -9,7 +9,11 @@ import (
 
 // Report is what a run found. Its JSON form is what msgr demo --json prints.
 type Report struct {
-	OK      bool    `json:"ok"`
+	OK bool `json:"ok"`
+	// Interrupted: it was ended before its time. OK is then about what happened until
+	// that.
+	Interrupted bool `json:"interrupted,omitempty"`
+
 	Seed    uint64  `json:"seed"`
 	Seconds float64 `json:"seconds"`
 	OSDs    int     `json:"osds"`
@@ -72,7 +76,6 @@ type Row struct {
 // fill reads the counters, before the messengers are gone.
 func (d *demo) fill(r *Report, before usage) {
 	d.used.raise(usageNow())
-	r.OSDs, r.Clients, r.Busy = d.cfg.OSDs, d.cfg.Conns, d.cfg.Clients
 	for c := range numClasses {
 		row := d.meters[c].row(c, max(time.Millisecond, time.Duration(r.Seconds*float64(time.Second))))
 		r.Classes = append(r.Classes, row)
@@ -99,7 +102,6 @@ func (d *demo) fill(r *Report, before usage) {
 			d.oracle.Failed("%s: %d messages that nobody handles", m.Name(), s.Queue.Unhandled)
 		}
 	}
-	r.Sessions = d.sessions()
 	r.Reconnects = max(connected, uint64(r.Sessions)) - uint64(r.Sessions)
 	r.LossyResets, _ = d.manager.counts()
 	_, r.LossyDropped = d.oracle.Missing()
@@ -143,11 +145,17 @@ func (r *Report) Write(w io.Writer) error {
 	return err
 }
 
-// Line is the report in one line, "demo: ok ..." or "demo: FAILED ...".
+// Line is the report in one line, "demo: ok ..." or "demo: FAILED ..."; of a run that
+// was interrupted "demo: interrupted, ok so far ..." or "demo: interrupted, FAILED ...".
 func (r *Report) Line() string {
 	verdict := "ok"
-	if !r.OK {
+	switch {
+	case !r.OK && r.Interrupted:
+		verdict = "interrupted, FAILED"
+	case !r.OK:
 		verdict = "FAILED"
+	case r.Interrupted:
+		verdict = "interrupted, ok so far"
 	}
 	return fmt.Sprintf("demo: %s ops=%d cuts=%d reconnects=%d replayed=%d lost=%d duplicated=%d goroutines=%d/%d threads=%d",
 		verdict, r.Ops, r.Cuts, r.Reconnects, r.Replayed, r.Lost, r.Duplicated, r.GoroutinesBefore, r.GoroutinesDuring, r.Threads)

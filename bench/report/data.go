@@ -30,7 +30,7 @@ func indented(w io.Writer, v any) error {
 // CSV writes the samples, a line each, under the names that they have in JSON. The
 // environment comes before, in lines that begin with #.
 func CSV(w io.Writer, r *Report) error {
-	if err := commented(w, r.Environment); err != nil {
+	if err := commented(w, r); err != nil {
 		return err
 	}
 	names, _ := record(&Row{})
@@ -59,8 +59,13 @@ func record(r *Row) (names, values []string) {
 	return names, values
 }
 
-func commented(w io.Writer, e Environment) error {
-	for _, f := range e.Fields() {
+// commented writes what a file of lines begins with.
+func commented(w io.Writer, r *Report) error {
+	fields := r.Environment.Fields()
+	if r.Partial != "" {
+		fields = append(fields, Field{"partial", r.Partial})
+	}
+	for _, f := range fields {
 		if _, err := fmt.Fprintf(w, "# %s: %s\n", f.Name, f.Value); err != nil {
 			return err
 		}
@@ -72,7 +77,7 @@ func commented(w io.Writer, e Environment) error {
 // /contestant compares the contestants, benchstat OLD NEW two runs. A sample without a
 // result is a comment.
 func Benchstat(w io.Writer, r *Report) error {
-	if err := commented(w, r.Environment); err != nil {
+	if err := commented(w, r); err != nil {
 		return err
 	}
 	goos, goarch, _ := strings.Cut(r.Environment.Platform, "/")

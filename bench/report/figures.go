@@ -126,6 +126,8 @@ func valueOf(r *Row, of func(r *Row) float64) (v float64, note string) {
 		return 0, "0"
 	case r.Skipped != "" && r.Failed == "":
 		return 0, "skipped"
+	case r.Partial && r.Failed == "":
+		return 0, "not measured"
 	}
 	return 0, "failed"
 }

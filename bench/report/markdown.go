@@ -9,7 +9,11 @@ import (
 // Markdown writes the report as one Markdown page.
 func Markdown(w io.Writer, r *Report) error {
 	var b strings.Builder
-	b.WriteString("# " + title + "\n\n| | |\n|---|---|\n")
+	b.WriteString("# " + title + "\n\n")
+	if r.Partial != "" {
+		fmt.Fprintf(&b, "**Partial: %s.**\n\n", escape(r.Partial))
+	}
+	b.WriteString("| | |\n|---|---|\n")
 	for _, f := range r.Environment.Fields() {
 		fmt.Fprintf(&b, "| %s | %s |\n", f.Name, escape(f.Value))
 	}

@@ -41,7 +41,7 @@ func Overview(rows []Row) Ratios {
 			l.Cells[i] = "-"
 			r := find(rows, s, c)
 			switch {
-			case r == nil:
+			case r == nil || r.Rounds == 0 && r.Partial && r.Failed == "":
 			case r.Rounds == 0 && r.Skipped != "" && r.Failed == "":
 				l.Cells[i] = "skipped"
 			case r.Rounds == 0:

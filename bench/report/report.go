@@ -59,6 +59,8 @@ type Row struct {
 	// Failed is why a round failed, Skipped why there was none.
 	Failed  string `json:"failed,omitempty"`
 	Skipped string `json:"skipped,omitempty"`
+	// Partial: the run was interrupted before all rounds of the row.
+	Partial bool `json:"partial,omitempty"`
 }
 
 // Sample is one round of a contestant in a scenario: raw, before medians.
@@ -79,6 +81,9 @@ type Report struct {
 	SecondsMax float64 `json:"seconds_max,omitempty"`
 	// Took is how long all of it took.
 	Took time.Duration `json:"took_ns"`
+	// Partial says that, and when, the run was interrupted: what is missing in Rows was
+	// not measured. "" for a run that came to its end.
+	Partial string `json:"partial,omitempty"`
 	// Notes say how something was measured that is not a matter of course, or why it
 	// could not be measured.
 	Notes   []string `json:"notes,omitempty"`

@@ -102,7 +102,8 @@ func tableOf(rows []*Row, reference string) Table {
 		}
 	}
 	for _, r := range rows {
-		l := Line{Contestant: r.Contestant, Reference: r.Contestant == reference, Trouble: why(r), Skipped: r.Skipped != "" && r.Rounds == 0}
+		l := Line{Contestant: r.Contestant, Reference: r.Contestant == reference, Trouble: why(r)}
+		l.Skipped = (r.Skipped != "" || r.Partial) && r.Rounds == 0
 		if r.Rounds > 0 {
 			for _, c := range shown {
 				l.Cells = append(l.Cells, c.cell(r))
@@ -118,12 +119,16 @@ func why(r *Row) string {
 	switch {
 	case r.Rounds > 0 && r.Failed != "":
 		return "a round FAILED: " + brief(r.Failed)
+	case r.Rounds > 0 && r.Partial:
+		return "partial: interrupted before all of its rounds"
 	case r.Rounds > 0:
 		return ""
 	case r.Failed != "":
 		return "FAILED: " + brief(r.Failed)
 	case r.Skipped != "":
 		return "skipped: " + brief(r.Skipped)
+	case r.Partial:
+		return "not measured: interrupted before its first round"
 	}
 	return "FAILED: no round has a result"
 }

@@ -13,6 +13,11 @@ func Text(w io.Writer, r *Report) error {
 	if err := r.Environment.Write(w); err != nil {
 		return err
 	}
+	if r.Partial != "" {
+		if _, err := fmt.Fprintf(w, "PARTIAL: %s\n", r.Partial); err != nil {
+			return err
+		}
+	}
 	if _, err := fmt.Fprintf(w, "%s; the ratio is to %s in the same round\n\n", r.effort(), r.Reference); err != nil {
 		return err
 	}

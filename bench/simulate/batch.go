@@ -42,6 +42,10 @@ func (s Seeds) Len() int { return int(s.Last - s.First + 1) }
 // run is done twice, and another hash is a violation. The sum has the numbers of all
 // runs, a Hash over their hashes (of one seed, that one) and, as Real, the time that all took together; it
 // has no Notes. An error is that of Run; no run begins after it.
+//
+// When cfg.Done is closed no run begins any more, those under way end, and the sum is
+// marked Interrupted: it is of the seeds that were done, and of those that had violations
+// until then. A single seed has its result in any case.
 func Batch(cfg Config, seeds Seeds, twice bool, each func(Result)) (sum Result, err error) {
 	type outcome struct {
 		Result
@@ -64,8 +68,15 @@ func Batch(cfg Config, seeds Seeds, twice bool, each func(Result)) (sum Result, 
 		for i := range seeds.Len() {
 			j := job{seeds.First + uint64(i), make(chan outcome, 1)}
 			select {
+			case <-cfg.Done:
+				return
+			default:
+			}
+			select {
 			case inOrder <- j.out:
 				jobs <- j
+			case <-cfg.Done:
+				return
 			case <-stop:
 				return
 			}
@@ -85,7 +96,8 @@ func Batch(cfg Config, seeds Seeds, twice bool, each func(Result)) (sum Result, 
 		}()
 	}
 	var last uint64
-	sum.Hash = hashStart
+	done := 0
+	sum.Scenario, sum.Hash = cfg.Scenario, hashStart
 	for out := range inOrder {
 		o := <-out
 		switch {
@@ -93,8 +105,11 @@ func Batch(cfg Config, seeds Seeds, twice bool, each func(Result)) (sum Result, 
 		case o.err != nil:
 			err = o.err
 			close(stop)
+		case o.Interrupted && seeds.Len() > 1 && o.Violations == 0:
+			sum.Interrupted = true
 		default:
 			sum.add(&o.Result)
+			done++
 			last = o.Hash
 			each(o.Result)
 		}
@@ -102,6 +117,7 @@ func Batch(cfg Config, seeds Seeds, twice bool, each func(Result)) (sum Result, 
 	if seeds.Len() == 1 {
 		sum.Hash = last
 	}
+	sum.Interrupted = sum.Interrupted || err == nil && done < seeds.Len()
 	sum.Seed, sum.Real = seeds.First, time.Since(start)
 	return sum, err
 }
@@ -113,7 +129,8 @@ func again(cfg Config, r *Result) error {
 	if err != nil {
 		return err
 	}
-	if second.Hash != r.Hash {
+	r.Interrupted = r.Interrupted || second.Interrupted
+	if second.Hash != r.Hash && !r.Interrupted {
 		r.Violations++
 		r.Violated = append(r.Violated, fmt.Sprintf("seed %d has two hashes, %016x and %016x", cfg.Seed, r.Hash, second.Hash))
 	}
@@ -138,6 +155,7 @@ func (sum *Result) add(r *Result) {
 	sum.Faults += r.Faults
 	sum.Virtual += r.Virtual
 	sum.Early = sum.Early || r.Early
+	sum.Interrupted = sum.Interrupted || r.Interrupted
 	sum.Violations += r.Violations
 	for _, v := range r.Violated {
 		if len(sum.Violated) < violatedMax {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
@@ -18,7 +19,8 @@ func readFile(name string) (*asynctest.Scenario, []byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, unknown(name)
 	} else if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		return nil, nil, fmt.Errorf("%w: %w; give a file with a scenario, or one of %s",
+			ErrConfig, err, strings.Join(Scenarios(), ", "))
 	}
 	s, err := asynctest.ParseScenario(name, text)
 	return s, text, err
@@ -43,14 +45,26 @@ var faultSteps = map[string]bool{
 	"crash": true, "kill": true, "mark_down": true,
 }
 
+// checkFile says what is wrong with a text scenario, or cannot be asked of it.
+func checkFile(cfg *Config) error {
+	all, err := hosts(cfg)
+	switch {
+	case err != nil:
+		return err
+	case len(all) == 0:
+		return fmt.Errorf("%w: %s has no nodes; a scenario begins with lines such as node a", ErrConfig, cfg.Scenario)
+	}
+	if cfg.Nodes != 0 || cfg.Faults.Given || cfg.Until != 0 {
+		return fmt.Errorf("%w: the file of a scenario says which nodes and faults there are, and when it ends", ErrConfig)
+	}
+	return nil
+}
+
 // runFile runs a text scenario.
 func runFile(cfg Config) (Result, error) {
 	s, text, err := readFile(cfg.Scenario)
 	if err != nil {
 		return Result{}, err
-	}
-	if cfg.Nodes != 0 || cfg.Faults.Given || cfg.Until != 0 {
-		return Result{}, fmt.Errorf("%w: the file of a scenario says which nodes and faults there are, and when it ends", ErrConfig)
 	}
 	s.Seed = cfg.Seed
 	out := Result{Scenario: cfg.Scenario, Seed: cfg.Seed}
@@ -66,10 +80,12 @@ func runFile(cfg Config) (Result, error) {
 	r := s.Run(func(c *asynctest.Cluster) {
 		net, out.Nodes = c.Net, len(c.Nodes)
 		chart = observe(net, &cfg)
+		net.EndOn(cfg.Done)
 	})
+	out.Interrupted = errors.Is(r.Err, simnet.ErrEnded)
 	out.Sent, out.Deliveries, out.Virtual, out.Hash, out.Notes = uint64(r.Sent), uint64(r.Delivered), r.Virtual, r.Hash, r.Log
 	out.Invariants = []string{"what the file expects"}
-	if r.Err != nil {
+	if r.Err != nil && !out.Interrupted {
 		out.Violations, out.Violated = 1, []string{firstLine(r.Err)}
 		if r.Err.Error() != out.Violated[0] {
 			out.Broken = r.Err // with the state of the network

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,10 @@ type Config struct {
 	// Chart gets a sequence chart (Mermaid) of what ChartWindow says; nil: none.
 	Chart       io.Writer
 	ChartWindow simnet.ChartConfig
+	// Done, if it is closed, ends the run where it is, without the checks that need an
+	// end; what came until then is in the Result, which is marked Interrupted. A run of
+	// swarm, which takes a moment, is not ended.
+	Done <-chan struct{}
 }
 
 // NodesMax is the largest Config.Nodes.
@@ -50,8 +55,8 @@ type Result struct {
 	Faults int
 	// Virtual and Real are how long it took, by the simulated clock and by ours.
 	Virtual, Real time.Duration
-	// Early: Config.Until ended it.
-	Early bool
+	// Early: Config.Until ended it. Interrupted: Config.Done did.
+	Early, Interrupted bool
 	// Invariants are the letters of what was checked; see the package's documentation.
 	Invariants []string
 	// Violations is how often something was not as it must be; Violated describes
@@ -116,15 +121,33 @@ func kindOf(name string) *kind {
 	return nil
 }
 
-// Run runs one system. An error means that it could not begin (ErrConfig, or an
-// *asynctest.ScenarioError of a file that cannot be parsed), or that trace or chart could not be written. What went
-// wrong in the run is in the Result.
-func Run(cfg Config) (Result, error) {
+// Check says what is wrong with cfg, before anything runs or is written: an ErrConfig, or
+// an *asynctest.ScenarioError of a file that cannot be parsed; nil if it can run.
+func Check(cfg Config) error {
 	if cfg.Nodes < 0 || cfg.Nodes > NodesMax {
-		return Result{}, fmt.Errorf("%w: %d nodes; at most %d can be had", ErrConfig, cfg.Nodes, NodesMax)
+		return fmt.Errorf("%w: %d nodes; at most %d can be had", ErrConfig, cfg.Nodes, NodesMax)
 	}
 	if cfg.Until < 0 {
-		return Result{}, fmt.Errorf("%w: a run until %v", ErrConfig, cfg.Until)
+		return fmt.Errorf("%w: a run until %v", ErrConfig, cfg.Until)
+	}
+	if cfg.Scenario == swarmName {
+		return checkSwarm(&cfg)
+	}
+	if k := kindOf(cfg.Scenario); k == nil {
+		if err := checkFile(&cfg); err != nil {
+			return err
+		}
+	} else if n := cmp.Or(cfg.Nodes, k.nodes); n < k.min {
+		return fmt.Errorf("%w: %s has at least %d nodes, not %d", ErrConfig, k.name, k.min, n)
+	}
+	return checkChart(&cfg)
+}
+
+// Run runs one system. An error is that of Check, before anything has begun, or means
+// that trace or chart could not be written. What went wrong in the run is in the Result.
+func Run(cfg Config) (Result, error) {
+	if err := Check(cfg); err != nil {
+		return Result{}, err
 	}
 	start := time.Now()
 	r, err := runOne(cfg)
@@ -134,22 +157,24 @@ func Run(cfg Config) (Result, error) {
 
 func runOne(cfg Config) (Result, error) {
 	if cfg.Scenario == swarmName {
-		return runSwarm(cfg)
+		return runSwarm(cfg), nil
 	}
 	k := kindOf(cfg.Scenario)
 	if k == nil {
 		return runFile(cfg)
 	}
-	if cfg.Nodes == 0 {
-		cfg.Nodes = k.nodes
-	}
-	if cfg.Nodes < k.min {
-		return Result{}, fmt.Errorf("%w: %s has at least %d nodes, not %d", ErrConfig, k.name, k.min, cfg.Nodes)
-	}
+	w := k.world(cfg)
+	w.run(w.s)
+	return w.result, written(w.net, w.chart, &cfg)
+}
+
+// world makes the system, which is not running yet.
+func (k *kind) world(cfg Config) *world {
+	cfg.Nodes = cmp.Or(cfg.Nodes, k.nodes)
 	w := newWorld(cfg)
 	w.result.Scenario = k.name
-	w.run(k.make(w))
-	return w.result, written(w.net, w.chart, &cfg)
+	w.s = k.make(w)
+	return w
 }
 
 // unknown is the error about a scenario that is neither built in nor a file.

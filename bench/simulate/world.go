@@ -125,6 +125,7 @@ func (w *world) start() {
 	}
 	w.c = asynctest.NewCluster(w.tb, opt)
 	w.net = w.c.Net
+	w.net.EndOn(w.cfg.Done)
 	w.chart = observe(w.net, &w.cfg)
 }
 
@@ -167,7 +168,7 @@ func (w *world) run(s scenario) {
 	if w.net != nil {
 		w.result.Virtual, w.result.Hash = w.net.Now(), w.net.Hash()
 	}
-	if !w.result.Early && w.result.Stuck == nil && w.result.Broken == nil {
+	if !w.result.Early && !w.result.Interrupted && w.result.Stuck == nil && w.result.Broken == nil {
 		w.tb.catch("R2", w.tb.end)
 	}
 }
@@ -231,6 +232,8 @@ func (w *world) until(letter string, cond func() bool, limit time.Duration) bool
 	switch errors.As(err, &stuck); {
 	case err == nil:
 		return true
+	case errors.Is(err, simnet.ErrEnded):
+		w.result.Interrupted = true
 	case w.net.Err() != nil: // the run cannot go on: a rule panicked, or time stood still
 		w.result.Stuck = stuck
 		w.violated("sim", "%v", firstLine(err))

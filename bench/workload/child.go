@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/signal"
 	"time"
 )
 
@@ -72,6 +73,9 @@ func RunChild(all []Contestant) {
 	if !ok {
 		return
 	}
+	// A terminal's interrupt reaches all its processes. What becomes of this one its
+	// parent decides: it kills it, or is gone, and then the input ends.
+	signal.Ignore(os.Interrupt)
 	out := json.NewEncoder(os.Stdout)
 	if err := child(text, all, bufio.NewScanner(os.Stdin), out); err != nil {
 		_ = out.Encode(answer{Error: err.Error()})

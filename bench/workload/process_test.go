@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,18 @@ func TestHung(t *testing.T) {
 	require.Contains(t, res.Rows[0].Failed, "client: hung")
 	require.Contains(t, res.Rows[0].Failed, "workload.hang")
 	require.Len(t, res.Samples, 6)
+}
+
+// TestChildIgnoresInterrupt: a terminal's interrupt reaches the contestants' processes too,
+// and the end of them is their parent's business.
+func TestChildIgnoresInterrupt(t *testing.T) {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	p, _, err := launch(context.Background(), exe, &fakes()[0], order{Contestant: "good", Scenario: Scenario{Connections: 1}})
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
+	_, err = p.ask(askUse)
+	require.NoError(t, p.end(err))
 }
 
 var hung = Contestant{

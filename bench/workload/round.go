@@ -15,7 +15,10 @@ type round struct {
 	err            error
 }
 
-var errSkipped = errors.New("skipped")
+var (
+	errSkipped     = errors.New("skipped")
+	errInterrupted = errors.New("interrupted")
+)
 
 // value is what contestants are compared by.
 func (r *round) value(s Scenario) float64 {

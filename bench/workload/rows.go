@@ -21,6 +21,8 @@ func rowOf(c *Contestant, s Scenario, rounds []round) report.Row {
 			good = append(good, x)
 		case errSkipped:
 			r.Skipped = c.skips(s)
+		case errInterrupted:
+			r.Partial = true
 		default:
 			r.Failed = x.err.Error()
 		}

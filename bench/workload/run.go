@@ -54,8 +54,8 @@ type runner struct {
 }
 
 // Run runs all scenarios. Rounds that fail are in the results. An error means that
-// ctx ended or that this binary cannot be run again; the scenarios that were
-// complete until then are returned with it.
+// ctx ended or that this binary cannot be run again; what was measured until then is
+// returned with it: a row of which rounds are missing is marked Partial.
 func Run(ctx context.Context, cfg Config) (Results, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -76,15 +76,39 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 			}
 		}
 		rounds, err := r.rounds(ctx, s)
+		if err == nil || measured(rounds) {
+			r.add(s, rounds)
+		}
 		if err != nil {
 			return r.res, err
 		}
-		r.add(s, rounds)
 	}
 	return r.res, nil
 }
 
-// rounds runs all rounds of all contestants in s.
+// measured says whether any round has a result, or a failure of its own.
+func measured(all [][]round) bool {
+	return slices.ContainsFunc(all, func(of []round) bool {
+		return slices.ContainsFunc(of, func(x round) bool { return x.err != errSkipped && x.err != errInterrupted })
+	})
+}
+
+// interrupted fills up the rounds that were not run any more.
+func (r *runner) interrupted(all [][]round) [][]round {
+	for i := range all {
+		for len(all[i]) < r.Rounds {
+			err := errInterrupted
+			if len(all[i]) > 0 && all[i][0].err == errSkipped {
+				err = errSkipped
+			}
+			all[i] = append(all[i], round{err: err})
+		}
+	}
+	return all
+}
+
+// rounds runs all rounds of all contestants in s. An error means that ctx ended; the
+// rounds that were not run have errInterrupted then.
 func (r *runner) rounds(ctx context.Context, s Scenario) ([][]round, error) {
 	all := make([][]round, len(r.Contestants))
 	counted := make([]bool, len(all))
@@ -93,7 +117,7 @@ func (r *runner) rounds(ctx context.Context, s Scenario) ([][]round, error) {
 			i = (i + n) % len(all) // each round begins with another one
 			c := &r.Contestants[i]
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return r.interrupted(all), ctx.Err()
 			}
 			if c.skips(s) != "" {
 				all[i] = append(all[i], round{err: errSkipped})
@@ -117,11 +141,14 @@ func (r *runner) rounds(ctx context.Context, s Scenario) ([][]round, error) {
 				count = r.count
 			}
 			x := play(ctx, r.exe, c, o, count)
+			if x.err != nil && ctx.Err() != nil { // its processes were killed
+				x = round{err: errInterrupted}
+			}
 			counted[i] = counted[i] || x.err == nil
 			all[i] = append(all[i], x)
 		}
 	}
-	return all, ctx.Err()
+	return all, nil
 }
 
 // counts is whether system calls are counted in s: not where that would need
@@ -169,6 +196,9 @@ func (r *runner) add(s Scenario, all [][]round) {
 	}
 	for n := range r.Rounds {
 		for i := range r.Contestants {
+			if all[i][n].err == errInterrupted {
+				continue
+			}
 			r.res.Samples = append(r.res.Samples, report.Sample{Row: row(i, n, n+1), Round: n + 1})
 		}
 	}

@@ -141,6 +141,54 @@ func TestRunEnds(t *testing.T) {
 	require.Empty(t, res.Rows)
 }
 
+// TestRunInterrupted: what was measured until then is there, and what is missing is marked.
+func TestRunInterrupted(t *testing.T) {
+	contestants := []Contestant{fakes()[0], fakes()[2], fakes()[1]}
+	scenarios := []Scenario{
+		{Name: "whole", Connections: 2, Size: 10, Window: 3}, {Name: "part", Connections: 2, Size: 10, Window: 3},
+		{Name: "never", Connections: 2, Size: 10, Window: 3},
+	}
+	// The rounds of part are good and second, second and good, second and good.
+	for _, c := range []struct{ round, begun, good, second int }{
+		{0, 0, 0, 0}, {0, 1, 1, 0}, {1, 0, 1, 1}, {1, 1, 1, 2}, {2, 1, 2, 3},
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		begun := 0
+		res, err := Run(ctx, Config{
+			Contestants: contestants, Scenarios: scenarios, Reference: "good", Rounds: 3, Seconds: 0.02,
+			Progress: func(s Scenario, round int, _ string) {
+				require.NotEqual(t, "never", s.Name)
+				if s.Name != "part" || round != c.round {
+					return
+				}
+				if begun == c.begun {
+					cancel() // this round is killed
+				}
+				begun++
+			},
+		})
+		require.ErrorIs(t, err, context.Canceled)
+		want := []int{3, 0, 3}
+		if c.good > 0 || c.second > 0 {
+			want = append(want, c.good, 0, c.second)
+		}
+		var rounds []int
+		for i, r := range res.Rows {
+			rounds = append(rounds, r.Rounds)
+			require.Empty(t, r.Failed)
+			require.Equal(t, r.Contestant == "skipped", r.Skipped != "", "%+v", r)
+			require.Equal(t, i >= 3 && r.Contestant != "skipped" && r.Rounds < 3, r.Partial, "%+v", r)
+		}
+		require.Equal(t, want, rounds, "%+v", c)
+		n := 0
+		for _, x := range res.Samples {
+			require.False(t, x.Partial)
+			n += x.Rounds
+		}
+		require.Equal(t, 6+c.good+c.second, n)
+	}
+}
+
 func TestMedian(t *testing.T) {
 	require.Zero(t, median(nil))
 	require.EqualValues(t, 2, median([]float64{9, 1, 2}))

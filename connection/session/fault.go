@@ -144,8 +144,11 @@ func (s *Session) fruitlessAgain(now time.Duration) bool {
 
 // noteLife is told of the end of a ready session: whether it lived for a while.
 func (s *Session) noteLife(now time.Duration) {
-	if o := s.seldom; o != nil || now < s.deadline {
-		s.needSeldom().short = now < s.deadline
+	switch o := s.seldom; {
+	case now < s.deadline:
+		s.needSeldom().short = true
+	case o != nil:
+		o.short, o.forgotten = false, 0
 	}
 }
 

@@ -103,7 +103,10 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 	if lossy {
 		s.clientCookie, f.Cookie = 0, 0
 	}
-	s.policy.Lossy = lossy
+	if s.policy.Lossy != lossy {
+		s.policy.Lossy = lossy
+		s.emit(OutAdopted)
+	}
 	s.setTarget(asked)
 	s.setPeerAddrs(s.localized(f.Addrs))
 	s.serverCookie = f.Cookie

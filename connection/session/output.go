@@ -53,13 +53,16 @@ const (
 	OutAbsent
 	// OutChanged: Msg is not what it was when it was handed to Send.
 	OutChanged
+	// OutAdopted: the server decides whether the session is lossy, and decided otherwise
+	// than the policy of this side.
+	OutAdopted
 
 	numOutputs
 )
 
 var outputNames = [numOutputs]string{"?", "Deliver", "Finish", "Dial", "CloseTransport", "Arbitrate", "Connected",
 	"Accepted", "RemoteReset", "Refused", "Closed", "Fault", "KeepaliveAck", "Keepalive", "ConnectFailed",
-	"TurnedAway", "Rejected", "Addrs", "Absent", "Changed"}
+	"TurnedAway", "Rejected", "Addrs", "Absent", "Changed", "Adopted"}
 
 func (k OutputKind) String() string { return outputNames[k] }
 

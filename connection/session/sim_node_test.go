@@ -108,6 +108,7 @@ type simConn struct {
 	failed   []*msg.ConnectError
 	refused  []error // what an accepted peer was told
 	rejected []*msg.RejectedError
+	changed  []*msg.Message
 	absent   int
 	alive    int // keepalives and their answers
 	ready    int
@@ -298,6 +299,11 @@ func (c *simConn) carryOut(o Output) {
 		return
 	case OutAbsent:
 		c.absent++
+		return
+	case OutAdopted:
+		return
+	case OutChanged:
+		c.changed = append(c.changed, o.Msg)
 		return
 	case OutKeepalive, OutKeepaliveAck:
 		c.alive++

@@ -1,9 +1,10 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/cloudwego/netpoll"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +28,8 @@ func init() {
 	children["panic"] = childPanic
 	children["lent panic"] = childLentPanic
 	children["emfile"] = childEMFILE
+	children["fork"] = childFork
+	children["forked"] = childForked
 }
 
 func child(t *testing.T, name string) *exec.Cmd {
@@ -68,6 +72,76 @@ func TestPanicIsLoud(t *testing.T) {
 		require.Contains(t, string(out), where)
 		require.NotContains(t, string(out), "recovered")
 	}
+}
+
+// childFork has all kinds of descriptors open and starts a child. It prints which of
+// them it wants that child to inherit, and then what the child finds.
+func childFork() {
+	check := func(err error) {
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
+	// Of others: an epoll set with an eventfd in it, as netpoll has.
+	foreign := func() {
+		set, err := unix.EpollCreate1(0)
+		check(err)
+		fd, err := unix.Eventfd(0, 0)
+		check(err)
+		check(unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}))
+		fmt.Println(set, "anon_inode:[eventpoll]")
+		fmt.Println(fd, "anon_inode:[eventfd]")
+	}
+	logs := &countingLog{}
+	childForked() // what it has inherited itself
+	foreign()
+	netpoll.Initialize() // somebody else uses it already
+	s, err := Open(Config{Workers: 2, Pollers: 5, Logger: slog.New(logs)})
+	check(err)
+	foreign()
+	another, err := Open(Config{Workers: 5, Logger: slog.New(logs)})
+	check(err)
+	l, err := s.Listen(loopback, eventloop.ListenConfig{}, func(sock eventloop.Socket) { s.Worker(0).Adopt(sock, newIdle()) })
+	check(err)
+	h := newIdle()
+	check(s.Worker(1).Post(eventloop.TaskFunc(func() { s.Worker(1).Dial(l.Addr(), eventloop.DialConfig{}, h) })))
+	<-h.connected
+	if logs.n.Load() > 0 {
+		fmt.Println("log records:", logs.n.Load())
+	}
+	fmt.Println()
+	exe, err := os.Executable()
+	check(err)
+	cmd := exec.Command(exe)
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), childEnv+"=forked"), os.Stdout, os.Stderr
+	check(cmd.Run())
+	check(s.Close())
+	check(another.Close())
+}
+
+// childForked prints the descriptors that it was started with. Package os would open
+// some of its own.
+func childForked() {
+	name := make([]byte, 256)
+	for fd := 3; fd < 1000; fd++ {
+		if n, err := unix.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd), name); err == nil {
+			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+				fmt.Println(fd, string(name[:n]))
+			}
+		}
+	}
+}
+
+// Children inherit no descriptor of a stack, nor of netpoll, and all others that they
+// should.
+func TestChildrenInheritNothing(t *testing.T) {
+	out, err := child(t, "fork").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	want, got, ok := bytes.Cut(out, []byte("\n\n"))
+	require.True(t, ok, "%s", out)
+	require.Contains(t, string(want), "eventpoll")
+	require.ElementsMatch(t, strings.Fields(string(want)), strings.Fields(string(got)))
 }
 
 // countingLog counts log records.

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
@@ -24,9 +24,13 @@ func (d *dialing) HandleTimer(time.Duration) { d.t.fail(eventloop.ErrDialTimeout
 
 // Dial implements eventloop.Worker.
 func (w *worker) Dial(remote netip.AddrPort, cfg eventloop.DialConfig, h eventloop.Handler) eventloop.Transport {
-	remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
 	t := &transport{w: w, h: h, local: cfg.Local, remote: remote, state: connecting, fd: -1}
-	fd, err := startConnect(remote, cfg)
+	to, family, err := toSockaddr(remote)
+	fd := -1
+	if err == nil {
+		t.remote = fromSockaddr(to)
+		fd, err = startConnect(to, family, cfg)
+	}
 	if err == nil {
 		// EPOLLOUT, with or without EPOLLERR, says that connect has ended.
 		if err = t.watch(fd, watchWrite); err != nil {
@@ -47,11 +51,7 @@ func (w *worker) Dial(remote netip.AddrPort, cfg eventloop.DialConfig, h eventlo
 }
 
 // startConnect opens a socket and begins to connect it.
-func startConnect(remote netip.AddrPort, cfg eventloop.DialConfig) (int, error) {
-	to, family, err := toSockaddr(remote)
-	if err != nil {
-		return -1, err
-	}
+func startConnect(to unix.Sockaddr, family int, cfg eventloop.DialConfig) (int, error) {
 	fd, err := openSocket(family, cfg.Socket)
 	if err != nil {
 		return -1, err
@@ -98,17 +98,17 @@ func (t *transport) finishConnect() {
 		return
 	}
 	t.local = localAddr(fd)
-	if t.local == t.remote {
+	if t.local.Port() == t.remote.Port() && t.local == peerAddr(fd) {
 		// A port in the range of outgoing ones with nobody listening can connect
-		// to itself.
+		// to itself, also by a name like 0.0.0.0.
 		t.fail(os.NewSyscallError("connect", syscall.ECONNREFUSED))
 		return
 	}
 	t.w.timers.Stop(&t.dial.timer)
 	t.dial, t.state, t.full = nil, open, false
 	t.update()
-	t.h.HandleConnected(t)
-	if t.state == open && t.wanting {
+	if t.wanting {
 		t.queue()
 	}
+	t.h.HandleConnected(t)
 }

@@ -23,6 +23,13 @@
 // readable before it lets the poller block, and stops to do so where that brings
 // nothing; see Config.BusyPoll and docs/decisions/0008.
 //
+// # A worker that was held up
+//
+// A slow callback, a CPU quota or SIGSTOP keeps a worker from its sockets, where what
+// would have moved a deadline may lie. The callbacks that follow see the time after it,
+// and a timer fires only if the sockets were looked at after its deadline, twice if
+// the worker was held up for 100 ms and more, with a turn for the others on its poller between.
+//
 // # Process-wide state
 //
 // The number of netpoll's pollers is global to the process. Open raises it to
@@ -32,9 +39,14 @@
 // round-robin placement can also bring about after stacks were closed, workers
 // share a poller goroutine: correct, just one after the other, BusyPoll included.
 //
-// # Panics
+// # Panics, and goroutines that end
 //
 // What users hand to the library is recovered above this package. A panic that
-// reaches a worker is a broken invariant; netpoll does not recover it either
-// and the process ends with its stack trace.
+// reaches a worker is a broken invariant, and the process ends with its stack trace.
+//
+// A callback that ends its goroutine (runtime.Goexit, FailNow of a test) ends a
+// coroutine that netpoll's goroutine has run the rounds in, and the next one goes on
+// where it was; see eventloop.Abandoner and docs/decisions/0009. For the coroutine's
+// sake a callback must not return, or end its goroutine, with runtime.LockOSThread
+// held: the runtime takes that for a fatal error, and the process ends.
 package netpollstack

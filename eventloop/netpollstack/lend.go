@@ -1,13 +1,8 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
-import (
-	"fmt"
-	"runtime/debug"
-
-	"github.com/asyncmsgr/asyncmsgr/eventloop"
-)
+import "github.com/asyncmsgr/asyncmsgr/eventloop"
 
 // Lend implements eventloop.Lender. It wakes the poller goroutine only if t left
 // something to do: what became ready on the sockets meanwhile does that anyway.
@@ -19,13 +14,13 @@ func (w *worker) Lend(t eventloop.Task) bool {
 	if !w.asleep.Load() {
 		return false
 	}
-	w.now = w.clock.Now()
-	w.roundTime.Store(int64(w.now))
+	w.setNow(w.clock.Now())
 	runLoudly(t)
 	w.roundTime.Store(0)
-	if len(w.dirty) > 0 || len(w.failed) > 0 || !w.armTimer() {
+	if w.hasLeftovers() || !w.armTimer() {
 		w.kick() // the eventfd is open: it is closed by who has the token, and then asleep is not set
 	}
+	w.sweep.due = w.armed
 	return true
 }
 
@@ -36,9 +31,11 @@ func runLoudly(t eventloop.Task) {
 	returned := false
 	defer func() {
 		if !returned {
-			text := fmt.Sprintf("%v\n\n%s", recover(), debug.Stack())
-			go func() { panic(text) }()
-			select {}
+			v := recover()
+			if v == nil {
+				v = "netpollstack: runtime.Goexit on a lent worker"
+			}
+			crash(v)
 		}
 	}()
 	t.Run()

@@ -1,8 +1,9 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,4 +83,45 @@ func TestLendIsExclusive(t *testing.T) {
 	t.Logf("%d lent, %d posted", loans.Load(), posts.Load())
 	require.NoError(t, s.Close())
 	require.False(t, w.Lend(eventloop.TaskFunc(func() { t.Error("lent after the end") })))
+}
+
+// Each thing that a borrower may leave wakes the worker, alone.
+func TestLendLeavesWork(t *testing.T) {
+	for name, leave := range map[string]func(t *testing.T, w *worker, done func()){
+		"WantFlush": func(t *testing.T, w *worker, done func()) { writable(t, w, told{newIdle(), done}) },
+		"a failure": func(t *testing.T, w *worker, done func()) {
+			w.Dial(netip.AddrPort{}, eventloop.DialConfig{}, told{newIdle(), done})
+		},
+		"a timer that is due": func(t *testing.T, w *worker, done func()) {
+			timerAt(w, w.Now(), func(time.Duration) { done() })
+		},
+		"a timer": func(t *testing.T, w *worker, done func()) {
+			timerAt(w, w.Now()+time.Millisecond, func(time.Duration) { done() })
+		},
+		"a task": func(t *testing.T, w *worker, done func()) { require.NoError(t, w.Post(eventloop.TaskFunc(done))) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := handWorker(t, eventloop.SystemClock())
+			accept(t, w)
+			require.True(t, w.asleep.Load())
+			require.False(t, w.lookFor(0))
+			done := false
+			require.True(t, w.Lend(eventloop.TaskFunc(func() { leave(t, w, func() { done = true }) })))
+			require.False(t, done, "a borrower calls no user code")
+			// As netpoll does: it calls when the set is readable.
+			for range 10 {
+				require.True(t, w.lookFor(10*time.Second), "nobody wakes the worker")
+				if accept(t, w); done {
+					return
+				}
+			}
+			t.Error("it is not done")
+		})
+	}
+	t.Run("nothing", func(t *testing.T) {
+		w := handWorker(t, eventloop.SystemClock())
+		accept(t, w)
+		require.True(t, w.Lend(eventloop.TaskFunc(func() {})))
+		require.False(t, w.lookFor(0), "woken for nothing")
+	})
 }

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
@@ -66,14 +66,17 @@ func bindListener(addr netip.AddrPort, cfg eventloop.ListenConfig) (int, error) 
 	if err != nil {
 		return -1, err
 	}
-	if err := bindAndListen(fd, family, sa, cfg.Backlog); err != nil {
+	// An address of the host is of one kind; [::] takes both, whatever the system's
+	// default is.
+	v6only := cfg.V6Only || !addr.Addr().IsUnspecified()
+	if err := bindAndListen(fd, family, sa, v6only, cfg.Backlog); err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
 }
 
-func bindAndListen(fd, family int, sa unix.Sockaddr, backlog int) error {
+func bindAndListen(fd, family int, sa unix.Sockaddr, v6only bool, backlog int) error {
 	if backlog <= 0 {
 		backlog = defaultBacklog
 	}
@@ -81,8 +84,11 @@ func bindAndListen(fd, family int, sa unix.Sockaddr, backlog int) error {
 		return os.NewSyscallError("setsockopt", err)
 	}
 	if family == unix.AF_INET6 {
-		// IPv4 has listeners of its own, whatever the system's default is.
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+		only := 0
+		if v6only {
+			only = 1
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only); err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
@@ -100,11 +106,11 @@ func (l *listener) start() {
 	}
 	l.slot = l.w.poll.insert(l)
 	if err := l.w.poll.control(unix.EPOLL_CTL_ADD, l.fd, l.slot, unix.EPOLLIN); err != nil {
+		l.closeDescriptor()
 		l.w.stack.cfg.Logger.Error("listener cannot be watched", "addr", l.addr, "err", err)
 		if l.cfg.OnError != nil {
 			l.cfg.OnError(err)
 		}
-		l.closeDescriptor()
 	}
 }
 
@@ -120,7 +126,9 @@ func (l *listener) acceptSome() {
 		switch err {
 		case nil:
 			l.backoff = 0
-			l.accept(l.newSocket(fd, fromSockaddr(sa)))
+			s := l.newSocket(fd, fromSockaddr(sa))
+			l.w.calling = s
+			l.accept(s)
 		case syscall.EAGAIN:
 			l.backoff = 0
 			return
@@ -152,6 +160,7 @@ func (l *listener) pause(err error) {
 	l.backoff = min(max(2*l.backoff, backoffMin), backoffMax)
 	l.watch(0)
 	l.w.timers.Set(&l.timer, l.w.now+l.backoff)
+	l.w.calling = nil
 	l.w.stack.cfg.Logger.Warn("accept failed", "addr", l.addr, "err", err, "retry", l.backoff)
 	if l.cfg.OnError != nil {
 		l.cfg.OnError(err)

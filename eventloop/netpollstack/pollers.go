@@ -1,8 +1,9 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
 import (
+	"log/slog"
 	"os"
 	"runtime"
 	"sync"
@@ -17,16 +18,17 @@ var pollers = struct {
 	workers int        // of all open stacks
 	set     int        // what netpoll is set to; it starts with this number
 	running int        // how many of them were started under our eyes
+	marked  []int      // their epoll sets that children do not inherit
 }{set: runtime.GOMAXPROCS(0)/20 + 1}
 
 // raisePollers makes room for n more workers; pollers.mu is held. The number
 // never falls: netpoll would close pollers together with who is on them.
-func raisePollers(n, least int) error {
+func raisePollers(n, least int, log *slog.Logger) error {
 	want := max(pollers.workers+n, least, pollers.set)
 	if want > pollers.running {
 		// When netpoll cannot open a poller it closes all the others and panics
 		// in the next call. So see first whether there are descriptors enough.
-		if err := probeDescriptors(2 * (want - pollers.running)); err != nil {
+		if err := probeDescriptors(2*(want-pollers.running) + probeFiles); err != nil {
 			return err
 		}
 		if want > pollers.set {
@@ -37,6 +39,11 @@ func raisePollers(n, least int) error {
 		}
 		netpoll.Initialize() // starts them now
 		pollers.set, pollers.running = want, want
+		var err error
+		pollers.marked, err = closeOnExec(want-len(pollers.marked), pollers.marked)
+		if left := want - len(pollers.marked); left > 0 {
+			log.Warn("child processes inherit descriptors of netpoll", "pollers", left, "err", err)
+		}
 	}
 	pollers.workers += n
 	return nil

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
@@ -66,6 +66,15 @@ func fromSockaddr(sa unix.Sockaddr) netip.AddrPort {
 // localAddr asks for the address of this end; zero if the socket is gone.
 func localAddr(fd int) netip.AddrPort {
 	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return fromSockaddr(sa)
+}
+
+// peerAddr asks for the address of the other end; zero if there is none.
+func peerAddr(fd int) netip.AddrPort {
+	sa, err := unix.Getpeername(fd)
 	if err != nil {
 		return netip.AddrPort{}
 	}

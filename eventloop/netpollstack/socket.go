@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
@@ -39,6 +39,10 @@ func (s *socket) take() int {
 	}
 	return int(fd)
 }
+
+// Abandoned implements eventloop.Abandoner: accept did not return, and may not have
+// handed the socket on. Who did get it finds it closed.
+func (s *socket) Abandoned() { _ = s.Close() }
 
 func (s *socket) Close() error {
 	fd := s.take()

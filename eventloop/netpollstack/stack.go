@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
@@ -10,7 +10,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
-// stack implements eventloop.Stack.
+// stack implements eventloop.Stack and eventloop.Hosted.
 type stack struct {
 	cfg       Config
 	clock     eventloop.Clock
@@ -42,7 +42,7 @@ func Open(cfg Config) (eventloop.Stack, error) {
 func (s *stack) start() error {
 	pollers.mu.Lock()
 	defer pollers.mu.Unlock()
-	if err := raisePollers(len(s.workers), s.cfg.Pollers); err != nil {
+	if err := raisePollers(len(s.workers), s.cfg.Pollers, s.cfg.Logger); err != nil {
 		s.discard(0)
 		return err
 	}

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
@@ -28,17 +28,24 @@ func TestStack(t *testing.T) {
 		name   string
 		client int // workers; 0: the server's stack
 		server int
+		config Config
 	}{
-		{"one worker", 0, 1},
-		{"one stack", 0, 3},
-		{"two stacks", 2, 2},
+		{"one worker", 0, 1, Config{}},
+		{"one stack", 0, 3, Config{}},
+		{"two stacks", 2, 2, Config{}},
+		{"small reads", 0, 2, Config{ReadBuffer: minReadBuffer, ReadBudget: 4 * minReadBuffer}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stacktest.Run(t, func(t testing.TB) stacktest.Harness {
-				server := openStack(t, Config{Workers: test.server})
+				open := func(workers int) *stack {
+					cfg := test.config
+					cfg.Workers = workers
+					return openStack(t, cfg)
+				}
+				server := open(test.server)
 				client := server
 				if test.client > 0 {
-					client = openStack(t, Config{Workers: test.client})
+					client = open(test.client)
 				}
 				until, notify := stacktest.RealTime(t)
 				h := stacktest.Harness{
@@ -49,8 +56,10 @@ func TestStack(t *testing.T) {
 					Unreachable: netip.MustParseAddrPort("224.0.0.1:1"),
 					Blackhole:   func() netip.AddrPort { return blackhole(t) },
 				}
+				h.Homes = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}
 				if haveIPv6() {
 					h.Addr6 = func() netip.AddrPort { return netip.MustParseAddrPort("[::1]:0") }
+					h.Homes = append(h.Homes, netip.IPv6Loopback())
 				}
 				return h
 			})
@@ -76,7 +85,9 @@ func blackhole(t testing.TB) netip.AddrPort {
 	t.Cleanup(func() { unix.Close(fd) })
 	addr := localAddr(fd)
 	for range 4 {
-		c, err := startConnect(addr, eventloop.DialConfig{})
+		to, family, err := toSockaddr(addr)
+		require.NoError(t, err)
+		c, err := startConnect(to, family, eventloop.DialConfig{})
 		require.NoError(t, err)
 		t.Cleanup(func() { unix.Close(c) })
 	}

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
@@ -76,7 +76,7 @@ func (t *transport) watch(fd int, events uint32) error {
 // failLater makes t, which has no descriptor, report err in the next round.
 func (t *transport) failLater(err error) {
 	t.state, t.fd = failing, -1
-	t.w.failed = append(t.w.failed, failure{t, err})
+	t.w.failed.add(failure{t, err})
 }
 
 // update tells epoll what to watch now.
@@ -100,6 +100,7 @@ func (t *transport) update() {
 
 // handleEvents implements pollable.
 func (t *transport) handleEvents(events uint32) {
+	t.w.calling = t.h
 	if t.state == connecting {
 		t.finishConnect()
 		return
@@ -116,9 +117,13 @@ func (t *transport) handleEvents(events uint32) {
 			return
 		}
 	}
-	if events&watchWrite != 0 && t.full {
-		t.full = false
-		t.queue()
+	if events&watchWrite != 0 {
+		if t.full {
+			t.full = false
+			t.queue()
+		} else if !t.queued {
+			t.update() // a HandleFlush that did not return has left it armed
+		}
 	}
 	// PauseRead leaves epoll alone until something arrives: most pauses are over
 	// before that.
@@ -148,6 +153,7 @@ func (t *transport) fail(err error) {
 	if fd := t.kill(); fd >= 0 {
 		unix.Close(fd)
 	}
+	t.w.calling = h
 	h.HandleClosed(err)
 }
 
@@ -174,7 +180,7 @@ func (t *transport) queue() {
 	t.wanting = true
 	if !t.queued {
 		t.queued = true
-		t.w.dirty = append(t.w.dirty, t)
+		t.w.dirty.add(t)
 	}
 }
 
@@ -185,6 +191,7 @@ func (t *transport) flush() {
 		return
 	}
 	t.wanting = false
+	t.w.calling = t.h
 	t.h.HandleFlush()
 	if t.state == open && !t.full && t.armed&watchWrite != 0 {
 		t.update()

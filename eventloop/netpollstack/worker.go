@@ -1,9 +1,10 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
 import (
 	"context"
+	"iter"
 	"net"
 	"os"
 	"runtime"
@@ -42,7 +43,10 @@ type worker struct {
 	started chan struct{} // closed by the first round
 	ended   chan struct{} // closed by the last one
 	served  chan struct{} // closed when netpoll has let go of the worker
-	busy    busyPoll      // the poller goroutine's
+
+	// the poller goroutine's
+	busy busyPoll
+	turn func() (outcome, bool) // resumes the coroutine of turns; nil: there is none
 
 	// any goroutine
 	mailbox   eventloop.Mailbox
@@ -55,22 +59,28 @@ type worker struct {
 	// token is held by who is the worker at the moment: the poller goroutine while
 	// it runs Accept, or the goroutine that the worker is lent to. It guards what
 	// follows.
-	token     sync.Mutex
-	poll      *pollSet
-	now       time.Duration
-	timers    eventloop.TimerHeap
-	armed     time.Duration // deadline that the timerfd is armed for
-	dirty     []*transport  // want HandleFlush at the end of the round
-	flushing  []*transport  // the list before that, being worked off
-	failed    []failure     // reported at the beginning of the next round
-	reporting []failure     // the list before that, being worked off
-	scratch   []byte
-	iovecs    []unix.Iovec
-	lingers   int    // lingering sockets
-	rounds    uint64 // number of rounds so far
-	events    int    // since the worker woke up
-	running   bool
-	stopping  bool
+	token    sync.Mutex
+	poll     *pollSet
+	now      time.Duration // of the round's beginning, or later: see tick
+	sweep    sweep
+	timers   eventloop.TimerHeap
+	armed    time.Duration     // deadline that the timerfd is armed for
+	ready    []unix.EpollEvent // of this round; what is behind handled is still to be handled
+	handled  int
+	dirty    worklist[*transport] // want HandleFlush at the end of the round
+	failed   worklist[failure]    // reported at the beginning of the next round
+	scratch  []byte
+	iovecs   []unix.Iovec
+	lingers  int    // lingering sockets
+	rounds   uint64 // number of rounds so far
+	events   int    // since the worker woke up
+	running  bool
+	stopping bool
+
+	// calling is who is being called by the worker, or was last; nil: a task of the mailbox, or
+	// nobody who might want to know that the call did not return. See turns.
+	calling     any
+	interrupted bool // it did not return, and has not been told yet
 }
 
 // failure is a HandleClosed that must not happen within the call that caused it.
@@ -83,6 +93,7 @@ func newWorker(s *stack, id int) (*worker, error) {
 	w := &worker{
 		stack: s, id: id, clock: s.clock, eventfd: -1, timerfd: -1,
 		started: make(chan struct{}), ended: make(chan struct{}), served: make(chan struct{}), armed: unarmed,
+		sweep:   sweep{due: unarmed},
 		scratch: make([]byte, s.cfg.ReadBuffer), iovecs: make([]unix.Iovec, iovMax),
 	}
 	w.mailbox.Init(w.kick)
@@ -147,21 +158,35 @@ func (w *worker) serve() error {
 // Accept implements netpoll.Listener: netpoll calls it, never twice at a time,
 // when the worker's epoll set is readable.
 func (w *worker) Accept() (net.Conn, error) {
-	sleepy := w.work()
+	if w.turn == nil {
+		w.turn, _ = iter.Pull(w.turns)
+	}
+	o, alive := w.turn()
+	if !alive {
+		close(w.ended)
+		return nil, nil
+	}
+	if o == goexited {
+		w.bury()
+		// Others on the poller have their turn; what the round had taken up is not
+		// forgotten, but need not make the set readable.
+		w.kick()
+	}
 	// netpoll gives way once before it blocks in epoll_wait, where it keeps the P. One
 	// time in 61 Go's scheduler comes back from that at once, to look at its global
 	// queue, and who was woken here, and waits in the queue of the P, waits on until
 	// sysmon sees it: 10 ms and more. That does not happen twice in a row.
 	runtime.Gosched()
-	if d := w.stack.cfg.BusyPoll; sleepy && d > 0 && w.events < crowd && w.busy.again() {
+	if d := w.stack.cfg.BusyPoll; o == sleepy && d > 0 && w.events < crowd && w.busy.again() {
 		w.busy.was(w.lookFor(d))
 	}
 	return nil, nil
 }
 
 // work runs rounds until nothing is left to do, or others on the poller have waited
-// long enough. It says whether the worker may sleep now.
-func (w *worker) work() bool {
+// long enough. It says whether the worker may sleep now. If it did not return the last
+// time, it goes on where it was.
+func (w *worker) work() outcome {
 	w.token.Lock()
 	defer w.token.Unlock()
 	w.asleep.Store(false)
@@ -170,25 +195,38 @@ func (w *worker) work() bool {
 		w.running = true
 		close(w.started)
 	}
+	if w.interrupted {
+		w.interrupted = false
+		w.tellAbandoned()
+	}
 	w.events = 0
 	for range roundsPerAccept {
-		busy := w.round()
 		if w.stopping {
-			w.end()
-			return false
+			break
 		}
-		if !busy {
+		if more := w.round(); !more || w.sweep.again {
 			break
 		}
 	}
+	if w.stopping {
+		w.end()
+		return busy
+	}
+	w.calling = nil // let go of it
 	w.roundTime.Store(0)
 	// Ready sockets keep the set readable; whatever else is left needs a kick.
-	if len(w.dirty) > 0 || len(w.failed) > 0 || !w.armTimer() || !w.mailbox.Sleep() {
+	if w.hasLeftovers() || !w.armTimer() || !w.mailbox.Sleep() {
 		w.kick()
-		return false
+		return busy
 	}
+	w.sweep.due = w.armed
 	w.asleep.Store(true)
-	return true
+	return sleepy
+}
+
+// hasLeftovers says that the next round has something to do whatever happens.
+func (w *worker) hasLeftovers() bool {
+	return !w.dirty.empty() || !w.failed.empty() || w.sweep.again
 }
 
 // LoadOrStore implements eventloop.Local.
@@ -198,43 +236,91 @@ func (w *worker) LoadOrStore(key, v any) any {
 }
 
 // round handles everything that is ready once, in the order that package
-// eventloop promises, and says whether there may be more to do right away.
+// eventloop promises, and says whether there may be more to do right away. How far it
+// has come is in the worker: a round that did not return, since user code has ended the
+// coroutine, has lost nothing of what the next one takes up.
 func (w *worker) round() bool {
 	w.rounds++
-	w.now = w.clock.Now()
-	w.roundTime.Store(int64(w.now))
+	w.setNow(w.clock.Now())
 	w.reportFailures()
-	events := w.poll.wait()
-	w.events += len(events)
-	for i := range events {
-		if p := w.poll.lookup(&events[i]); p != nil {
-			p.handleEvents(events[i].Events)
-		}
+	if w.handled == len(w.ready) {
+		w.sweep.begin(w.now, w.poll.size())
+		w.ready, w.handled = w.poll.wait(), 0
+		w.events += len(w.ready)
+		w.sweep.fetched(len(w.ready))
 	}
-	w.timers.Expire(w.now)
-	for t := w.timers.PopExpired(); t != nil; t = w.timers.PopExpired() {
-		t.Fire(w.now)
-	}
-	tasks := w.mailbox.Run(tasksPerRound)
+	w.handleReady()
+	w.sweep.end(w.now)
+	w.fireTimers()
+	tasks := w.runTasks()
 	w.flush()
-	return len(events) > 0 || tasks > 0 || len(w.dirty) > 0 || len(w.failed) > 0
+	return len(w.ready) > 0 || tasks > 0 || w.hasLeftovers()
 }
 
 func (w *worker) reportFailures() {
-	w.failed, w.reporting = w.reporting[:0], w.failed
-	for i, f := range w.reporting {
-		w.reporting[i] = failure{}
+	w.failed.begin()
+	for f, ok := w.failed.take(); ok; f, ok = w.failed.take() {
 		f.t.fail(f.err)
+		w.tick()
 	}
+}
+
+func (w *worker) handleReady() {
+	for w.handled < len(w.ready) {
+		ev := &w.ready[w.handled]
+		w.handled++
+		if p := w.poll.lookup(ev); p != nil {
+			p.handleEvents(ev.Events)
+			w.tick()
+		}
+	}
+}
+
+// fireTimers fires the timers whose deadlines had passed before the worker looked into
+// its sockets: what might have moved a deadline has been handled.
+func (w *worker) fireTimers() {
+	now := w.sweep.seen
+	w.timers.Expire(now)
+	for t := w.timers.PopExpired(); t != nil; t = w.timers.PopExpired() {
+		w.calling = t.Handler()
+		t.Fire(now)
+		w.tick()
+	}
+}
+
+func (w *worker) runTasks() int {
+	w.calling = nil // the mailbox knows
+	n := w.mailbox.Due(tasksPerRound)
+	for range n {
+		w.mailbox.RunNext()
+		w.tick()
+	}
+	return n
 }
 
 // flush calls HandleFlush of the transports that asked for it. Those who ask
 // again meanwhile get it in the next round.
 func (w *worker) flush() {
-	w.dirty, w.flushing = w.flushing[:0], w.dirty
-	for i, t := range w.flushing {
-		w.flushing[i] = nil
+	w.dirty.begin()
+	for t, ok := w.dirty.take(); ok; {
 		t.flush()
+		if t, ok = w.dirty.take(); ok {
+			w.tick()
+		}
+	}
+}
+
+func (w *worker) setNow(now time.Duration) {
+	w.now = now
+	w.roundTime.Store(int64(now))
+}
+
+// tick stands between two callbacks of a round: if the first has held up the round, the
+// second sees the time after it. Otherwise the time does not move. Taking the clock costs
+// 30 ns, a callback with the system call that led to it or follows a microsecond and more.
+func (w *worker) tick() {
+	if now := w.clock.Now(); now-w.now >= tickMin {
+		w.setNow(now)
 	}
 }
 
@@ -267,18 +353,18 @@ func (w *worker) kick() {
 	}
 }
 
-// end runs what was posted, closes everything and leaves netpoll. It runs on
-// the poller goroutine, so no event of this worker can be under way there.
+// end runs what was posted, closes everything and leaves netpoll. The poller
+// goroutine waits for it, so no event of this worker can be under way there.
 func (w *worker) end() {
 	w.mailbox.Close()
+	w.calling = nil
 	for w.mailbox.Run(tasksPerRound) > 0 {
 	}
 	w.poll.closeAll()
-	w.dirty, w.failed = nil, nil
+	w.dirty, w.failed = worklist[*transport]{}, worklist[failure]{}
 	_ = w.loop.Shutdown(context.Background()) // Serve returns nil
 	w.closeDescriptors()
 	w.roundTime.Store(0)
-	close(w.ended)
 }
 
 func (w *worker) closeDescriptors() {

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64 || loong64)
 
 package netpollstack
 
@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// do runs f on w and waits. f asserts: require would end the poller's goroutine.
+// do runs f on w and waits. f asserts: require would not end the test.
 func do(t testing.TB, w eventloop.Worker, f func()) {
 	t.Helper()
 	done := make(chan struct{})

@@ -1,9 +1,13 @@
 package simnet
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
+
+// ErrEnded: the channel given to Network.EndOn was closed.
+var ErrEnded = errors.New("simnet: the run was ended")
 
 // StuckError says that what RunUntil waited for did not happen, or that time did
 // not go on.

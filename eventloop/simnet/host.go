@@ -14,8 +14,9 @@ import (
 type HostConfig struct {
 	// Workers is the number of workers; 0 means 1.
 	Workers int
-	// Addrs are the host's addresses; none means one that is free, 10.0.0.1 the
-	// first.
+	// Addrs are the host's addresses, the one that it is best reached by first; none means
+	// one that is free, 10.0.0.1 the first. With several, of whatever kind, the host
+	// can be dialled at each, and dials from the first of the peer's kind.
 	Addrs []netip.Addr
 	// RoundTime is how long a round of a worker takes, at least; 0 means 1 µs. A
 	// large one is a slow machine.
@@ -324,4 +325,7 @@ func (h *Host) Restart() *Host {
 }
 
 // Submit and Stack are all that a messenger needs.
-var _ eventloop.Stack = (*Host)(nil)
+var _ interface {
+	eventloop.Stack
+	eventloop.Hosted
+} = (*Host)(nil)

@@ -3,6 +3,8 @@ package simnet
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strconv"
 	"syscall"
 
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
@@ -67,26 +69,36 @@ func (h *Host) Listen(addr netip.AddrPort, cfg eventloop.ListenConfig, accept fu
 	if addr.Port() == 0 {
 		addr = netip.AddrPortFrom(addr.Addr(), h.port(1))
 	}
-	for _, l := range h.listeners {
-		if l.addr.Port() == addr.Port() && (l.addr.Addr() == addr.Addr() || l.addr.Addr().IsUnspecified() || addr.Addr().IsUnspecified()) {
+	l := &listener{host: h, addr: addr, cfg: cfg, accept: accept}
+	for _, other := range h.listeners {
+		if other.addr.Port() == addr.Port() && (other.takes(addr.Addr()) || l.takes(other.addr.Addr())) {
 			return nil, fmt.Errorf("simnet: listen %s: %w", addr, syscall.EADDRINUSE)
 		}
 	}
-	if cfg.Backlog == 0 {
-		cfg.Backlog = 512
+	if l.cfg.Backlog == 0 {
+		l.cfg.Backlog = 512
 	}
-	l := &listener{host: h, addr: addr, cfg: cfg, accept: accept, w: h.Pick().(*worker)}
+	l.w = h.Pick().(*worker)
 	h.listeners = append(h.listeners, l)
 	return l, nil
 }
 
 func (h *Host) listenerAt(a netip.AddrPort) *listener {
 	for _, l := range h.listeners {
-		if l.addr == a || l.addr.Port() == a.Port() && l.addr.Addr().IsUnspecified() {
+		if l.addr.Port() == a.Port() && l.takes(a.Addr()) {
 			return l
 		}
 	}
 	return nil
+}
+
+// HostAddrs implements eventloop.Hosted: the addresses in the order of HostConfig.Addrs.
+func (h *Host) HostAddrs() ([]netip.Addr, error) { return slices.Clone(h.cfg.Addrs), nil }
+
+// ZoneID implements eventloop.Hosted. Interfaces have no names here, and any number.
+func (h *Host) ZoneID(zone string) (id uint32, ok bool) {
+	n, err := strconv.ParseUint(zone, 10, 32)
+	return uint32(n), err == nil && n > 0
 }
 
 // listener implements eventloop.Listener.
@@ -99,6 +111,19 @@ type listener struct {
 	backlog []*endpoint
 	queued  bool // in w.ready
 	done    bool
+}
+
+// takes says whether connections to a are the listener's: to its own address, or to
+// any of its kind, and [::] is of both kinds.
+func (l *listener) takes(a netip.Addr) bool {
+	mine := l.addr.Addr()
+	switch {
+	case mine == a:
+		return true
+	case !mine.IsUnspecified():
+		return false
+	}
+	return mine.Is6() && !l.cfg.V6Only || mine.Is4() == a.Is4()
 }
 
 func (l *listener) Addr() netip.AddrPort { return l.addr }

@@ -39,8 +39,10 @@ type Network struct {
 	now   atomic.Int64 // a time.Duration; the running goroutine writes it
 	queue eventQueue
 	crowd int   // events at this instant
-	err   error // why nothing goes on: *PanicError or *StuckError
+	err   error // why nothing goes on: *PanicError, *StuckError or ErrEnded
 	hits  []*Hit
+	done  <-chan struct{} // of EndOn; nil: none
+	looks uint            // events since the last look at done
 
 	hosts   []*Host // in the order of their coming
 	byName  map[string]*machine
@@ -171,12 +173,42 @@ func (n *Network) step(limit time.Duration) bool {
 	return n.err == nil
 }
 
+// lookEvery is how many events pass between two looks at the channel of EndOn: a
+// fraction of a millisecond.
+const lookEvery = 256
+
+// EndOn has Run and RunUntil end with ErrEnded soon after done is closed, wherever they
+// are: for programs that are interrupted. What happens until then is the same as without.
+// nil takes it back: a run that was ended can go on.
+func (n *Network) EndOn(done <-chan struct{}) {
+	n.done, n.looks = done, lookEvery-1
+	if done == nil && n.err == ErrEnded {
+		n.err = nil
+	}
+}
+
+func (n *Network) look() {
+	if n.done == nil {
+		return
+	}
+	if n.looks++; n.looks < lookEvery {
+		return
+	}
+	n.looks = 0
+	select {
+	case <-n.done:
+		n.fail(ErrEnded)
+	default:
+	}
+}
+
 // Run lets everything happen that is due within d, and moves the clock by d. It
 // stops early, with a *Hit, when a breakpoint is reached: to go on, call it again.
 // Any other error is that of Err and final.
 func (n *Network) Run(d time.Duration) error {
 	end := n.Now() + d
 	for more := true; more; more = n.step(end) {
+		n.look()
 		if h := n.NextHit(); h != nil {
 			return h
 		}
@@ -196,6 +228,7 @@ func (n *Network) Run(d time.Duration) error {
 func (n *Network) RunUntil(cond func() bool, limit time.Duration) error {
 	end := n.Now() + limit
 	for !cond() {
+		n.look()
 		if h := n.NextHit(); h != nil {
 			return h
 		}
@@ -213,7 +246,8 @@ func (n *Network) RunUntil(cond func() bool, limit time.Duration) error {
 }
 
 // Err is why the run has ended: a *PanicError when a rule panicked, a *StuckError
-// when time did not go on; nil while it can go on.
+// when time did not go on, ErrEnded when EndOn's channel was closed; nil while it can
+// go on.
 func (n *Network) Err() error { return n.err }
 
 func (n *Network) fail(err error) {

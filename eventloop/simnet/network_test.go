@@ -306,3 +306,44 @@ func ExampleNetwork() {
 	fmt.Printf("%s %v", s.got, err)
 	// Output: hello <nil>
 }
+
+// TestEndOn: a run ends when the channel is closed, and until then it is the same.
+func TestEndOn(t *testing.T) {
+	play := func(done chan struct{}, closeAt time.Duration) (*Network, error) {
+		n := New(1, Config{})
+		if done != nil {
+			n.EndOn(done)
+		}
+		var tick func()
+		tick = func() {
+			n.Note("tick")
+			if n.Now() == closeAt {
+				close(done)
+			}
+			n.After(time.Millisecond, tick)
+		}
+		tick()
+		return n, n.Run(time.Second)
+	}
+	whole, err := play(nil, -1)
+	require.NoError(t, err)
+	same, err := play(make(chan struct{}), -1)
+	require.NoError(t, err)
+	require.Equal(t, whole.Hash(), same.Hash())
+
+	n, err := play(make(chan struct{}), 300*time.Millisecond)
+	require.ErrorIs(t, err, ErrEnded)
+	require.ErrorIs(t, n.Err(), ErrEnded)
+	require.GreaterOrEqual(t, n.Now(), 300*time.Millisecond)
+	require.LessOrEqual(t, n.Now(), (300+lookEvery)*time.Millisecond)
+	require.ErrorIs(t, n.RunUntil(func() bool { return false }, time.Hour), ErrEnded)
+	require.False(t, n.Step())
+	n.EndOn(nil)
+	require.NoError(t, n.Err())
+	require.NoError(t, n.Run(time.Second-n.Now()))
+	require.Equal(t, whole.Hash(), n.Hash(), "it went on where it was")
+
+	n, err = play(make(chan struct{}), 0) // before the first event
+	require.ErrorIs(t, err, ErrEnded)
+	require.Zero(t, n.Now())
+}

@@ -11,6 +11,7 @@ import (
 // Dial implements eventloop.Worker.
 func (w *worker) Dial(remote netip.AddrPort, cfg eventloop.DialConfig, h eventloop.Handler) eventloop.Transport {
 	remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
+	cfg.Local = netip.AddrPortFrom(cfg.Local.Addr().Unmap(), cfg.Local.Port())
 	t := &transport{w: w, h: h, full: true, dialer: true}
 	local, err := w.host.source(remote, cfg.Local)
 	if err != nil {

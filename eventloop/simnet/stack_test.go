@@ -53,6 +53,7 @@ func harness(t testing.TB, clients, servers int, smooth bool) stacktest.Harness 
 		Client: client, Server: server,
 		Addr:  func() netip.AddrPort { return netip.AddrPortFrom(server.Addr(), 0) },
 		Addr6: func() netip.AddrPort { return netip.AddrPortFrom(six, 0) },
+		Homes: server.cfg.Addrs,
 		Until: func(what string, cond func() bool) {
 			t.Helper()
 			for idle := 0; !cond(); {
@@ -71,5 +72,6 @@ func harness(t testing.TB, clients, servers int, smooth bool) stacktest.Harness 
 		Local:       client.cfg.Addrs[1],
 		Unreachable: netip.MustParseAddrPort("192.0.2.1:1"),
 		Blackhole:   func() netip.AddrPort { return netip.AddrPortFrom(silent.Addr(), 1) },
+		NoGoexit:    "the workers run in the test's goroutine, which is ended then, as it should be",
 	}
 }

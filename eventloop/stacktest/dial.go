@@ -118,6 +118,15 @@ func testDialLocal(e *env) {
 	})
 }
 
+// testDialItself: a port that nobody listens on refuses a dial from itself too.
+func testDialItself(e *env) {
+	self := e.deadAddr()
+	c := e.newPeer("client", e.Server.Worker(0))
+	c.do(func() { c.dial(self, eventloop.DialConfig{Local: self, Timeout: time.Minute}) })
+	e.Until("the outcome of the dial", c.has("done"))
+	e.check(errors.Is(c.closedWith(), syscall.ECONNREFUSED), "closed with %v", c.closedWith())
+}
+
 // testListenTwice: an address has one listener.
 func testListenTwice(e *env) {
 	l := e.listen(func(s eventloop.Socket) { _ = s.Close() })

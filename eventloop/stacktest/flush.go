@@ -65,6 +65,29 @@ func testFlushDeferredWhileFull(e *env) {
 	e.Until("all bytes", s.has("all"))
 }
 
+// testFlushWhilePaused: who does not read is still told of room, each time the socket
+// was full.
+func testFlushWhilePaused(e *env) {
+	c, s := e.stuck(e.bytes())
+	e.Until("a full socket", c.has("full"))
+	c.do(func() { c.t.PauseRead() })
+	s.send("never read") // so that the pause takes effect
+	e.settle()
+	// The peer takes one portion at a time: full again and again.
+	s.do(func() {
+		read := s.read
+		s.read = func(p *peer, direct int, rest []byte) {
+			read(p, direct, rest)
+			p.t.PauseRead()
+			e.must(p.w.Post(eventloop.TaskFunc(p.t.ResumeRead)))
+		}
+		s.t.ResumeRead()
+	})
+	e.Until("all bytes", s.has("all"))
+	e.check(c.count("full") > 1, "full only once: use a larger Harness.Bytes")
+	e.check(c.count("read") == 0, "HandleRead while paused")
+}
+
 // testFlushBeforeConnected: what is asked for during Dial comes once connected.
 func testFlushBeforeConnected(e *env) {
 	var got guarded[*peer]

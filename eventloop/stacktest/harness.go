@@ -31,10 +31,15 @@ type Harness struct {
 	Local netip.Addr
 	// Addr6 is like Addr for IPv6.
 	Addr6 func() netip.AddrPort
+	// Homes are addresses under which the client reaches the server's host: two of IPv4
+	// at least, and one of IPv6 if it has that.
+	Homes []netip.Addr
 	// Unreachable answers a dial with ENETUNREACH or EHOSTUNREACH.
 	Unreachable netip.AddrPort
 	// Blackhole returns an address that never answers a dial.
 	Blackhole func() netip.AddrPort
+	// NoGoexit is why a worker's callbacks must not end their goroutine; empty: they may.
+	NoGoexit string
 }
 
 // waitMax is how long RealTime waits; never reached unless a test fails.
@@ -82,6 +87,7 @@ func Run(t *testing.T, factory func(t testing.TB) Harness) {
 		{"ResetAfterEOF", testResetAfterEOF},
 		{"CloseSendsWhatWasWritten", testCloseSendsWhatWasWritten},
 		{"SlowPeerDelaysNobody", testSlowPeerDelaysNobody},
+		{"FastPeerDelaysNobody", testFastPeerDelaysNobody},
 		{"DetachMidStream", testDetachMidStream},
 		{"DetachWhileConnecting", testDetachWhileConnecting},
 		{"SocketClose", testSocketClose},
@@ -96,6 +102,7 @@ func Run(t *testing.T, factory func(t testing.TB) Harness) {
 		{"FlushWhenRoomAgain", testFlushWhenRoomAgain},
 		{"FlushCoalesces", testFlushCoalesces},
 		{"FlushDeferredWhileFull", testFlushDeferredWhileFull},
+		{"FlushWhilePaused", testFlushWhilePaused},
 		{"FlushBeforeConnected", testFlushBeforeConnected},
 		{"FlushAgainInHandleFlush", testFlushAgainInHandleFlush},
 		{"WriteErrorIsFinal", testWriteErrorIsFinal},
@@ -122,8 +129,23 @@ func Run(t *testing.T, factory func(t testing.TB) Harness) {
 		{"DialTimeout", testDialTimeout},
 		{"DialThenClose", testDialThenClose},
 		{"DialLocal", testDialLocal},
+		{"DialItself", testDialItself},
+		{"DialMapped", testDialMapped},
 		{"ListenTwice", testListenTwice},
+		{"ListenUnspecified", testListenUnspecified},
+		{"ListenUnspecified6", testListenUnspecified6},
+		{"ListenMapped", testListenMapped},
+		{"HostAddrs", testHostAddrs},
+		{"ZoneID", testZoneID},
 		{"ListenerClose", testListenerClose},
+
+		{"GoexitInCallbacks", testGoexitInCallbacks},
+		{"GoexitInTimer", testGoexitInTimer},
+		{"GoexitInTask", testGoexitInTask},
+		{"GoexitInAccept", testGoexitInAccept},
+		{"GoexitInAbandoned", testGoexitInAbandoned},
+		{"GoexitWhileClosing", testGoexitWhileClosing},
+		{"GoexitStorm", testGoexitStorm},
 
 		{"StackPick", testStackPick},
 		{"StackClose", testStackClose},

@@ -2,6 +2,7 @@ package stacktest
 
 import (
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type peer struct {
 	ended   bool // by this side: no callback may follow
 	eof     bool
 	dialing bool   // in Dial
+	exiting bool   // a callback ended its goroutine, and Abandoned has not come yet
 	out     []byte // still to be written
 	into    []byte // for ReadInto
 
@@ -35,6 +37,7 @@ type peer struct {
 	sawEOF    func(*peer)
 	flush     func(*peer) // instead of writing out
 	closed    func(*peer, error)
+	abandoned func(*peer)
 	done      func() // after the end, by whichever side
 
 	busy atomic.Bool // in a callback
@@ -165,12 +168,37 @@ func (p *peer) enter(callback string) {
 	if p.ended {
 		p.e.t.Errorf("%s: %s after the end: %v", p.name, callback, p.history())
 	}
+	if p.exiting {
+		p.e.t.Errorf("%s: %s before Abandoned: %v", p.name, callback, p.history())
+	}
 	if !p.up && callback != "HandleConnected" && callback != "HandleClosed" {
 		p.e.t.Errorf("%s: %s before HandleConnected", p.name, callback)
 	}
 }
 
 func (p *peer) leave() { p.busy.Store(false) }
+
+// exit ends the goroutine of the callback that calls it.
+func (p *peer) exit() {
+	p.exiting = true
+	runtime.Goexit()
+}
+
+// Abandoned implements eventloop.Abandoner.
+func (p *peer) Abandoned() {
+	if p.busy.Swap(true) {
+		p.e.t.Errorf("%s: Abandoned while another callback runs", p.name)
+	}
+	defer p.leave()
+	if !p.exiting {
+		p.e.t.Errorf("%s: Abandoned, but no callback ended its goroutine: %v", p.name, p.history())
+	}
+	p.exiting = false
+	p.note("abandoned")
+	if p.abandoned != nil {
+		p.abandoned(p)
+	}
+}
 
 func (p *peer) HandleConnected(t eventloop.Transport) {
 	p.enter("HandleConnected")

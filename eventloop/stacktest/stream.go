@@ -263,6 +263,45 @@ func testSlowPeerDelaysNobody(e *env) {
 	e.Until("the slow peer's bytes", stuck.has("all"))
 }
 
+// testFastPeerDelaysNobody has a connection whose next bytes are there whenever some
+// were read: both its ends are the same worker's. It must not keep the worker from the
+// neighbours.
+func testFastPeerDelaysNobody(e *env) {
+	const readsMax = 1 << 16
+	w, chunk := e.Server.Worker(0), make([]byte, 4<<10)
+	reads, stop := 0, false
+	var from *peer
+	from, _ = e.pairOn(w, w, plain, func(p *peer) {
+		p.read = func(p *peer, direct int, rest []byte) {
+			if reads++; reads == readsMax {
+				e.t.Errorf("%d reads, and a neighbour waits", reads)
+				stop = true
+			}
+			for n := direct + len(rest); n > 0 && !stop; n -= len(chunk) {
+				if _, err := from.t.Write([][]byte{chunk}); err != nil {
+					e.t.Errorf("write: %v", err)
+					stop = true
+				}
+			}
+		}
+	})
+	from.flush = func(*peer) {}
+	c, _ := e.pairOn(w, w, plain, echo)
+	e.do(w, func() {
+		for range 16 {
+			if _, err := from.t.Write([][]byte{chunk}); err != nil {
+				e.t.Errorf("write: %v", err)
+			}
+		}
+	})
+	for i := range 10 {
+		c.send("ping")
+		e.Until("the neighbour's echo", c.got(4*(i+1)))
+		e.do(w, func() { reads = 0 })
+	}
+	e.do(w, func() { stop = true })
+}
+
 // testDetachMidStream moves both ends of a busy connection from worker to
 // worker.
 func testDetachMidStream(e *env) {

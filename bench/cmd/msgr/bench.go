@@ -2,16 +2,14 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -33,15 +31,26 @@ func (benchCmd) Help() string {
 	return "msgr bench [<scenario> ...] [flags] is msgr bench compare: see msgr bench compare --help for its flags and scenarios."
 }
 
+// benchVars are for the help of flags.
+func benchVars() kong.Vars {
+	var extra []string
+	for _, c := range rivals.All() {
+		if c.Extra {
+			extra = append(extra, c.Name)
+		}
+	}
+	return kong.Vars{"extra": strings.Join(extra, ", ")}
+}
+
 type compareCmd struct {
 	Scenarios []string `arg:"" optional:"" name:"scenario" help:"Scenarios to run, or the beginning of their names up to a slash; default: those of --quick."`
-	Quick     bool     `xor:"which" help:"Run the selection that takes 3 minutes, or what the arguments name of it, without the contestants threadpipe-queue and threadpipe-batch."`
+	Quick     bool     `xor:"which" help:"Run the selection that takes 3 minutes, or what the arguments name of it, without the contestants ${extra}."`
 	Full      bool     `xor:"which" help:"Run all scenarios."`
 	Rounds    int      `default:"5" help:"How often each contestant runs in each scenario."`
 	Seconds   *float64 `help:"How long one measurement takes; default: 1, and less with --quick."`
 	Only      []string `help:"Run these contestants and the reference only."`
 	Out       string   `type:"path" placeholder:"DIR" help:"Write report.html, report.md, report.json, the raw samples and lines for benchstat to this folder."`
-	JSON      string   `name:"json" type:"path" help:"Write the rows to this file too."`
+	JSON      string   `name:"json" type:"path" placeholder:"FILE" help:"Write the rows to this file too, as a JSON array."`
 }
 
 // Help is shown by msgr bench compare --help.
@@ -51,19 +60,20 @@ func (compareCmd) Help() string {
 		names = append(names, s.Name)
 	}
 	names = append(names, cephScenario)
-	var who []string
-	for _, c := range rivals.All() {
-		who = append(who, c.Name)
-	}
 	return "Compares the messenger with a thread-per-connection messenger over the same session code, with other\n" +
 		"libraries and with raw echo servers: clients and servers are processes, rounds alternate, figures are\n" +
 		"medians over the rounds, and the ratio is to " + rivals.Reference + " in the same round.\n\n" +
-		"Scenarios: " + strings.Join(names, ", ") + "\n\nContestants: " + strings.Join(who, ", ")
+		"Interrupted, it prints and writes what was measured until then, marked as partial.\n\n" +
+		"The exit code is 1 if a round failed or a file could not be written, 130 or 143 if it was interrupted.\n\n" +
+		"Scenarios: " + strings.Join(names, ", ") + "\n\nContestants: " + strings.Join(contestantNames(rivals.All()), ", ")
 }
 
-var errRounds = errors.New("some rounds failed: see the tables")
+var errRounds = errors.New("some rounds failed: the tables say FAILED, and why")
 
-// Run runs the comparison. Interrupted, it shows the scenarios that are complete.
+// roundsMax bounds --rounds.
+const roundsMax = 10_000
+
+// Run runs the comparison. Interrupted, it shows what was measured until then.
 func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 	p, err := c.plan()
 	if err != nil {
@@ -73,7 +83,7 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 		Environment: report.CollectEnvironment(), Reference: rivals.Reference, Rounds: c.Rounds,
 	}
 	r.Seconds, r.SecondsMax = p.seconds()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
 	began := time.Now()
 	s := newScreen(k.Stderr, p)
@@ -81,12 +91,18 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 	res, err := workload.Run(ctx, p.cfg)
 	r.Rows, r.Samples, r.Notes = res.Rows, res.Samples, res.Notes
 	if err == nil && p.ceph {
-		s.begin(cephScenario)
 		rows, samples, cephErr := cephRows(ctx, p.cfg)
 		r.Rows, r.Samples, err = append(r.Rows, rows...), append(r.Samples, samples...), cephErr
 	}
 	s.end()
 	r.Took = time.Since(began)
+	if end := interrupted(ctx); err != nil && end != nil {
+		err = end
+		r.Partial = p.partial(end, r)
+		if len(r.Rows) == 0 {
+			return fmt.Errorf("%w before the first round was done", err)
+		}
+	}
 	err = errors.Join(err, report.Text(w, r))
 	if c.Out != "" {
 		werr := report.Write(c.Out, r)
@@ -98,16 +114,43 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 	if c.JSON != "" {
 		err = errors.Join(err, writeRows(c.JSON, r.Rows))
 	}
-	if err == nil && slices.ContainsFunc(r.Rows, func(r report.Row) bool { return r.Failed != "" }) {
-		err = errRounds
+	if slices.ContainsFunc(r.Rows, func(r report.Row) bool { return r.Failed != "" }) {
+		err = errors.Join(err, errRounds)
 	}
 	return err
+}
+
+// partial says what an interrupted run has not measured.
+func (p *plan) partial(end error, r *report.Report) string {
+	has := report.Scenarios(r.Rows)
+	var never []string
+	for _, s := range p.names() {
+		if !slices.Contains(has, s) {
+			never = append(never, s)
+		}
+	}
+	text := fmt.Sprintf("%v after %v", end, r.Took.Round(time.Second))
+	if len(never) > 0 {
+		text += "; not measured: " + strings.Join(never, ", ")
+	}
+	return text
 }
 
 // plan is what a comparison will do.
 type plan struct {
 	cfg  workload.Config
 	ceph bool // ceph-perf too
+}
+
+// names are the scenarios.
+func (p *plan) names() (names []string) {
+	for _, s := range p.cfg.Scenarios {
+		names = append(names, s.Name)
+	}
+	if p.ceph {
+		names = append(names, cephScenario)
+	}
+	return names
 }
 
 // seconds are the shortest and the longest measurement.
@@ -124,8 +167,8 @@ func (p *plan) seconds() (least, most float64) {
 
 // plan reads the flags. All that is wrong with them is found before anything runs.
 func (c *compareCmd) plan() (p plan, err error) {
-	if c.Rounds < 1 || c.Seconds != nil && *c.Seconds <= 0 {
-		return p, errors.New("--rounds and --seconds must be more than 0")
+	if c.Rounds < 1 || c.Rounds > roundsMax || c.Seconds != nil && !(*c.Seconds > 0 && *c.Seconds <= secondsMax) {
+		return p, fmt.Errorf("--rounds and --seconds are to be more than 0, and %d and %d at most", roundsMax, secondsMax)
 	}
 	p.cfg = workload.Config{Contestants: rivals.All(), Reference: rivals.Reference, Rounds: c.Rounds, Seconds: 1}
 	if p.cfg.Scenarios, p.ceph, err = c.scenarios(); err != nil {
@@ -142,15 +185,34 @@ func (c *compareCmd) plan() (p plan, err error) {
 	}
 	if c.Out != "" {
 		if err := report.Prepare(c.Out); err != nil {
-			return p, err
+			return p, fmt.Errorf("--out: %w; give a folder that can be written", err)
 		}
 	}
 	if c.JSON != "" {
-		if err := report.Prepare(filepath.Dir(c.JSON)); err != nil {
-			return p, err
+		if err := writable(c.JSON); err != nil {
+			return p, fmt.Errorf("--json: %w; give a file that can be written", err)
 		}
 	}
 	return p, nil
+}
+
+// writable makes sure that a file can be written when all is measured; it leaves what is
+// there. Folders that are missing are made.
+func writable(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	_, err := os.Lstat(file)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	err = f.Close()
+	if isNew {
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
 }
 
 // scenarios are those with the names asked for, or the selection asked for.
@@ -160,7 +222,7 @@ func (c *compareCmd) scenarios() (out []workload.Scenario, ceph bool, err error)
 	all := workload.Full()
 	if len(names) > 0 {
 		if all, err = workload.Select(names); err != nil {
-			return nil, false, err
+			return nil, false, fmt.Errorf("%w, %s", err, cephScenario)
 		}
 	} else if len(c.Scenarios) > 0 {
 		return nil, ceph, nil
@@ -179,10 +241,17 @@ func (c *compareCmd) scenarios() (out []workload.Scenario, ceph bool, err error)
 	return out, ceph, nil
 }
 
+func contestantNames(all []workload.Contestant) (names []string) {
+	for _, c := range all {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
 func (c *compareCmd) contestants(all []workload.Contestant) ([]workload.Contestant, error) {
 	for _, name := range c.Only {
 		if !slices.ContainsFunc(all, func(x workload.Contestant) bool { return x.Name == name }) {
-			return nil, fmt.Errorf("no contestant %q", name)
+			return nil, fmt.Errorf("no contestant %q; there are %s", name, strings.Join(contestantNames(all), ", "))
 		}
 	}
 	if len(c.Only) == 0 {
@@ -195,7 +264,7 @@ func (c *compareCmd) contestants(all []workload.Contestant) ([]workload.Contesta
 }
 
 func writeRows(file string, rows []report.Row) error {
-	f, err := os.Create(file)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return err
 	}

@@ -55,17 +55,30 @@ func cephEstimate(cfg workload.Config) time.Duration {
 }
 
 // cephRows runs ceph-perf in processes of their own, as Run of package workload runs
-// scenarios. An error means that ctx ended.
+// scenarios. An error means that ctx ended: rows of which rounds are missing are Partial.
 func cephRows(ctx context.Context, cfg workload.Config) (rows []report.Row, samples []report.Sample, err error) {
 	all := make([][]report.Row, len(cfg.Contestants))
+	measured := false
 	for round := range cfg.Rounds {
 		for i := range cfg.Contestants {
 			i = (i + round) % len(cfg.Contestants)
-			if ctx.Err() != nil {
-				return nil, nil, ctx.Err()
+			row := emptyCephRow(cfg.Contestants[i].Name)
+			if ctx.Err() == nil {
+				if cfg.Progress != nil {
+					cfg.Progress(workload.Scenario{Name: cephScenario}, round, row.Contestant)
+				}
+				row = cephRow(ctx, row)
 			}
-			all[i] = append(all[i], cephRow(ctx, cfg.Contestants[i].Name))
+			if row.Rounds == 0 && row.Skipped == "" && ctx.Err() != nil { // its process was killed
+				row = emptyCephRow(row.Contestant)
+				row.Partial = true
+			}
+			measured = measured || row.Rounds > 0 || row.Failed != ""
+			all[i] = append(all[i], row)
 		}
+	}
+	if ctx.Err() != nil && !measured {
+		return nil, nil, ctx.Err()
 	}
 	ref := slices.IndexFunc(cfg.Contestants, func(c workload.Contestant) bool { return c.Name == cfg.Reference })
 	for i := range all {
@@ -78,19 +91,24 @@ func cephRows(ctx context.Context, cfg workload.Config) (rows []report.Row, samp
 	}
 	for n := range cfg.Rounds {
 		for i := range all {
-			samples = append(samples, report.Sample{Row: all[i][n], Round: n + 1})
+			if !all[i][n].Partial {
+				samples = append(samples, report.Sample{Row: all[i][n], Round: n + 1})
+			}
 		}
 	}
 	return rows, samples, ctx.Err()
 }
 
-// cephRow is one round.
-func cephRow(ctx context.Context, contestant string) report.Row {
-	r := report.Row{
+func emptyCephRow(contestant string) report.Row {
+	return report.Row{
 		Scenario: cephScenario, Contestant: contestant, Connections: cephJobs, Window: cephWindow, Size: cephLength,
 		Syscalls: -1, CtxSwitches: -1, Allocs: -1,
 	}
-	flags, ok := cephFlags[contestant]
+}
+
+// cephRow is one round of the contestant of an empty row.
+func cephRow(ctx context.Context, r report.Row) report.Row {
+	flags, ok := cephFlags[r.Contestant]
 	if !ok {
 		r.Skipped = "it has no such messages, or needs other settings for the whole process"
 		return r
@@ -118,7 +136,7 @@ func cephProcess(ctx context.Context, flags []string) (r cephperf.Result, err er
 	args := append([]string{"bench", "ceph-perf", "--json", "--jobs", strconv.Itoa(cephJobs), "--window", strconv.Itoa(cephWindow),
 		"--messages", strconv.Itoa(cephMessages), "--length", strconv.Itoa(cephLength)}, flags...)
 	cmd := exec.CommandContext(ctx, exe, args...)
-	cmd.Env = append(os.Environ(), mainEnv+"=1")
+	cmd.Env = append(os.Environ(), mainEnv+"=1", childEnv+"=1")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -138,6 +156,10 @@ func cephProcess(ctx context.Context, flags []string) (r cephperf.Result, err er
 // it.
 const mainEnv = "MSGR_BENCH_MAIN"
 
+// childEnv is set for the processes of a comparison: what becomes of them when a terminal
+// interrupts all its processes their parent decides.
+const childEnv = "MSGR_BENCH_CEPH_CHILD"
+
 // medianRow has the medians of rounds.
 func medianRow(rounds []report.Row) report.Row {
 	out := rounds[0]
@@ -147,6 +169,7 @@ func medianRow(rounds []report.Row) report.Row {
 			good = append(good, r)
 		}
 		out.Failed = cmp.Or(r.Failed, out.Failed)
+		out.Partial = out.Partial || r.Partial
 	}
 	out.Rounds = len(good)
 	if len(good) == 0 {

@@ -6,21 +6,41 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/bench/report"
 	"github.com/asyncmsgr/asyncmsgr/bench/workload"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // TestMain lets the test's binary be the command line, as msgr runs itself.
 func TestMain(m *testing.M) {
 	if os.Getenv(mainEnv) != "" {
+		if os.Args[1] == hang {
+			hangOn()
+		}
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	// The stack and the pool that all messengers of a process share stay, and so do
+	// netpoll's pollers.
+	for _, open := range []func() error{
+		func() error { _, err := async.DefaultStack(); return err },
+		func() error { _, err := async.DefaultExecutor(); return err },
+	} {
+		if err := open(); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(),
+		goleak.IgnoreAnyFunction("github.com/cloudwego/netpoll.(*defaultPoll).Wait"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
+		goleak.IgnoreAnyFunction("os/signal.loop"))
 }
 
 // TestBench: rows, a report and a line of progress for each scenario.
@@ -113,6 +133,70 @@ func TestMedianRow(t *testing.T) {
 	r := medianRow(rounds)
 	require.Equal(t, report.Row{Rounds: 3, Msgs: 20, CPU: 2, Ratio: 2, Spread: 1, Failed: "oops"}, r)
 	require.Equal(t, report.Row{Failed: "oops"}, medianRow(rounds[2:3]))
+}
+
+// TestBenchInterrupted: the first scenario is complete when the second one begins.
+func TestBenchInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	file, out := filepath.Join(dir, "rows.json"), filepath.Join(dir, "report")
+	args := []string{"bench", "ping-pong", "workers/2", "messengers/2", "--only", "async-fast", "--rounds", "1", "--seconds", "0.05",
+		"--json", file, "--out", out}
+	code, stdout, stderr := interrupt(t, syscall.SIGINT, " workers/2 (2 of 3)", args...)
+	require.Equal(t, exitSIGINT, code, "%s%s", stdout, stderr)
+	require.True(t, strings.HasSuffix(stderr, "\nmsgr bench: interrupted by SIGINT\n"), stderr)
+	partial := regexp.MustCompile(`(?m)^PARTIAL: (interrupted by SIGINT after \d+s; not measured: (workers/2, )?messengers/2)$`).FindStringSubmatch(stdout)
+	require.NotNil(t, partial, stdout)
+	wants(t, stdout, "ping-pong: 1 connection, window 1, 64 B", "report: "+filepath.Join(out, "report.html"))
+	require.NotContains(t, stdout, "FAILED")
+	for _, f := range report.Files {
+		text, err := os.ReadFile(filepath.Join(out, f.Name))
+		require.NoError(t, err)
+		if f.Name != "report.json" { // which has rows alone
+			require.Contains(t, string(text), partial[1], f.Name)
+		}
+	}
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var rows []report.Row
+	require.NoError(t, json.Unmarshal(text, &rows))
+	for _, r := range rows {
+		require.Equal(t, r.Rounds == 0, r.Partial, "%+v", r)
+	}
+
+	// Nothing is written over what there is if nothing was measured.
+	require.NoError(t, os.WriteFile(file, []byte("before"), 0o600))
+	code, stdout, stderr = interrupt(t, syscall.SIGTERM, " ping-pong (1 of 1)", "bench", "ping-pong", "--only", "async-fast", "--json", file)
+	require.Equal(t, exitSIGTERM, code, "%s%s", stdout, stderr)
+	require.Contains(t, stderr, "msgr bench: interrupted by SIGTERM before the first round was done\n")
+	require.Empty(t, stdout)
+	text, err = os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "before", string(text))
+}
+
+// TestCephRowsInterrupted: rounds that are done are kept.
+func TestCephRowsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	rows, samples, err := cephRows(ctx, workload.Config{
+		Contestants: []workload.Contestant{{Name: "raw-net"}, {Name: "async-fast"}}, Reference: "async-fast", Rounds: 2,
+		Progress: func(s workload.Scenario, round int, who string) {
+			require.Equal(t, cephScenario, s.Name)
+			if round == 1 && who == "async-fast" {
+				cancel()
+			}
+		},
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, rows, 2)
+	require.NotEmpty(t, rows[0].Skipped)
+	require.Equal(t, 1, rows[1].Rounds)
+	require.True(t, rows[1].Partial)
+	require.Positive(t, rows[1].Msgs)
+	n := 0
+	for _, x := range samples {
+		n += x.Rounds
+	}
+	require.Equal(t, 1, n)
 }
 
 func TestCephRowsEnd(t *testing.T) {

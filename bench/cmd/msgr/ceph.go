@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -46,7 +44,11 @@ func (cephPerfCmd) Help() string {
 Without --serve and --connect both ends are in this process. Requests are as long as an
 MOSDOp, with LENGTH bytes of data, replies as an MOSDOpReply, without data. THINK is a
 duration: 10us. With it a server takes requests from its queue, one at a time of each
-connection. The exit code is 1 if a connection failed or a message was lost.`
+connection.
+
+SIGINT and SIGTERM are how a server of --serve ends, with exit code 0. Without it what was
+done until then is printed. The exit code is 1 if a connection failed or a message was
+lost, 130 or 143 if it was interrupted.`
 }
 
 // Run runs one end or both.
@@ -56,10 +58,13 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 		Queue: c.Queue, Threads: c.Threads, Workers: c.Workers, Threadpipe: c.Threadpipe,
 		Patience: c.Patience,
 	}
-	if err := cfg.Check(); err != nil {
-		return usageError{err}
+	if c.Patience <= 0 {
+		return usageError{errors.New("--patience is to be more than 0")}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if err := cfg.Check(); err != nil {
+		return usageError{without(err, cephperf.ErrConfig)}
+	}
+	ctx, stop := interruptible()
 	defer stop()
 	if c.Serve != "" {
 		at, err := addrPort(c.Serve)
@@ -79,6 +84,12 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 		r, err = cephperf.Run(ctx, cfg, at)
 	} else {
 		r, err = cephperf.Both(ctx, cfg)
+	}
+	if end := interrupted(ctx); end != nil && errors.Is(err, context.Canceled) {
+		err = end
+	}
+	if c.Connect != "" && errors.Is(err, syscall.ECONNREFUSED) {
+		err = fmt.Errorf("%w; start msgr bench ceph-perf --serve there first", err)
 	}
 	if r.Transport == "" || r.Answered == 0 && err != nil {
 		return err
@@ -106,7 +117,7 @@ func addrPort(s string) (netip.AddrPort, error) {
 	hostPort, _, _ := strings.Cut(strings.TrimPrefix(s, "v2:"), "/")
 	a, err := netip.ParseAddrPort(hostPort)
 	if err != nil {
-		return a, fmt.Errorf("%q is not IP:PORT", s)
+		return a, fmt.Errorf("%q is not IP:PORT; give it such as 127.0.0.1:6800, or [::1]:6800", s)
 	}
 	return a, nil
 }
@@ -114,7 +125,12 @@ func addrPort(s string) (netip.AddrPort, error) {
 // serveCeph is a server until ctx ends.
 func serveCeph(ctx context.Context, w io.Writer, cfg cephperf.Config, at netip.AddrPort) error {
 	s, err := cephperf.Serve(cfg, at)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w; give another port, or 0 for one that is free", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w; give an address of this machine", err)
+	case err != nil:
 		return err
 	}
 	fmt.Fprintf(w, "%s server at %s\n", cfg.Transport(), s.Addr())

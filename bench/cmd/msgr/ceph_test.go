@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/cephperf"
 	"github.com/asyncmsgr/asyncmsgr/bench/report"
@@ -65,4 +68,34 @@ func TestCephPerfTwo(t *testing.T) {
 	args = []string{"bench", "ceph-perf", "-connect", addr, "-jobs", "1", "-messages", "1", "-patience", "100ms"}
 	require.Equal(t, exitFault, run(args, &stdout, &stderr))
 	require.Contains(t, stderr.String(), "refused")
+}
+
+// TestCephPerfInterrupted: the clients are in the middle of it when the signal comes.
+func TestCephPerfInterrupted(t *testing.T) {
+	server, err := cephperf.Serve(cephperf.Config{}, netip.MustParseAddrPort("127.0.0.1:0"))
+	require.NoError(t, err)
+	for _, c := range []struct {
+		sig   syscall.Signal
+		code  int
+		flags []string
+	}{{syscall.SIGINT, exitSIGINT, nil}, {syscall.SIGTERM, exitSIGTERM, []string{"-json"}}} {
+		before := server.Requests()
+		args := []string{"bench", "ceph-perf", "-connect", server.Addr().String(), "-jobs", "2", "-messages", "1000000000"}
+		p := start(t, append(args, c.flags...)...)
+		require.Eventually(t, func() bool { return server.Requests() > before+100 }, limit, time.Millisecond)
+		require.NoError(t, p.cmd.Process.Signal(c.sig))
+		code, stdout, stderr := p.end(t)
+		require.Equal(t, c.code, code, "%s%s", stdout, stderr)
+		require.Equal(t, fmt.Sprintf("msgr bench ceph-perf: %v\n", &interruption{c.sig}), stderr)
+		if c.flags == nil {
+			require.Regexp(t, `(?m)^interrupted +after \d+ of 2000000000 messages, \d+ more in flight$`, stdout)
+			require.Contains(t, stdout, " answered, 0 lost, ")
+			continue
+		}
+		var r cephperf.Result
+		require.NoError(t, json.Unmarshal([]byte(stdout), &r))
+		require.True(t, r.Interrupted)
+		require.Zero(t, r.Lost)
+	}
+	require.NoError(t, server.Close())
 }

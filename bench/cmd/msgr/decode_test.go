@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 const recordings = "../../../connection/frame/testdata/recordings/"
@@ -66,35 +68,56 @@ func TestDecodeBroken(t *testing.T) {
 	}
 }
 
+// record writes a recording of some chunks.
+func record(t *testing.T, text string) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "recording.hex")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
+}
+
+// recorded are the lines of a recording; the first one is a comment, then come two
+// banners and the frames.
+func recorded(t *testing.T, file string) []string {
+	t.Helper()
+	whole, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return strings.SplitAfter(string(whole), "\n")
+}
+
 func TestDecodeEndsInside(t *testing.T) {
-	whole, err := os.ReadFile(recordings + "none-crc-ping.0.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.SplitAfter(string(whole), "\n")
+	lines := recorded(t, recordings+"none-crc-ping.0.hex")
+	banner := lines[1]
 	for _, c := range []struct {
-		lines      int // of the recording: a comment, two banners, a frame
+		lines      int
 		more       string
 		code       int
 		text, errs string
 	}{
 		{4, "C 26 2 0.1 0101\n", exitOK, "C ends inside a frame, after 2 bytes of it\nframes 1, ", ""},
-		{3, "C 26 2 0.1 0101\n", exitFault, "frames 0, ", "no complete frame"},
-		{3, "C 30 2 0.1 0101\n", exitFault, "", "line 4: offset 30, want 26"},
+		{3, "C 26 2 0.1 0101\n", exitFault, "frames 0, ", "no complete frame: it ends inside the first frame of C; record more"},
+		{3, "C 30 2 0.1 0101\n", exitFault, "", "line 4: offset 30, want 26; a recording is described in msgr decode --help"},
+		// Banners alone are a connection that one side gave up.
+		{3, "", exitOK, "C nothing follows its banner\nS nothing follows its banner\nframes 0, ", ""},
+		{1, banner, exitOK, "C @0 len 26 BANNER sup=0x1 req=0x0\nC nothing follows its banner\nS sent nothing\nframes 0, ", ""},
+		{1, "S 0 3 0.1 636570\n", exitFault, "S ends inside its banner, after 3 bytes of it\n", "it ends inside the banner of S; record more"},
+		{1, banner + "S 0 3 0.1 636570\n", exitFault, "C nothing follows its banner\nS ends inside its banner", "inside the banner of S"},
+		{1, "", exitFault, "", "there is nothing in it; a recording is described in msgr decode --help"},
+		{0, "", exitFault, "", "there is nothing in it"},
+		{0, "# a comment\nnonsense\n", exitFault, "", "line 2: 1 fields, want 5; a recording is described in msgr decode --help"},
 	} {
-		file := filepath.Join(t.TempDir(), "cut.hex")
-		text := strings.Join(lines[:c.lines], "") + c.more
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		code, out, errs := decode(file)
+		code, out, errs := decode(record(t, strings.Join(lines[:c.lines], "")+c.more))
 		if code != c.code {
 			t.Errorf("%d %q: exit code %d: %s", c.lines, c.more, code, errs)
 		}
 		wants(t, out, c.text)
 		wants(t, errs, c.errs)
+		require.LessOrEqual(t, strings.Count(errs, "\n"), 1)
 	}
-	if code, _, _ := decode(filepath.Join(t.TempDir(), "absent")); code != exitFault {
-		t.Error("a file that is not there:", code)
-	}
+	code, _, errs := decode(filepath.Join(t.TempDir(), "absent"))
+	require.Equal(t, exitFault, code)
+	wants(t, errs, "no such file or directory; give the name of a recording")
+	code, _, errs = decode(t.TempDir())
+	require.Equal(t, exitFault, code)
+	wants(t, errs, "is a directory; give the name of a recording")
 }

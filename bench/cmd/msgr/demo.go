@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/demo"
@@ -26,16 +23,44 @@ type demoCmd struct {
 	JSON       bool    `name:"json" help:"Print one JSON object instead of the table."`
 }
 
-var errBroken = errors.New("a promise was broken")
+// secondsMax bounds how long a command is asked to run: more is a mistake.
+const secondsMax = 1_000_000
+
+// brokenError says that something was not as it was promised.
+type brokenError struct {
+	failures, seed uint64
+}
+
+func (e *brokenError) Error() string {
+	return fmt.Sprintf("%d times a promise was broken, the report says FAILED where; "+
+		"--seed %d repeats the traffic and the cuts, though not their times", e.failures, e.seed)
+}
+
+// Help is shown by msgr demo --help.
+func (demoCmd) Help() string {
+	return `Starts OSDs that keep objects in up to three copies, clients that write and read them, and a manager that
+asks the OSDs how they are, in one process, over TCP on loopback. While they talk, their connections are
+cut at random bytes. Every message is numbered and every object has a checksum: what is lost, doubled,
+out of order or damaged is a broken promise, and in the end all copies are compared with what was
+acknowledged. The table says for each class of traffic how much there was, how fast, and what was promised.
+
+The last line is "demo: ok" or "demo: FAILED" with the counts. Interrupted, the demo finishes what is under
+way, checks it, and says "demo: interrupted, ok so far" or "demo: interrupted, FAILED".
+
+The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
+}
 
 // Run runs the demo. Interrupted, it ends early and reports what there is.
 func (c *demoCmd) Run(w io.Writer) error {
+	// NaN is none of this.
+	good := c.Seconds > 0 && c.Seconds <= secondsMax && c.OSDs > 0 && c.Clients > 0 && c.ObjectSize > 0 && c.CutRate >= 0
+	if !good {
+		return usageError{fmt.Errorf("--seconds is to be more than 0 and %d at most, "+
+			"--osds, --clients and --object-size more than 0, --cut-rate not less", secondsMax)}
+	}
 	cfg := demo.Config{
 		Duration: time.Duration(c.Seconds * float64(time.Second)), OSDs: c.OSDs, Clients: c.Clients, Conns: max(c.Conns, c.Clients),
 		ObjectSize: c.ObjectSize, Sizes: c.Sizes, CutRate: c.CutRate, Seed: c.Seed,
-	}
-	if c.Seconds <= 0 || c.OSDs <= 0 || c.Clients <= 0 || c.ObjectSize <= 0 || c.CutRate < 0 {
-		return usageError{errors.New("--seconds, --osds, --clients and --object-size must be more than 0, --cut-rate not less")}
 	}
 	if c.CutRate == 0 {
 		cfg.CutRate = -1
@@ -44,11 +69,17 @@ func (c *demoCmd) Run(w io.Writer) error {
 	if terminal {
 		cfg.Progress = w
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if !c.JSON {
+		cfg.Began = func(r *demo.Report) {
+			fmt.Fprintf(w, "%d osds, %d clients (%d busy), %d sessions, seed %d: traffic for %v\n",
+				r.OSDs, r.Clients, r.Busy, r.Sessions, r.Seed, cfg.Duration)
+		}
+	}
+	ctx, stop := interruptible()
 	defer stop()
 	r, err := demo.Run(ctx, cfg)
 	if errors.Is(err, demo.ErrConfig) {
-		return usageError{err}
+		return usageError{without(err, demo.ErrConfig)}
 	} else if err != nil {
 		return err
 	}
@@ -63,8 +94,11 @@ func (c *demoCmd) Run(w io.Writer) error {
 		}
 		err = r.Write(w)
 	}
-	if err == nil && !r.OK {
-		err = errBroken
+	if r.Interrupted {
+		err = errors.Join(err, interrupted(ctx))
+	}
+	if !r.OK {
+		err = errors.Join(err, &brokenError{r.Failures, r.Seed})
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,15 @@ func TestRun(t *testing.T) {
 		{[]string{"--help"}, exitOK, "Commands:", ""},
 		{[]string{"version", "--help"}, exitOK, "Usage: msgr version", ""},
 		{[]string{"nope"}, exitUsage, "", "msgr: unexpected argument nope"},
-		{[]string{"version", "--nope"}, exitUsage, "", "msgr: unknown flag --nope"},
+		{[]string{"version", "--nope"}, exitUsage, "", "msgr version: unknown flag --nope (see msgr version --help)"},
+		{[]string{"help"}, exitOK, "Commands:", ""},
+		{[]string{"help", "ping"}, exitOK, "Usage: msgr ping <addr>", ""},
+		{[]string{"help", "bench"}, exitOK, "Usage: msgr bench <command>", ""},
+		{[]string{"help", "bench", "ceph-perf"}, exitOK, "Usage: msgr bench ceph-perf", ""},
+		{[]string{"help", "help"}, exitOK, "Usage: msgr help", ""},
+		{[]string{"help", "nope"}, exitUsage, "", "msgr help: there is no subcommand nope; there are demo, bench, decode, sim, ping, version, help"},
+		{[]string{"help", "bench", "nope"}, exitUsage, "", "there is no subcommand bench nope; there are compare, ceph-perf"},
+		{[]string{"help", "ping", "nope"}, exitUsage, "", "there is no subcommand ping nope; there are demo, "},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(c.args, &stdout, &stderr); code != c.code {
@@ -31,6 +40,25 @@ func TestRun(t *testing.T) {
 				t.Errorf("msgr %q: %s is %q, want %q", c.args, out.what, out.got, out.want)
 			}
 		}
+	}
+}
+
+// TestHelpIsHelp: help SUBCOMMAND is SUBCOMMAND --help, for each of them.
+func TestHelpIsHelp(t *testing.T) {
+	show := func(args ...string) string {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, exitOK, run(args, &stdout, &stderr), args)
+		require.Empty(t, stderr.String())
+		return stdout.String()
+	}
+	require.Equal(t, show("--help"), show("help"))
+	for _, name := range []string{"demo", "bench", "decode", "sim", "ping", "version", "help"} {
+		require.Equal(t, show(name, "--help"), show("help", name))
+		require.Contains(t, show("help"), "\n  "+name)
+	}
+	// The exit codes are written down where all can see them.
+	for _, code := range []int{exitOK, exitFault, exitUsage, exitSIGINT, exitSIGTERM} {
+		require.Contains(t, show("help"), " "+strconv.Itoa(code))
 	}
 }
 

@@ -1,22 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
-	"os/signal"
-	"strings"
+	"log/slog"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
-	"github.com/asyncmsgr/asyncmsgr/async/denc"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
@@ -26,7 +19,8 @@ type pingCmd struct {
 	Interval time.Duration `help:"Pause between the end of a ping and the next." default:"200ms"`
 	Timeout  time.Duration `help:"How long to wait for the answer to one ping, reconnections included." default:"5s"`
 	Type     string        `help:"Entity type of the peer (${enum}); any is not checked." enum:"mon,mds,osd,client,mgr,any" default:"mon"`
-	Addr     string        `arg:"" name:"addr" help:"The peer's address, v2:HOST:PORT/NONCE; a monitor's nonce is 0."`
+	JSON     bool          `name:"json" help:"Print one JSON object a line: one for each ping, then a summary."`
+	Addr     string        `arg:"" name:"addr" help:"The peer's address, v2:HOST:PORT/NONCE; a monitor's port is 3300, its nonce 0. v2: and /NONCE may be left out."`
 }
 
 // Help is shown by msgr ping --help.
@@ -34,29 +28,67 @@ func (pingCmd) Help() string {
 	return `Sends MPing to a ceph-mon, or to a messenger of this library whose dispatcher answers it,
 and prints the answers and the round-trip times. N pings are N answers: when the
 connection is cut, a new session is opened and the ping is sent again; its round trip
-then counts from the first sending. The exit code is 1 if an answer is missing.`
+then counts from the first sending. Authentication is AUTH_NONE.
+
+HOST is an IP address, an IPv6 one in brackets, or a name. Of a name's addresses the
+first one that takes connections is pinged, in the system's order of preference.
+
+With --json each line is an object. For a ping:
+
+  {"event":"ping","n":1,"ok":true,"rtt_ms":0.41,"from":"mon.0","bytes":21,"answer":"..."}
+  {"event":"ping","n":2,"ok":false,"error":"nothing within 5s: ... connection refused"}
+
+answer is there for the first answered ping only, up to 64 KiB of it. At the end:
+
+  {"event":"summary","addr":"v2:10.0.0.1:3300/0","type":"mon","pings":3,"answers":2,
+   "sessions_reopened":0,"rtt_min_ms":0.41,"rtt_avg_ms":0.41,"rtt_max_ms":0.41,
+   "error":"1 of 3 pings were not answered"}
+
+The rtt fields are missing without an answer, error is missing if all is well, and
+"interrupted":true is there if a signal ended it. What is wrong with the address or the
+flags is the error of a summary too. Times are milliseconds.
+
+The exit code is 1 if an answer is missing, 2 if the address or a flag makes no sense,
+130 or 143 if it was interrupted; a ping under way does not count then.`
 }
 
 // Run sends the pings.
 func (c pingCmd) Run(w io.Writer) error {
-	if c.Count < 1 || c.Interval < 0 || c.Timeout <= 0 {
-		return usageError{errors.New("--count and --timeout must be positive, --interval not negative")}
-	}
-	peer, err := resolve(c.Addr)
-	if err != nil {
-		return usageError{err}
-	}
-	typ, err := entity.ParseType(c.Type)
-	if err != nil {
-		return usageError{err}
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
-	return c.run(ctx, w, peer, typ)
+	out := pingOutput{w: w, json: c.JSON}
+	peer, typ, err := c.target(ctx)
+	if err != nil {
+		sum := pingSummary{Addr: c.Addr, Type: c.Type, Error: oneLine(err)}
+		err = usageError{err}
+		if end := interrupted(ctx); end != nil {
+			err, sum.Interrupted, sum.Error = end, true, end.Error()
+		}
+		return errors.Join(err, out.summary(&sum))
+	}
+	sum := pingSummary{Addr: peer.String(), Type: typ.String()}
+	err = c.run(ctx, &out, peer, typ, &sum)
+	if err != nil {
+		sum.Error = oneLine(err)
+	}
+	return errors.Join(err, out.summary(&sum))
 }
 
-func (c pingCmd) run(ctx context.Context, w io.Writer, peer entity.Addr, typ entity.Type) (err error) {
-	m, err := async.New(async.Config{Name: entity.Client(entity.NumNew)})
+// target understands the flags.
+func (c pingCmd) target(ctx context.Context) (peer entity.Addr, typ entity.Type, err error) {
+	if c.Count < 1 || c.Interval < 0 || c.Timeout <= 0 {
+		return peer, typ, errors.New("--count and --timeout must be positive, --interval not negative")
+	}
+	if typ, err = entity.ParseType(c.Type); err != nil {
+		return peer, typ, err
+	}
+	peer, err = systemResolver.resolve(ctx, c.Addr)
+	return peer, typ, err
+}
+
+func (c pingCmd) run(ctx context.Context, out *pingOutput, peer entity.Addr, typ entity.Type, sum *pingSummary) (err error) {
+	// The log is discarded: what goes wrong is in the output.
+	m, err := async.New(async.Config{Name: entity.Client(entity.NumNew), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -72,31 +104,36 @@ func (c pingCmd) run(ctx context.Context, w io.Writer, peer entity.Addr, typ ent
 		err = errors.Join(err, m.Shutdown(ctx))
 	}()
 
-	fmt.Fprintf(w, "ping %s %s\n", typ, peer)
-	var sum pingSummary
-	for n := 1; n <= c.Count; n++ {
-		if n > 1 && !sleep(ctx, c.Interval) {
-			break
-		}
+	out.begin(typ, peer)
+	defer func() { sum.Reopened = p.reopened }()
+	for n := 1; n <= c.Count && (n == 1 || sleep(ctx, c.Interval)); n++ {
 		began := time.Now()
 		answer, err := p.ping(ctx, c.Timeout)
-		sum.sent++
-		if err != nil {
-			fmt.Fprintf(w, "%d: no answer: %v\n", n, err)
-			if ctx.Err() != nil {
-				break
-			}
-			continue
+		if ctx.Err() != nil {
+			break // whether it would have been answered nobody knows
 		}
-		rtt := time.Since(began)
-		sum.add(rtt)
-		printAnswer(w, n, answer, rtt, sum.answers == 1)
+		sum.Pings++
+		if err != nil {
+			err = out.missing(n, err)
+		} else {
+			rtt := time.Since(began)
+			sum.add(rtt)
+			err = out.answer(n, answer, rtt, sum.Answers == 1)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	sum.print(w, p.reopened)
-	if sum.answers < c.Count {
-		return fmt.Errorf("%d of %d pings were not answered", c.Count-sum.answers, c.Count)
+	end := interrupted(ctx)
+	sum.Interrupted = end != nil
+	wanted := c.Count
+	if sum.Interrupted {
+		wanted = sum.Pings
 	}
-	return nil
+	if missing := wanted - sum.Answers; missing > 0 {
+		end = errors.Join(end, fmt.Errorf("%d of %d pings were not answered", missing, wanted))
+	}
+	return end
 }
 
 // pinger keeps one session with the peer and one ping under way.
@@ -171,9 +208,18 @@ func (p *pinger) ping(ctx context.Context, timeout time.Duration) (*msg.Message,
 		p.conn = nil
 		p.reopened++
 		if fresh && !sleep(ctx, 50*time.Millisecond) { // it ended at once: do not spin
-			return nil, context.Cause(ctx)
+			return nil, p.explain(context.Cause(ctx))
 		}
 	}
+}
+
+// explain adds to the error of a ping what is known of why there is no session, which is
+// all that it can be told by: the messenger goes on trying, and says what came of it.
+func (p *pinger) explain(err error) error {
+	if refused := p.refused.Load(); refused != nil {
+		return fmt.Errorf("%w: %w", err, *refused)
+	}
+	return err
 }
 
 // await returns the answer of the present session, or nil at its end. When ctx
@@ -192,36 +238,9 @@ func (p *pinger) await(ctx context.Context) (*msg.Message, error) {
 		case <-ctx.Done():
 			p.conn.MarkDown()
 			p.conn = nil
-			if refused := p.refused.Load(); refused != nil {
-				return nil, fmt.Errorf("%w: %w", context.Cause(ctx), *refused)
-			}
-			return nil, context.Cause(ctx)
+			return nil, p.explain(context.Cause(ctx))
 		}
 	}
-}
-
-// resolve reads an address whose host may be a name.
-func resolve(s string) (entity.Addr, error) {
-	a, err := entity.ParseAddr(s)
-	if err == nil {
-		return a, nil
-	}
-	rest := strings.TrimPrefix(s, "v2:")
-	hostport, nonce, _ := strings.Cut(rest, "/")
-	host, port, splitErr := net.SplitHostPort(hostport)
-	if splitErr != nil {
-		return entity.Addr{}, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	ips, lookErr := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
-	if lookErr != nil {
-		return entity.Addr{}, lookErr
-	}
-	if nonce == "" {
-		nonce = "0"
-	}
-	return entity.ParseAddr("v2:" + net.JoinHostPort(ips[0].Unmap().String(), port) + "/" + nonce)
 }
 
 // sleep waits for d; it says whether ctx lasted as long.
@@ -234,67 +253,4 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// The lines of the first answer that are shown, and how much of each.
-const (
-	answerLinesMax = 8
-	answerWidthMax = 100
-)
-
-func printAnswer(w io.Writer, n int, m *msg.Message, rtt time.Duration, full bool) {
-	text := m.Front
-	r := denc.NewReader(m.Front)
-	if s := r.BL(); r.Err() == nil {
-		text = s
-	}
-	fmt.Fprintf(w, "%d: %d bytes from %s in %s\n", n, len(text), m.Source(), millis(rtt))
-	if !full {
-		return
-	}
-	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	for _, l := range lines[:min(len(lines), answerLinesMax)] {
-		fmt.Fprintf(w, "   %s\n", printable(l))
-	}
-	if more := len(lines) - answerLinesMax; more > 0 {
-		fmt.Fprintf(w, "   ... and %d more lines\n", more)
-	}
-}
-
-// printable is a line from the network as a terminal may see it.
-func printable(line []byte) string {
-	text := []rune(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '.'
-	}, string(line)))
-	return string(text[:min(len(text), answerWidthMax)])
-}
-
-func millis(d time.Duration) string {
-	return fmt.Sprintf("%.3f ms", float64(d)/float64(time.Millisecond))
-}
-
-// pingSummary counts.
-type pingSummary struct {
-	sent, answers   int
-	least, sum, top time.Duration
-}
-
-func (s *pingSummary) add(d time.Duration) {
-	if s.answers == 0 || d < s.least {
-		s.least = d
-	}
-	s.answers++
-	s.sum += d
-	s.top = max(s.top, d)
-}
-
-func (s *pingSummary) print(w io.Writer, reopened int) {
-	fmt.Fprintf(w, "%d pings, %d answers, %d sessions opened anew", s.sent, s.answers, reopened)
-	if s.answers > 0 {
-		fmt.Fprintf(w, "; round trip min/avg/max %s / %s / %s", millis(s.least), millis(s.sum/time.Duration(s.answers)), millis(s.top))
-	}
-	fmt.Fprintln(w)
 }

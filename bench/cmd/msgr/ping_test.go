@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,11 +39,16 @@ func (s *moodyServer) Dispatch(m *msg.Message) bool {
 // serve starts a messenger of ours that answers pings; it returns its address.
 func serve(t *testing.T, d msg.Dispatcher) entity.Addr {
 	t.Helper()
+	return serveAt(t, d, "127.0.0.1:0")
+}
+
+func serveAt(t *testing.T, d msg.Dispatcher, at string) entity.Addr {
+	t.Helper()
 	m, err := async.New(async.Config{Name: entity.Mon(0), FixedNonce: true})
 	require.NoError(t, err)
 	m.SetDefaultPolicy(msg.StatelessServer())
 	m.AddDispatcherTail(d)
-	require.NoError(t, m.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
+	require.NoError(t, m.Bind(netip.MustParseAddrPort(at)))
 	require.NoError(t, m.Start())
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -67,6 +75,18 @@ func TestPingOfOurs(t *testing.T) {
 `, addr), out)
 }
 
+func TestPingOverIPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("there is no IPv6 here:", err)
+	}
+	require.NoError(t, l.Close())
+	addr := serveAt(t, &interop.MonServer{Status: "{}"}, "[::1]:0")
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitOK, run([]string{"ping", "--count=1", addr.String()}, &stdout, &stderr), stderr.String())
+	require.Contains(t, stdout.String(), "ping mon v2:[::1]:")
+}
+
 func TestPingIsSentAgainAfterACut(t *testing.T) {
 	addr := serve(t, &moodyServer{MonServer: &interop.MonServer{Status: "{}"}})
 	var stdout, stderr bytes.Buffer
@@ -90,8 +110,115 @@ func TestPingUsage(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		require.Equal(t, exitUsage, run(strings.Fields(args), &stdout, &stderr), args)
 		require.NotEmpty(t, stderr.String())
+		require.Empty(t, stdout.String())
 	}
 }
+
+// objects are the lines of an output as JSON objects.
+func objects(t *testing.T, text string) (out []map[string]any) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		var o map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &o), line)
+		out = append(out, o)
+	}
+	return out
+}
+
+// TestPingJSON: an object for each ping and one at the end, whose fields are those that
+// the help names.
+func TestPingJSON(t *testing.T) {
+	addr := serve(t, &interop.MonServer{Status: "{\n\"state\": \"leader\"\n}"})
+	var stdout, stderr bytes.Buffer
+	code := run([]string{"ping", "--json", "--count=2", "--interval=0", addr.String()}, &stdout, &stderr)
+	require.Equal(t, exitOK, code, stderr.String())
+	require.Empty(t, stderr.String())
+	lines := objects(t, stdout.String())
+	require.Len(t, lines, 3)
+	for i, l := range lines[:2] {
+		require.Positive(t, l["rtt_ms"])
+		delete(l, "rtt_ms")
+		want := map[string]any{"event": "ping", "n": float64(i + 1), "ok": true, "from": "mon.0", "bytes": 21.}
+		if i == 0 {
+			want["answer"] = "{\n\"state\": \"leader\"\n}"
+		}
+		require.Equal(t, want, l)
+	}
+	sum := lines[2]
+	require.LessOrEqual(t, sum["rtt_min_ms"], sum["rtt_avg_ms"])
+	require.LessOrEqual(t, sum["rtt_avg_ms"], sum["rtt_max_ms"])
+	for _, k := range []string{"rtt_min_ms", "rtt_avg_ms", "rtt_max_ms"} {
+		require.Positive(t, sum[k], k)
+		delete(sum, k)
+	}
+	require.Equal(t, map[string]any{
+		"event": "summary", "addr": addr.String(), "type": "mon", "pings": 2., "answers": 2., "sessions_reopened": 0.,
+	}, sum)
+	for _, l := range objects(t, stdout.String()) {
+		for name := range l {
+			require.Contains(t, pingCmd{}.Help(), `"`+name+`":`)
+		}
+	}
+}
+
+// TestPingJSONErrors: what goes wrong is a field, and the exit codes are as ever.
+func TestPingJSONErrors(t *testing.T) {
+	addr := "v2:" + interop.FreeAddr(t).String() + "/0"
+	var stdout, stderr bytes.Buffer
+	code := run([]string{"ping", "--json", "--count=2", "--interval=0", "--timeout=50ms", addr}, &stdout, &stderr)
+	require.Equal(t, exitFault, code)
+	lines := objects(t, stdout.String())
+	require.Len(t, lines, 3)
+	for i, l := range lines[:2] {
+		require.Equal(t, false, l["ok"])
+		require.EqualValues(t, i+1, l["n"])
+		require.Contains(t, l["error"], "nothing within 50ms")
+		require.Contains(t, l["error"], "connection refused")
+		require.NotContains(t, l, "rtt_ms")
+	}
+	require.Equal(t, map[string]any{
+		"event": "summary", "addr": addr, "type": "mon", "pings": 2., "answers": 0., "sessions_reopened": 0.,
+		"error": "2 of 2 pings were not answered",
+	}, lines[2])
+
+	for _, args := range [][]string{{"nonsense"}, {"--count=0", "v2:127.0.0.1:1/0"}} {
+		stdout.Reset()
+		require.Equal(t, exitUsage, run(append([]string{"ping", "--json"}, args...), &stdout, &stderr))
+		lines := objects(t, stdout.String())
+		require.Len(t, lines, 1)
+		require.Equal(t, "summary", lines[0]["event"])
+		require.NotEmpty(t, lines[0]["error"])
+	}
+}
+
+// TestPingInterrupted: the statistics are printed, and the ping under way, or to come, is
+// not counted.
+func TestPingInterrupted(t *testing.T) {
+	addr := serve(t, &interop.MonServer{Status: "{}"}).String()
+	code, stdout, stderr := interrupt(t, syscall.SIGTERM, "1: 2 bytes", "ping", "--count=2", "--interval=1h", addr)
+	require.Equal(t, exitSIGTERM, code, stderr)
+	require.Regexp(t, `(?m)^interrupted: 1 pings, 1 answers, 0 sessions opened anew; round trip min/avg/max `, stdout)
+	require.Equal(t, "msgr ping: interrupted by SIGTERM\n", stderr)
+
+	code, stdout, stderr = interrupt(t, syscall.SIGINT, `"n":1`, "ping", "--json", "--count=2", "--interval=1h", addr)
+	require.Equal(t, exitSIGINT, code, stderr)
+	lines := objects(t, stdout)
+	require.Len(t, lines, 2)
+	require.Equal(t, true, lines[1]["interrupted"])
+	require.EqualValues(t, 1, lines[1]["pings"])
+	require.EqualValues(t, 1, lines[1]["answers"])
+	require.Equal(t, "interrupted by SIGINT", lines[1]["error"])
+
+	addr = serve(t, deaf{}).String()
+	code, stdout, stderr = interrupt(t, syscall.SIGINT, "ping mon", "ping", "--timeout=1h", addr)
+	require.Equal(t, exitSIGINT, code, stderr)
+	require.Equal(t, "ping mon "+addr+"\ninterrupted: 0 pings, 0 answers, 0 sessions opened anew\n", stdout)
+}
+
+// deaf answers nothing.
+type deaf struct{}
+
+func (deaf) Dispatch(*msg.Message) bool { return true }
 
 // TestPingOfARealMon cuts the connections to a ceph-mon at many bytes.
 func TestPingOfARealMon(t *testing.T) {

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/bench/simulate"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
@@ -23,10 +26,11 @@ type simCmd struct {
 	Trace    string        `placeholder:"FILE" help:"Write the trace to this file, one JSON object a line."`
 	Chart    string        `placeholder:"FILE" help:"Write a sequence chart (Mermaid) to this file."`
 
-	ChartFrom  time.Duration `help:"Where the chart begins, in virtual time."`
-	ChartTo    time.Duration `help:"Where it ends; default: at its largest size."`
-	ChartMax   int           `default:"200" help:"How many events it has at most."`
-	ChartHosts []string      `placeholder:"HOST" help:"What passes between these nodes, such as osd.0,osd.1; default: all."`
+	// Pointers, to know what was given without --chart.
+	ChartFrom  *time.Duration `placeholder:"TIME" help:"Where the chart begins, in virtual time; default: at 0s."`
+	ChartTo    *time.Duration `placeholder:"TIME" help:"Where it ends; default: at its largest size."`
+	ChartMax   *int           `placeholder:"N" help:"How many events it has at most; default: 200."`
+	ChartHosts []string       `placeholder:"HOST" help:"What passes between these hosts, two or more, such as osd.0,osd.1; default: all. The hosts of a file's nodes are osd.0, osd.1 and so on, in their order."`
 
 	JSON bool `name:"json" help:"Print one JSON object."`
 }
@@ -45,35 +49,53 @@ gives the same trace hash.
   FILE     a text scenario, one step a line: node a, node b, send a b 10, cut a b at 137,
            run 5s, expect delivered a b 10
 
-The exit code is 1 if an invariant was violated.`
+Interrupted, it prints the seeds that were done; of a single one, what had happened until then, which
+is not checked as a whole, for it has no end.
+
+The exit code is 1 if an invariant was violated, 130 or 143 if it was interrupted.`
 }
 
 // Run runs the simulation, or all of them.
-func (c *simCmd) Run(w io.Writer) error {
+func (c *simCmd) Run(w io.Writer, k *kong.Kong) error {
 	cfg, seeds, err := c.config()
 	if err != nil {
-		return usageError{err}
+		return usageError{without(err, simulate.ErrConfig)}
 	}
 	closeFiles, err := c.files(&cfg)
 	if err != nil {
-		return usageError{err}
+		return usageError{fmt.Errorf("%w; give the name of a file that can be written", err)}
 	}
+	ctx, stop := interruptible()
+	defer stop()
+	cfg.Done = ctx.Done()
 	out := simOutput{w: w, json: c.JSON, single: seeds.Len() == 1, twice: c.Twice}
 	sum, err := simulate.Batch(cfg, seeds, c.Twice, out.add)
 	err = errors.Join(err, closeFiles())
-	var unreadable *asynctest.ScenarioError
-	if errors.Is(err, simulate.ErrConfig) || errors.As(err, &unreadable) {
-		return usageError{err}
+	if c.isUsage(err) {
+		return usageError{without(err, simulate.ErrConfig)}
 	} else if err != nil {
 		return err
 	}
 	if err := out.end(sum, seeds); err != nil {
 		return err
 	}
-	if sum.Violations > 0 {
-		return &simError{sum: sum, replay: c.replay(out.failed)}
+	if from := cfg.ChartWindow.From; cfg.Chart != nil && from > sum.Virtual {
+		fmt.Fprintf(k.Stderr, "msgr sim: the chart is empty: it begins at %v, and the run ended at %v\n",
+			from, round(sum.Virtual))
 	}
-	return nil
+	if sum.Violations > 0 {
+		err = &simError{sum: sum, bad: out.bad, replay: c.replay(out.failed)}
+	}
+	if sum.Interrupted {
+		err = errors.Join(interrupted(ctx), err)
+	}
+	return err
+}
+
+// isUsage says whether an error of package simulate is about what was asked for.
+func (c *simCmd) isUsage(err error) bool {
+	var unreadable *asynctest.ScenarioError
+	return errors.Is(err, simulate.ErrConfig) || errors.As(err, &unreadable)
 }
 
 // config understands the flags.
@@ -97,14 +119,77 @@ func (c *simCmd) config() (cfg simulate.Config, seeds simulate.Seeds, err error)
 	if seeds.Len() > 1 && (c.Trace != "" || c.Chart != "") {
 		return cfg, seeds, errors.New("--trace and --chart are for a single seed")
 	}
-	if c.ChartMax < 1 || c.ChartFrom < 0 || c.ChartTo != 0 && c.ChartTo <= c.ChartFrom {
-		return cfg, seeds, errors.New("--chart-max must be more than 0, and --chart-to after --chart-from")
+	if same := c.sameFile(); same != "" {
+		return cfg, seeds, fmt.Errorf("%s are the same file; give different ones", same)
 	}
-	cfg.ChartWindow = simnet.ChartConfig{Hosts: c.ChartHosts, From: c.ChartFrom, To: c.ChartTo, Max: c.ChartMax}
+	if cfg.ChartWindow, err = c.window(); err != nil {
+		return cfg, seeds, err
+	}
 	if cfg.Faults, err = simulate.ParseFaults(c.Faults); err != nil {
 		return cfg, seeds, fmt.Errorf("--faults=%s: %w", c.Faults, err)
 	}
-	return cfg, seeds, nil
+	if c.Chart != "" {
+		cfg.Chart = io.Discard // until the file is open: Check is to know of it
+	}
+	return cfg, seeds, simulate.Check(cfg)
+}
+
+// sameFile says which files are one and the same: one would be written over the other.
+func (c *simCmd) sameFile() string {
+	named := []struct{ flag, file string }{{"--scenario", c.Scenario}, {"--trace", c.Trace}, {"--chart", c.Chart}}
+	for i, a := range named {
+		for _, b := range named[i+1:] {
+			if a.file == "" || b.file == "" {
+				continue
+			}
+			x, errA := os.Stat(a.file)
+			y, errB := os.Stat(b.file)
+			same := filepath.Clean(a.file) == filepath.Clean(b.file) && (i > 0 || errA == nil) // a scenario may be no file
+			if errA == nil && errB == nil {
+				same = x.Mode().IsRegular() && os.SameFile(x, y) // /dev/null twice is nothing bad
+			}
+			if same {
+				return a.flag + " and " + b.flag
+			}
+		}
+	}
+	return ""
+}
+
+// window is the part of the run that the chart shows.
+func (c *simCmd) window() (win simnet.ChartConfig, err error) {
+	win = simnet.ChartConfig{Hosts: c.ChartHosts, Max: 200}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"--chart-from", c.ChartFrom != nil}, {"--chart-to", c.ChartTo != nil},
+		{"--chart-max", c.ChartMax != nil}, {"--chart-hosts", len(c.ChartHosts) > 0},
+	} {
+		if f.given && c.Chart == "" {
+			return win, fmt.Errorf("%s is about a chart, which --chart=FILE asks for", f.name)
+		}
+	}
+	if c.ChartFrom != nil {
+		win.From = *c.ChartFrom
+	}
+	if c.ChartTo != nil {
+		win.To = *c.ChartTo
+	}
+	if c.ChartMax != nil {
+		win.Max = *c.ChartMax
+	}
+	switch {
+	case win.From < 0:
+		return win, fmt.Errorf("--chart-from=%v: virtual time begins at 0s", win.From)
+	case c.Until > 0 && win.From >= c.Until:
+		return win, fmt.Errorf("--chart-from=%v: the run ends at %v, so it is to be less", win.From, c.Until)
+	case c.ChartTo != nil && win.To <= win.From:
+		return win, fmt.Errorf("--chart-to=%v: it is to be more than --chart-from, which is %v", win.To, win.From)
+	case win.Max < 1:
+		return win, fmt.Errorf("--chart-max=%d: it is to be 1 or more", win.Max)
+	}
+	return win, nil
 }
 
 // files opens what is to be written.
@@ -152,6 +237,7 @@ func (c *simCmd) replay(seed uint64) string {
 // simError says that something was not as it must be.
 type simError struct {
 	sum    simulate.Result
+	bad    int // seeds
 	replay string
 }
 
@@ -160,31 +246,41 @@ const netstatMax = 64 << 10
 
 func (e *simError) Error() string {
 	s := fmt.Sprintf("%d violations", e.sum.Violations)
+	if e.bad > 1 {
+		s += fmt.Sprintf(" in %d seeds", e.bad)
+	}
+	return s + "; repeat it: " + e.replay
+}
+
+// Details are the first violations, and the network where nothing went on.
+func (e *simError) Details() string {
+	var b strings.Builder
 	for _, v := range e.sum.Violated {
-		s += "\n  " + v
+		fmt.Fprintf(&b, "%s\n", v)
 	}
 	if n := e.sum.Violations - len(e.sum.Violated); n > 0 {
-		s += fmt.Sprintf("\n  and %d more", n)
+		fmt.Fprintf(&b, "and %d more\n", n)
 	}
 	net := ""
 	switch st := e.sum.Stuck; {
 	case st != nil:
-		net = fmt.Sprintf("\nthe network at %v:\n%s%s", st.At, st.Sockets, st.Last)
+		net = fmt.Sprintf("the network at %v:\n%s%s", st.At, st.Sockets, st.Last)
 	case e.sum.Broken != nil:
-		net = "\n" + e.sum.Broken.Error()
+		net = e.sum.Broken.Error()
 	}
 	if net != "" {
 		if len(net) > netstatMax {
 			net = net[:netstatMax] + fmt.Sprintf("\n... %d bytes more", len(net)-netstatMax)
 		}
-		s += net
+		fmt.Fprintf(&b, "%s\n", strings.TrimSuffix(net, "\n"))
 	}
-	return s + "\nrepeat it: " + e.replay
+	return b.String()
 }
 
-// createFile creates a file that is written through a buffer.
+// createFile creates a file that is written through a buffer. It is opened for writing
+// alone: who opens a pipe for both never learns that its reader is gone.
 func createFile(name string) (*outFile, error) {
-	f, err := os.Create(name)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return nil, err
 	}

@@ -29,34 +29,42 @@ type simOutput struct {
 
 // simJSON is a run as an object, or the sum of several.
 type simJSON struct {
-	Scenario   string    `json:"scenario"`
-	Nodes      int       `json:"nodes"`
-	Seed       uint64    `json:"seed"`
-	Seeds      []uint64  `json:"seeds,omitempty"` // the first and the last
-	Sent       uint64    `json:"sent"`
-	Deliveries uint64    `json:"deliveries"`
-	Sessions   uint64    `json:"sessions"`
-	Events     uint64    `json:"events"`
-	Faults     int       `json:"faults"`
-	Violations int       `json:"violations"`
-	Violated   []string  `json:"violated,omitempty"`
-	Invariants []string  `json:"invariants"`
-	Early      bool      `json:"ended_early,omitempty"`
+	Scenario   string   `json:"scenario"`
+	Nodes      int      `json:"nodes"`
+	Seed       uint64   `json:"seed"`
+	Seeds      []uint64 `json:"seeds,omitempty"` // the first and the last
+	Sent       uint64   `json:"sent"`
+	Deliveries uint64   `json:"deliveries"`
+	Sessions   uint64   `json:"sessions"`
+	Events     uint64   `json:"events"`
+	Faults     int      `json:"faults"`
+	Violations int      `json:"violations"`
+	Violated   []string `json:"violated,omitempty"`
+	Invariants []string `json:"invariants"`
+	Early      bool     `json:"ended_early,omitempty"`
+	// Interrupted: of a run, it has no end; of several, there were to be more.
+	Interrupted bool `json:"interrupted,omitempty"`
+
 	VirtualS   float64   `json:"virtual_s"`
 	RealS      float64   `json:"real_s"`
 	EventsPerS float64   `json:"events_per_s"`
 	SeedsPerS  float64   `json:"seeds_per_s,omitempty"`
-	TraceHash  string    `json:"trace_hash"`
-	Twice      bool      `json:"twice,omitempty"` // each run was repeated, and the hash compared
+	TraceHash  string    `json:"trace_hash,omitempty"` // of a run that was interrupted there is none
+	Done       int       `json:"seeds_done,omitempty"` // of several
+	Twice      bool      `json:"twice,omitempty"`      // each run was repeated, and the hash compared
 	Runs       []simJSON `json:"runs,omitempty"`
 }
 
 func toJSON(r *simulate.Result) simJSON {
-	return simJSON{
+	j := simJSON{
 		Scenario: r.Scenario, Nodes: r.Nodes, Seed: r.Seed, Sent: r.Sent, Deliveries: r.Deliveries, Sessions: r.Sessions,
 		Events: r.Events, Faults: r.Faults, Violations: r.Violations, Violated: r.Violated, Invariants: r.Invariants, Early: r.Early,
-		VirtualS: r.Virtual.Seconds(), RealS: r.Real.Seconds(), EventsPerS: perSecond(r.Events, r.Real), TraceHash: hashText(r.Hash),
+		VirtualS: r.Virtual.Seconds(), RealS: r.Real.Seconds(), EventsPerS: perSecond(r.Events, r.Real), Interrupted: r.Interrupted,
 	}
+	if !r.Interrupted {
+		j.TraceHash = hashText(r.Hash)
+	}
+	return j
 }
 
 func perSecond(n uint64, d time.Duration) float64 {
@@ -76,7 +84,10 @@ func (o *simOutput) add(r simulate.Result) {
 		}
 	}
 	o.notes = r.Notes
-	switch o.done++; {
+	if !r.Interrupted {
+		o.done++
+	}
+	switch {
 	case o.single:
 	case o.json:
 		o.runs = append(o.runs, toJSON(&r))
@@ -84,6 +95,9 @@ func (o *simOutput) add(r simulate.Result) {
 		verdict := "ok"
 		if r.Violations > 0 {
 			verdict = fmt.Sprintf("%d violations", r.Violations)
+		}
+		if r.Interrupted {
+			verdict += " until it was interrupted"
 		}
 		fmt.Fprintf(o.w, "seed %d: %s, %d deliveries, %d faults, %v virtual in %v, hash %s\n",
 			r.Seed, verdict, r.Deliveries, r.Faults, round(r.Virtual), round(r.Real), hashText(r.Hash))
@@ -98,7 +112,7 @@ func (o *simOutput) end(sum simulate.Result, seeds simulate.Seeds) error {
 		j := toJSON(&sum)
 		j.Twice, j.Runs = o.twice, o.runs
 		if !o.single {
-			j.Seeds, j.SeedsPerS = []uint64{seeds.First, seeds.Last}, perSecond(uint64(o.done), sum.Real)
+			j.Seeds, j.Done, j.SeedsPerS = []uint64{seeds.First, seeds.Last}, o.done, perSecond(uint64(o.done), sum.Real)
 		}
 		e := json.NewEncoder(o.w)
 		e.SetIndent("", "  ")
@@ -107,6 +121,11 @@ func (o *simOutput) end(sum simulate.Result, seeds simulate.Seeds) error {
 	t := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	if sum.Interrupted && o.single {
+		row("interrupted", "at %v of virtual time: what needs an end was not checked", round(sum.Virtual))
+	} else if sum.Interrupted {
+		row("interrupted", "%d of %d seeds were done", o.done, seeds.Len())
 	}
 	if o.single {
 		row("scenario", "%s, %d nodes, seed %d", sum.Scenario, sum.Nodes, sum.Seed)
@@ -133,11 +152,13 @@ func (o *simOutput) end(sum simulate.Result, seeds simulate.Seeds) error {
 	}
 	row("invariants", "%s", strings.Join(sum.Invariants, " "))
 	row("violations", "%d", sum.Violations)
-	hash := hashText(sum.Hash)
-	if o.twice {
-		hash += ", every seed run twice"
+	if !sum.Interrupted {
+		hash := hashText(sum.Hash)
+		if o.twice {
+			hash += ", every seed run twice"
+		}
+		row("trace hash", "%s", hash)
 	}
-	row("trace hash", "%s", hash)
 	return t.Flush()
 }
 

@@ -3,9 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -97,12 +102,74 @@ func TestSimUsage(t *testing.T) {
 		{"-scenario swarm -nodes 3", "the seed chooses the nodes"},
 		{"-seed 3 -seeds 1-2", "exclude each other"},
 		{"-trace /nowhere/at/all", "/nowhere/at/all"},
+		{"-chart x -nodes 4 -chart-hosts osd.0,osd.9", `a chart of "osd.9": there is no such host; there are osd.0, osd.1, osd.2, osd.3`},
+		{"-chart x -nodes 4 -chart-hosts osd.0", "two or more of osd.0, osd.1"},
+		{"-chart x -nodes 4 -chart-hosts osd.0,osd.0", "named twice"},
+		{"-chart x -chart-from=-3s", "--chart-from=-3s: virtual time begins at 0s"},
+		{"-chart x -chart-from=5s -until=5s", "--chart-from=5s: the run ends at 5s"},
+		{"-chart x -chart-from=5s -chart-to=5s", "--chart-to=5s: it is to be more than --chart-from, which is 5s"},
+		{"-chart x -chart-to=0s", "--chart-to=0s"},
+		{"-chart x -chart-max=0", "--chart-max=0"},
+		{"-chart-from=0s", "--chart-from is about a chart, which --chart=FILE asks for"},
+		{"-chart-to=9s", "--chart-to is about a chart"},
+		{"-chart-max=200", "--chart-max is about a chart"},
+		{"-chart-hosts=osd.0,osd.1", "--chart-hosts is about a chart"},
+		{"-scenario swarm -chart x", "no chart of a swarm"},
 	} {
 		code, stdout, stderr := sim(t, strings.Fields(c.args)...)
 		require.Equal(t, exitUsage, code, "%s: %s", c.args, stderr)
 		require.Empty(t, stdout, c.args)
 		require.Contains(t, stderr, c.stderr, c.args)
+		require.NoFileExists(t, "x", "nothing is written before all is checked")
 	}
+}
+
+// TestSimInterrupted: seeds that are done, or what there is of a single one.
+func TestSimInterrupted(t *testing.T) {
+	code, stdout, stderr := interrupt(t, syscall.SIGINT, "seed 3: ok", "sim", "-nodes", "4", "-seeds", "1-1000000")
+	require.Equal(t, exitSIGINT, code, stderr)
+	require.Equal(t, "msgr sim: interrupted by SIGINT\n", stderr)
+	m := regexp.MustCompile(`(?m)^interrupted +(\d+) of 1000000 seeds were done$`).FindStringSubmatch(stdout)
+	require.NotNil(t, m, stdout)
+	require.Equal(t, m[1], strconv.Itoa(strings.Count(stdout, ": ok, ")), "each has its line")
+	require.Contains(t, stdout, "violations   0\n")
+	require.NotContains(t, stdout, "trace hash")
+
+	// The trace goes on all the time.
+	code, stdout, stderr = interrupt(t, syscall.SIGTERM, `{"at":`, "sim", "-nodes", "2000", "-json", "-trace", "/dev/stderr")
+	require.Equal(t, exitSIGTERM, code)
+	require.True(t, strings.HasSuffix(stderr, "}\nmsgr sim: interrupted by SIGTERM\n"), "the trace is whole lines")
+	var o map[string]any
+	require.NoError(t, json.Unmarshal([]byte(stdout), &o))
+	require.Equal(t, true, o["interrupted"])
+	require.EqualValues(t, 0, o["violations"])
+	require.Positive(t, o["virtual_s"])
+	require.NotContains(t, o, "trace_hash")
+}
+
+// TestSimTraceIntoAPipe: a pipe whose reader goes away ends the run with an error.
+func TestSimTraceIntoAPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer w.Close()
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.ReadFull(r, make([]byte, 1000))
+		_ = r.Close()
+	}()
+	code, _, stderr := sim(t, "-nodes", "20", "-trace", fmt.Sprintf("/proc/self/fd/%d", w.Fd()))
+	<-read
+	require.Equal(t, exitFault, code)
+	require.Contains(t, stderr, "broken pipe")
+}
+
+// TestSimChartIsEmpty: nobody wonders about a chart without an arrow.
+func TestSimChartIsEmpty(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "chart")
+	code, _, stderr := sim(t, "-nodes", "4", "-chart", file, "-chart-from", "1h")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, stderr, "msgr sim: the chart is empty: it begins at 1h0m0s, and the run ended at ")
 }
 
 func TestSimChart(t *testing.T) {

@@ -1,3 +1,5 @@
+//go:build linux && (amd64 || arm64 || loong64)
+
 package netpollstack
 
 import (
@@ -100,6 +102,9 @@ func (s *pollSet) lookup(ev *unix.EpollEvent) pollable {
 	}
 	return sl.p
 }
+
+// size is the number of slots, used or not.
+func (s *pollSet) size() int { return len(s.slots) }
 
 // closeAll closes the descriptors in all slots.
 func (s *pollSet) closeAll() {

@@ -1,0 +1,173 @@
+//go:build linux && (amd64 || arm64 || loong64)
+
+package netpollstack
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cloudwego/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+// netpoll opens an epoll set and an eventfd for each poller, without FD_CLOEXEC: child
+// processes would inherit them. It does not tell which they are, and the process may
+// have others of that kind that are meant to be inherited. So a probe goes to each
+// poller, as a listener: the epoll set that has the probe's descriptor in it, as the
+// system tells in /proc/self/fdinfo, is netpoll's, and the eventfd in that is too.
+// netpoll gives its pollers listeners in turn, so that it takes as many probes as there are pollers.
+//
+// A child that is started by another goroutine while Open runs may still inherit them.
+
+// closeOnExec marks the descriptors of n pollers that are not among those marked, and
+// returns all that are now.
+func closeOnExec(n int, marked []int) ([]int, error) {
+	sets, err := inheritable("anon_inode:[eventpoll]")
+	if err != nil {
+		return marked, err
+	}
+	// If the program has had netpoll pick pollers by chance, a few more are needed.
+	for end, tries := len(marked)+n, 4*n; len(marked) < end && tries > 0; tries-- {
+		set, err := sendProbe(slices.Concat(sets, marked))
+		if err != nil {
+			return marked, err
+		}
+		if set >= 0 { // otherwise it is not inheritable
+			if slices.Contains(marked, set) {
+				continue
+			}
+			if err := markWithEventfd(set); err != nil {
+				return marked, err
+			}
+		}
+		marked = append(marked, set)
+	}
+	return marked, nil
+}
+
+// probeFiles is how many descriptors closeOnExec has open at a time: the probe, and
+// what it reads in /proc.
+const probeFiles = 2
+
+// probe implements netpoll.Listener. It is always readable, until it is called.
+type probe struct {
+	loop   netpoll.EventLoop
+	fd     int
+	sets   []int // epoll sets that may be netpoll's
+	set    int   // the one that the probe was in; -1: none of them
+	err    error // reading what is in a set
+	called chan struct{}
+}
+
+// sendProbe gives a probe to the next poller and returns which of the epoll sets is
+// that poller's, -1 if none.
+func sendProbe(sets []int) (set int, err error) {
+	p := probe{sets: sets, set: -1, called: make(chan struct{})}
+	if p.fd, err = unix.Eventfd(1, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return -1, os.NewSyscallError("eventfd", err)
+	}
+	defer unix.Close(p.fd)
+	if p.loop, err = netpoll.NewEventLoop(nil); err != nil {
+		return -1, err
+	}
+	if err = p.loop.Serve(&p); err != nil {
+		return -1, err
+	}
+	<-p.called // netpoll has let go of the descriptor
+	if p.set >= 0 {
+		return p.set, nil
+	}
+	return -1, p.err
+}
+
+// Accept runs on the poller's goroutine, as that of a worker does.
+func (p *probe) Accept() (net.Conn, error) {
+	for _, set := range p.sets {
+		in, err := targets(set)
+		if err != nil {
+			p.err = err
+		} else if slices.Contains(in, p.fd) {
+			p.set = set
+		}
+	}
+	_ = p.loop.Shutdown(context.Background()) // Serve returns nil
+	close(p.called)
+	return nil, nil
+}
+
+func (p *probe) Fd() int        { return p.fd }
+func (p *probe) Close() error   { return nil }
+func (p *probe) Addr() net.Addr { return &net.UnixAddr{Name: "netpollstack probe", Net: "unix"} }
+
+// markWithEventfd marks an epoll set of netpoll and the eventfd in it. If there are
+// several, somebody has given netpoll one: none is marked then.
+func markWithEventfd(set int) error {
+	in, err := targets(set)
+	if err != nil {
+		return err
+	}
+	eventfds, err := inheritable("anon_inode:[eventfd]")
+	if err != nil {
+		return err
+	}
+	in = slices.DeleteFunc(in, func(fd int) bool { return !slices.Contains(eventfds, fd) })
+	if len(in) != 1 {
+		in = nil
+	}
+	for _, fd := range append(in, set) {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+	}
+	return nil
+}
+
+// inheritable returns the descriptors of a kind that child processes would inherit.
+func inheritable(kind string) (fds []int, err error) {
+	const dir = "/proc/self/fd"
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		// One that is closed meanwhile is of no interest.
+		if link, err := os.Readlink(dir + "/" + f.Name()); err != nil || link != kind {
+			continue
+		}
+		fd, err := strconv.Atoi(f.Name())
+		if err != nil {
+			return nil, fmt.Errorf("%s/%s: %w", dir, f.Name(), err)
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			fds = append(fds, fd)
+		}
+	}
+	return fds, nil
+}
+
+// targets returns the descriptors in an epoll set.
+func targets(set int) (fds []int, err error) {
+	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(set))
+	if err != nil {
+		return nil, err
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(info)); lines.Scan(); {
+		f := strings.Fields(lines.Text())
+		if len(f) < 2 || f[0] != "tfd:" {
+			continue
+		}
+		fd, err := strconv.Atoi(f[1])
+		if err != nil {
+			return nil, fmt.Errorf("epoll set %d: %q: %w", set, lines.Text(), err)
+		}
+		fds = append(fds, fd)
+	}
+	return fds, nil
+}
