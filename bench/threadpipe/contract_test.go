@@ -325,50 +325,6 @@ func (d *fastAndSlow) CanFastDispatch(m *msg.Message) bool { return m.Priority =
 func (d *fastAndSlow) FastDispatch(m *msg.Message)         { d.f(m, true) }
 func (d *fastAndSlow) Dispatch(m *msg.Message) bool        { d.f(m, false); return true }
 
-// TestOnWorker: what waits is refused by the threads that it would wait for. In a
-// dispatcher it may wait.
-func TestOnWorker(t *testing.T) {
-	flavours(t, func(t *testing.T, threads bool) {
-		srv := newPipes(t, entity.OSD(0), msg.StatefulServer(), Config{Threads: threads})
-		require.NoError(t, srv.Bind(local))
-		cl := newPipes(t, entity.Client(7), msg.LosslessClient(), Config{Threads: threads, SendQueueMessages: 1})
-		// Each of them with something to wait for: a message to a host that does not answer.
-		cl.net = &hookNet{network: cl.net}
-		errs := make(chan error, 10)
-		var stuck msg.Connection
-		waiting := func() {
-			errs <- stuck.Flush(context.Background())
-			errs <- stuck.SendContext(context.Background(), &msg.Message{Type: 1})
-			errs <- cl.Shutdown(context.Background())
-		}
-		cl.AddDispatcherTail(&fastAndSlow{func(_ *msg.Message, fast bool) {
-			if fast {
-				waiting()
-				return
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-			defer cancel()
-			errs <- stuck.Flush(ctx)
-		}})
-		srv.AddDispatcherTail(echo{})
-		require.NoError(t, srv.Start())
-		require.NoError(t, cl.Start())
-		c := connect(t, cl, srv)
-		var err error
-		stuck, err = cl.ConnectTo(entity.TypeOSD, nobody(t))
-		require.NoError(t, err)
-		require.NoError(t, stuck.Send(&msg.Message{Type: 1}))
-		require.NoError(t, c.Send(&msg.Message{Type: 1}))
-		require.ErrorIs(t, wait(t, errs), context.DeadlineExceeded)
-		require.NoError(t, c.Flush(within(t)))
-		require.NoError(t, c.Send(&msg.Message{Type: 1, Priority: msg.PriorityHigh}))
-		for range 3 {
-			require.ErrorIs(t, wait(t, errs), msg.ErrOnWorker)
-		}
-		require.ErrorIs(t, c.Send(&msg.Message{Type: 1}), msg.ErrShutdown, "it has begun")
-	})
-}
-
 // rejections keeps what a RejectedHandler is told.
 type rejections chan error
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,7 @@ type Messenger struct {
 	counts  [countStripes]counts
 	threads atomic.Int64                // that run now
 	blamed  [msg.NumReasons]atomic.Bool // what accepted peers failed by has been logged
+	adopted atomic.Bool                 // that policies do not match has been logged
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
@@ -160,8 +162,11 @@ func stale(it *dispatch.Item) bool {
 
 func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
 	m.countsOf(0).Panics.Add(1)
+	if len(stack) == 0 {
+		stack = debug.Stack()
+	}
 	m.log.Error("panic in a callback", "conn", c, "panic", r, "stack", string(stack))
-	if p, ok := c.(*Pipe); ok {
+	if p, ok := c.(*Pipe); ok && r != any(msg.ErrGoexit) { // which says nothing about the connection
 		p.Fault(fmt.Errorf("threadpipe: a dispatcher panicked: %v", r))
 	}
 }
