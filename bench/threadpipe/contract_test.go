@@ -262,6 +262,35 @@ func TestGoexitInWriter(t *testing.T) {
 	})
 }
 
+// TestGoexitInShutdown: a sender that is told of the shutdown ends the goroutine of it;
+// the other connections are closed, and what they held is reported, all the same.
+func TestGoexitInShutdown(t *testing.T) {
+	cl := newPipes(t, entity.Client(7), msg.LosslessClient(), Config{Logger: silence})
+	require.NoError(t, cl.Start())
+	const n = 5
+	ends := make(chan error, n+1)
+	e := msg.NotifyFunc(func(_ msg.Connection, _ *msg.Message, err error) {
+		ends <- err
+		(&testing.T{}).FailNow()
+	})
+	for range n {
+		c, err := cl.ConnectTo(entity.TypeOSD, nobody(t))
+		require.NoError(t, err)
+		require.NoError(t, c.Send(&msg.Message{Type: 1, Notify: e}))
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cl.Shutdown(within(t))
+	}()
+	wait(t, done)
+	for range n {
+		require.ErrorIs(t, wait(t, ends), msg.ErrShutdown)
+	}
+	require.NoError(t, cl.Shutdown(within(t)))
+	require.Zero(t, cl.Stats().Threads)
+}
+
 // nobody is the address of a listener that accepts nobody.
 func nobody(t *testing.T) entity.AddrVec {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -244,10 +244,26 @@ func (m *Messenger) Start() error {
 // MarkDownAll closes all connections.
 func (m *Messenger) MarkDownAll() { m.closeAll(msg.ErrMarkedDown) }
 
+// closeAll closes all pipes, whatever user code does that is told of what they held.
 func (m *Messenger) closeAll(reason error) {
-	for _, p := range m.reg.snapshot() {
+	all := m.reg.snapshot()
+	defer func() {
+		if len(all) > 0 { // it has ended the goroutine
+			m.closeAll(reason)
+		}
+	}()
+	for len(all) > 0 {
+		p := all[0]
+		all = all[1:]
 		p.Close(reason)
 	}
+}
+
+// closeEverything is closeAll for Shutdown.
+func (m *Messenger) closeEverything() {
+	defer m.cancel() // last: what is being dialled does not fail, it is given up
+	defer m.closeAll(msg.ErrShutdown)
+	m.loop.close(msg.ErrShutdown)
 }
 
 // Shutdown closes everything, waits for all threads and discards what is queued.
@@ -260,13 +276,11 @@ func (m *Messenger) Shutdown(ctx context.Context) error {
 	ls := m.listeners
 	m.listeners = nil
 	m.mu.Unlock()
-	m.cancel()
 	for _, l := range ls {
 		l.close()
 	}
 	m.reg.close()
-	m.loop.close(msg.ErrShutdown)
-	m.closeAll(msg.ErrShutdown)
+	m.closeEverything()
 	if err := mayWait(); err != nil {
 		return fmt.Errorf("shutdown, which has begun: %w", err)
 	}
