@@ -22,6 +22,7 @@ import (
 func TestMain(m *testing.M) {
 	msg.PoisonBuffers = true
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // tests break everything
+	runChild()
 	goleak.VerifyTestMain(m, leakOptions...)
 }
 
@@ -387,18 +388,23 @@ func (e *ends) want(n int) []error {
 // gate holds up whoever passes until it is opened.
 type gate struct {
 	ch      chan struct{}
+	once    sync.Once
 	arrived atomic.Int32
 	l       *lab
 }
 
-func (l *lab) gate() *gate { return &gate{ch: make(chan struct{}), l: l} }
+func (l *lab) gate() *gate {
+	g := &gate{ch: make(chan struct{}), l: l}
+	l.t.Cleanup(g.open) // a test that failed must end
+	return g
+}
 
 func (g *gate) pass() {
 	g.arrived.Add(1)
 	g.l.notify()
 	<-g.ch
 }
-func (g *gate) open() { close(g.ch) }
+func (g *gate) open() { g.once.Do(func() { close(g.ch) }) }
 func (g *gate) wantArrived(n int32) {
 	g.l.t.Helper()
 	g.l.until("callback", func() bool { return g.arrived.Load() >= n })

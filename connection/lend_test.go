@@ -17,26 +17,44 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lender is a stepWorker that can be lent, with a clock and transports that are
-// moved by the test.
+// lender is a stepWorker that can be lent, with a clock, timers and transports that
+// are moved by the test.
 type lender struct {
 	stepWorker
 	asleep bool
+	onLend func() // before the loan
+	loan   eventloop.Task
+	onPost func() // before the next post
 	lent   int
 	now    time.Duration
 	pipe   *pipe
+	timers eventloop.TimerHeap
 }
+
+func (w *lender) Post(t eventloop.Task) error {
+	if f := w.onPost; f != nil {
+		w.onPost = nil
+		f()
+	}
+	return w.stepWorker.Post(t)
+}
+func (w *lender) SetTimer(t *eventloop.Timer, at time.Duration) { w.timers.Set(t, at) }
+func (w *lender) StopTimer(t *eventloop.Timer)                  { w.timers.Stop(t) }
 
 func (w *lender) Now() time.Duration { return w.now }
 func (w *lender) Lend(t eventloop.Task) bool {
 	if w.asleep {
 		w.lent++
+		w.loan = t
+		if w.onLend != nil {
+			w.onLend()
+		}
 		t.Run()
 	}
 	return w.asleep
 }
 func (w *lender) Dial(_ netip.AddrPort, _ eventloop.DialConfig, h eventloop.Handler) eventloop.Transport {
-	w.pipe = &pipe{h: h}
+	w.pipe = &pipe{h: h, dialed: true}
 	return w.pipe
 }
 func (w *lender) Adopt(_ eventloop.Socket, h eventloop.Handler) eventloop.Transport {
@@ -49,23 +67,48 @@ type pipe struct {
 	hangingTransport
 	h       eventloop.Handler
 	out     bytes.Buffer
+	all     []byte
+	dialed  bool
 	wanting bool
 	closed  bool
 	fails   error
+	takes   int     // bytes of one write; 0: all
+	stays   error   // Detach
+	sock    *socket // detached
 }
 
 func (p *pipe) WantFlush() { p.wanting = true }
 func (p *pipe) Close()     { p.closed = true }
+func (p *pipe) Detach() (eventloop.Socket, error) {
+	if p.stays != nil {
+		return nil, p.stays
+	}
+	p.closed, p.sock = true, &socket{}
+	return p.sock, nil
+}
 func (p *pipe) Write(bufs [][]byte) (n int, err error) {
 	for _, b := range bufs {
+		if p.takes > 0 {
+			b = b[:min(len(b), p.takes-n)]
+		}
 		n += len(b)
 		p.out.Write(b)
+		p.all = append(p.all, b...)
 	}
 	if p.fails != nil {
 		return 0, p.fails
 	}
 	return n, nil
 }
+
+type socket struct {
+	eventloop.Socket
+	closed bool
+}
+
+func (s *socket) Close() error               { s.closed = true; return nil }
+func (s *socket) RemoteAddr() netip.AddrPort { return nowhere{}.RemoteAddr() }
+func (s *socket) LocalAddr() netip.AddrPort  { return nowhere{}.LocalAddr() }
 
 type nowhere struct{ eventloop.Socket }
 
@@ -87,8 +130,9 @@ func (e addrEnv) PolicyFor(entity.Type) msg.Policy { return e.policy }
 // welcoming accepts every peer and counts what arrives.
 type welcoming struct {
 	recorder
-	got       []*msg.Message
-	onDeliver func(m *msg.Message)
+	got         []*msg.Message
+	onDeliver   func(m *msg.Message)
+	onArbitrate func(c *Conn) bool // instead of accepting
 }
 
 func (r *welcoming) Deliver(_ *Conn, m *msg.Message) {
@@ -98,6 +142,9 @@ func (r *welcoming) Deliver(_ *Conn, m *msg.Message) {
 	}
 }
 func (r *welcoming) Arbitrate(c *Conn) bool {
+	if r.onArbitrate != nil {
+		return r.onArbitrate(c)
+	}
 	c.Session().AnswerAccept(c.now())
 	c.Answered()
 	return true
@@ -112,6 +159,15 @@ type pair struct {
 
 func newPair(t *testing.T, client, server msg.Policy) *pair {
 	t.Helper()
+	p := unmet(client, server)
+	p.meet()
+	require.True(t, p.a.IsConnected())
+	require.True(t, p.b.IsConnected())
+	return p
+}
+
+// unmet is a pair that has not begun to connect.
+func unmet(client, server msg.Policy) *pair {
 	p := &pair{wa: &lender{now: time.Second}, wb: &lender{now: time.Second}, ra: &welcoming{}, rb: &welcoming{}}
 	addr := func(at string) entity.AddrVec {
 		return entity.AddrVec{{Type: entity.AddrMsgr2, Nonce: 1, AddrPort: netip.MustParseAddrPort(at)}}
@@ -122,21 +178,23 @@ func newPair(t *testing.T, client, server msg.Policy) *pair {
 		prio.Store(127)
 		return &Shared{
 			Session: &cfg, Env: addrEnv{addrs: addr(at), policy: policy}, Sink: r, Log: slog.New(slog.DiscardHandler),
-			Stats: make([]Stats, 1), Recyclers: []*msg.Recycler{new(msg.Recycler)},
+			Stats: make([]Stats, 2), Recyclers: []*msg.Recycler{new(msg.Recycler), new(msg.Recycler)},
 			Options: Options{Send: SendLimits{MessagesMax: 100, BytesMax: 1 << 20}, DefaultPriority: prio, WriteBatch: 1 << 16, WriteBudget: 1 << 20},
 		}
 	}
 	p.a = Connect(1, shared(entity.Client(1), "127.0.0.1:2", client, p.ra), p.wa,
 		session.Peer{Type: entity.TypeOSD, Addrs: addr("127.0.0.1:1"), Policy: client}, false)
 	p.b = Accept(2, shared(entity.OSD(1), "127.0.0.1:1", server, p.rb), p.wb)
+	return p
+}
+
+// meet has a call b, and lets them come as far as they can.
+func (p *pair) meet() {
 	p.a.Start()
 	p.wa.run()
 	p.b.Adopt(nowhere{})
 	p.wa.pipe.h.HandleConnected(p.wa.pipe)
 	p.settle()
-	require.True(t, p.a.IsConnected())
-	require.True(t, p.b.IsConnected())
-	return p
 }
 
 // settle lets the workers work until nothing is left to do.

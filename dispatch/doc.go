@@ -39,7 +39,8 @@
 // there are Config.WidthMax jobs: then everything waits for one of them to return, and
 // the log says so. The connection waits all the time, and what its messages hold of the
 // throttles is not given back. The executor may have a bound of its own: stuck callbacks
-// of all queues that share it hold its goroutines (AntsConfig.Size).
+// of all queues that share it hold its goroutines (AntsConfig.Size), and a job that it
+// accepts may have to wait for one of them. The log says that too.
 //
 // A callback on a worker that blocks (Chain.Fast and the like) holds up all connections of
 // that worker. It is counted and reported when it has returned (ChainConfig.FastLimit).

@@ -136,6 +136,7 @@ type Queue struct {
 	standIn     *drainer   // of drainers, the one that runs on a stand-in goroutine
 	checked     bool       // Check was asked for, and is due
 	saidFull    bool       // that all jobs are stuck
+	late        late       // whether the executor begins jobs
 	stopping    bool
 	quiet       chan struct{} // closed when stopping and nothing is dispatched
 	stats       Stats

@@ -71,6 +71,8 @@ func (q *Queue) Check() {
 	}
 	full := len(q.stuck) >= q.cfg.WidthMax && !q.saidFull
 	q.saidFull = q.saidFull || full
+	late := q.lateLocked(now)
+	stuck := len(q.stuck)
 	d := q.startLocked()
 	q.checked = false
 	ask := q.askLocked()
@@ -85,6 +87,11 @@ func (q *Queue) Check() {
 			q.cfg.Logger.Error("dispatch: all jobs are held up by stuck callbacks, everything waits", "jobs", q.cfg.WidthMax)
 		})
 	}
+	if late {
+		q.guard(nil, func() {
+			q.cfg.Logger.Error("dispatch: the executor does not begin a job, everything waits", "for", limit, "stuck", stuck)
+		})
+	}
 	q.tellStuck(takenTogether(q, found))
 }
 
@@ -94,6 +101,31 @@ func (q *Queue) askLocked() bool {
 		return false
 	}
 	q.checked = true
+	return true
+}
+
+// late is a job that the executor has accepted and not begun, all of its goroutines
+// being stuck perhaps, here or in other queues, while nobody else dispatches what waits.
+type late struct {
+	d     *drainer
+	turns uint64 // of d
+	at    time.Duration
+	said  bool
+}
+
+// lateLocked says whether that is so for StuckLimit, once per job.
+func (q *Queue) lateLocked(now time.Duration) bool {
+	if q.prio.runnable == 0 || len(q.drainers) == 0 || len(q.drainers) > q.starting {
+		q.late = late{}
+		return false
+	}
+	if d := q.drainers[0]; q.late.d != d || q.late.turns != d.turns {
+		q.late = late{d: d, turns: d.turns, at: now}
+	}
+	if q.late.said || now-q.late.at < q.cfg.StuckLimit {
+		return false
+	}
+	q.late.said = true
 	return true
 }
 

@@ -319,6 +319,64 @@ func TestStuckWidthMax(t *testing.T) {
 	require.Panics(t, func() { newStage(Config{WidthMax: -1}) })
 }
 
+// An executor that accepts a job and has no goroutine for it: that is said, once per job.
+func TestStuckExecutor(t *testing.T) {
+	var log captured
+	s := newStage(Config{Logger: log.logger()})
+	said := func(n int) {
+		t.Helper()
+		require.Equal(t, n, strings.Count(log.String(),
+			`level=ERROR msg="dispatch: the executor does not begin a job, everything waits" for=1s stuck=`), log.String())
+	}
+	s.fill(t, 1, 2)
+	s.settle()
+	s.check(time.Second)
+	require.Len(t, s.jobs, 1)
+	s.check(time.Second)
+	said(0) // it was not there before
+	s.check(time.Second - 1)
+	said(0)
+	s.check(1)
+	said(1)
+	s.check(time.Hour)
+	said(1)
+	s.settle()
+	s.check(time.Second / 2)
+	s.end(2, returns)
+	require.Empty(t, s.jobs)
+	s.fill(t, 2)
+	for range 5 { // jobs that have to wait, but are begun, and none when Check looks
+		s.check(time.Second * 2 / 3)
+		s.settle()
+		s.end(2, returns)
+		s.fill(t, 2)
+	}
+	said(1)
+	s.check(0)
+	s.check(time.Second)
+	said(2)
+	s.over(t)
+
+	s = newStage(Config{Logger: log.logger()})
+	s.fill(t, 1, 1, 2, 3, 4)
+	s.settle()
+	s.check(time.Second)
+	require.Len(t, s.jobs, 1)
+	require.True(t, s.end(1, returns)) // it dispatches what waits
+	s.check(0)
+	s.check(time.Second * 2 / 3)
+	require.True(t, s.end(2, returns))
+	s.check(time.Second * 2 / 3)
+	said(2)
+	s.endAll()
+	s.fill(t, 1)
+	s.check(0)
+	require.Equal(t, 1, s.q.Discard(1, false))
+	s.check(time.Second) // nothing waits
+	said(2)
+	s.over(t)
+}
+
 // A stuck callback that ends its goroutine, or panics.
 func TestStuckEndsBadly(t *testing.T) {
 	for _, how := range []ending{panicks, goexit} {

@@ -10,6 +10,10 @@ type CampaignResult struct {
 	Seeds, Messages, Delivered int
 	Faults                     map[string]int
 	Coverage                   Coverage
+	// Costs are, of each kind, those that came nearest to their bound (E1), Dearest the
+	// seeds with them.
+	Costs   []Cost
+	Dearest []uint64
 	// Failed are the seeds with violations, in their order.
 	Failed []SwarmResult
 }
@@ -67,6 +71,13 @@ func (c *CampaignResult) add(r *SwarmResult) {
 		c.Faults[what] += n
 	}
 	c.Coverage.Add(r.Coverage)
+	for i, cost := range r.Costs {
+		if i == len(c.Costs) {
+			c.Costs, c.Dearest = append(c.Costs, cost), append(c.Dearest, r.Seed)
+		} else if cost.Share() > c.Costs[i].Share() {
+			c.Costs[i], c.Dearest[i] = cost, r.Seed
+		}
+	}
 	if len(r.Violations) > 0 {
 		c.Failed = append(c.Failed, *r)
 	}

@@ -65,7 +65,7 @@ func checkC2(d *digest) (bad []string) {
 func checkC3(d *digest) (bad []string) {
 	for _, c := range d.conns {
 		over := false
-		var begins time.Duration // of the session after the last remote reset
+		var begins time.Duration // by the node's clock: the session after the last remote reset
 		for _, r := range c.records {
 			switch r.Kind {
 			case RecDelivered, RecConnect, RecAccept, RecRemoteReset:
@@ -73,7 +73,10 @@ func checkC3(d *digest) (bad []string) {
 					bad = append(bad, fmt.Sprintf("%v, after %v", r, c.closed))
 				}
 				if r.Kind == RecRemoteReset {
-					begins = c.begins(r)
+					begins = 1<<63 - 1
+					if ready := c.begins(r); ready != nil {
+						begins = ready.Local
+					}
 				}
 				if r.Kind == RecDelivered && r.Flow.From != r.Flow.To && r.ReceivedAt < begins {
 					bad = append(bad, fmt.Sprintf("%v, of a session that was lost", r))
@@ -110,7 +113,7 @@ func checkC4(d *digest) (bad []string) {
 		}
 	}
 	for _, c := range d.conns {
-		if c.peer >= 0 && d.h.IsTainted(c.node, c.peer) || c.count(RecDisposable) > 0 {
+		if c.peer >= 0 && (d.h.IsTainted(c.node, c.peer) || d.unlike(c.node, c.peer)) || c.count(RecDisposable) > 0 {
 			continue
 		}
 		for _, r := range c.records {

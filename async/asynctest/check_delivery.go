@@ -12,12 +12,13 @@ import (
 
 func checkL1(d *digest) (bad []string) {
 	for _, f := range d.flows {
-		if f.lossy || d.h.IsTainted(f.From, f.To) {
+		if f.from.lossy || d.h.IsTainted(f.From, f.To) {
 			continue
 		}
 		for i := range f.msgs {
 			m := &f.msgs[i]
 			switch {
+			case d.unlike(f.From, f.To) && d.onceASession(m): // C4 judges what is lost
 			case len(m.got) != 1:
 				bad = append(bad, fmt.Sprintf("%v: number %d arrived %d times", f.Flow, i+1, len(m.got)))
 			case m.ends != 1 || m.ended.Err != nil:
@@ -28,6 +29,21 @@ func checkL1(d *digest) (bad []string) {
 	return bad
 }
 
+// onceASession says whether a message was dispatched once, or again only after its
+// receiver was told that the session before is lost.
+func (d *digest) onceASession(m *msgDigest) bool {
+	for i := 1; i < len(m.got); i++ {
+		if m.got[i].Node != m.got[0].Node || m.got[i].Life != m.got[0].Life {
+			continue // that is another process
+		}
+		reset := d.conn(m.got[i]).at(m.got[i-1].At, RecRemoteReset)
+		if reset == nil || reset.order > m.got[i].order {
+			return false
+		}
+	}
+	return true
+}
+
 // strictly is from where on priorities are strict; below they share.
 const strictly = 64
 
@@ -36,6 +52,9 @@ func checkL2(d *digest) (bad []string) {
 		last := map[Flow]uint64{}
 		var got []*Record
 		for _, r := range c.records {
+			if r.Kind == RecRemoteReset && d.unlike(c.node, c.peer) {
+				clear(last) // see onceASession
+			}
 			if r.Kind != RecDelivered {
 				continue
 			}
@@ -131,7 +150,7 @@ func checkL4(d *digest) (bad []string) {
 		bad = append(bad, s.acksTooMuch()...)
 	}
 	for _, f := range d.flows {
-		if f.lossy {
+		if f.from.lossy {
 			continue
 		}
 		for i := range f.msgs {
@@ -237,7 +256,10 @@ func checkResets(d *digest) (bad []string) {
 				continue
 			}
 			for _, r := range f.from.records {
-				if r.Kind == RecRemoteReset && m.ended.At > r.At && m.wires[0].at < f.from.begins(r) {
+				if r.Kind != RecRemoteReset || m.ended.At <= r.At {
+					continue
+				}
+				if ready := f.from.begins(r); ready == nil || m.wires[0].at < ready.At {
 					bad = append(bad, fmt.Sprintf("%v, though it belonged to the session that was lost: %v", m.ended, r))
 				}
 			}
@@ -264,7 +286,7 @@ func checkResets(d *digest) (bad []string) {
 
 func checkY1(d *digest) (bad []string) {
 	for _, f := range d.flows {
-		if !f.lossy {
+		if f.from.lossless {
 			continue
 		}
 		over := false

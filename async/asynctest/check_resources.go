@@ -120,7 +120,47 @@ func checkAttempts(d *digest) (bad []string) {
 	for _, k := range keys {
 		bad = append(bad, checkNumbers(attempts[k])...)
 	}
+	return append(bad, checkResumed(d)...)
+}
+
+// checkResumed: who lets a peer go on with a session knows the number of that attempt,
+// so that those he makes himself from then on have higher ones.
+func checkResumed(d *digest) (bad []string) {
+	type session struct {
+		by             int
+		client, server uint64
+	}
+	type resumption struct {
+		connectSeq uint64
+		at         time.Duration
+	}
+	resumed := map[session]resumption{}
+	asked := map[uint64]*WireRecord{} // the last SESSION_RECONNECT of a stream
+	for i := range d.h.Wire {
+		w := &d.h.Wire[i]
+		switch w.Tag {
+		case frame.TagSessionReconnect:
+			asked[w.Stream] = w
+			r, ok := resumed[session{w.From, w.Cookie, w.ServerCookie}]
+			if ok && d.dialledAt(w.Stream) > r.at && w.ConnectSeq <= r.connectSeq {
+				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d, though %d was resumed at %v",
+					w.Stream, w.From, w.To, w.At, w.ConnectSeq, r.connectSeq, r.at))
+			}
+		case frame.TagSessionReconnectOK:
+			if q := asked[w.Stream]; q != nil {
+				resumed[session{w.From, q.Cookie, q.ServerCookie}] = resumption{q.ConnectSeq, w.At}
+			}
+		}
+	}
 	return bad
+}
+
+// dialledAt is when a stream was dialled, 0 if that is not known.
+func (d *digest) dialledAt(stream uint64) time.Duration {
+	if stream == 0 || stream > uint64(len(d.h.Streams)) {
+		return 0
+	}
+	return d.h.Streams[stream-1].At
 }
 
 // checkNumbers judges the attempts to resume one session. A stream that was held up

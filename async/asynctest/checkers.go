@@ -43,10 +43,13 @@ func (c *Cluster) CheckNothingHeld() {
 			continue
 		}
 		s := n.Stats()
-		if s.DispatchBytes != 0 || s.Queue.Len != 0 || s.Handshakes != 0 || s.Panics != 0 {
-			faults = append(faults, fmt.Sprintf("%v holds %d bytes of dispatch, %d in the queue, %d handshakes; %d panics",
-				n.Name(), s.DispatchBytes, s.Queue.Len, s.Handshakes, s.Panics))
+		if s.DispatchBytes != 0 || s.Queue.Len != 0 || s.Handshakes != 0 {
+			faults = append(faults, fmt.Sprintf("%v holds %d bytes of dispatch, %d in the queue, %d handshakes",
+				n.Name(), s.DispatchBytes, s.Queue.Len, s.Handshakes))
 		}
+	}
+	if n, planned := c.panics(); n > planned {
+		faults = append(faults, fmt.Sprintf("%d panics in callbacks, %d planned", n, planned))
 	}
 	c.report(faults)
 }

@@ -28,6 +28,7 @@ func Checkers() []Checker {
 		{"R2", "nothing is left after the end", checkR2},
 		{"V1", "a healed network brings everything home in bounded time", checkV1},
 		{"V2", "attempts to connect are counted, those that cross end in one, and a healed network needs few", checkV2},
+		{"E1", "trouble costs a bounded number of connections, faults and replays, and no peer is accused of a breach", checkE1},
 		{"V3", "a stuck dispatcher does not hold up other connections", checkV3},
 	}
 }

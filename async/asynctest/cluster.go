@@ -2,6 +2,7 @@ package asynctest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -68,6 +69,9 @@ type Cluster struct {
 	byHost map[string]int
 	faults []*simnet.Fault
 	tap    *tap
+	logs   logs
+	// planned panics of callbacks, and those of nodes that are down.
+	planned, panicked uint64
 }
 
 // Node is one messenger, on a host of its own.
@@ -86,6 +90,7 @@ type Node struct {
 	Throttles []*dispatch.Throttle
 	life      uint32
 	pool      *stickyPool
+	effort    Effort // what async.Stats does not have
 }
 
 // port is where all nodes listen.
@@ -132,10 +137,14 @@ func (c *Cluster) start(i int, h *simnet.Host, life uint32) *Node {
 	if c.opt.Config != nil {
 		c.opt.Config(i, &cfg)
 	}
+	n := &Node{Index: i, Host: h, Cluster: c, life: life, pool: pool}
+	cfg.Logger = newNodeLog(n, cfg.Logger)
+	if c.History != nil {
+		cfg.Observe = n.observe(cfg.Observe)
+	}
 	m, err := async.New(cfg)
 	c.must(err)
-	n := &Node{Messenger: m, Index: i, Host: h, Cluster: c, life: life, pool: pool}
-	n.Recorder = &Recorder{node: n}
+	n.Messenger, n.Recorder = m, &Recorder{node: n}
 	n.Limit = max(cfg.DispatchThrottleBytes, 0)
 	m.SetDefaultPolicy(c.opt.Policy)
 	m.AddDispatcherTail(n.Recorder)
@@ -156,8 +165,14 @@ func (c *Cluster) must(err error) {
 	}
 }
 
-// Run lets d of virtual time pass.
-func (c *Cluster) Run(d time.Duration) { c.Net.Run(d) }
+// Run lets d of virtual time pass. If it cannot, because a rule panicked or time does
+// not go on, or a breakpoint is reached, the test ends: with breakpoints, use Net.Run.
+func (c *Cluster) Run(d time.Duration) {
+	c.tb.Helper()
+	if err := c.Net.Run(d); err != nil {
+		c.tb.Fatalf("asynctest: %v", err)
+	}
+}
 
 // patience is how much virtual time Until allows.
 const patience = time.Hour
@@ -209,7 +224,7 @@ func (c *Cluster) Cut(i int) {
 	name := c.Nodes[i].Host.Name()
 	for _, conn := range c.Net.Conns() {
 		if conn.From == name || conn.To == name {
-			conn.Kill()
+			c.Reset(conn)
 		}
 	}
 }
@@ -239,14 +254,16 @@ func (c *Cluster) MarkDownAddrs(from, to int, addrs entity.AddrVec) {
 	conn := n.Lookup(addrs)
 	n.Messenger.MarkDown(addrs)
 	if conn != nil {
+		c.disturb(1)
 		n.add(RecMarkDown, conn, Record{})
 	}
 }
 
 // Add puts a rule of faults into force (see simnet.Network.Add) until it is lifted,
-// by itself or by LiftAll.
+// by itself or by LiftAll. With a history, what it does to connections is noted: those
+// who see their bytes altered may call that a breach of the protocol (E1).
 func (c *Cluster) Add(name string, rule simnet.Rule) *simnet.Fault {
-	f := c.Net.Add(name, rule)
+	f := c.Net.Add(name, c.watched(rule))
 	c.faults = append(c.faults, f)
 	return f
 }
@@ -279,8 +296,14 @@ func (c *Cluster) Healed() {
 func (c *Cluster) down(i int, how func(*simnet.Host)) {
 	n := c.Nodes[i]
 	n.Down = true
+	for _, conn := range c.Net.Conns() {
+		if name := n.Host.Name(); conn.From == name || conn.To == name {
+			c.harm(conn.ID)
+		}
+	}
 	n.add(RecDown, nil, Record{})
 	n.closeLife(false)
+	c.panicked += n.Stats().Panics
 	how(n.Host)
 	n.pool.die()
 	for j := range c.Nodes {
@@ -298,6 +321,7 @@ func (c *Cluster) Restart(i int) *Node {
 		c.tb.Fatalf("asynctest: Restart of node %d, which runs", i)
 	}
 	n := c.start(i, old.Host.Restart(), old.life+1)
+	c.disturb(2 * (len(c.Nodes) - 1)) // it and each of the others make a new connection
 	c.Nodes[i] = n
 	n.add(RecUp, nil, Record{})
 	return n
@@ -305,6 +329,26 @@ func (c *Cluster) Restart(i int) *Node {
 
 // end shuts everything down and checks that nothing is left.
 func (c *Cluster) end() {
+	c.shutdown()
+	c.checkPanics()
+	if c.tb.Failed() {
+		c.show()
+	}
+}
+
+// settle lets d pass at the end of a run, where no breakpoint stops anything.
+func (c *Cluster) settle(d time.Duration) error {
+	for {
+		err := c.Net.Run(d)
+		var hit *simnet.Hit
+		if !errors.As(err, &hit) {
+			return err
+		}
+		hit.Resume()
+	}
+}
+
+func (c *Cluster) shutdown() {
 	if c.tb.Failed() {
 		c.tb.Logf("asynctest: seed %d, virtual time %v", c.opt.Seed, c.Net.Now())
 	}
@@ -320,7 +364,12 @@ func (c *Cluster) end() {
 			_ = n.Shutdown(begun) // begins it; the end is waited for below
 		}
 	}
-	c.Net.Run(time.Minute)
+	if err := c.settle(time.Minute); err != nil { // nothing goes on any more
+		if !c.tb.Failed() {
+			c.tb.Errorf("asynctest: %v", err)
+		}
+		return
+	}
 	for _, n := range c.Nodes {
 		if n.Down {
 			continue
@@ -337,7 +386,9 @@ func (c *Cluster) end() {
 		}
 		_ = n.Host.Close()
 	}
-	c.Net.Run(time.Minute)
+	if err := c.settle(time.Minute); err != nil && !c.tb.Failed() {
+		c.tb.Errorf("asynctest: %v", err)
+	}
 	for _, conn := range c.Net.Conns() {
 		if !c.isDown(conn.From) && !c.isDown(conn.To) && !c.tb.Failed() {
 			c.tb.Errorf("asynctest: sockets are left (seed %d):\n%s", c.opt.Seed, c.Net.Netstat())
@@ -355,10 +406,10 @@ func (c *Cluster) isDown(name string) bool {
 	return false
 }
 
-// await runs the network until a shutdown is done.
+// await runs the network until a shutdown is done: in small steps, because the
+// goroutine that waits needs real time, and no virtual time, to get on.
 func (c *Cluster) await(done chan error, n *Node) bool {
-	limit := c.Net.Now() + patience
-	for idle := 0; idle < 1<<24 && c.Net.Now() < limit; {
+	for range 1 << 24 {
 		select {
 		case err := <-done:
 			if err != nil && !c.tb.Failed() {
@@ -367,10 +418,10 @@ func (c *Cluster) await(done chan error, n *Node) bool {
 			return true
 		default:
 		}
-		if !c.Net.Step() {
-			idle++
-			runtime.Gosched()
+		if c.settle(10*time.Microsecond) != nil {
+			break
 		}
+		runtime.Gosched()
 	}
 	c.tb.Errorf("asynctest: shutdown of %v does not end (seed %d)\n%s", n.Name(), c.opt.Seed, c.Net.Netstat())
 	return false

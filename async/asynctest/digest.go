@@ -15,6 +15,7 @@ type digest struct {
 	nodes map[lifeKey]*lifeDigest
 	wires []*streamDigest
 	pairs map[[2]int][]*streamDigest // by [from, to] of the dialer
+	own   map[[2]int]bool            // whether the policy of [node] for [peer] is lossy
 }
 
 type lifeKey struct {
@@ -36,9 +37,8 @@ type connKey struct {
 // flowDigest is what became of the messages of a flow; number n is in msgs[n-1].
 type flowDigest struct {
 	Flow
-	lossy bool
-	from  *connDigest
-	msgs  []msgDigest
+	from *connDigest
+	msgs []msgDigest
 }
 
 type msgDigest struct {
@@ -64,16 +64,20 @@ type connDigest struct {
 	closed  *Record // the first of reset and mark down
 	marked  bool
 	wires   []*msgDigest // first transmissions, in order
+	// What its sessions were: it is the accepting side's policy that counts. One that
+	// never had a session is what its own policy says.
+	lossy, lossless bool
 }
 
 // streamDigest is what a TCP connection carried; index 0 is what the dialer wrote.
 type streamDigest struct {
+	id       uint64
 	from, to int
 	sides    [2][]*WireRecord
 }
 
 func newDigest(h *History) *digest {
-	d := &digest{h: h, nodes: map[lifeKey]*lifeDigest{}, pairs: map[[2]int][]*streamDigest{}}
+	d := &digest{h: h, nodes: map[lifeKey]*lifeDigest{}, pairs: map[[2]int][]*streamDigest{}, own: map[[2]int]bool{}}
 	flows, conns := map[Flow]*flowDigest{}, map[connKey]*connDigest{}
 	for i := range h.Records {
 		r := &h.Records[i]
@@ -88,14 +92,18 @@ func newDigest(h *History) *digest {
 			}
 			if r.Peer >= 0 {
 				c.peer = r.Peer
+				d.own[[2]int{r.Node, r.Peer}] = r.OwnLossy
 			}
 			c.records = append(c.records, r)
 		}
 		switch r.Kind {
 		case RecSent:
+			if c.peer < 0 { // it is not connected yet
+				c.peer = r.Flow.To
+			}
 			f := flows[r.Flow]
 			if f == nil {
-				f = &flowDigest{Flow: r.Flow, lossy: r.Lossy, from: c}
+				f = &flowDigest{Flow: r.Flow, from: c}
 				flows[r.Flow] = f
 				d.flows = append(d.flows, f)
 			}
@@ -122,6 +130,9 @@ func newDigest(h *History) *digest {
 			n.down = true
 		}
 	}
+	for _, c := range d.conns {
+		c.judge()
+	}
 	for i := range h.Ends {
 		e := &h.Ends[i]
 		d.life(lifeKey{e.Node, e.Life}).end = e
@@ -136,7 +147,7 @@ func (d *digest) addWires(flows map[Flow]*flowDigest) {
 		w := &d.h.Wire[i]
 		s := streams[w.Stream]
 		if s == nil {
-			s = &streamDigest{from: w.From, to: w.To}
+			s = &streamDigest{id: w.Stream, from: w.From, to: w.To}
 			if !w.FromDialer {
 				s.from, s.to = w.To, w.From
 			}
@@ -179,8 +190,39 @@ func (d *digest) life(k lifeKey) *lifeDigest {
 	return n
 }
 
+// unlike says whether one of two nodes has a lossy policy for the other, and not the
+// other way round. Then the kind of a session depends on who calls. A client that had
+// lossy sessions in mind names no cookie, so that the other side takes a second attempt
+// to make the first session for a restart; and when both call at once one may have a
+// lossless session that for the other one was lossy, and is over.
+func (d *digest) unlike(a, b int) bool {
+	x, known := d.own[[2]int{a, b}]
+	y, too := d.own[[2]int{b, a}]
+	return known && too && x != y
+}
+
 // toTheEnd says whether a life was not ended by a crash.
 func (d *digest) toTheEnd(k lifeKey) bool { return !d.nodes[k].down }
+
+// conn is the connection that a record is about.
+func (d *digest) conn(r *Record) *connDigest {
+	k := connKey{lifeKey{r.Node, r.Life}, r.Conn}
+	i := slices.IndexFunc(d.conns, func(c *connDigest) bool { return c.connKey == k })
+	return d.conns[i]
+}
+
+// judge finds out what the sessions of a connection were.
+func (c *connDigest) judge() {
+	for _, r := range c.records {
+		if r.Kind == RecReady {
+			c.lossy, c.lossless = c.lossy || r.Lossy, c.lossless || !r.Lossy
+		}
+	}
+	if !c.lossy && !c.lossless {
+		c.lossy = c.records[0].Lossy
+		c.lossless = !c.lossy
+	}
+}
 
 // count is how many records of a kind a connection has.
 func (c *connDigest) count(kinds ...RecordKind) (n int) {
@@ -202,10 +244,10 @@ func (c *connDigest) at(t time.Duration, kinds ...RecordKind) *Record {
 	return nil
 }
 
-// begins is when the session became ready that followed the one whose loss is told by
-// reset. Events are told in their order, so before the loss as many sessions had become
-// ready as were told of before it.
-func (c *connDigest) begins(reset *Record) time.Duration {
+// begins is the record of the session becoming ready that followed the one whose loss
+// is told by reset, nil if none did. Events are told in their order, so before the loss
+// as many sessions had become ready as were told of before it.
+func (c *connDigest) begins(reset *Record) *Record {
 	told := 0
 	for _, r := range c.records[:slices.Index(c.records, reset)] {
 		if r.Kind == RecConnect || r.Kind == RecAccept {
@@ -217,9 +259,9 @@ func (c *connDigest) begins(reset *Record) time.Duration {
 			continue
 		}
 		if told == 0 {
-			return r.At
+			return r
 		}
 		told--
 	}
-	return 1<<63 - 1
+	return nil
 }

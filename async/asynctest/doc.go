@@ -12,6 +12,10 @@
 // random system from a seed, breaks it in many ways and judges it; RunCampaign does
 // so for many seeds. Try lets programs that are no tests use all this.
 //
+// The messengers log nothing unless Options.Config gives them a Logger: the cluster
+// keeps the last lines of each node, and shows warnings and errors of all when the test
+// fails. A panic of a callback fails the test, unless Cluster.PlanPanic announced it.
+//
 // What blocks for other goroutines must not be called in a simulation, because
 // there are none: Messenger.Shutdown and Wait (the cluster shuts down by itself
 // at the end of the test), Connection.SendContext on a full queue.

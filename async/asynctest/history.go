@@ -54,16 +54,19 @@ func (f Flow) String() string {
 
 // Record is one thing that happened.
 type Record struct {
-	At   time.Duration
-	Kind RecordKind
+	// At is the network's time, by which records of different nodes compare; Local
+	// is what the node's own clock showed, by which it compares with ReceivedAt.
+	At, Local time.Duration
+	Kind      RecordKind
 	// Where it happened: the node, which of its lives, its Connection.ID (0: none)
 	// and the node at the other end (-1: not known).
 	Node int
 	Life uint32
 	Conn uint64
 	Peer int
-	// Lossy is the policy of the connection at that moment.
-	Lossy bool
+	// Lossy is the policy of the connection at that moment, OwnLossy what the node's own
+	// policy says of such peers: the accepting side's is what counts.
+	Lossy, OwnLossy bool
 	// Flow and Num, from 1 up, identify a tracked message, Size is that of its data.
 	Flow Flow
 	Num  uint64
@@ -73,7 +76,7 @@ type Record struct {
 	// Held is what the dispatch throttle holds at a delivery, of Limit; 0: unlimited.
 	Held, Limit int64
 	// Seq is the number of a delivered message in its session, ReceivedAt when it
-	// had come in.
+	// had come in, by the node's own clock.
 	Seq        uint64
 	ReceivedAt time.Duration
 	order      int // among all records
@@ -126,6 +129,7 @@ type NodeEnd struct {
 	Handshakes    int
 	PolicyHeld    int64
 	Panics        uint64
+	Effort
 }
 
 // Promises are what a run was set up to keep, for the checkers.
@@ -140,6 +144,14 @@ type Promises struct {
 	// Attempts bounds the TCP connections between two nodes after that (V2); 0: not
 	// checked.
 	Attempts int
+	// Effort has the costs of trouble bounded (E1): connections, faults, replays. All
+	// trouble has to be made through the cluster then, which notes it: Add, Cut, Reset,
+	// Sever, Forget, Crash, Kill, MarkDown, PlanPanic.
+	Effort bool
+	// Backoff is what async.Config.InitialBackoff is, as short as the fastest clock makes
+	// it: attempts to connect that lead to nothing have to become rarer from there on
+	// (E1), up to MaxBackoff. 0: not checked. There must be no anonymous connections.
+	Backoff, MaxBackoff time.Duration
 	// Delay bounds the time from Send to dispatch, on connections whose dispatcher
 	// is not stuck (V3); 0: not checked.
 	Delay time.Duration
@@ -160,12 +172,23 @@ type History struct {
 	// j since then.
 	Healed time.Duration
 	Dials  map[[2]int]int
+	// Streams are the TCP connections, in the order in which they were dialled.
+	Streams []StreamRecord
+	// ProtocolErrors are what nodes accused their peers of, Flips are how many packets
+	// on their way to a node had a bit inverted.
+	ProtocolErrors []ProtocolErrorRecord
+	Flips          map[int]int
+	// Disturbed counts what was done to messengers by force: mark downs, panics, and
+	// for each restart the connections to be made anew.
+	Disturbed int
 	// Tainted are pairs of nodes whose sessions were ended by force.
 	Tainted map[[2]int]bool
+
+	costs []Cost // as the checker E1 counted them
 }
 
 func newHistory() *History {
-	return &History{Dials: map[[2]int]int{}, Tainted: map[[2]int]bool{}}
+	return &History{Dials: map[[2]int]int{}, Tainted: map[[2]int]bool{}, Flips: map[int]int{}}
 }
 
 // IsTainted says whether a session between two nodes was ended by force: a crash,
@@ -178,10 +201,11 @@ func (n *Node) add(kind RecordKind, conn msg.Connection, r Record) {
 	if h == nil || n.Down && kind != RecDown && kind != RecEnded {
 		return
 	}
-	r.At, r.Kind, r.Node, r.Life, r.Peer = n.Host.Clock().Now(), kind, n.Index, n.life, -1
+	r.At, r.Local = n.Cluster.Net.Now(), n.Host.Clock().Now()
+	r.Kind, r.Node, r.Life, r.Peer = kind, n.Index, n.life, -1
 	if conn != nil {
 		r.Conn = conn.ID()
-		r.Lossy = conn.Policy().Lossy
+		r.Lossy, r.OwnLossy = conn.Policy().Lossy, n.PolicyFor(conn.PeerType()).Lossy
 		if i, ok := n.Cluster.byName[conn.PeerName()]; ok {
 			r.Peer = i
 		}
@@ -203,9 +227,9 @@ func (n *Node) closeLife(alive bool) {
 	if h == nil {
 		return
 	}
-	e := NodeEnd{Node: n.Index, Life: n.life, Alive: alive}
+	s := n.Stats()
+	e := NodeEnd{Node: n.Index, Life: n.life, Alive: alive, Effort: n.spent(&s)}
 	if alive {
-		s := n.Stats()
 		e.Ready, e.Refused, e.Panics = s.Connected+s.Accepted, s.Refused, s.Panics
 		e.DispatchBytes, e.Queue, e.Handshakes = s.DispatchBytes, s.Queue.Len, s.Handshakes
 		for _, t := range n.Throttles {

@@ -167,6 +167,8 @@ func (c *Cluster) arrived(n *Node, m *msg.Message) {
 		return
 	case f.To != n.Index:
 		l.broken = append(l.broken, fmt.Sprintf("%v: arrived at node %d", f, n.Index))
+	case m.TID != num || m.Version != 0 || m.Compat != 0 || m.DataOff != 0 || len(m.Middle) != 0:
+		l.broken = append(l.broken, fmt.Sprintf("%v: number %d arrived with another header", f, num))
 	case m.Priority != f.Priority || crc32.Checksum(m.Data, castagnoli) != binary.LittleEndian.Uint32(m.Front[29:]):
 		l.broken = append(l.broken, fmt.Sprintf("%v: number %d arrived with other contents", f, num))
 	}

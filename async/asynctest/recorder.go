@@ -10,6 +10,7 @@ import (
 
 // Event is something that a Recorder saw.
 type Event struct {
+	// At is the network's time; the node's own clock may be wrong.
 	At time.Duration
 	// What: "message", "connect", "accept", "reset", "remote reset", "refused".
 	What string
@@ -52,7 +53,7 @@ func (r *Recorder) record(e Event) {
 	if j := n.pool.current; j != nil {
 		j.conn = e.Conn
 	}
-	e.At, e.Peer = n.Host.Clock().Now(), e.Conn.PeerName()
+	e.At, e.Peer = n.Cluster.Net.Now(), e.Conn.PeerName()
 	n.Cluster.Net.Note(fmt.Sprintf("%v: %s %v %d %d %q", n.Name(), e.What, e.Peer, e.Type, e.TID, e.Front))
 	r.Events = append(r.Events, e)
 }

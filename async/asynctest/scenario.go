@@ -26,6 +26,8 @@ import (
 //	fault a b                         a takes its connection with b for broken; b has not noticed
 //	stick a, free a                   the dispatchers of a stand still, and go on
 //	busy a b 5s                       that of a takes so long for each message of b
+//	clock a drift=-800ms skew=8760h   from now on a's clocks lose 800 ms each second, and its time of
+//	                                  day is a year ahead besides; without either it is right again
 //	heal                              lifts all faults
 //	crash a, kill a, restart a        power failure, end of process, and its next life
 //	mark_down a b                     a closes its connection with b

@@ -70,6 +70,15 @@ func (w word) duration() (time.Duration, error) {
 	return d, nil
 }
 
+// difference is a duration that may be negative.
+func (w word) difference(lo, hi time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(w.text)
+	if err != nil || d < lo || d > hi {
+		return 0, w.errorf("%q is no duration from %v to %v", w.text, lo, hi)
+	}
+	return d, nil
+}
+
 // options reads key=value words until the end of the line.
 func (p *scenarioParser) options(known map[string]func(v word) error) error {
 	for len(p.words) > 0 {
@@ -89,7 +98,7 @@ func (p *scenarioParser) options(known map[string]func(v word) error) error {
 	return nil
 }
 
-// intOption and durationOption set a variable.
+// intOption, durationOption and differenceOption set a variable.
 func intOption(to *int, lo, hi int) func(word) error {
 	return func(v word) (err error) {
 		*to, err = v.number(lo, hi)
@@ -100,6 +109,13 @@ func intOption(to *int, lo, hi int) func(word) error {
 func durationOption(to *time.Duration) func(word) error {
 	return func(v word) (err error) {
 		*to, err = v.duration()
+		return err
+	}
+}
+
+func differenceOption(to *time.Duration, lo, hi time.Duration) func(word) error {
+	return func(v word) (err error) {
+		*to, err = v.difference(lo, hi)
 		return err
 	}
 }

@@ -19,6 +19,7 @@ func init() {
 	scenarioVerbs = map[string]stepParser{
 		"node": parseNode, "link": parseLink, "send": parseSend, "cut": parseCut, "partition": parsePartition,
 		"expect": parseExpect, "until": parseUntil, "check": parseCheck, "run": parseRun, "busy": parseBusy,
+		"clock": parseClock,
 		"connect": pairStep(func(r *scenarioRun, a, b int) error {
 			r.c.Connect(a, b)
 			return nil
@@ -43,6 +44,7 @@ func init() {
 			if !ok {
 				return fmt.Errorf("no connection")
 			}
+			r.c.disturb(1)
 			conn.Fault(ErrPlanned)
 			return nil
 		}),
@@ -126,6 +128,25 @@ func parseBusy(p *scenarioParser) (func(*scenarioRun) error, error) {
 	return func(r *scenarioRun) error { r.busy[[2]int{a, b}] = d; return nil }, err
 }
 
+// What a scenario may do to a clock; drift is bounded by simnet.Host.SetClock.
+const (
+	skewMax  = 100 * 365 * 24 * time.Hour
+	driftMin = -900 * time.Millisecond
+	driftMax = 9 * time.Second
+)
+
+func parseClock(p *scenarioParser) (func(*scenarioRun) error, error) {
+	a, err := p.node()
+	if err != nil {
+		return nil, err
+	}
+	var drift, skew time.Duration
+	err = p.options(map[string]func(word) error{
+		"drift": differenceOption(&drift, driftMin, driftMax), "skew": differenceOption(&skew, -skewMax, skewMax),
+	})
+	return func(r *scenarioRun) error { r.c.Nodes[a].Host.SetClock(skew, drift); return nil }, err
+}
+
 func parseLink(p *scenarioParser) (func(*scenarioRun) error, error) {
 	a, b, err := p.two()
 	if err != nil {
@@ -171,11 +192,7 @@ func parseCut(p *scenarioParser) (func(*scenarioRun) error, error) {
 	}
 	if len(p.words) == 0 {
 		return func(r *scenarioRun) error {
-			for _, c := range r.c.Net.Conns() {
-				if c.From == r.host(a) && c.To == r.host(b) || c.From == r.host(b) && c.To == r.host(a) {
-					c.Kill()
-				}
-			}
+			r.c.Sever(a, b)
 			return nil
 		}, nil
 	}

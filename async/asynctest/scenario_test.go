@@ -77,6 +77,8 @@ func TestScenarioErrors(t *testing.T) {
 		"node a\nrun 1s\nnode b":            `x:3:1: nodes come first`,
 		"node a\nseed 3":                    `x:2:6: seed: a number, before everything else`,
 		"node a\nnode b\nhold a b HELO":     `x:3:10: unknown frame "HELO"`,
+		"node a\nclock a drift=-1s":         `x:2:15: "-1s" is no duration from -900ms to 9s`,
+		"node a\nclock a skew=1y":           `x:2:14: "1y" is no duration from -876000h0m0s to 876000h0m0s`,
 		"node \xff":                         `x:1:6: unexpected byte 0xff`,
 	} {
 		_, err := asynctest.ParseScenario("x", []byte(text))

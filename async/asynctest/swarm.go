@@ -34,6 +34,8 @@ type SwarmResult struct {
 	Violations []string
 	// Coverage counts the frames that were handled, by state, tag and fault.
 	Coverage Coverage
+	// Costs are what the faults have cost, in connections, replays and so on (E1).
+	Costs []Cost
 	// Virtual is how much virtual time the run took.
 	Virtual time.Duration
 	// Hash is that of the trace, equal for equal runs.

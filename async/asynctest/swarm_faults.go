@@ -50,6 +50,12 @@ func (s *swarm) all() (nodes []int) {
 
 // fault breaks something, most often for a limited time.
 func (s *swarm) fault() {
+	if s.clocks.wrong && s.clocks.rnd.IntN(8) == 0 {
+		s.breakClock()
+	}
+	if s.alike.size > 0 && s.alike.rnd.IntN(3) == 0 {
+		s.flipAlike(s.duration())
+	}
 	if s.deaths && s.rnd.IntN(6) == 0 {
 		s.die()
 		return
@@ -122,7 +128,7 @@ func (s *swarm) breakStream(d time.Duration) {
 		if len(conns) > 0 {
 			c := conns[s.rnd.IntN(len(conns))]
 			s.strike("half open", s.byHost[c.From], s.byHost[c.To])
-			c.Forget([]string{c.From, c.To}[s.rnd.IntN(2)])
+			s.Forget(c, s.byHost[[]string{c.From, c.To}[s.rnd.IntN(2)]])
 		}
 	case 0:
 		s.addFor(d, "reset", simnet.Once(func(*simnet.Packet) simnet.Verdict { return simnet.Reset() }), s.all()...)
@@ -150,7 +156,7 @@ func (s *swarm) breakStream(d time.Duration) {
 		if len(conns) > 0 {
 			c := conns[s.rnd.IntN(len(conns))]
 			s.strike("kill connection", s.byHost[c.From], s.byHost[c.To])
-			c.Kill()
+			s.Reset(c)
 		}
 	case 5:
 		if len(conns) > 0 {
@@ -194,7 +200,7 @@ func (s *swarm) breakHandshake(d time.Duration) {
 			}
 			return simnet.Pass()
 		})
-		s.sever(a, b)
+		s.Sever(i, j)
 		s.post(i, j)
 		s.Net.After(d*3/4, func() { s.post(j, i) })
 	case 1:
@@ -202,7 +208,7 @@ func (s *swarm) breakHandshake(d time.Duration) {
 		// each other, and go on together.
 		s.enforce("race", d, i, j)
 		at := int64([]int{0, 26, 100, 150, 200, 300, 400, 600}[s.rnd.IntN(8)])
-		s.sever(a, b)
+		s.Sever(i, j)
 		if s.rnd.IntN(4) > 0 {
 			s.AddFor(d, "hold", func(p *simnet.Packet) simnet.Verdict {
 				if p.Kind == simnet.Data && p.Offset >= at && p.Offset < 2000 && between(p) {
@@ -254,7 +260,7 @@ func (s *swarm) crossing(i, j int, d time.Duration) {
 	d = max(d, 20*time.Millisecond)
 	a, b := s.Nodes[i].Host.Name(), s.Nodes[j].Host.Name()
 	s.enforce("crossing", d, i, j)
-	s.sever(a, b)
+	s.Sever(i, j)
 	s.post(j, i)
 	s.post(i, j)
 	var held uint64
@@ -285,7 +291,7 @@ func (s *swarm) orphan(i, j int, d time.Duration) {
 	d = max(d, 50*time.Millisecond)
 	a, b := s.Nodes[i].Host.Name(), s.Nodes[j].Host.Name()
 	s.enforce("orphan", d, i, j)
-	s.sever(a, b)
+	s.Sever(i, j)
 	s.post(i, j)
 	s.post(j, i)
 	winner := ""
@@ -318,7 +324,7 @@ func (s *swarm) halfMade(i, j int, d time.Duration) {
 	d = max(d, 20*time.Millisecond)
 	a, b := s.Nodes[i].Host.Name(), s.Nodes[j].Host.Name()
 	s.enforce("half made and held", d, i, j)
-	s.sever(a, b)
+	s.Sever(i, j)
 	s.post(j, i)
 	s.post(i, j)
 	var held uint64
@@ -333,15 +339,6 @@ func (s *swarm) halfMade(i, j int, d time.Duration) {
 		return simnet.Pass()
 	})
 	s.Net.After(d, f.Lift)
-}
-
-// sever resets what connects two hosts.
-func (s *swarm) sever(a, b string) {
-	for _, c := range s.Net.Conns() {
-		if c.From == a && c.To == b || c.From == b && c.To == a {
-			c.Kill()
-		}
-	}
 }
 
 // post sends one message, if the nodes can.

@@ -35,6 +35,7 @@ func (s *swarm) run() {
 			s.tb.Fatalf("asynctest: the stranger, which lacks a feature, was let in %d times", n)
 		}
 	}
+	defer func() { s.result.Costs = s.History.costs }()
 	s.CheckPromises()
 }
 
@@ -64,7 +65,7 @@ func (s *swarm) atRest(ended bool) bool {
 			return false
 		}
 	}
-	return s.lossy || s.Complete()
+	return s.lossy || !ended && s.unlike.waits() || s.Complete()
 }
 
 // roundUp checks that everybody can talk to everybody again. What is sent to a peer

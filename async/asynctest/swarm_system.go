@@ -34,6 +34,9 @@ type swarm struct {
 	slow     bool // dispatchers hold messages, take their time, or stand still
 	panics   bool // dispatchers panic
 	auth     *testAuth
+	clocks   swarmClocks
+	alike    swarmAlike
+	unlike   swarmUnlike
 	active   []activeFault
 	// panicAccept is the node whose next HandleAccept panics.
 	panicAccept *Node
@@ -45,6 +48,9 @@ func (s *swarm) plan() (net simnet.Config) {
 	rnd := s.rnd
 	s.kind = []string{"peer", "peer reuse", "stateful", "stateless", "registered"}[rnd.IntN(5)]
 	s.lossy = s.kind == "stateless" || s.kind == "registered"
+	if s.unlike.on {
+		s.kind, s.lossy = s.unlike.client+"/"+s.unlike.server, s.unlike.lossy()
+	}
 	s.nodes = 2 + rnd.IntN(5)
 	s.servers = 1 + rnd.IntN(s.nodes-1)
 	s.largest = []int{100, 100, 100, 2_000, 2_000, 2_000, 20_000, 100_000}[rnd.IntN(8)]
@@ -67,8 +73,15 @@ func (s *swarm) plan() (net simnet.Config) {
 		s.auth = &testAuth{mode: 1 + uint32(rnd.IntN(2)), rounds: rnd.IntN(3), refusals: rnd.IntN(2) == 0}
 	}
 	topology := s.connect()
-	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, slow %v, panics %v, auth %+v",
-		s.kind, topology, s.nodes, s.servers, s.largest, s.deaths, s.same, s.slow, s.panics, s.auth)
+	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, slow %v, "+
+		"panics %v, auth %+v, wrong clocks %v",
+		s.kind, topology, s.nodes, s.servers, s.largest, s.deaths, s.same, s.slow, s.panics, s.auth, s.clocks.wrong)
+	if s.unlike.bound {
+		s.result.System += fmt.Sprintf(", clients callable, servers call %v", s.unlike.back)
+	}
+	if s.alike.size > 0 {
+		s.result.System += fmt.Sprintf(", messages all of %d bytes", s.alike.size)
+	}
 	return net
 }
 
@@ -79,6 +92,9 @@ func (s *swarm) connect() (topology string) {
 		for client := s.servers; client < s.nodes; client++ {
 			for i, k := 0, 1+s.rnd.IntN(s.servers); i < k; i++ {
 				s.edges = append(s.edges, [2]int{client, (client + i) % s.servers})
+				if s.unlike.back {
+					s.edges = append(s.edges, [2]int{(client + i) % s.servers, client})
+				}
 			}
 		}
 		return "clients"
@@ -106,6 +122,9 @@ func (s *swarm) connect() (topology string) {
 
 func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm {
 	s := &swarm{cfg: cfg, result: result, rnd: newRand(seed, 77), coverage: result.Coverage}
+	s.clocks.draw(seed)
+	s.alike.draw(seed)
+	s.unlike.draw(seed)
 	net := s.plan()
 	throttle, messages, octets := s.rnd.IntN(3), s.rnd.IntN(3), s.rnd.IntN(4)
 	keepalive := s.rnd.IntN(2) == 0
@@ -122,7 +141,7 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 			}
 			return entity.OSD(int64(i))
 		},
-		Client: func(i int) bool { return i >= s.nodes || s.hasServers() && i >= s.servers },
+		Client: func(i int) bool { return i >= s.nodes || s.hasServers() && i >= s.servers && !s.unlike.bound },
 		Config: func(i int, cfg *async.Config) {
 			cfg.IdleTimeout = time.Minute // how long half-open connections live
 			cfg.DispatchWidth, cfg.Logger = width, s.cfg.Logger
@@ -161,7 +180,13 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 		s.Net.TraceTo(cfg.Trace)
 	}
 	result.Nodes = s.nodes
-	s.History.Promises = Promises{Lossless: !s.lossy, Quiet: 2 * time.Minute, Attempts: 100}
+	s.History.Promises = Promises{Lossless: !s.lossy, Quiet: 2 * time.Minute, Attempts: 100, Effort: true}
+	s.History.Backoff, s.History.MaxBackoff = 200*time.Millisecond, 15*time.Second
+	if s.clocks.wrong {
+		s.History.Quiet *= slowestClock
+		s.History.Backoff, s.History.MaxBackoff = s.History.Backoff/fastestClock, s.History.MaxBackoff/fastestClock
+		s.startClocks()
+	}
 	return s
 }
 
@@ -178,7 +203,7 @@ func (p *panicker) Dispatch(*msg.Message) bool { return false }
 func (p *panicker) HandleAccept(msg.Connection) {
 	if p.s.panicAccept == p.n && p.s.History.Healed == 0 {
 		p.s.panicAccept = nil
-		p.s.History.Panics++
+		p.s.PlanPanic()
 		panic("asynctest: a planned panic")
 	}
 }
@@ -202,7 +227,7 @@ func (s *swarm) dispatch(n *Node, m *msg.Message) {
 		n.Sleep(s.duration() / 4)
 	}
 	if s.panics && s.History.Healed == 0 && s.rnd.IntN(30) == 0 {
-		s.History.Panics++
+		s.PlanPanic()
 		s.strike("panic", n.Index)
 		panic("asynctest: a planned panic")
 	}
@@ -213,6 +238,10 @@ func (s *swarm) hasServers() bool { return s.kind != "peer" && s.kind != "peer r
 func (s *swarm) policy(i int) msg.Policy {
 	server := i < s.servers
 	switch {
+	case s.unlike.on && server:
+		return s.unlike.servers
+	case s.unlike.on:
+		return s.unlike.clients
 	case s.kind == "peer":
 		return msg.LosslessPeer()
 	case s.kind == "peer reuse":
@@ -229,7 +258,12 @@ func (s *swarm) policy(i int) msg.Policy {
 	return msg.LossyClient()
 }
 
-func (s *swarm) size() int { return s.rnd.IntN(1 + s.rnd.IntN(s.largest)) }
+func (s *swarm) size() int {
+	if s.alike.size > 0 {
+		return s.alike.size
+	}
+	return s.rnd.IntN(1 + s.rnd.IntN(s.largest))
+}
 
 func (s *swarm) priority() uint8 {
 	return []uint8{0, 0, 0, 10, 63, msg.PriorityLow, msg.PriorityHigh, msg.PriorityHighest}[s.rnd.IntN(8)]

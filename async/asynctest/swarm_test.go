@@ -25,6 +25,14 @@ var (
 // coverageSeeds is from how many seeds on TestSwarm wants everything covered.
 const coverageSeeds = 2000
 
+// kindsOfFaults are all that a swarm makes.
+var kindsOfFaults = []string{
+	"clock", "crash", "crossing", "cut", "cut a node", "cut a packet", "cut at a tag", "flip", "flip a whole message",
+	"half made", "half made and held", "half open", "hold a tag", "isolate", "keepalive", "kill", "kill connection", "late",
+	"late connection", "mark down", "one way", "orphan", "panic", "partition", "race", "refuse", "reset", "restart",
+	"stall connection", "stuck", "uneven",
+}
+
 // TestSwarm runs small random systems: nodes, topology, policies, sizes, priorities,
 // links and faults come from the seed. SWARM_SEED repeats a single one, SWARM_LOG
 // shows the messengers' log. With many seeds, each state and tag that can meet must
@@ -60,10 +68,14 @@ func TestSwarm(t *testing.T) {
 	for _, what := range slices.Sorted(maps.Keys(sum.Faults)) {
 		faults = append(faults, fmt.Sprintf("%s %d", what, sum.Faults[what]))
 	}
+	for i, c := range sum.Costs {
+		t.Logf("%3.0f %% of the bound, seed %d: %v", 100*c.Share(), sum.Dearest[i], c)
+	}
 	t.Logf("%d seeds from %d in %v: %d messages, %d of them delivered; %d (state, tag, fault) triples\nfaults: %s\n%v",
 		sum.Seeds, first, time.Since(began).Round(time.Millisecond), sum.Messages, sum.Delivered, len(sum.Coverage), strings.Join(faults, ", "), sum.Coverage)
 	if n >= coverageSeeds {
 		require.Empty(t, sum.Coverage.Missed(), "these pairs of state and tag were never hit")
+		require.Subset(t, slices.Collect(maps.Keys(sum.Faults)), kindsOfFaults)
 	}
 }
 

@@ -14,8 +14,14 @@ import (
 type tap struct {
 	c       *Cluster
 	streams map[tapKey]*tapStream
-	seen    []frame.Tag // in the packet that is being looked at
+	// In the packet that is being looked at: tags of frames that end there, and messages
+	// that are there as a whole.
+	seen  []frame.Tag
+	alike []span
 }
+
+// span is a piece of a packet.
+type span struct{ from, to int }
 
 // saw says whether a frame with that tag ends in the packet that rules are being
 // asked about (or its first 192 bytes, if it is longer).
@@ -28,7 +34,9 @@ type tapKey struct {
 
 // tapStream is one direction of a TCP connection.
 type tapStream struct {
-	next int64 // offset of the next byte
+	next int64                   // offset of the next byte
+	fed  int64                   // offset up to where at is
+	last [frame.PreambleLen]byte // of the frame before
 	at   tapState
 	buf  []byte
 	need int // length at which buf is complete
@@ -52,11 +60,12 @@ func newTap(c *Cluster) *tap { return &tap{c: c, streams: map[tapKey]*tapStream{
 
 // rule implements simnet.Rule.
 func (t *tap) rule(p *simnet.Packet) simnet.Verdict {
-	t.seen = t.seen[:0]
+	t.seen, t.alike = t.seen[:0], t.alike[:0]
 	switch p.Kind {
 	case simnet.Syn:
-		if h := t.c.History; h.Healed > 0 {
-			h.Dials[[2]int{t.c.byHost[p.From], t.c.byHost[p.To]}]++
+		h, from, to := t.c.History, t.c.byHost[p.From], t.c.byHost[p.To]
+		if h.dialled(p, t.c.Nodes[from], t.c.Nodes[to]); h.Healed > 0 {
+			h.Dials[[2]int{from, to}]++
 		}
 	case simnet.Data:
 		k := tapKey{p.Conn, p.FromDialer}
@@ -77,6 +86,7 @@ func (t *tap) feed(s *tapStream, p *simnet.Packet) {
 	for b := p.Data; len(b) > 0 && s.at != tapBlind; {
 		if n := min(s.need-len(s.buf), len(b)); n > 0 {
 			s.buf = append(s.buf, b[:n]...)
+			s.fed += int64(n)
 			if b = b[n:]; len(s.buf) < s.need {
 				return
 			}
@@ -85,6 +95,7 @@ func (t *tap) feed(s *tapStream, p *simnet.Packet) {
 		}
 		n := min(s.skip, len(b))
 		s.skip -= n
+		s.fed += int64(n)
 		if b = b[n:]; s.skip == 0 {
 			s.expect(tapPreamble, frame.PreambleLen)
 		}
@@ -109,6 +120,7 @@ func (t *tap) complete(s *tapStream, p *simnet.Packet) {
 			s.at, s.buf = tapBlind, nil
 			return
 		}
+		t.compare(s, p, n)
 		s.expect(tapBody, frame.PreambleLen+min(n, tapKeep))
 		s.skip = n - (s.need - frame.PreambleLen)
 		if n == 0 { // a frame without payload
@@ -121,6 +133,19 @@ func (t *tap) complete(s *tapStream, p *simnet.Packet) {
 			s.expect(tapPreamble, frame.PreambleLen)
 		}
 	}
+}
+
+// compare notes a message that is in the packet as a whole and has the same preamble as
+// the one before, so that its receiver may take it at a stroke. n is what follows the
+// preamble.
+func (t *tap) compare(s *tapStream, p *simnet.Packet, n int) {
+	pre := [frame.PreambleLen]byte(s.buf)
+	from := int(s.fed-p.Offset) - frame.PreambleLen
+	to := from + frame.PreambleLen + n
+	if frame.Tag(pre[0]) == frame.TagMessage && pre == s.last && from >= 0 && to <= len(p.Data) {
+		t.alike = append(t.alike, span{from, to})
+	}
+	s.last = pre
 }
 
 // bodyLen is how much follows a preamble of crc mode (msgr2 spec 1.3), or -1.

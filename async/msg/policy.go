@@ -2,6 +2,28 @@ package msg
 
 // Policy is how a messenger treats the sessions with a type of peers (msgr2 spec
 // 3.1). Take one of the seven presets and adjust it.
+//
+// The two ends of a session should have policies that are made for each other: a
+// client's and a server's, both lossy or both not, or the same one of two peers. The
+// side that accepts says whether a session is lossy; the one that dialled adopts that
+// for the connection, and all else stays its own. So of others this comes:
+//
+//	dials           accepts            what holds
+//	a server's      any                nothing: ConnectTo answers ErrNoSession; two servers never meet
+//	any other       lossy              lossy: each message at most once; a fault ends the session for both
+//	LosslessClient  any lossless       lossless; the client comes back for what the other end has to say, too
+//	LosslessPeer,   StatefulServer,    lossless; but a peer that is idle does not come back, and the server
+//	 ...PeerReuse    who cannot call    cannot call: what it sends waits until the peer has something to send
+//	LossyClient     any lossless       lossless; but the client names no cookie, and a second attempt of it to
+//	                                   make the session looks like a restart: the accepting end may be told of
+//	                                   a remote reset (without ResetCheck it sends again what was on its way),
+//	                                   and what the client has no acknowledgement of may arrive twice
+//	one lossy and one lossless,        it depends on who dials; when both do at once, the lossless end may be
+//	 and either may dial               told of a remote reset by one for whom the session was lossy, and is over
+//
+// An end with ResetCheck notices when a peer calls that has restarted under the same
+// address. A restarted peer that is called says so itself, unless it is calling at that
+// moment and lacks ResetCheck. What is lost is reported in all cases.
 type Policy struct {
 	// Lossy: a fault after establishment ends the connection (HandleReset)
 	// instead of reconnecting; nothing is acknowledged or replayed.

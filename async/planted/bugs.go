@@ -41,6 +41,7 @@ const (
 	StaleIdent       // an attempt that was overtaken replaces the newer session
 	StaleConnectSeq  // a reconnection that was overtaken replaces the newer one
 	ForgetConnectSeq // a reconnection does not count
+	ConnectSeqKept   // nor does that of the peer
 	RetryAsSaid      // a retry uses the connect_seq it was told, not a higher one
 	// The rest.
 	PriorityInverted // the sender's queue puts the least urgent first
@@ -53,6 +54,10 @@ const (
 	KeepaliveKept    // an unanswered keepalive does not end a connection
 	HandshakeForever // a handshake has no deadline
 	FlippedAccepted  // a message whose checksum is wrong is delivered all the same
+	WholeHeaderTaken // so is one that arrived as a whole, and whose header is wrong
+	WholeBodyTaken   // or whose rest is wrong
+	BackoffNone      // attempts to connect follow each other without a pause
+	BackoffFlat      // or with pauses that do not grow
 	NumBugs
 )
 
@@ -61,9 +66,9 @@ var names = [NumBugs]string{
 	"SkipRequeue", "ReplaySwapped", "ReplayOneLess", "AckOffByOne", "AckEarly", "AcceptDuplicate", "InSeqKept", "OutSeqKept",
 	"ResetSilent", "ResetQueueKept", "ResetCookieKept", "ResetTwice", "ResetNotTold", "LossyReconnects", "OldDelivered", "DeliverAfterDown",
 	"WrongWinner", "BothGiveWay", "NeitherGivesWay", "WaitForever", "CrossedUnchecked", "HalfMadeGoesOn", "StaleIdent", "StaleConnectSeq",
-	"ForgetConnectSeq", "RetryAsSaid",
+	"ForgetConnectSeq", "ConnectSeqKept", "RetryAsSaid",
 	"PriorityInverted", "DispatchInverted", "DispatchAlone", "NotifyTwice", "ConnectNotTold", "LostWakeup", "KeepaliveIgnored", "KeepaliveKept",
-	"HandshakeForever", "FlippedAccepted",
+	"HandshakeForever", "FlippedAccepted", "WholeHeaderTaken", "WholeBodyTaken", "BackoffNone", "BackoffFlat",
 }
 
 func (b Bug) String() string { return names[b] }

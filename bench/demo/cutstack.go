@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -117,6 +118,22 @@ func (s *CutStack) Listen(addr netip.AddrPort, cfg eventloop.ListenConfig, accep
 	return s.inner.Listen(addr, cfg, accept)
 }
 
+// HostAddrs implements eventloop.Hosted, if the stack beneath does.
+func (s *CutStack) HostAddrs() ([]netip.Addr, error) {
+	if h, ok := s.inner.(eventloop.Hosted); ok {
+		return h.HostAddrs()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// ZoneID implements eventloop.Hosted.
+func (s *CutStack) ZoneID(zone string) (uint32, bool) {
+	if h, ok := s.inner.(eventloop.Hosted); ok {
+		return h.ZoneID(zone)
+	}
+	return 0, false
+}
+
 // Close implements eventloop.Stack.
 func (s *CutStack) Close() error { return s.inner.Close() }
 
@@ -142,7 +159,7 @@ func (s *CutStack) Arm(pick uint64, c Cut) bool {
 	}
 	t := s.live[pick%uint64(len(s.live))]
 	s.mu.Unlock()
-	return t.w.Post(eventloop.TaskFunc(func() { t.arm(c) })) == nil
+	return t.w.Post(&armTask{t, c}) == nil
 }
 
 // Calm stops all cutting, planned cuts included, or allows it again. Cuts that

@@ -26,6 +26,19 @@ type cutTransport struct {
 	written, read int64
 }
 
+// armTask arms its transport, on the worker.
+type armTask struct {
+	t *cutTransport
+	c Cut
+}
+
+// Run implements eventloop.Task.
+func (a *armTask) Run() { a.t.arm(a.c) }
+
+// Abandoned implements eventloop.Abandoner: the handler was told of the cut, and did
+// not return.
+func (a *armTask) Abandoned() { a.t.Abandoned() }
+
 // arm plans c, or carries out at once what was planned before.
 func (t *cutTransport) arm(c Cut) {
 	if t.dead || !t.connected || t.mute || t.deaf || t.w.s.calm.Load() {
@@ -157,6 +170,13 @@ func (t *cutTransport) HandleFlush() { t.h.HandleFlush() }
 func (t *cutTransport) HandleClosed(err error) {
 	t.end()
 	t.h.HandleClosed(err)
+}
+
+// Abandoned implements eventloop.Abandoner: the call was one of the handler's.
+func (t *cutTransport) Abandoned() {
+	if a, ok := t.h.(eventloop.Abandoner); ok {
+		a.Abandoned()
+	}
 }
 
 // LocalAddr implements eventloop.Transport.

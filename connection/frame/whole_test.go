@@ -1,6 +1,7 @@
 package frame
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -125,4 +126,72 @@ func TestWholeMessageIsOffered(t *testing.T) {
 	d.SetPreAuth(true)
 	_, ok = d.WholeMessage(stream[l:])
 	require.False(t, ok, "other limits apply")
+}
+
+// TestWholeMessageOneBit: there is no bit of a message whose change is not seen when
+// it is taken as a whole: by the preamble's crc, before that, and by those of header,
+// segments and epilogue. Only the reserved half of the late status means nothing.
+func TestWholeMessageOneBit(t *testing.T) {
+	for _, sizes := range [][3]int{{64, 0, 0}, {0, 0, 33}, {16, 8, 40}, {0, 20, 0}, {1, 0, 1}} {
+		var e Encoder
+		b := GetBatch()
+		for i := range 2 {
+			e.AppendMessage(b, &Header{Seq: uint64(i + 1), TID: 7, Type: 3, Priority: 127},
+				pattern(sizes[0], 1), pattern(sizes[1], 2), pattern(sizes[2], 3))
+		}
+		stream := b.AppendTo(nil)
+		PutBatch(b)
+		first := len(stream) / 2
+		take := func(msg []byte) (ok bool, n int, d *Decoder, err error) {
+			d = new(Decoder)
+			d.Init(Limits{})
+			for rest := stream[:first]; len(rest) > 0; {
+				n, _, err := d.Next(rest)
+				require.NoError(t, err)
+				rest = rest[n:]
+			}
+			size, ok := d.WholeMessage(msg)
+			if !ok {
+				return false, 0, d, nil
+			}
+			require.Equal(t, sizes[0]+sizes[1]+sizes[2], size)
+			n, err = d.TakeMessage(msg, make([]byte, size))
+			return true, n, d, err
+		}
+		ok, n, d, err := take(stream[first:])
+		require.True(t, ok)
+		require.NoError(t, err)
+		require.Equal(t, first, n)
+		require.EqualValues(t, 2, d.Header().Seq)
+
+		lateStatus := first - EpilogueLen
+		for at := range first {
+			for bit := range 8 {
+				msg := bytes.Clone(stream[first:])
+				msg[at] ^= 1 << bit
+				ok, n, d, err := take(msg)
+				switch {
+				case at < PreambleLen:
+					require.False(t, ok, "%v: bit %d of byte %d, in the preamble", sizes, bit, at)
+					_, _, err = d.Next(msg)
+					require.ErrorIs(t, err, ErrCRC)
+				case at == lateStatus && bit >= 4:
+					require.NoError(t, err)
+					require.False(t, d.Aborted())
+				default:
+					require.True(t, ok)
+					require.Error(t, err, "%v: bit %d of byte %d of %d", sizes, bit, at, first)
+					var fe *Error
+					require.ErrorAs(t, err, &fe)
+					require.Equal(t, TagMessage, fe.Tag)
+					require.Contains(t, []Code{BadSegmentCRC, BadUnusedCRC, BadLateStatus}, fe.Code)
+					require.LessOrEqual(t, n, first)
+					front, middle, data := d.Segments()
+					require.Zero(t, len(front)+len(middle)+len(data), "nothing is handed over")
+					_, _, again := d.Next(nil)
+					require.Equal(t, err, again, "the stream is of no more use")
+				}
+			}
+		}
+	}
 }

@@ -126,6 +126,7 @@ func checkCut(w *world, p pairing, a, b *simNode, c *simConn, name string) {
 		w.t.Helper()
 		w.failf("%s: %s", name, fmt.Sprintf(format, args...))
 	}
+	w.agree()
 	for _, n := range w.nodes {
 		for _, x := range n.conns {
 			if x.admitted != 0 || x.waiting {

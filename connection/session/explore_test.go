@@ -220,6 +220,7 @@ func raceRest(dials int) func(w *world) {
 	return func(w *world) {
 		w.rule = nil
 		a, b := w.nodes[0], w.nodes[1]
+		w.agree()
 		if fmt.Sprint(a.got) != "[21 22]" || fmt.Sprint(b.got) != "[11 12]" {
 			w.failf("delivered %v and %v", a.got, b.got)
 		}

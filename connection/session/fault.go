@@ -20,7 +20,9 @@ func (s *Session) fault(now time.Duration, err error) {
 	if s.in.Seq > 0 && planted.On(planted.AcceptDuplicate) {
 		s.in.Seq--
 	}
-	s.put(Output{Kind: OutFault, State: was, Err: err})
+	if s.hs == nil || !s.hs.refused || ReasonOf(err) != msg.ReasonClosed {
+		s.put(Output{Kind: OutFault, State: was, Err: err})
+	}
 	s.countBreak(now, was, err)
 	if was == StateReady {
 		s.noteLife(now)
@@ -165,7 +167,7 @@ func (s *Session) countForgotten() {
 }
 
 func (s *Session) nextBackoff() time.Duration {
-	if s.backoff == 0 {
+	if s.backoff == 0 || planted.On(planted.BackoffFlat) {
 		return s.cfg.InitialBackoff
 	}
 	return min(2*s.backoff, s.cfg.MaxBackoff)
@@ -191,7 +193,9 @@ func (s *Session) close(err error) {
 func (s *Session) retryLater(now time.Duration) {
 	s.backoff = s.nextBackoff()
 	s.state = StateBackoff
-	s.deadline = now + s.jitter(s.backoff)
+	if s.deadline = now + s.jitter(s.backoff); planted.On(planted.BackoffNone) {
+		s.deadline = now
+	}
 }
 
 // lostRace waits for the peer's own connection, which won; if it does not come

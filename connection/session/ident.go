@@ -329,7 +329,9 @@ func (s *Session) localized(v entity.AddrVec) entity.AddrVec {
 	return v
 }
 
-// turnedAway is for the log: the peer was refused what it asked for.
+// turnedAway is for the log: the peer was refused what it asked for. That it leaves then
+// is no further failure.
 func (s *Session) turnedAway(err error) {
+	s.hs.refused = true
 	s.put(Output{Kind: OutTurnedAway, State: s.state, Err: err})
 }

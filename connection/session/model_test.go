@@ -185,6 +185,7 @@ func (c *simConn) flushAll() {
 
 // invariants hold at any time.
 func (m *model) invariants() {
+	m.w.agree()
 	for _, n := range m.w.nodes {
 		open := map[string]int{}
 		for _, c := range n.conns {

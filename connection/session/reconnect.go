@@ -219,7 +219,9 @@ func (s *Session) TakeOver(now time.Duration, in *Session, reset bool) {
 
 	if req.Reconnect {
 		s.crossed = 0
-		s.connectSeq = req.ConnectSeq
+		if !planted.On(planted.ConnectSeqKept) {
+			s.connectSeq = req.ConnectSeq
+		}
 		s.resume(now, req.MsgSeq)
 		s.queueControl(&frame.SessionReconnectOK{MsgSeq: s.in.Seq})
 		s.ready(now)

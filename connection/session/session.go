@@ -155,6 +155,7 @@ type handshake struct {
 	incoming   Incoming
 	authRounds int
 	retries    int
+	refused    bool // the accepted peer was told that it will not get what it asked for
 }
 
 // Peer describes whom a connecting session is meant for.

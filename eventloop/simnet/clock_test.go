@@ -118,3 +118,21 @@ func TestTimerFromAfter(t *testing.T) {
 	require.Len(t, a.at, 1)
 	require.Less(t, a.at[0], 3*time.Second)
 }
+
+// A clock that is ahead of the network's, or behind it, does not make its host's
+// writes wait: rounds begin by true time.
+func TestClockDriftDoesNotDelayWrites(t *testing.T) {
+	for _, drift := range []time.Duration{maxDrift, minDrift} {
+		l := newLab(t, 1, Config{})
+		c, s := l.pair()
+		l.a.SetClock(0, drift)
+		require.NoError(t, l.net.Run(time.Minute))
+		start := l.net.Now()
+		l.net.After(0, func() { // between the rounds of the worker
+			c.out = []byte("now")
+			c.t.WantFlush()
+		})
+		l.until(func() bool { return string(s.got) == "now" })
+		require.Less(t, l.net.Now()-start, time.Second, "drift %v", drift)
+	}
+}

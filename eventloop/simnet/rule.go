@@ -64,6 +64,9 @@ const (
 	actHold
 )
 
+// String is the name of what the verdict does, as in Event.Verdict; "" is Pass.
+func (v Verdict) String() string { return verdictNames[v.act] }
+
 // Pass leaves the packet to the next rule, and to the network after the last.
 func Pass() Verdict { return Verdict{} }
 

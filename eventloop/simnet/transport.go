@@ -172,7 +172,7 @@ func (t *transport) queue() {
 	if !t.queued {
 		t.queued = true
 		t.w.dirty = append(t.w.dirty, t)
-		t.w.wakeAt(t.w.Now())
+		t.w.wakeAt(t.w.host.net.Now())
 	}
 }
 
