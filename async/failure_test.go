@@ -75,7 +75,7 @@ func TestFailuresAreTold(t *testing.T) {
 		"another type": {target: func(a *entity.Addr) { a.Type = entity.AddrMsgr2 }, server: func(c *Config) { c.Name = entity.MDS(0) },
 			reason: msg.ReasonWrongPeer, says: "it is a mds, expected a osd"},
 		"authentication": {server: func(c *Config) { c.AuthServer = refusing{} }, reason: msg.ReasonAuth,
-			says: "refused with -13; allowed methods [2] modes [2]", told: "authentication refused"},
+			says: "none refused with -13 (permission denied); allowed: methods [cephx], modes [secure]", told: "authentication refused"},
 		"features": {policy: func(p *msg.Policy) { p.FeaturesRequired = 1 << 62 }, reason: msg.ReasonFeatures,
 			says: "this side lacks", told: "peer lacks 0x4000000000000000"},
 	} {

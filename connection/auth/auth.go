@@ -6,6 +6,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 )
@@ -43,7 +44,56 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("auth: method %d refused with %d; allowed methods %v modes %v", e.Method, e.Result, e.Methods, e.Modes)
+	var why string
+	switch e.Result {
+	case -eACCES:
+		why = " (permission denied)"
+	case -eOPNOTSUPP:
+		why = " (not supported)"
+	}
+	return fmt.Sprintf("auth: %s refused with %d%s; allowed: methods %s, modes %s",
+		MethodName(e.Method), e.Result, why, list(e.Methods, MethodName), list(e.Modes, ModeName))
+}
+
+// MethodName is what an authentication method is called.
+func MethodName(m uint32) string {
+	switch m {
+	case MethodNone:
+		return "none"
+	case MethodCephX:
+		return "cephx"
+	}
+	return fmt.Sprintf("method %d", m)
+}
+
+// ModeName is what a connection mode is called.
+func ModeName(m uint32) string {
+	switch m {
+	case ModeCRC:
+		return "crc"
+	case ModeSecure:
+		return "secure"
+	}
+	return fmt.Sprintf("mode %d", m)
+}
+
+// list is what a peer sent, so no more than a few are shown.
+func list(numbers []uint32, name func(uint32) string) string {
+	const most = 8
+	if len(numbers) == 0 {
+		return "[]"
+	}
+	var b strings.Builder
+	for i, n := range numbers[:min(len(numbers), most)] {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(name(n))
+	}
+	if more := len(numbers) - most; more > 0 {
+		fmt.Fprintf(&b, " and %d more", more)
+	}
+	return "[" + b.String() + "]"
 }
 
 // Unwrap returns ErrRefused.

@@ -67,7 +67,7 @@ func TestConnectFailures(t *testing.T) {
 		}, StateSessionConnecting, msg.ReasonWrongPeer, "asked for v2:10.0.0.9:6800/9, and the one that answers is v2:10.0.0.9:6800/10"},
 		"authentication": {drive(StateAuthConnecting), func(l *lab) {
 			l.say(&frame.AuthBadMethod{Method: 1, Result: -13, Methods: []uint32{2}, Modes: []uint32{2, 1}})
-		}, StateAuthConnecting, msg.ReasonAuth, "allowed methods [2] modes [2 1]"},
+		}, StateAuthConnecting, msg.ReasonAuth, "allowed: methods [cephx], modes [secure crc]"},
 		"features": {drive(StateSessionConnecting), func(l *lab) { l.say(&frame.IdentMissingFeatures{Features: 2}) },
 			StateSessionConnecting, msg.ReasonFeatures, "this side lacks 0x2"},
 		"too long": {drive(StateHelloConnecting), func(l *lab) { l.bytes(l.encode(rawFrame{frame.TagHello, make([]byte, 70<<10)})) },

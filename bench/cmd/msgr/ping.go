@@ -36,9 +36,13 @@ first one that takes connections is pinged, in the system's order of preference.
 With --json each line is an object. For a ping:
 
   {"event":"ping","n":1,"ok":true,"rtt_ms":0.41,"from":"mon.0","bytes":21,"answer":"..."}
-  {"event":"ping","n":2,"ok":false,"error":"nothing within 5s: ... connection refused"}
+  {"event":"ping","n":2,"ok":false,"error":"nothing within 5s: ... none refused with -13",
+   "reason":"authentication refused","state":"AUTH_CONNECTING","attempt":1,"hint":"...",
+   "allowed_methods":["cephx"],"allowed_modes":["secure"]}
 
-answer is there for the first answered ping only, up to 64 KiB of it. At the end:
+answer is there for the first answered ping only, up to 64 KiB of it; reason and what
+follows if it is known why there is no session, the allowed ones if the peer said them.
+At the end:
 
   {"event":"summary","addr":"v2:10.0.0.1:3300/0","type":"mon","pings":3,"answers":2,
    "sessions_reopened":0,"rtt_min_ms":0.41,"rtt_avg_ms":0.41,"rtt_max_ms":0.41,
@@ -145,13 +149,13 @@ type pinger struct {
 	reopened int
 	answers  chan *msg.Message
 	resets   chan pingReset
-	refused  atomic.Pointer[error] // why the last attempt to connect failed
+	failed   atomic.Pointer[msg.ConnectError] // why the last attempt failed
 }
 
-// pingReset is the end of a session.
+// pingReset is the end of a session, or of all hope for one.
 type pingReset struct {
-	conn   msg.Connection
-	reason error
+	conn     msg.Connection
+	hopeless *msg.ConnectError
 }
 
 // Dispatch hands answers to ping; what else a peer sends is not asked for.
@@ -166,25 +170,33 @@ func (p *pinger) Dispatch(m *msg.Message) bool {
 }
 
 // HandleReset hands the end of a session to ping.
-func (p *pinger) HandleReset(c msg.Connection, reason error) bool {
-	select {
-	case p.resets <- pingReset{c, reason}:
-	default: // more ends than sessions: the one waited for is in the channel
-	}
+func (p *pinger) HandleReset(c msg.Connection, _ error) bool {
+	p.over(pingReset{conn: c})
 	return true
 }
 
-// HandleRefused notes that nobody listens; the messenger goes on trying.
-func (p *pinger) HandleRefused(_ msg.Connection, err error) bool {
-	p.refused.Store(&err)
-	return true
+// HandleConnectFailed notes why an attempt to connect failed. The messenger goes on trying;
+// ping does not, if what answered will not be another one in a moment.
+func (p *pinger) HandleConnectFailed(c msg.Connection, err *msg.ConnectError) {
+	p.failed.Store(err)
+	switch err.Reason {
+	case msg.ReasonNotMsgr, msg.ReasonVersion, msg.ReasonWrongPeer, msg.ReasonAuth, msg.ReasonFeatures, msg.ReasonLimit:
+		p.over(pingReset{c, err})
+	}
+}
+
+func (p *pinger) over(r pingReset) {
+	select {
+	case p.resets <- r:
+	default: // more ends than sessions: the one waited for is in the channel
+	}
 }
 
 // ping sends one ping until it is answered, over as many sessions as it takes.
 func (p *pinger) ping(ctx context.Context, timeout time.Duration) (*msg.Message, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("nothing within %v", timeout))
 	defer cancel()
-	p.refused.Store(nil)
+	p.failed.Store(nil)
 	fresh := false
 	for {
 		if p.conn == nil {
@@ -213,11 +225,10 @@ func (p *pinger) ping(ctx context.Context, timeout time.Duration) (*msg.Message,
 	}
 }
 
-// explain adds to the error of a ping what is known of why there is no session, which is
-// all that it can be told by: the messenger goes on trying, and says what came of it.
+// explain adds to the error of a ping why there is no session, as far as is known.
 func (p *pinger) explain(err error) error {
-	if refused := p.refused.Load(); refused != nil {
-		return fmt.Errorf("%w: %w", err, *refused)
+	if failed := p.failed.Load(); failed != nil {
+		return fmt.Errorf("%w: %w", err, failed)
 	}
 	return err
 }
@@ -232,7 +243,13 @@ func (p *pinger) await(ctx context.Context) (*msg.Message, error) {
 				return a, nil
 			}
 		case r := <-p.resets:
-			if r.conn == p.conn {
+			switch {
+			case r.conn != p.conn:
+			case r.hopeless != nil:
+				p.conn.MarkDown()
+				p.conn = nil
+				return nil, r.hopeless
+			default:
 				return nil, nil
 			}
 		case <-ctx.Done():

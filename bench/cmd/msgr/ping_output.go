@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
 
 // pingOutput prints pings as text, or as JSON objects, a line each.
@@ -31,6 +33,26 @@ type pingJSON struct {
 	Bytes  *int    `json:"bytes,omitempty"` // of the answer; it may be 0
 	Answer string  `json:"answer,omitempty"`
 	Error  string  `json:"error,omitempty"`
+
+	Reason  string   `json:"reason,omitempty"` // of the last failed attempt to connect
+	State   string   `json:"state,omitempty"`
+	Attempt int      `json:"attempt,omitempty"`
+	Hint    string   `json:"hint,omitempty"`
+	Methods []string `json:"allowed_methods,omitempty"`
+	Modes   []string `json:"allowed_modes,omitempty"`
+}
+
+// explain takes over what is known of a failed attempt.
+func (j *pingJSON) explain(failed *msg.ConnectError) {
+	j.Reason, j.State, j.Attempt, j.Hint = failed.Reason.String(), failed.State, failed.Attempt, failed.Reason.Hint()
+	if refused, ok := errors.AsType[*auth.RefusedError](failed); ok {
+		for _, m := range refused.Methods {
+			j.Methods = append(j.Methods, auth.MethodName(m))
+		}
+		for _, m := range refused.Modes {
+			j.Modes = append(j.Modes, auth.ModeName(m))
+		}
+	}
 }
 
 // pingSummary counts.
@@ -111,10 +133,18 @@ func (o *pingOutput) answer(n int, m *msg.Message, rtt time.Duration, full bool)
 
 // missing prints that a ping was not answered, and why.
 func (o *pingOutput) missing(n int, why error) error {
+	failed, known := errors.AsType[*msg.ConnectError](why)
 	if o.json {
-		return o.encode(pingJSON{Event: "ping", N: n, Error: oneLine(why)})
+		j := pingJSON{Event: "ping", N: n, Error: oneLine(why)}
+		if known {
+			j.explain(failed)
+		}
+		return o.encode(j)
 	}
 	_, err := fmt.Fprintf(o.w, "%d: no answer: %s\n", n, oneLine(why))
+	if known && failed.Reason.Hint() != "" && err == nil {
+		_, err = fmt.Fprintf(o.w, "   %s\n", failed.Reason.Hint())
+	}
 	return err
 }
 
