@@ -7,8 +7,7 @@ import "github.com/asyncmsgr/asyncmsgr/connection/session"
 // has to follow that one's reader.
 func (m *Messenger) arbitrate(r *reader) {
 	p := r.p
-	var mine work
-	var others []toTell
+	var told []*toTell
 	m.arbMu.Lock()
 	for again := true; again; {
 		p.mu.Lock()
@@ -19,23 +18,17 @@ func (m *Messenger) arbitrate(r *reader) {
 			p.mu.Unlock()
 			break // closed meanwhile
 		}
-		var ex *Pipe
-		if ex, again = m.decide(r); ex != nil {
-			its := toTell{p: ex}
-			ex.take(&its.w)
+		ex := m.existing(p)
+		again = m.decide(r, ex)
+		if ex != nil {
+			told = append(told, ex.toTell())
 			ex.mu.Unlock()
-			others = append(others, its)
 		}
-		p.take(&mine)
+		told = append(told, p.toTell())
 		p.mu.Unlock()
 	}
 	m.arbMu.Unlock()
-	defer func() { // whatever user code does
-		for i := range others {
-			others[i].p.perform(&others[i].w)
-		}
-	}()
-	p.perform(&mine)
+	tellAll(told)
 }
 
 // toTell is work of a pipe that is to be performed.
@@ -44,46 +37,87 @@ type toTell struct {
 	w work
 }
 
-// decide looks at the existing pipe of the peer, which it returns locked, and
-// carries the verdict out; again means that the existing one was changing. Under
-// arbMu and the mutex of r's pipe.
-func (m *Messenger) decide(r *reader) (ex *Pipe, again bool) {
-	p := r.p
-	s, in, now := p.s, p.s.Incoming(), m.now()
-	if pol := s.Policy(); !in.Reconnect && pol.Server && pol.Lossy && !pol.RegisterLossyClients {
-		s.AnswerAccept(now) // spec 3.5-3: no lookup, not registered
-		return nil, false
+// toTell takes what p's session wants done; under mu.
+func (p *Pipe) toTell() *toTell {
+	x := &toTell{p: p}
+	p.take(&x.w)
+	return x
+}
+
+// tellAll performs all, whatever user code does.
+func tellAll(all []*toTell) {
+	defer func() {
+		if len(all) > 0 { // it has ended the goroutine
+			tellAll(all)
+		}
+	}()
+	for len(all) > 0 {
+		x := all[0]
+		all = all[1:]
+		x.p.perform(&x.w)
 	}
-	if in.Reconnect {
+}
+
+// existing returns the existing pipe of the peer of p, locked, or nil; p is the one from
+// now on if it has none, or asks for no session of its own. Under arbMu and p.mu.
+func (m *Messenger) existing(p *Pipe) (ex *Pipe) {
+	in := p.s.Incoming()
+	switch pol := p.s.Policy(); {
+	case in.Reconnect:
 		ex = m.reg.lookup(in.Addrs)
-	} else {
+	case pol.Server && pol.Lossy && !pol.RegisterLossyClients:
+		return nil // spec 3.5-3: no lookup, not registered
+	default:
 		ex = m.reg.claim(in.Addrs, p)
 	}
-	var v session.Verdict
-	if ex == nil || ex == p {
-		ex = nil
+	if ex == p {
+		return nil
+	}
+	if ex != nil {
+		ex.mu.Lock()
+	}
+	return ex
+}
+
+// decide carries the verdict on r's pipe and the existing one of its peer out; again
+// means that the existing one was changing. Under arbMu and the mutexes of both.
+func (m *Messenger) decide(r *reader, ex *Pipe) (again bool) {
+	v := m.verdict(r.p, ex)
+	if ex != nil && ex.direct && (v.Action == session.ActReplace || v.Action == session.ActStopAccept) {
+		ex.transportDown(ex.sock, session.ErrReplaced) // its reader lets go of its memory
+		return true
+	}
+	m.execute(r, ex, v)
+	return false
+}
+
+func (m *Messenger) verdict(p, ex *Pipe) (v session.Verdict) {
+	in := p.s.Incoming()
+	if ex == nil {
 		v = session.Arbitrate(in, nil, false)
 	} else {
-		ex.mu.Lock()
 		existing := ex.s.Existing()
 		v = session.Arbitrate(in, &existing, in.Addrs.Msgr2().Compare(m.Addrs().Msgr2()) < 0)
 	}
 	m.log.Debug("arbitration", "pipe", p, "existing", ex, "verdict", v)
-	if ex != nil && ex.direct && (v.Action == session.ActReplace || v.Action == session.ActStopAccept) {
-		ex.transportDown(ex.sock, session.ErrReplaced) // its reader lets go of its memory
-		return ex, true
-	}
+	return v
+}
+
+// execute carries v out; see decide.
+func (m *Messenger) execute(r *reader, ex *Pipe, v session.Verdict) {
+	p, now := r.p, m.now()
+	s := p.s
 	switch v.Action {
 	case session.ActAccept:
-		if ex != nil && m.reg.claim(in.Addrs, p) != nil {
+		if ex != nil && !m.claims(p) {
 			s.AnswerRefuse(now, session.ErrStale)
 			break
 		}
 		s.AnswerAccept(now)
 	case session.ActStopAccept:
 		ex.s.StopReplaced()
-		ex.m.reg.remove(ex) // before its end is carried out
-		if m.reg.claim(in.Addrs, p) != nil {
+		m.reg.remove(ex) // before its end is carried out
+		if !m.claims(p) {
 			s.AnswerRefuse(now, session.ErrStale)
 			break
 		}
@@ -95,13 +129,9 @@ func (m *Messenger) decide(r *reader) (ex *Pipe, again bool) {
 		s.AnswerWait()
 		ex.s.Keepalive(now)
 	case session.ActSendReset:
-		if ex != nil && !v.Full {
-			e := ex.s.Existing()
-			if in.Reconnect && e.ServerCookie == 0 && e.ClientCookie == in.ClientCookie {
-				// An attempt of ours that is half made has to end: see msgr2 spec 3.5, RECONNECT d.
-				ex.loseSocket()
-				ex.s.Fault(now, session.ErrReplaced)
-			}
+		if !v.Full && ex.halfMade(p) {
+			ex.loseSocket()
+			ex.s.Fault(now, session.ErrReplaced)
 		}
 		s.AnswerReset(v.Full)
 	case session.ActSendRetry:
@@ -114,7 +144,19 @@ func (m *Messenger) decide(r *reader) (ex *Pipe, again bool) {
 		}
 		s.AnswerRefuse(now, v.Err)
 	}
-	return ex, false
+}
+
+// claims makes p the pipe of its peer, and says whether it is.
+func (m *Messenger) claims(p *Pipe) bool { return m.reg.claim(p.s.Incoming().Addrs, p) == nil }
+
+// halfMade says that ex, which may be nil, has an attempt of ours that is half made and
+// has to end: see msgr2 spec 3.5, RECONNECT d.
+func (ex *Pipe) halfMade(p *Pipe) bool {
+	if ex == nil {
+		return false
+	}
+	in, e := p.s.Incoming(), ex.s.Existing()
+	return in.Reconnect && e.ServerCookie == 0 && e.ClientCookie == in.ClientCookie
 }
 
 // takeOver makes p, the existing pipe of the peer, go on with the socket of in,

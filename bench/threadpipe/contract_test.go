@@ -262,6 +262,35 @@ func TestGoexitInWriter(t *testing.T) {
 	})
 }
 
+// TestGoexitInShutdown: a sender that is told of the shutdown ends the goroutine of it;
+// the other connections are closed, and what they held is reported, all the same.
+func TestGoexitInShutdown(t *testing.T) {
+	cl := newPipes(t, entity.Client(7), msg.LosslessClient(), Config{Logger: silence})
+	require.NoError(t, cl.Start())
+	const n = 5
+	ends := make(chan error, n+1)
+	e := msg.NotifyFunc(func(_ msg.Connection, _ *msg.Message, err error) {
+		ends <- err
+		(&testing.T{}).FailNow()
+	})
+	for range n {
+		c, err := cl.ConnectTo(entity.TypeOSD, nobody(t))
+		require.NoError(t, err)
+		require.NoError(t, c.Send(&msg.Message{Type: 1, Notify: e}))
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cl.Shutdown(within(t))
+	}()
+	wait(t, done)
+	for range n {
+		require.ErrorIs(t, wait(t, ends), msg.ErrShutdown)
+	}
+	require.NoError(t, cl.Shutdown(within(t)))
+	require.Zero(t, cl.Stats().Threads)
+}
+
 // nobody is the address of a listener that accepts nobody.
 func nobody(t *testing.T) entity.AddrVec {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -324,50 +353,6 @@ type fastAndSlow struct {
 func (d *fastAndSlow) CanFastDispatch(m *msg.Message) bool { return m.Priority == msg.PriorityHigh }
 func (d *fastAndSlow) FastDispatch(m *msg.Message)         { d.f(m, true) }
 func (d *fastAndSlow) Dispatch(m *msg.Message) bool        { d.f(m, false); return true }
-
-// TestOnWorker: what waits is refused by the threads that it would wait for. In a
-// dispatcher it may wait.
-func TestOnWorker(t *testing.T) {
-	flavours(t, func(t *testing.T, threads bool) {
-		srv := newPipes(t, entity.OSD(0), msg.StatefulServer(), Config{Threads: threads})
-		require.NoError(t, srv.Bind(local))
-		cl := newPipes(t, entity.Client(7), msg.LosslessClient(), Config{Threads: threads, SendQueueMessages: 1})
-		// Each of them with something to wait for: a message to a host that does not answer.
-		cl.net = &hookNet{network: cl.net}
-		errs := make(chan error, 10)
-		var stuck msg.Connection
-		waiting := func() {
-			errs <- stuck.Flush(context.Background())
-			errs <- stuck.SendContext(context.Background(), &msg.Message{Type: 1})
-			errs <- cl.Shutdown(context.Background())
-		}
-		cl.AddDispatcherTail(&fastAndSlow{func(_ *msg.Message, fast bool) {
-			if fast {
-				waiting()
-				return
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-			defer cancel()
-			errs <- stuck.Flush(ctx)
-		}})
-		srv.AddDispatcherTail(echo{})
-		require.NoError(t, srv.Start())
-		require.NoError(t, cl.Start())
-		c := connect(t, cl, srv)
-		var err error
-		stuck, err = cl.ConnectTo(entity.TypeOSD, nobody(t))
-		require.NoError(t, err)
-		require.NoError(t, stuck.Send(&msg.Message{Type: 1}))
-		require.NoError(t, c.Send(&msg.Message{Type: 1}))
-		require.ErrorIs(t, wait(t, errs), context.DeadlineExceeded)
-		require.NoError(t, c.Flush(within(t)))
-		require.NoError(t, c.Send(&msg.Message{Type: 1, Priority: msg.PriorityHigh}))
-		for range 3 {
-			require.ErrorIs(t, wait(t, errs), msg.ErrOnWorker)
-		}
-		require.ErrorIs(t, c.Send(&msg.Message{Type: 1}), msg.ErrShutdown, "it has begun")
-	})
-}
 
 // rejections keeps what a RejectedHandler is told.
 type rejections chan error

@@ -89,4 +89,9 @@ func (p *Pipe) String() string {
 }
 
 // LogValue makes slog print String only when it logs.
-func (p *Pipe) LogValue() slog.Value { return slog.StringValue(p.String()) }
+func (p *Pipe) LogValue() slog.Value {
+	if p == nil {
+		return slog.StringValue("none")
+	}
+	return slog.StringValue(p.String())
+}

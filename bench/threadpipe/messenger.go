@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,7 @@ type Messenger struct {
 	counts  [countStripes]counts
 	threads atomic.Int64                // that run now
 	blamed  [msg.NumReasons]atomic.Bool // what accepted peers failed by has been logged
+	adopted atomic.Bool                 // that policies do not match has been logged
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
@@ -160,8 +162,11 @@ func stale(it *dispatch.Item) bool {
 
 func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
 	m.countsOf(0).Panics.Add(1)
+	if len(stack) == 0 {
+		stack = debug.Stack()
+	}
 	m.log.Error("panic in a callback", "conn", c, "panic", r, "stack", string(stack))
-	if p, ok := c.(*Pipe); ok {
+	if p, ok := c.(*Pipe); ok && r != any(msg.ErrGoexit) { // which says nothing about the connection
 		p.Fault(fmt.Errorf("threadpipe: a dispatcher panicked: %v", r))
 	}
 }
@@ -239,10 +244,26 @@ func (m *Messenger) Start() error {
 // MarkDownAll closes all connections.
 func (m *Messenger) MarkDownAll() { m.closeAll(msg.ErrMarkedDown) }
 
+// closeAll closes all pipes, whatever user code does that is told of what they held.
 func (m *Messenger) closeAll(reason error) {
-	for _, p := range m.reg.snapshot() {
+	all := m.reg.snapshot()
+	defer func() {
+		if len(all) > 0 { // it has ended the goroutine
+			m.closeAll(reason)
+		}
+	}()
+	for len(all) > 0 {
+		p := all[0]
+		all = all[1:]
 		p.Close(reason)
 	}
+}
+
+// closeEverything is closeAll for Shutdown.
+func (m *Messenger) closeEverything() {
+	defer m.cancel() // last: what is being dialled does not fail, it is given up
+	defer m.closeAll(msg.ErrShutdown)
+	m.loop.close(msg.ErrShutdown)
 }
 
 // Shutdown closes everything, waits for all threads and discards what is queued.
@@ -255,13 +276,11 @@ func (m *Messenger) Shutdown(ctx context.Context) error {
 	ls := m.listeners
 	m.listeners = nil
 	m.mu.Unlock()
-	m.cancel()
 	for _, l := range ls {
 		l.close()
 	}
 	m.reg.close()
-	m.loop.close(msg.ErrShutdown)
-	m.closeAll(msg.ErrShutdown)
+	m.closeEverything()
 	if err := mayWait(); err != nil {
 		return fmt.Errorf("shutdown, which has begun: %w", err)
 	}

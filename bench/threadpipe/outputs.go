@@ -119,6 +119,9 @@ func (p *Pipe) carryOut(o session.Output) {
 	case session.OutAddrs:
 		p.publish()
 		p.m.reg.rename(p, p.s.PeerAddrs())
+	case session.OutAdopted:
+		p.publish()
+		p.adopted()
 	case session.OutChanged:
 		p.changed(o.Msg)
 	case session.OutClosed:

@@ -6,6 +6,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
 // Send implements msg.Connection.
@@ -146,6 +147,17 @@ func await(ctx context.Context, done <-chan struct{}, c msg.Connection) error {
 		return fmt.Errorf("threadpipe: flush with %d messages, %d bytes held by %v: %w", n, bytes, c, ctx.Err())
 	}
 }
+
+// mayWait returns an error if the calling goroutine must not wait: it is a reader or a
+// writer, or closes a connection, and is in a callback.
+func mayWait() error {
+	if dispatch.Inside() == dispatch.OnWorker {
+		return msg.ErrOnWorker
+	}
+	return nil
+}
+
+func init() { dispatch.WorkerSide(msg.NotifySent) }
 
 // SendKeepalive implements msg.Connection.
 func (p *Pipe) SendKeepalive() { p.do(func() { p.s.Keepalive(p.m.now()) }) }

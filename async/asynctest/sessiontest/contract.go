@@ -4,7 +4,9 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -278,8 +280,7 @@ func testDeadline(r *rig) {
 		require.ErrorIs(t, err, msg.ErrDeadline)
 	}
 	require.Empty(t, other.all())
-	messages, _ := c.SendQueue()
-	require.Equal(t, 3, messages)
+	r.until("the others are held", func() bool { n, _ := c.SendQueue(); return n == 3 })
 	c.MarkDown()
 }
 
@@ -387,4 +388,82 @@ func testStandbyMax(r *rig) {
 	}
 	require.False(t, slices.ContainsFunc(sessions[2:], msg.Connection.IsClosed))
 	r.until("two sessions", func() bool { return srv.Count().Connections == 2 })
+}
+
+// testGoexit: user code that ends the goroutine it runs on (t.FailNow) is counted, and
+// takes nothing along but the message that it was told of.
+func testGoexit(r *rig) {
+	t := r.t
+	for _, where := range []string{"fast", "message", "accept", "notify"} {
+		var once sync.Once
+		end := func(here string) {
+			if here == where {
+				once.Do(runtime.Goexit)
+			}
+		}
+		srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+		srv.fast = func(*msg.Message) bool { return where == "fast" }
+		srv.onMessage = func(m *msg.Message) {
+			end("fast")
+			end("message")
+			_ = m.Connection().Send(&msg.Message{Type: 1, Front: m.Front,
+				Notify: msg.NotifyFunc(func(msg.Connection, *msg.Message, error) { end("notify") })})
+		}
+		srv.onEvent = func(what string, _ msg.Connection) { end(what) }
+		r.up(srv)
+		cl := r.cl(1, msg.LosslessClient())
+		c := r.connect(cl, srv)
+		const n = 60
+		e := &ends{r: r}
+		r.sendAll(c, n, e)
+		for _, err := range e.want(n) {
+			require.NoError(t, err)
+		}
+		r.until(where+": counted", func() bool { return srv.Count().Panics == 1 })
+		want := numbers(n)
+		if where == "fast" || where == "message" {
+			want = want[1:]
+		}
+		require.Equal(t, want, cl.wantMessages(len(want)))
+		require.EqualValues(t, 1, srv.Count().Accepted, "the connection is left alone")
+		require.NoError(t, c.Flush(r.timeout()))
+		r.until("nothing held", func() bool { return srv.Count().DispatchBytes == 0 })
+	}
+}
+
+// testOnWorker: what waits is refused where others wait for it. A dispatcher may wait.
+func testOnWorker(r *rig) {
+	t := r.t
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+	srv.echo = true
+	r.up(srv)
+	cl := r.node(r.client, entity.Client(1), msg.LosslessClient(), func(o *Options) { o.SendQueueMessages = 1 })
+	errs := make(chan error, 10)
+	var full msg.Connection
+	cl.fast = func(m *msg.Message) bool { return string(m.Front) == "fast" }
+	cl.onMessage = func(m *msg.Message) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		defer cancel()
+		if !cl.fast(m) {
+			errs <- full.Flush(ctx)
+			return
+		}
+		errs <- full.Flush(context.Background())
+		errs <- full.SendContext(context.Background(), text("no room"))
+		errs <- cl.Shutdown(context.Background())
+	}
+	require.NoError(t, cl.Start())
+	c := r.connect(cl, srv)
+	var err error
+	full, err = cl.ConnectTo(entity.TypeOSD, silent(t))
+	require.NoError(t, err)
+	require.NoError(t, full.Send(text("to nobody")))
+	require.NoError(t, c.Send(text("slow")))
+	require.ErrorIs(t, <-errs, context.DeadlineExceeded)
+	require.NoError(t, c.Flush(r.timeout()))
+	require.NoError(t, c.Send(text("fast")))
+	for range 3 {
+		require.ErrorIs(t, <-errs, msg.ErrOnWorker)
+	}
+	require.ErrorIs(t, c.Send(text("late")), msg.ErrShutdown, "it has begun")
 }

@@ -36,6 +36,8 @@ var cases = []struct {
 	{"pressure", testPressure},
 	{"send total", testSendTotal},
 	{"standby max", testStandbyMax},
+	{"goexit", testGoexit},
+	{"on worker", testOnWorker},
 	// cuts.go
 	{"lossless, cut in every part", testLosslessCuts},
 	{"lossless peers, cut at random", testPeerCuts},

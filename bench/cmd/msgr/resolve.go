@@ -72,6 +72,7 @@ func (r resolver) name(ctx context.Context, s string) (a entity.Addr, err error)
 	if err != nil {
 		return a, fmt.Errorf("%s: port %q is no number from 1 to 65535", s, port)
 	}
+	a.AnyNonce = !hasNonce // as in an address without a name
 	if hasNonce {
 		n, err := strconv.ParseUint(nonce, 10, 32)
 		if err != nil {
