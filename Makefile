@@ -17,10 +17,10 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test race interop sim sim-long fuzz bench bench-full gobench demo cover tidy ci
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long fuzz bench bench-full gobench demo cover tidy ci
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 fmt: ## format all Go files
 	$(GOFMT) -w .
@@ -36,6 +36,24 @@ lint: check ## make check, then tidiness of both modules and staticcheck (downlo
 
 test: check ## make check, then all tests of both modules
 	go test -count=$(COUNT) $(ARGS) $(PKGS)
+
+# What both modules are vetted for. The network (netpollstack) is on linux/amd64, arm64 and
+# loong64; elsewhere it is an error that says so, and everything else works.
+SYSTEMS := linux/amd64 linux/arm64 linux/386 linux/arm linux/riscv64 linux/s390x \
+           darwin/arm64 windows/amd64 freebsd/amd64 openbsd/amd64 js/wasm
+
+cross: ## go vet of both modules, tests included, for ten systems and js/wasm
+	@for s in $(SYSTEMS); do \
+		echo "go vet for $$s"; \
+		GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 go vet $(PKGS) || exit 1; \
+	done
+
+# The packages that need no network.
+PURE := ./async/denc ./async/entity ./async/msg ./connection/... ./dispatch ./eventloop ./eventloop/simnet \
+        ./eventloop/netpollstack ./async/asynctest
+
+test32: ## tests where an int has 32 bits: GOARCH=386, or arm under qemu-arm where the kernel runs no 386 programs
+	.ci/test32 -short -count=$(COUNT) $(ARGS) $(PURE)
 
 # -short: long searches on one goroutine have nothing for the race detector.
 race: ## the tests under the race detector, without the longest searches (needs a C compiler)

@@ -2,6 +2,7 @@ package asynctest
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -147,13 +148,16 @@ func parseClock(p *scenarioParser) (func(*scenarioRun) error, error) {
 	return func(r *scenarioRun) error { r.c.Nodes[a].Host.SetClock(skew, drift); return nil }, err
 }
 
+// bandwidthMax is the fastest link, in bytes a second, as an int holds it.
+const bandwidthMax = int(min(int64(1)<<40, math.MaxInt))
+
 func parseLink(p *scenarioParser) (func(*scenarioRun) error, error) {
 	a, b, err := p.two()
 	if err != nil {
 		return nil, err
 	}
 	latency, bandwidth := 200*time.Microsecond, 0
-	err = p.options(map[string]func(word) error{"latency": durationOption(&latency), "bandwidth": intOption(&bandwidth, 1, 1<<40)})
+	err = p.options(map[string]func(word) error{"latency": durationOption(&latency), "bandwidth": intOption(&bandwidth, 1, bandwidthMax)})
 	return func(r *scenarioRun) error {
 		cfg := simnet.LinkConfig{Latency: simnet.Fixed(latency), Bandwidth: float64(bandwidth)}
 		r.c.Net.SetLink(r.host(a), r.host(b), cfg)

@@ -46,7 +46,7 @@ func TestIntegers(t *testing.T) {
 	require.EqualValues(t, 1, r.U8())
 	require.EqualValues(t, 0x0102, r.U16())
 	require.EqualValues(t, 0x01020304, r.U32())
-	require.EqualValues(t, 0x0102030405060708, r.U64())
+	require.Equal(t, uint64(0x0102030405060708), r.U64())
 	require.EqualValues(t, -1, r.S32())
 	require.EqualValues(t, -2, r.S64())
 	require.NoError(t, r.End())
@@ -80,13 +80,14 @@ func TestShort(t *testing.T) {
 }
 
 func TestBombs(t *testing.T) {
-	huge := le.AppendUint32(nil, math.MaxUint32)
+	// Also where an int has 32 bits.
+	huge := le.AppendUint32(nil, math.MaxInt32)
 	huge = append(huge, make([]byte, 40)...)
 	for name, read := range map[string]func(*Reader){
 		"BL":     func(r *Reader) { r.BL() },
 		"String": func(r *Reader) { _ = r.String() },
-		"U32s":   func(r *Reader) { r.U32s(math.MaxUint32) },
-		"Count":  func(r *Reader) { r.Count(1, math.MaxUint32) },
+		"U32s":   func(r *Reader) { r.U32s(math.MaxInt32) },
+		"Count":  func(r *Reader) { r.Count(1, math.MaxInt32) },
 	} {
 		require.LessOrEqual(t, testing.AllocsPerRun(10, func() {
 			r := NewReader(huge)
@@ -98,6 +99,13 @@ func TestBombs(t *testing.T) {
 	}
 	r := NewReader(huge)
 	require.Zero(t, r.Count(1, 10))
+	require.ErrorIs(t, r.Err(), ErrValue)
+	le.PutUint32(huge, math.MaxUint32)
+	r = NewReader(huge)
+	require.Nil(t, r.BL())
+	require.ErrorIs(t, r.Err(), ErrShort)
+	r = NewReader(huge)
+	require.Nil(t, r.U32s(math.MaxInt32))
 	require.ErrorIs(t, r.Err(), ErrValue)
 }
 

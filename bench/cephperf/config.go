@@ -54,11 +54,12 @@ var ErrConfig = errors.New("not possible")
 func (c *Config) Check() error {
 	for _, x := range []struct {
 		name         string
-		is, min, max int
+		is, min, max int64
 	}{
-		{"jobs", c.Jobs, 1, jobsMax}, {"window", c.Window, 1, windowMax}, {"messages", c.Messages, 1, 1 << 40},
-		{"length", c.Length, 0, lengthMax}, {"threads", c.Threads, 0, 1024}, {"workers", c.Workers, 0, 1024},
-		{"think time", int(c.Think), 0, int(time.Minute)},
+		{"jobs", int64(c.Jobs), 1, jobsMax}, {"window", int64(c.Window), 1, windowMax},
+		{"messages", int64(c.Messages), 1, 1 << 40}, {"length", int64(c.Length), 0, lengthMax},
+		{"threads", int64(c.Threads), 0, 1024}, {"workers", int64(c.Workers), 0, 1024},
+		{"think time", int64(c.Think), 0, int64(time.Minute)},
 	} {
 		if x.is < x.min || x.is > x.max {
 			return fmt.Errorf("%w: %s %d is not within %d to %d", ErrConfig, x.name, x.is, x.min, x.max)

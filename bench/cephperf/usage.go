@@ -5,7 +5,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -21,12 +20,9 @@ type Usage struct {
 
 // use measures this process.
 func use() (u Usage, err error) {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		return u, os.NewSyscallError("getrusage", err)
-	}
-	u = Usage{
-		PID: os.Getpid(), User: time.Duration(r.Utime.Nano()), System: time.Duration(r.Stime.Nano()), Goroutines: runtime.NumGoroutine(),
+	u = Usage{PID: os.Getpid(), Goroutines: runtime.NumGoroutine()}
+	if u.User, u.System, err = cpuTime(); err != nil {
+		return u, err
 	}
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

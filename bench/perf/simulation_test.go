@@ -2,6 +2,7 @@ package perf
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -95,7 +96,7 @@ func BenchmarkSimulationDeliveries(b *testing.B) {
 func deliveries(b *testing.B, cfg simnet.Config, depth int) {
 	s := newSimSystem(b, 1000, cfg)
 	s.send(b, 5, 1, 0)
-	s.limit = 1 << 62
+	s.limit = math.MaxInt
 	s.send(b, 5, depth, 0)
 	begin, events, virtual := s.heard, 0, s.net.Now()
 	b.ResetTimer()

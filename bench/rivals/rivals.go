@@ -16,9 +16,8 @@ func All() []workload.Contestant {
 		Async(true), Async(false),
 		Threadpipe("threadpipe-goroutines", true, false, false), Threadpipe("threadpipe-queue", false, false, false),
 		Threadpipe("threadpipe-threads", true, true, false), Threadpipe("threadpipe-batch", true, true, true),
-		GRPC(), DRPC(false), DRPC(true), NetRPC(), NATS(),
-		RawNet(), RawNetpoll(),
 	}
+	all = append(all, notMessengers()...)
 	for i := range all {
 		all[i].Extra = slices.Contains([]string{"threadpipe-queue", "threadpipe-batch", "drpc-batch"}, all[i].Name)
 	}

@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -36,12 +35,9 @@ func use(tidy bool) (u usage, err error) {
 		runtime.GC()
 		debug.FreeOSMemory()
 	}
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		return u, os.NewSyscallError("getrusage", err)
+	if u.CPU, u.CtxSwitches, err = rusage(); err != nil {
+		return u, err
 	}
-	u.CPU = time.Duration(r.Utime.Nano() + r.Stime.Nano())
-	u.CtxSwitches = int64(r.Nvcsw + r.Nivcsw) //nolint:unconvert // 32 bits elsewhere
 	u.Allocs = allocs()
 	u.Goroutines = runtime.NumGoroutine()
 	status, err := os.ReadFile("/proc/self/status")

@@ -39,6 +39,9 @@
 // round-robin placement can also bring about after stacks were closed, workers
 // share a poller goroutine: correct, just one after the other, BusyPoll included.
 //
+// netpoll's descriptors would be inherited by child processes; Open marks them, and no
+// others, close-on-exec. It needs /proc for that, and tells Config.Logger if it cannot.
+//
 // # Panics, and goroutines that end
 //
 // What users hand to the library is recovered above this package. A panic that
