@@ -64,7 +64,7 @@ func mayWait() error {
 
 func init() {
 	for _, calls := range []any{
-		msg.NotifySent, guardedThrottler.call, guardedAuth.call, (*Messenger).rand64, (*Messenger).observing,
+		msg.NotifySent, msg.NotifyDelivered, guardedThrottler.call, guardedAuth.call, (*Messenger).rand64, (*Messenger).observing,
 	} {
 		dispatch.WorkerSide(calls)
 	}

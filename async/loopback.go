@@ -151,31 +151,32 @@ func (l *loopback) Run() {
 		case !msg.Begin(x):
 			l.drop(x, msg.ErrCancelled)
 		default:
-			items = l.deliver(x, items)
+			l.deliver(x, &items)
 		}
 	}
 }
 
-// deliver hands x over, or appends it to what is to be queued.
-func (l *loopback) deliver(x *msg.Message, items []dispatch.Item) []dispatch.Item {
-	size := int64(x.PayloadLen())
-	returned := false
-	var d *msg.Message
+// deliver ends the sending of x and dispatches it.
+func (l *loopback) deliver(x *msg.Message, items *[]dispatch.Item) {
+	size, n := int64(x.PayloadLen()), x.Notify
+	d := msg.Deliverable(x, msg.Incoming{Conn: l, Receipt: l, At: l.w.Now(), Charge: size})
+	defer l.dispatch(d, size, items) // also if the Notifier ends the goroutine
+	msg.NotifyDelivered(l, x, d, n, l.userFailed)
+}
+
+// dispatch hands d to the dispatchers, or appends it to what is to be queued.
+func (l *loopback) dispatch(d *msg.Message, size int64, items *[]dispatch.Item) {
+	owes := true
 	defer func() {
-		if !returned {
+		if owes {
 			l.DispatchDone(size)
 		}
 	}()
-	msg.NotifySent(l, x, nil, l.userFailed)
-	d = msg.Deliverable(x, msg.Incoming{Conn: l, Receipt: l, At: l.w.Now(), Charge: size})
 	l.m.shared.Stats[l.w.ID()].Delivered.Add(1)
-	fast := l.m.chain.FastOwing(d)
-	returned = true
-	if fast == dispatch.Unhandled {
-		return append(items, dispatch.Item{Kind: dispatch.KindMessage, Priority: d.Priority, Class: l.id, Msg: d, Conn: l})
+	if l.m.chain.FastOwing(d) == dispatch.Unhandled {
+		owes = false
+		*items = append(*items, dispatch.Item{Kind: dispatch.KindMessage, Priority: d.Priority, Class: l.id, Msg: d, Conn: l})
 	}
-	l.DispatchDone(size)
-	return items
 }
 
 // putBack is for what was not delivered yet.

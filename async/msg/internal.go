@@ -21,10 +21,8 @@ func SetIncoming(m *Message, in Incoming) {
 
 // Deliverable returns the message that a loopback connection delivers for m: a
 // shallow copy, so that the sender's Notify and the receiver's Release do not
-// meet. The buffers of a message made by New move to the copy: m is not to be
-// released any more.
+// meet; or, if m is to be released after its sending, m itself, without its Notifier.
 func Deliverable(m *Message, in Incoming) *Message {
-	GiveBack(m) // its sending has ended
 	if m.autoRelease && m.pooled {
 		// The same object changes sides; the sender has given it away.
 		if m.held {
@@ -70,7 +68,21 @@ func (t Ticket) Done() {
 // ErrGoexit of a runtime.Goexit, which cannot be stopped.
 func NotifySent(c Connection, m *Message, err error, failed func(recovered any)) {
 	GiveBack(m)
-	if m.Notify == nil {
+	notify(c, m, m.Notify, err, failed)
+}
+
+// NotifyDelivered is NotifySent for a message that Deliverable made d of. n was its
+// Notifier before; one that does not return keeps nobody from dispatching d.
+func NotifyDelivered(c Connection, m, d *Message, n Notifier, failed func(recovered any)) {
+	if m != d {
+		GiveBack(m)
+	}
+	defer GiveBack(d) // who sends it from its Notify sends what is not his
+	notify(c, m, n, nil, failed)
+}
+
+func notify(c Connection, m *Message, n Notifier, err error, failed func(recovered any)) {
+	if n == nil {
 		return
 	}
 	returned := false
@@ -84,6 +96,6 @@ func NotifySent(c Connection, m *Message, err error, failed func(recovered any))
 		}
 		failed(r)
 	}()
-	m.Notify.MessageSent(c, m, err)
+	n.MessageSent(c, m, err)
 	returned = true
 }

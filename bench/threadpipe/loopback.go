@@ -161,16 +161,21 @@ func (l *loopback) handOver(x *msg.Message) {
 
 // deliver ends the sending of x and dispatches it; without mu.
 func (l *loopback) deliver(x *msg.Message) {
-	m, c, size := l.m, l.m.countsOf(l.id), int64(x.PayloadLen())
-	owes := true
+	size, n := int64(x.PayloadLen()), x.Notify
+	d := msg.Deliverable(x, msg.Incoming{Conn: l, Receipt: l, At: l.m.now(), Charge: size})
+	defer l.dispatch(d, size) // also if the Notifier ends the goroutine
+	msg.NotifyDelivered(l, x, d, n, l.userFailed)
+}
+
+// dispatch hands d to the dispatchers, or queues it.
+func (l *loopback) dispatch(d *msg.Message, size int64) {
+	m, c, owes := l.m, l.m.countsOf(l.id), true
 	defer func() {
 		if owes { // to the account, for it does not wait for dispatch
 			l.DispatchDone(size)
 		}
 	}()
 	c.Delivered.Add(1)
-	msg.NotifySent(l, x, nil, l.userFailed)
-	d := msg.Deliverable(x, msg.Incoming{Conn: l, Receipt: l, At: m.now(), Charge: size})
 	if m.chain.FastOwing(d) != dispatch.Unhandled {
 		c.FastDispatched.Add(1)
 		return

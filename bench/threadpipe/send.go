@@ -157,7 +157,10 @@ func mayWait() error {
 	return nil
 }
 
-func init() { dispatch.WorkerSide(msg.NotifySent) }
+func init() {
+	dispatch.WorkerSide(msg.NotifySent)
+	dispatch.WorkerSide(msg.NotifyDelivered)
+}
 
 // SendKeepalive implements msg.Connection.
 func (p *Pipe) SendKeepalive() { p.do(func() { p.s.Keepalive(p.m.now()) }) }

@@ -431,6 +431,44 @@ func testGoexit(r *rig) {
 	}
 }
 
+// testLoopbackNotify: the Notifier of a message to oneself may change it and send it
+// again, and may end its goroutine: what is delivered is what was sent.
+func testLoopbackNotify(r *rig) {
+	t := r.t
+	n := r.node(r.server, entity.OSD(5), msg.LosslessPeer())
+	r.up(n)
+	c := n.Loopback()
+	inUse := make(chan error, 1)
+	var once sync.Once
+	notify := func(c msg.Connection, m *msg.Message, err error) {
+		switch string(m.Front) {
+		case "1":
+			m.Front, m.Notify = []byte("4"), nil
+			require.NoError(t, c.Send(m))
+		case "2":
+			once.Do(runtime.Goexit)
+		case "3": // the messenger's since it was sent
+			inUse <- c.Send(m)
+		}
+	}
+	for i := range 3 {
+		m := text("%d", i+1)
+		if i == 2 {
+			m = msg.New(1, 1)
+			m.Front[0] = '3'
+		}
+		m.Notify = msg.NotifyFunc(notify)
+		require.NoError(t, c.Send(m))
+	}
+	got := n.wantMessages(4)
+	slices.Sort(got)
+	require.Equal(t, []string{"1", "2", "3", "4"}, got)
+	require.ErrorIs(t, <-inUse, msg.ErrInUse)
+	require.NoError(t, c.Flush(r.timeout()))
+	r.until("counted", func() bool { return n.Count().Panics == 1 })
+	r.until("nothing held", func() bool { return n.Count().DispatchBytes == 0 })
+}
+
 // testOnWorker: what waits is refused where others wait for it. A dispatcher may wait.
 func testOnWorker(r *rig) {
 	t := r.t

@@ -22,6 +22,7 @@ var cases = []struct {
 	{"peer info", testPeerInfo},
 	{"fast dispatch", testFastDispatch},
 	{"loopback", testLoopback},
+	{"loopback notify", testLoopbackNotify},
 	{"anonymous", testAnonymous},
 	{"rebind", testRebind},
 	{"connect errors", testConnectErrors},
