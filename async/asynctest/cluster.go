@@ -254,7 +254,7 @@ func (c *Cluster) MarkDownAddrs(from, to int, addrs entity.AddrVec) {
 	conn := n.Lookup(addrs)
 	n.Messenger.MarkDown(addrs)
 	if conn != nil {
-		c.disturb(1)
+		c.disturb(2)
 		n.add(RecMarkDown, conn, Record{})
 	}
 }
@@ -321,7 +321,7 @@ func (c *Cluster) Restart(i int) *Node {
 		c.tb.Fatalf("asynctest: Restart of node %d, which runs", i)
 	}
 	n := c.start(i, old.Host.Restart(), old.life+1)
-	c.disturb(2 * (len(c.Nodes) - 1)) // it and each of the others make a new connection
+	c.disturb(2 * (len(c.Nodes) - 1))
 	c.Nodes[i] = n
 	n.add(RecUp, nil, Record{})
 	return n

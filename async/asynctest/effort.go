@@ -124,7 +124,8 @@ func (c *Cluster) harm(id uint64) {
 	}
 }
 
-// disturb notes what a messenger will have to make connections for.
+// disturb notes that something was done to a messenger, for which so many connections may
+// have to be made: of two nodes either may call.
 func (c *Cluster) disturb(connections int) {
 	if c.History != nil {
 		c.History.Disturbed += connections

@@ -178,8 +178,9 @@ type History struct {
 	// on their way to a node had a bit inverted.
 	ProtocolErrors []ProtocolErrorRecord
 	Flips          map[int]int
-	// Disturbed counts what was done to messengers by force: mark downs, panics, and
-	// for each restart the connections to be made anew.
+	// Disturbed counts the attempts to connect that may follow from what was done to
+	// messengers by force: two for each mark down and panic, and for a restart two with
+	// each other node.
 	Disturbed int
 	// Tainted are pairs of nodes whose sessions were ended by force.
 	Tainted map[[2]int]bool

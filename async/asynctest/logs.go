@@ -166,7 +166,7 @@ func (c *Cluster) show() {
 // Any other panic fails the test.
 func (c *Cluster) PlanPanic() {
 	c.planned++
-	c.disturb(1)
+	c.disturb(2)
 	if c.History != nil {
 		c.History.Panics++
 	}

@@ -45,7 +45,7 @@ func init() {
 			if !ok {
 				return fmt.Errorf("no connection")
 			}
-			r.c.disturb(1)
+			r.c.disturb(2)
 			conn.Fault(ErrPlanned)
 			return nil
 		}),
