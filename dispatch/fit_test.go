@@ -128,7 +128,8 @@ func TestAddTakesWhatFits(t *testing.T) {
 	c := NewChain(ChainConfig{})
 	for i, d := range []msg.Dispatcher{
 		plain{}, new(plain), dispatcherFunc(func(*msg.Message) bool { return true }), &full{}, fastOnly{},
-		both{}, &both{}, neither{}, shadowed{}, fits{}, &fits{}, pointer{},
+		both{}, &both{}, handles2{}, neither{handles{}, handles2{}, one{}}, shadowed{noResult{}, handles{}},
+		fits{}, &fits{}, pointer{},
 	} {
 		c.AddTail(d)
 		require.Equal(t, i+1, c.Stats().Dispatchers)
