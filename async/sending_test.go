@@ -70,7 +70,8 @@ func TestFlush(t *testing.T) {
 	ended2, cancel2 := context.WithCancel(t.Context())
 	cancel2()
 	require.ErrorIs(t, c.Flush(ended2), context.Canceled)
-	require.Panics(t, func() { c.Flush(nil) }) //nolint:staticcheck // that is what is tested
+	//lint:ignore SA1012 that is what is tested
+	require.Panics(t, func() { c.Flush(nil) })
 }
 
 // TestFlushes: several at once, each waits for what was sent before it.
@@ -188,7 +189,8 @@ func TestOwnership(t *testing.T) {
 	require.PanicsWithValue(t, "msg: Message of type 1 released while it is being sent", m.Release)
 	for _, to := range []msg.Connection{c, cl.Loopback()} {
 		require.Panics(t, func() { _ = to.Send(nil) })
-		require.Panics(t, func() { _ = to.SendContext(nil, text("x")) }) //nolint:staticcheck // that is what is tested
+		//lint:ignore SA1012 that is what is tested
+		require.Panics(t, func() { _ = to.SendContext(nil, text("x")) })
 	}
 	c.MarkDown()
 	cl.want("undeliverable", 1)

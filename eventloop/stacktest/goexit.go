@@ -304,8 +304,7 @@ func testGoexitInAccept(e *env) {
 	c := e.crowd(4)
 	exits := 2
 	w := e.Server.Worker(0)
-	var l eventloop.Listener
-	l = e.listen(func(s eventloop.Socket) {
+	l := e.listen(func(s eventloop.Socket) {
 		if exits > 0 {
 			exits--
 			runtime.Goexit()
