@@ -24,8 +24,10 @@ import (
 // on trying until it is marked down. An address without (entity.ParseAddrVec of
 // "10.0.0.7:7001", Addr.AnyNonce) means whichever process listens there: the
 // connection takes over that one's addresses, under which it is found too, and when the
-// peer is started anew that is a remote reset, after which it goes on. One address of a
-// peer that has several finds the same connection as all of them.
+// peer is started anew that is a remote reset, after which it goes on. That holds, from
+// now on, for a connection that is found at the place, too, for example because the peer
+// has called. One address of a peer that has several finds the same connection as all of
+// them.
 func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
 	return m.connect(t, addrs, false)
 }
@@ -89,7 +91,7 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	}
 	policy := m.policies.get(t)
 	if !anon {
-		if c := m.reg.lookup(addrs); c != nil {
+		if c := m.reg.wanted(addrs); c != nil {
 			return c, nil
 		}
 	}
@@ -105,7 +107,8 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 		if err != nil {
 			return nil, err
 		}
-		return ex, nil // another goroutine was faster
+		m.reg.wanted(addrs) // another goroutine, or the peer, was faster
+		return ex, nil
 	}
 	c.Start()
 	return c, nil

@@ -49,6 +49,29 @@ func (r *registry) lookup(addrs entity.AddrVec) *connection.Conn {
 	return c
 }
 
+// wanted is lookup for a user who asks for addrs. One found at a place, where the user
+// means whoever listens there, is that one's from now on, and told so if it was not.
+func (r *registry) wanted(addrs entity.AddrVec) *connection.Conn {
+	r.mu.Lock()
+	c, ok := r.index.Lookup(addrs)
+	news := ok && r.askLocked(c, addrs)
+	r.mu.Unlock()
+	if news {
+		c.Follow()
+	}
+	return c
+}
+
+func (r *registry) askLocked(c *connection.Conn, addrs entity.AddrVec) (news bool) {
+	e := r.all[c.ID()]
+	if e.asked != nil || !slices.ContainsFunc(addrs, func(a entity.Addr) bool { return a.AnyNonce }) {
+		return false
+	}
+	e.asked = addrs
+	r.putLocked(c, append(addrs.Clone(), e.addrs...))
+	return true
+}
+
 // add puts a new connection in, under addrs unless it is anonymous. If there is one
 // under them already it is returned instead.
 func (r *registry) add(c *connection.Conn, addrs entity.AddrVec) (existing *connection.Conn, err error) {

@@ -77,6 +77,7 @@ const (
 	cmdKeepalive
 	cmdFault
 	cmdRetry
+	cmdFollow
 	cmdSweep
 	cmdPressure
 	cmdGiveUp

@@ -34,6 +34,9 @@ func (c *Conn) Run() {
 	if cmds&cmdSweep != 0 {
 		c.s.Sweep(now)
 	}
+	if cmds&cmdFollow != 0 {
+		c.s.Follow(now)
+	}
 	if cmds&cmdRetry != 0 {
 		c.s.RetryNow(now)
 	}

@@ -160,6 +160,9 @@ func (c *Conn) MarkDisposable() { c.command(cmdDisposable) }
 // RetryNow implements msg.Connection.
 func (c *Conn) RetryNow() { c.command(cmdRetry) }
 
+// Follow makes whoever listens at the peer's place the peer: see session.Follow.
+func (c *Conn) Follow() { c.command(cmdFollow) }
+
 // MarkDown implements msg.Connection.
 func (c *Conn) MarkDown() { c.Close(msg.ErrMarkedDown) }
 

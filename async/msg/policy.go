@@ -56,11 +56,13 @@ func LossyClient() Policy { return Policy{Lossy: true, RegisterLossyClients: tru
 // LosslessClient: towards stateful servers, such as a client to a metadata server.
 func LosslessClient() Policy { return Policy{ResetCheck: true, RegisterLossyClients: true} }
 
-// LosslessPeer: between equals; either side connects. A peer that restarts gets
-// what is queued.
+// LosslessPeer: between equals; either side connects. A peer that restarts under the
+// same addresses, nonce included, gets what is queued for it if it is the one that calls;
+// if it is called it does not know the session, and what was queued is reported
+// (HandleRemoteReset, ErrRemoteReset).
 func LosslessPeer() Policy { return Policy{Standby: true, RegisterLossyClients: true} }
 
-// LosslessPeerReuse: LosslessPeer that notices a restarted peer.
+// LosslessPeerReuse: LosslessPeer that notices a restarted peer in either case.
 func LosslessPeerReuse() Policy {
 	return Policy{Standby: true, ResetCheck: true, RegisterLossyClients: true}
 }

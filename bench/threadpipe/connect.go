@@ -75,7 +75,7 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 		if addrs.Equal(m.Addrs()) || m.owns(target, netip.Addr{}) {
 			return m.loop, nil
 		}
-		if p := m.reg.lookup(addrs); p != nil {
+		if p := m.reg.wanted(addrs); p != nil {
 			return p, nil
 		}
 	}
@@ -92,7 +92,8 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	if ex, err := m.reg.add(p, addrs, anon); err != nil {
 		return nil, err
 	} else if ex != nil {
-		return ex, nil // another goroutine was faster
+		m.reg.wanted(addrs) // another goroutine, or the peer, was faster
+		return ex, nil
 	}
 	p.s.Start(m.now())
 	m.spawn(p.writeLoop)

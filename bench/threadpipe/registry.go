@@ -39,6 +39,29 @@ func (r *registry) lookup(addrs entity.AddrVec) *Pipe {
 	return p
 }
 
+// wanted is lookup for a user who asks for addrs. One found at a place, where the user
+// means whoever listens there, is that one's from now on, and told so if it was not.
+func (r *registry) wanted(addrs entity.AddrVec) *Pipe {
+	r.mu.Lock()
+	p, ok := r.index.Lookup(addrs)
+	news := ok && r.askLocked(p, addrs)
+	r.mu.Unlock()
+	if news {
+		p.Follow()
+	}
+	return p
+}
+
+func (r *registry) askLocked(p *Pipe, addrs entity.AddrVec) (news bool) {
+	e := &p.entry
+	if e.asked != nil || !slices.ContainsFunc(addrs, func(a entity.Addr) bool { return a.AnyNonce }) {
+		return false
+	}
+	e.asked = addrs
+	r.putLocked(p, append(addrs.Clone(), e.addrs...))
+	return true
+}
+
 // add puts a new pipe in, under addrs unless it is anonymous, or returns the one that
 // is there.
 func (r *registry) add(p *Pipe, addrs entity.AddrVec, anon bool) (existing *Pipe, err error) {

@@ -165,6 +165,9 @@ func init() {
 // SendKeepalive implements msg.Connection.
 func (p *Pipe) SendKeepalive() { p.do(func() { p.s.Keepalive(p.m.now()) }) }
 
+// Follow makes whoever listens at the peer's place the peer: see session.Follow.
+func (p *Pipe) Follow() { p.do(func() { p.s.Follow(p.m.now()) }) }
+
 // RetryNow implements msg.Connection.
 func (p *Pipe) RetryNow() { p.do(func() { p.s.RetryNow(p.m.now()) }) }
 

@@ -32,7 +32,7 @@ type Session struct {
 	kaReply    bool   // a KEEPALIVE2_ACK is to be sent
 	kaQueued   bool   // the one that is to be answered has not left yet
 	full       bool   // the network did not take all that was encoded
-	follow     bool   // dialled by host and port: whichever process listens there is the peer
+	follow     bool   // asked for by host and port: whichever process listens there is the peer
 	fruitless  uint8  // READY periods in a row that broke soon and brought nothing
 	ackOwed    bool   // something was received that is not yet acknowledged
 	ackHeld    bool   // see HoldAck
@@ -367,6 +367,16 @@ func (s *Session) RetryNow(now time.Duration) {
 		s.reconnect(now)
 	default:
 		s.wake(now)
+	}
+}
+
+// Follow is for a user who asks for whichever process listens at the peer's place, and
+// got this session because it is with that process, or was: should another one listen
+// there, it is the peer. One that has been asked in vain is asked again at once.
+func (s *Session) Follow(now time.Duration) {
+	s.follow = true
+	if s.state == StateBackoff {
+		s.RetryNow(now)
 	}
 }
 

@@ -93,6 +93,40 @@ func testFollow(r *rig) {
 	require.EqualValues(t, 1, cl.Count().Connections)
 }
 
+// testFollowCaller: who has called and is then asked for by host and port, is whoever
+// listens there, too.
+func testFollowCaller(r *rig) {
+	t := r.t
+	srv := r.up(r.node(r.server, entity.OSD(0), msg.LosslessPeer()))
+	old := r.up(r.node(r.client, entity.OSD(1), msg.LosslessPeer()))
+	was := old.Addrs()
+	require.NoError(t, r.connect(old, srv).Send(text("1")))
+	srv.wantMessages(1)
+	c := srv.Lookup(was)
+	require.NotNil(t, c)
+	place := entity.AddrVec{was[0].WithAnyNonce()}
+	for range 2 {
+		same, err := srv.ConnectTo(entity.TypeOSD, place)
+		require.NoError(t, err)
+		require.Same(t, c, same)
+	}
+	require.NoError(t, old.Shutdown(r.timeout()))
+	r.until("broken", func() bool { return !c.IsConnected() })
+	now := r.node(r.client, entity.OSD(1), msg.LosslessPeer())
+	require.NoError(t, now.Bind(was[0].AddrPort))
+	require.NoError(t, now.Start())
+	c.SendKeepalive() // brings it back
+	require.Same(t, c, srv.want("remote reset", 1).conn)
+	require.NoError(t, c.Send(text("2")))
+	require.Equal(t, []string{"2"}, now.wantMessages(1))
+	require.Same(t, c, srv.Lookup(now.Addrs()))
+	require.Same(t, c, srv.Lookup(place))
+	require.EqualValues(t, 1, srv.Count().Connections)
+	srv.MarkDown(place)
+	require.Nil(t, srv.Lookup(place))
+	require.Nil(t, srv.Lookup(now.Addrs()))
+}
+
 // testAttempts: each attempt that fails is told with its reason, number and delay, and
 // seen in State and LastError; RetryNow ends the delay.
 func testAttempts(r *rig) {

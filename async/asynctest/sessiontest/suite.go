@@ -29,6 +29,7 @@ var cases = []struct {
 	// contract.go
 	{"place", testPlace},
 	{"follow", testFollow},
+	{"follow the caller", testFollowCaller},
 	{"attempts", testAttempts},
 	{"flush", testFlush},
 	{"cancel", testCancel},
