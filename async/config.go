@@ -50,7 +50,9 @@ type Config struct {
 	AuthServer auth.Server
 
 	// DispatchWidth is how many connections are dispatched at the same time by
-	// the pool; 0 means 4, 1 is the single dispatch thread of the origin.
+	// the pool; 0 means 4, 1 is the single dispatch thread of the origin. A width of 1
+	// keeps callbacks from running at the same time only as long as none is held up for
+	// DispatchLimit; with DispatchLimit negative, always.
 	DispatchWidth int
 	// DispatchLimit is how long a callback may hold up a job of the pool before it is
 	// logged with its stack, counted, and no longer counts against DispatchWidth; 0

@@ -12,9 +12,9 @@
 //
 // All methods of Messenger and of msg.Connection may be called by any goroutine,
 // from dispatchers too, unless their comment says otherwise. Those that block
-// are Bind and Rebind (they try again for a while), Shutdown, Wait and
-// Connection.SendContext; they must not be called by what runs on a worker (fast
-// dispatch, Notify, HandleUndeliverable).
+// are Bind and Rebind (they try again for a while), Flush, Drain, Shutdown, Wait, and
+// Connection.SendContext and Flush; what runs on a worker (fast dispatch, Notify,
+// HandleUndeliverable) gets ErrOnWorker from them at once.
 //
 // # What is shared
 //

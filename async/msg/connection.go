@@ -10,7 +10,7 @@ import (
 // Connection is one peer as seen by one messenger. A session may span many TCP
 // connections; the Connection stays the same object through cuts, reconnects
 // and connection races. All methods may be called by any goroutine, from
-// callbacks too, and none but SendContext blocks.
+// callbacks too, and none but SendContext and Flush blocks.
 type Connection interface {
 	// ID is unique within the messenger, from 1 up.
 	ID() uint64

@@ -5,9 +5,34 @@ package msg
 // has handled the message. A message that nobody handles is counted and logged.
 //
 // Dispatch runs on a goroutine of the pool, never two at a time for one
-// Connection; it may block, which holds up that connection and, through the
-// throttles, its peer. The other methods a dispatcher may have are the small
-// interfaces below.
+// Connection. The other methods a dispatcher may have are the small interfaces
+// below; AddDispatcher panics at a method with one of their names and another
+// signature.
+//
+// # What is held up by what
+//
+// Dispatch may block. Meanwhile no other callback of that connection runs, its
+// further messages wait in the queue, and when a throttle is full (Config.
+// DispatchThrottleBytes, Policy.ThrottleMessages) nothing is read from the connections
+// under it. As many callbacks as Config.DispatchWidth run at a time; one that takes
+// longer than Config.DispatchLimit (1 s) is logged with its stack, and another may run
+// in its place, up to Config.DispatchWidthMax. Methods that say "on the worker" hold up
+// all connections of that worker, and must not block at all.
+//
+// So a Dispatch must not wait for what can only come through itself. Two cases:
+//
+// A request within a request: if Dispatch asks the peer that sent m something over the
+// same connection, and waits for the answer, it waits for itself, since the answer is
+// queued behind it. Let the answer's Dispatch go on with the work instead, or handle
+// answers by fast dispatch, or hand the work to a goroutine and return.
+//
+// Two peers that answer each other with SendContext or Flush in Dispatch: when both send
+// queues are full, neither Dispatch returns, so neither side takes messages, so neither
+// queue becomes shorter, until ctx ends. Give ctx a deadline, and make the queue
+// (Config.SendQueueMessages, SendQueueBytes) larger than what the peer may have under
+// way towards us; or use Send, and treat ErrQueueFull as "too much at a time".
+//
+// # What fails
 //
 // No method of a dispatcher runs concurrently with another one for the same
 // Connection, fast dispatch excepted. A panic is caught, counted and reported;
@@ -46,8 +71,8 @@ type FastConnectHandler interface{ HandleFastConnect(c Connection) }
 type FastAcceptHandler interface{ HandleFastAccept(c Connection) }
 
 // ResetHandler is told that a connection is gone for good without a local
-// MarkDown: a lossy session broke, or the connection was refused by the
-// protocol. At most once per Connection. The first handler that returns true
+// MarkDown: a lossy session broke, the connection was refused by the protocol, or its
+// peer stayed away for Config.StandbyTimeout. At most once per Connection. The first handler that returns true
 // ends the chain. reason wraps the cause.
 type ResetHandler interface {
 	HandleReset(c Connection, reason error) bool
@@ -89,8 +114,8 @@ type SendPressureHandler interface {
 }
 
 // UndeliverableHandler is told of each message that was accepted by Send and is
-// dropped, with the reason: ErrMarkedDown, ErrReset, ErrRemoteReset,
-// ErrShutdown, ErrNoSession. "Dropped" means not known to be delivered: one that
+// dropped, with the reason: ErrMarkedDown, ErrReset, ErrRemoteReset, ErrShutdown,
+// ErrNoSession, ErrCancelled, ErrDeadline, ErrRejected, ErrPeerAbsent. "Dropped" means not known to be delivered: one that
 // was written but not acknowledged may have arrived. It runs on the worker or on
 // the goroutine that closed the connection, after Message.Notify, and must not
 // block. All handlers of the chain are told.
