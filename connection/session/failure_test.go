@@ -179,6 +179,17 @@ func TestForgottenAgainAndAgain(t *testing.T) {
 	require.Equal(t, StateConnecting, l.s.State())
 }
 
+// TestForgottenOnce: a peer that restarts twice within seconds is none whose place is taken
+// by somebody else.
+func TestForgottenOnce(t *testing.T) {
+	l := readyConnector(t, msg.LosslessClient()).down(errCut)
+	l.drive(StateSessionReconnecting).say(&frame.SessionReset{Full: true}).say(serverIdent(0, 0xbeef))
+	require.Empty(t, l.c.failed)
+	l.down(errCut)
+	require.Len(t, l.c.failed, 1)
+	require.Equal(t, msg.ReasonBroken, l.c.failed[0].Reason)
+}
+
 // TestGlobalID: what a monitor calls us we call ourselves, except to monitors and unless
 // we have a number.
 func TestGlobalID(t *testing.T) {

@@ -76,7 +76,7 @@ func (s *Session) failed(was State, err error, retry time.Duration) {
 	switch {
 	case errors.Is(err, ErrReplaced):
 		return // the peer's own attempt came first
-	case was == StateReady && s.rarely().forgotten > 0:
+	case was == StateReady && s.rarely().forgotten > 1: // once is a peer that restarted
 		reason, err = msg.ReasonDisplaced, fmt.Errorf("%w, %d times in a row: %w", ErrForgotten, s.rarely().forgotten, err)
 	case was == StateReady:
 		reason = msg.ReasonBroken
