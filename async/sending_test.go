@@ -136,7 +136,7 @@ func TestDrain(t *testing.T) {
 	require.ErrorIs(t, err, msg.ErrShutdown)
 	_, err = late.ConnectTo(entity.TypeOSD, srv.Addrs())
 	require.NoError(t, err)
-	require.ErrorContains(t, late.want("connect failed", 1).err, "SESSION_CONNECTING")
+	require.ErrorContains(t, late.want("connect failed", 1).err, "setting up the session")
 	cancel()
 	require.ErrorIs(t, <-drained, context.Canceled)
 	require.NoError(t, srv.Shutdown(timeout(t)))

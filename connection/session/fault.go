@@ -82,7 +82,7 @@ func (s *Session) failed(was State, err error, retry time.Duration) {
 		reason = msg.ReasonBroken
 	}
 	s.emitErr(OutConnectFailed, &msg.ConnectError{
-		Reason: reason, Attempt: int(s.attempts), State: was.String(), Retry: retry, Err: err,
+		Reason: reason, Attempt: int(s.attempts), State: was.String(), Step: was.Step(), Retry: retry, Err: err,
 	})
 }
 
