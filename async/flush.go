@@ -42,15 +42,20 @@ func (m *Messenger) Flush(ctx context.Context) error {
 
 // Drain ends the messenger in peace: it begins no new session (ConnectTo answers
 // ErrShutdown, peers are turned away; those that exist go on, break and come back, and
-// may still send), waits until everything
-// that was sent has had its end (Flush), and shuts down. If ctx ends before that, what
-// is left is reported undeliverable with ErrShutdown, and ctx's error is wrapped.
+// may still send), waits until everything that was sent has had its end (Flush),
+// acknowledges what was received, so that peers do not wait for that in vain, and shuts
+// down. If ctx ends before that, what is left is reported undeliverable with ErrShutdown,
+// and ctx's error is wrapped. A peer that is away may never come back: give ctx a deadline.
 func (m *Messenger) Drain(ctx context.Context) error {
 	if err := mayWait(); err != nil {
 		return err
 	}
 	m.reg.drain()
 	err := m.Flush(ctx)
+	for _, c := range m.reg.snapshot() {
+		c.Acknowledge()
+	}
+	_ = m.awaitPosted(ctx) // Shutdown says it too
 	return errors.Join(err, m.Shutdown(ctx))
 }
 

@@ -80,6 +80,7 @@ const (
 	cmdSweep
 	cmdPressure
 	cmdGiveUp
+	cmdAck
 	cmdGoOn // user code ended the goroutine in the midst of things
 )
 
