@@ -139,7 +139,9 @@ func TestDrain(t *testing.T) {
 	l.until("turned away", func() bool { return late.times("connect failed") > 0 }) // it tries again soon
 	require.ErrorContains(t, late.events("connect failed")[0].err, "setting up the session")
 	cancel()
-	require.ErrorIs(t, <-drained, context.Canceled)
+	require.EqualError(t, <-drained, "msgr: 1 of 1 connections still hold messages that were sent: context canceled")
+	srv.Wait()
+	require.ErrorIs(t, srv.want("undeliverable", 1).err, msg.ErrShutdown)
 	require.NoError(t, srv.Shutdown(timeout(t)))
 }
 
