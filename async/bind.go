@@ -61,8 +61,9 @@ func (m *Messenger) bind(ctx context.Context, addrs []netip.AddrPort, avoid map[
 		if !errors.Is(err, syscall.EADDRINUSE) || try >= m.cfg.BindRetries {
 			return err
 		}
-		m.log.Warn("bind: address in use, trying again", "err", err, "after", m.cfg.BindRetryDelay,
-			"try", try+1, "of", m.cfg.BindRetries+1)
+		m.log.Warn("bind: address in use, trying again", "err", err,
+			"attempt", fmt.Sprintf("%d of %d", try+1, m.cfg.BindRetries+1), "next attempt in", m.cfg.BindRetryDelay,
+			"hint", "another program listens there, or an earlier one of this has not ended yet")
 		if ended := sleep(ctx, m.cfg.BindRetryDelay); ended != nil {
 			return fmt.Errorf("%w; given up: %w", err, ended)
 		}

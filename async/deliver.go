@@ -115,7 +115,8 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 		m.failures.connectFailed(c.Worker().Now(), c, err.(*msg.ConnectError))
 		kind = dispatch.KindConnectFailed
 	case connection.EventRejected:
-		m.log.Warn("a message breaks its connection each time that it is sent", "conn", c, "err", err)
+		why := err.(*msg.RejectedError)
+		m.log.Warn("a message breaks its connection each time that it is sent", "conn", c, "err", why, "hint", why.Hint())
 		kind = dispatch.KindRejected
 	case connection.EventHighWater:
 		kind = dispatch.KindHighWater
@@ -148,6 +149,9 @@ func (m *Messenger) fastAccept(c *connection.Conn) { m.chain.FastAccept(c) }
 func (k sink) Fault(c *connection.Conn, state session.State, err error) {
 	m, reason := k.m, session.ReasonOf(err)
 	text := "a peer broke its session"
+	if reason == msg.ReasonLimit {
+		text = "a peer sends more than is allowed here"
+	}
 	switch {
 	case state == session.StateReady:
 		if reason != msg.ReasonProtocol && reason != msg.ReasonLimit {
@@ -162,7 +166,7 @@ func (k sink) Fault(c *connection.Conn, state session.State, err error) {
 			return // somebody looked whether the port is open
 		}
 	}
-	m.failures.acceptFailed(c.Worker().Now(), text, c.Remote(), reason, err, "conn", c, "state", state.String())
+	m.failures.acceptFailed(c.Worker().Now(), text, c.Remote(), reason, err, "conn", c, "while", state.Step())
 }
 
 // Renamed implements connection.Sink.

@@ -67,11 +67,11 @@ func TestFailuresAreTold(t *testing.T) {
 		told   string // in the server's log
 	}{
 		"nobody":       {at: nobody, reason: msg.ReasonRefused, says: "nothing listens at that address"},
-		"a web server": {at: func(t *testing.T) entity.AddrVec { return saying(t, "HTTP/1.1 400 Bad Request\r\n") }, reason: msg.ReasonNotMsgr, says: "HTTP/1.1 400"},
+		"a web server": {at: func(t *testing.T) entity.AddrVec { return saying(t, "HTTP/1.1 400 Bad Request\r\n") }, reason: msg.ReasonNotMsgr, says: "begins with 'HTTP/1.1 400 Bad Request'"},
 		"msgr v1":      {at: func(t *testing.T) entity.AddrVec { return saying(t, "ceph v027") }, reason: msg.ReasonVersion, says: "use the peer's v2 address"},
-		"silence":      {at: func(t *testing.T) entity.AddrVec { return saying(t, "") }, reason: msg.ReasonTimeout, says: "handshake timed out"},
-		"another nonce": {target: func(a *entity.Addr) { a.Nonce++ }, reason: msg.ReasonWrongPeer, says: "host:port without a nonce",
-			told: "set Config.Advertise"},
+		"silence":      {at: func(t *testing.T) entity.AddrVec { return saying(t, "") }, reason: msg.ReasonTimeout, says: "accepts connections there and then says nothing"},
+		"another nonce": {target: func(a *entity.Addr) { a.Nonce++ }, reason: msg.ReasonWrongPeer, says: "ask for host:port without it",
+			told: "the peer means an earlier process at this address"},
 		"another type": {target: func(a *entity.Addr) { a.Type = entity.AddrMsgr2 }, server: func(c *Config) { c.Name = entity.MDS(0) },
 			reason: msg.ReasonWrongPeer, says: "it is a mds, expected a osd"},
 		"authentication": {server: func(c *Config) { c.AuthServer = refusing{} }, reason: msg.ReasonAuth,
@@ -118,7 +118,7 @@ func TestFailuresAreTold(t *testing.T) {
 			lines := ours.lines("level=WARN", "cannot connect", tc.says)
 			require.Len(t, lines, 1, "told once: %s", ours.buf.String())
 			for _, b := range []*logbook{&ours, &theirs} {
-				for _, bad := range []string{"invalid AddrPort", "type0", "invalid IP"} {
+				for _, bad := range []string{"invalid AddrPort", "type0", "invalid IP", "_CONNECTING", "_ACCEPTING", "bad banner"} {
 					require.Empty(t, b.lines(bad))
 				}
 			}
@@ -128,6 +128,52 @@ func TestFailuresAreTold(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHints: what is said depends on what is known.
+func TestHints(t *testing.T) {
+	at := func(s string) entity.Addr {
+		a, err := entity.ParseAddr(s)
+		require.NoError(t, err)
+		return a
+	}
+	hints := func(asked, is string) (ours, theirs string) {
+		err := fmt.Errorf("wrapped: %w", &msg.WrongPeerError{Asked: at(asked), Is: entity.AddrVec{at(is)}})
+		return (&msg.ConnectError{Reason: msg.ReasonWrongPeer, Err: err}).Hint(), msg.AcceptHint(msg.ReasonWrongPeer, err)
+	}
+	ours, theirs := hints("10.0.0.1:7/1", "10.0.0.1:7/2")
+	require.Contains(t, ours, "the nonce")
+	require.Contains(t, theirs, "an earlier process")
+	ours, theirs = hints("10.0.0.1:7/1", "10.0.0.2:7/1")
+	require.Contains(t, ours, "is the address right")
+	require.Contains(t, theirs, "Config.Advertise")
+
+	late := &msg.ConnectError{Reason: msg.ReasonTimeout, State: "CONNECTING"}
+	require.Contains(t, late.Hint(), "a firewall")
+	late.State = "HELLO_CONNECTING"
+	require.Contains(t, late.Hint(), "a peer that hangs")
+
+	r := &msg.RejectedError{Dropped: true}
+	require.Contains(t, r.Hint(), "given up")
+	r.Dropped = false
+	require.Contains(t, r.Hint(), "sent again")
+	for r := range msg.Reason(msg.NumReasons) {
+		require.NotEmpty(t, r.String())
+	}
+}
+
+// TestOverTheLimitIsTold: by the one who has the limit, with its name, since the other end
+// sees a broken connection and no more.
+func TestOverTheLimitIsTold(t *testing.T) {
+	l := newLab(t)
+	var ours, theirs logbook
+	srv := l.server(entity.OSD(0), msg.StatefulServer(), l.withLog(&theirs), func(c *Config) { c.Limits.Data = 1 << 10 })
+	cl := l.client(entity.Client(1), msg.LosslessClient(), l.withLog(&ours))
+	c := l.connect(cl, srv)
+	require.NoError(t, c.Send(&msg.Message{Type: 1, Data: make([]byte, 2<<10)}))
+	cl.want("connect failed", 1)
+	l.until("it is told", func() bool { return len(ours.lines("a connection does not last", "its log may say why")) == 1 })
+	require.Len(t, theirs.lines("a peer sends more than is allowed here", "Data of 2048 bytes, the limit is 1024", "Config.Limits"), 1)
 }
 
 // TestStrangersAreTold: who connects and speaks something else is named in the log once;
@@ -156,7 +202,7 @@ func TestStrangersAreTold(t *testing.T) {
 		return f[msg.ReasonNotMsgr] == 5 && f[msg.ReasonClosed] == 3
 	})
 	require.Len(t, book.lines("level=WARN"), 1)
-	require.Len(t, book.lines("a peer could not connect", "GET / HTTP/1.1", "a browser, a port scan"), 1)
+	require.Len(t, book.lines("a peer could not connect", "begins with 'GET / HTTP/1.1'", "a browser, a port scan"), 1)
 }
 
 // TestConnectedAfterFailures: when a peer that was away is there at last, that is said

@@ -134,8 +134,10 @@ func (l *failureLog) connectFailed(now time.Duration, c *connection.Conn, err *m
 	if !say {
 		return
 	}
-	args := []any{"conn", c, "reason", err.Reason.String(), "err", err.Err, "state", err.State, "attempt", err.Attempt}
+	args := []any{"conn", c, "reason", err.Reason.String(), "err", err.Err, "while", err.Step, "attempt", err.Attempt}
 	switch {
+	case err.Retry < 0 && c.State() == msg.StateStandby:
+		args = append(args, "next attempt", "when there is something to send")
 	case err.Retry < 0:
 		args = append(args, "next attempt", "none")
 	default:
@@ -144,7 +146,11 @@ func (l *failureLog) connectFailed(now time.Duration, c *connection.Conn, err *m
 	if f.total > 1 {
 		args = append(args, "failures since the last line", f.count, "for", (now - f.first).Round(time.Second))
 	}
-	l.warn("cannot connect", append(args, hint(err.Hint())...)...)
+	text := "cannot connect"
+	if err.Reason == msg.ReasonBroken {
+		text = "a connection does not last"
+	}
+	l.warn(text, append(args, hint(err.Hint())...)...)
 }
 
 // connected is a connection of ours that is up, or up again.
@@ -184,7 +190,7 @@ func (l *failureLog) acceptFailed(now time.Duration, text string, from netip.Add
 	if f.total > 1 {
 		args = append(args, "of this kind since the last line", f.count)
 	}
-	l.warn(text, append(args, hint(reason.AcceptHint())...)...)
+	l.warn(text, append(args, hint(msg.AcceptHint(reason, err))...)...)
 }
 
 func hint(text string) []any {

@@ -34,7 +34,7 @@ func (m *Messenger) Flush(ctx context.Context) error {
 		select {
 		case <-done:
 		case <-ctx.Done():
-			return fmt.Errorf("msgr: flush with %d of %d connections to wait for: %w", len(waits)-i, len(waits), ctx.Err())
+			return fmt.Errorf("msgr: %d of %d connections still hold messages that were sent: %w", len(waits)-i, len(waits), ctx.Err())
 		}
 	}
 	return nil
@@ -42,16 +42,26 @@ func (m *Messenger) Flush(ctx context.Context) error {
 
 // Drain ends the messenger in peace: it begins no new session (ConnectTo answers
 // ErrShutdown, peers are turned away; those that exist go on, break and come back, and
-// may still send), waits until everything
-// that was sent has had its end (Flush), and shuts down. If ctx ends before that, what
-// is left is reported undeliverable with ErrShutdown, and ctx's error is wrapped.
+// may still send), waits until everything that was sent has had its end (Flush),
+// acknowledges what was received, so that peers do not wait for that in vain, and shuts
+// down. If ctx ends before that, what is left is reported undeliverable with ErrShutdown,
+// and ctx's error is wrapped; Wait then waits for those reports. A peer that is away may
+// never come back: give ctx a deadline.
 func (m *Messenger) Drain(ctx context.Context) error {
 	if err := mayWait(); err != nil {
 		return err
 	}
 	m.reg.drain()
 	err := m.Flush(ctx)
-	return errors.Join(err, m.Shutdown(ctx))
+	for _, c := range m.reg.snapshot() {
+		c.Acknowledge()
+	}
+	_ = m.awaitPosted(ctx) // Shutdown says it too
+	down := m.Shutdown(ctx)
+	if err != nil && errors.Is(down, ctx.Err()) {
+		return err // which says more of the same
+	}
+	return errors.Join(err, down)
 }
 
 // mayWait returns an error if the calling goroutine must not wait: it is a worker.

@@ -274,8 +274,6 @@ func (m *Messenger) awaitEnd(ctx context.Context) error {
 // what it held, and every worker has done what was posted so far: the loopback
 // connection's last run is among that.
 func (m *Messenger) awaitWorkers(ctx context.Context) error {
-	n := m.cfg.Stack.NumWorkers()
-	done := make(chan struct{}, n)
 	for _, ch := range []<-chan struct{}{m.closing, m.reg.empty} {
 		select {
 		case <-ch:
@@ -283,6 +281,13 @@ func (m *Messenger) awaitWorkers(ctx context.Context) error {
 			return fmt.Errorf("shutdown: %w", ctx.Err())
 		}
 	}
+	return m.awaitPosted(ctx)
+}
+
+// awaitPosted waits until every worker has done what was posted so far.
+func (m *Messenger) awaitPosted(ctx context.Context) error {
+	n := m.cfg.Stack.NumWorkers()
+	done := make(chan struct{}, n)
 	posted := 0
 	for i := range n {
 		if m.cfg.Stack.Worker(i).Post(eventloop.TaskFunc(func() { done <- struct{}{} })) == nil {

@@ -1,6 +1,9 @@
 package connection
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // An acknowledgement that no message carries is a write of its own, and wakes the
 // peer. While messages of the connection are in dispatch their answers are likely, so
@@ -28,6 +31,18 @@ func (c *Conn) nudge() {
 	c.mu.Unlock()
 	if post && !c.lend() {
 		c.post()
+	}
+}
+
+// Acknowledge has the worker write the acknowledgement that is owed, if there is a
+// transport, though messages are in dispatch: there may be no later. Any goroutine.
+func (c *Conn) Acknowledge() { c.command(cmdAck) }
+
+// ackNow writes what the socket takes. The connection's worker only.
+func (c *Conn) ackNow(now time.Duration) {
+	if c.t != nil && c.s.OwesAck() {
+		c.s.HoldAck(now, false)
+		c.HandleFlush()
 	}
 }
 

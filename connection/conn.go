@@ -81,6 +81,7 @@ const (
 	cmdSweep
 	cmdPressure
 	cmdGiveUp
+	cmdAck
 	cmdGoOn // user code ended the goroutine in the midst of things
 )
 

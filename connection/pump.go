@@ -57,6 +57,9 @@ func (c *Conn) Run() {
 		c.s.MarkDown(closed)
 	}
 	c.leave()
+	if cmds&cmdAck != 0 {
+		c.ackNow(now)
+	}
 	if cmds&cmdPressure != 0 {
 		c.tellPressure()
 	}

@@ -1,7 +1,9 @@
 package msg
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -18,14 +20,16 @@ type ConnectError struct {
 	// State is the state of the protocol in which the attempt failed
 	// ("SESSION_CONNECTING").
 	State string
+	// Step is the same in words ("setting up the session").
+	Step string
 	// Retry is how long it is until the next attempt; negative if there is none.
 	Retry time.Duration
 	Err   error
 }
 
-// Error is one line with reason, state and cause.
+// Error is one line with reason, step and cause.
 func (e *ConnectError) Error() string {
-	return fmt.Sprintf("msgr: attempt %d to connect: %s, in %s: %v", e.Attempt, e.Reason, e.State, e.Err)
+	return fmt.Sprintf("msgr: attempt %d to connect: %s, while %s: %v", e.Attempt, e.Reason, e.Step, e.Err)
 }
 
 // Unwrap returns the cause.
@@ -33,10 +37,25 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 
 // Hint is a sentence on what may be wrong and what to do about it; it may be empty.
 func (e *ConnectError) Hint() string {
-	if e.Reason == ReasonClosed && e.State == "SESSION_CONNECTING" {
-		return "the peer hung up when it saw whom it is taken for: Ceph's daemons do that if the address asked for is not theirs, nonce included (a mon's is 0; the maps have those of others)"
+	var wrong *WrongPeerError
+	switch {
+	case e.Reason == ReasonClosed && e.State == "SESSION_CONNECTING":
+		return "the peer hung up when it saw who calls and whom it is taken for: it may be shutting down (its log says so); Ceph's daemons do that if the address asked for is not theirs, nonce included (a mon's is 0; the maps have those of others)"
+	case e.Reason == ReasonTimeout && e.State != "CONNECTING" && e.State != "READY":
+		return "something accepts connections there and then says nothing: another program, or a peer that hangs"
+	case errors.As(e.Err, &wrong) && wrong.otherNonce():
+		return "the number behind the slash, the nonce, tells the processes apart that listen there after each other: the one asked for has ended, or the nonce is wrong; ask for host:port without it to get whichever process is there"
 	}
 	return e.Reason.Hint()
+}
+
+// AcceptHint is what Hint is, for who was connected to: on an attempt that ended by err.
+func AcceptHint(reason Reason, err error) string {
+	var wrong *WrongPeerError
+	if errors.As(err, &wrong) && wrong.otherNonce() {
+		return "the peer means an earlier process at this address, or was given a wrong nonce (the number behind the slash): one that was given host:port alone finds this process by itself, any other has to be given its new address"
+	}
+	return reason.AcceptHint()
 }
 
 // WrongPeerError says that another one answered than the one that was asked for.
@@ -44,6 +63,11 @@ type WrongPeerError struct {
 	Asked entity.Addr
 	// Is holds the addresses of the one that answered.
 	Is entity.AddrVec
+}
+
+// otherNonce says whether it is the nonce alone that differs.
+func (e *WrongPeerError) otherNonce() bool {
+	return slices.ContainsFunc(e.Is, e.Asked.WithAnyNonce().Matches)
 }
 
 // Error is one line with both.
@@ -65,6 +89,15 @@ type RejectedError struct {
 	// what is behind it can be sent. Otherwise (Config.RejectAfter) it is sent on.
 	Dropped bool
 	Err     error
+}
+
+// Hint is a sentence on what may be wrong, what became of the message, and what to do.
+func (e *RejectedError) Hint() string {
+	fate := "it is sent again and again"
+	if e.Dropped {
+		fate = "it is given up and reported undeliverable, and what is behind it is sent"
+	}
+	return fate + "; most often such a message is over a limit of the peer's, whose log then says so: send less at a time, or raise the peer's Config.Limits"
 }
 
 // Error is one line with the message and the last fault.

@@ -20,8 +20,10 @@ import (
 
 const (
 	// quietMax is how long the store may take to answer what is in flight when
-	// the traffic ends; shutdownMax how long the messengers may take to end.
+	// the traffic ends; drainMax how long what was sent may take to be acknowledged
+	// then; shutdownMax how long the messengers may take to end.
 	quietMax    = 10 * time.Second
+	drainMax    = 10 * time.Second
 	shutdownMax = 10 * time.Second
 	// dispatchMax is how many dispatchers run at a time, of all messengers together.
 	dispatchMax = 8
@@ -55,6 +57,7 @@ type demo struct {
 	meters   [numClasses]*meter
 	notifies atomic.Int64 // sendings with a Notify whose end is not known
 	stopping atomic.Bool  // no new operations
+	draining atomic.Bool  // the messengers are being drained
 	closing  atomic.Bool  // the messengers are being shut down
 	cuts     cutCounts
 
@@ -76,9 +79,9 @@ const handshakeBytes = 450
 func (d *demo) now() time.Duration { return d.clock.Now() }
 
 // Run runs the demo until its time is over or ctx ends, whichever is first, and
-// reports: when ctx ends it, everything is finished and checked all the same, and the
-// report is marked Interrupted. The error is for what kept it from running; broken
-// promises are in the report.
+// reports: when ctx ends it, everything is finished and checked all the same, the
+// messengers are drained, and the report is marked Interrupted. The error is for what
+// kept it from running; broken promises are in the report.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	before := usageNow()
 	d, err := newDemo(cfg)
@@ -98,6 +101,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	d.oracle.Close()
 	d.verify(r)
 	d.fill(r, before)
+	r.Drained = d.drain(drainMax)
 	if err := d.close(); err != nil {
 		d.oracle.Failed("shutdown: %v", err)
 	}
@@ -279,6 +283,28 @@ func (d *demo) verify(r *Report) {
 		r.Objects++
 		check(firstCold+id, 1)
 	}
+}
+
+// drain ends the messengers as a daemon ends its own on SIGTERM: what was sent arrives
+// before. All of them take part in that until nothing is left to be acknowledged
+// anywhere; then one after the other goes. false: it took too long, and the rest is close's.
+func (d *demo) drain(limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	for _, m := range d.messengers {
+		if err := m.Flush(ctx); err != nil {
+			d.oracle.Failed("%s: flush: %v", m.Name(), err)
+			return false
+		}
+	}
+	d.draining.Store(true)
+	for _, m := range d.messengers {
+		if err := m.Drain(ctx); err != nil {
+			d.oracle.Failed("%s: drain: %v", m.Name(), err)
+			return false
+		}
+	}
+	return true
 }
 
 // close ends everything, in any state of open.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
 )
@@ -26,6 +27,7 @@ func TestDemo(t *testing.T) {
 	require.NoError(t, err)
 	t.Logf("seed %d: %s", r.Seed, r.Line())
 	require.True(t, r.OK, "%+v", r)
+	require.True(t, r.Drained)
 	require.Positive(t, r.Cuts)
 	require.Positive(t, r.Reconnects)
 	require.Len(t, r.Classes, int(numClasses))
@@ -59,11 +61,27 @@ func TestDemoInterrupted(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, r.OK, "%+v", r)
 	require.True(t, r.Interrupted)
+	require.True(t, r.Drained)
 	require.Positive(t, r.Ops)
 	require.Positive(t, r.Copies, "what there is was checked")
 	require.Regexp(t, `^demo: interrupted, ok so far ops=\d+ `, r.Line())
 	r.OK = false
 	require.Regexp(t, `^demo: interrupted, FAILED ops=\d+ `, r.Line())
+}
+
+// What cannot be delivered in time makes the demo fail, and does not keep it.
+func TestDrain(t *testing.T) {
+	d := startFor(t, Config{OSDs: 2, Clients: 1, Conns: 1, CutRate: -1})
+	require.True(t, d.drain(time.Minute))
+
+	d = startFor(t, Config{OSDs: 2, Clients: 1, Conns: 1, CutRate: -1})
+	away := d.osds[1].clu.Addrs()
+	require.NoError(t, d.osds[1].clu.Shutdown(t.Context()))
+	require.NoError(t, d.osds[0].clu.SendTo(newMessage(typePing, prioHeartbeat, 1, payload{}, nil, nil), entity.TypeOSD, away))
+	require.False(t, d.drain(50*time.Millisecond))
+	_, first := d.oracle.Failures()
+	require.Len(t, first, 1)
+	require.Contains(t, first[0], "osd.0: flush: msgr: 1 of ")
 }
 
 // Began is told of a run's head before its traffic.

@@ -133,7 +133,7 @@ func (g *manager) HandleReset(c msg.Connection, _ error) bool {
 	p.over = true
 	g.resets++
 	g.discarded += uint64(p.inFlight)
-	if err := g.connectLocked(p.id); err != nil && !g.d.closing.Load() {
+	if err := g.connectLocked(p.id); err != nil && !g.d.draining.Load() && !g.d.closing.Load() {
 		g.d.oracle.Failed("%s: connect again: %v", g.name, err)
 	}
 	return true

@@ -13,6 +13,8 @@ type Report struct {
 	// Interrupted: it was ended before its time. OK is then about what happened until
 	// that.
 	Interrupted bool `json:"interrupted,omitempty"`
+	// Drained: each messenger ended when everything that was sent had arrived.
+	Drained bool `json:"drained"`
 
 	Seed    uint64  `json:"seed"`
 	Seconds float64 `json:"seconds"`
@@ -133,6 +135,9 @@ func (r *Report) Write(w io.Writer) error {
 	fmt.Fprintf(w, "sessions   %d reconnects after %d faults, %d messages sent again, %d waits for throttles\n", r.Reconnects, r.Faults, r.Replayed, r.ThrottleWaits)
 	fmt.Fprintf(w, "lossy      %d sessions broke, each told once; %d messages went with them\n", r.LossyResets, r.LossyDropped)
 	fmt.Fprintf(w, "verified   %d objects, %d copies, %.1f MB; %d cold copies not recovered yet\n", r.Objects, r.Copies, float64(r.CopyBytes)/1e6, r.NotRecovered)
+	if r.Drained {
+		fmt.Fprintf(w, "drained    every messenger ended when all that was sent had been acknowledged\n")
+	}
 	fmt.Fprintf(w, "process    goroutines %d before, %d during, %d after; threads %d before, %d during; %.0f MiB\n",
 		r.GoroutinesBefore, r.GoroutinesDuring, r.GoroutinesAfter, r.ThreadsBefore, r.Threads, float64(r.RSSKiB)/1024)
 	for _, f := range r.FirstFailures {

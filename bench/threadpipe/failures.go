@@ -17,7 +17,7 @@ func (p *Pipe) connectFailed(err *msg.ConnectError) {
 		return
 	}
 	p.failed, p.failure = true, err.Reason
-	args := []any{"pipe", p, "reason", err.Reason.String(), "err", err.Err, "state", err.State, "attempt", err.Attempt}
+	args := []any{"pipe", p, "reason", err.Reason.String(), "err", err.Err, "while", err.Step, "attempt", err.Attempt}
 	p.m.log.Warn("cannot connect", hinted(args, err.Hint())...)
 }
 
@@ -51,7 +51,7 @@ func (p *Pipe) blame(state session.State, err error) {
 func (m *Messenger) acceptFailed(text string, from netip.AddrPort, reason msg.Reason, err error) {
 	if !m.blamed[reason].Swap(true) {
 		args := []any{"from", from, "reason", reason.String(), "err", err}
-		m.log.Warn(text, hinted(args, reason.AcceptHint())...)
+		m.log.Warn(text, hinted(args, msg.AcceptHint(reason, err))...)
 	}
 }
 

@@ -51,7 +51,7 @@ func (e *RefusedError) Error() string {
 	case -eOPNOTSUPP:
 		why = " (not supported)"
 	}
-	return fmt.Sprintf("auth: %s refused with %d%s; allowed: methods %s, modes %s",
+	return fmt.Sprintf("auth: method %s refused with %d%s; allowed: methods %s, modes %s",
 		MethodName(e.Method), e.Result, why, list(e.Methods, MethodName), list(e.Modes, ModeName))
 }
 

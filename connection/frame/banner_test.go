@@ -103,6 +103,9 @@ func TestErrors(t *testing.T) {
 		require.Equal(t, c != OutOfNonces, e.Peer())
 	}
 	require.Equal(t, "code 200", Code(200).String())
-	require.Equal(t, "frame: payload too large in MESSAGE: segment 3 of 70 bytes, limit 60",
+	require.Equal(t, "frame: payload too large in MESSAGE: Data of 70 bytes, the limit is 60",
 		(&Error{Code: TooLarge, Tag: TagMessage, Segment: 3, Len: 70, Limit: 60}).Error())
+	require.Equal(t, "frame: payload too large in HELLO: segment 0 of 70 bytes, the limit is 60",
+		(&Error{Code: TooLarge, Tag: TagHello, Len: 70, Limit: 60}).Error())
+	require.Equal(t, "frame: this is not msgr v2", (&Error{Code: BadBanner, Len: 1}).Error())
 }

@@ -51,7 +51,7 @@ var codes = [...]struct {
 	text  string
 	class error
 }{
-	BadBanner:        {"bad banner", ErrBanner},
+	BadBanner:        {"this is not msgr v2", ErrBanner},
 	PeerIsV1:         {"peer speaks msgr v1", ErrPeerIsV1},
 	Revision0:        {"peer does not speak msgr v2.1", ErrBanner},
 	MissingFeatures:  {"banner features are missing", ErrBanner},
@@ -113,10 +113,10 @@ func (e *Error) Error() string {
 	case BadSegmentCount:
 		s += fmt.Sprintf(": %d", e.Len)
 	case TooLarge, TooShort:
-		s += fmt.Sprintf(": segment %d of %d bytes, limit %d", e.Segment, e.Len, e.Limit)
+		s += fmt.Sprintf(": %s of %d bytes, the limit is %d", e.part(), e.Len, e.Limit)
 	case MissingFeatures, Revision0:
 		s += fmt.Sprintf(": have %#x, want %#x", e.Got, e.Want)
-	case BadPayload, BadBanner:
+	case BadPayload:
 		s += fmt.Sprintf(" of %d bytes", e.Len)
 	}
 	if e.Err != nil {
@@ -124,6 +124,17 @@ func (e *Error) Error() string {
 	}
 	return s
 }
+
+// part names what is too long or too short as who sends it or configures Limits knows it.
+func (e *Error) part() string {
+	if e.Tag == TagMessage && e.Segment > 0 && e.Segment < len(segmentNames) {
+		return segmentNames[e.Segment]
+	}
+	return fmt.Sprintf("segment %d", e.Segment)
+}
+
+// segmentNames are the names of a MESSAGE's segments, in msg.Message and in Limits.
+var segmentNames = [MaxSegments]string{"header", "Front", "Middle", "Data"}
 
 // Unwrap gives the class and the cause to errors.Is and errors.As.
 func (e *Error) Unwrap() []error {

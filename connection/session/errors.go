@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
@@ -48,7 +49,12 @@ type ProtocolError struct {
 	Err    error // the decoder's error, if that found it
 }
 
+// Error is one line. What has a name of its own (another program, a peer of another type,
+// a limit) is not called an error of the protocol: that says nothing to who has to mend it.
 func (e *ProtocolError) Error() string {
+	if r := ReasonOf(e.Err); e.Err != nil && e.Reason == "" && r != msg.ReasonOther && r != msg.ReasonProtocol {
+		return e.Err.Error()
+	}
 	s := fmt.Sprintf("session: protocol error in %s", e.State)
 	if e.Tag != 0 {
 		s += fmt.Sprintf(" at %s", e.Tag)

@@ -53,9 +53,11 @@ func TestConnectFailures(t *testing.T) {
 		"hung up": {drive(StateSessionConnecting), func(l *lab) { l.down(ErrPeerClosed) }, StateSessionConnecting, msg.ReasonClosed, "closed by peer"},
 		"reset":   {drive(StateHelloConnecting), func(l *lab) { l.down(errCut) }, StateHelloConnecting, msg.ReasonClosed, "reset"},
 		"an HTTP server": {drive(StateBannerConnecting), func(l *lab) { l.bytes([]byte("HTTP/1.1 400 Bad Request\r\n")) },
-			StateBannerConnecting, msg.ReasonNotMsgr, `begins with "HTTP/1.1 400`},
+			StateBannerConnecting, msg.ReasonNotMsgr, "begins with 'HTTP/1.1 400 Bad Request'"},
 		"msgr v1": {drive(StateBannerConnecting), func(l *lab) { l.bytes([]byte("ceph v027")) },
 			StateBannerConnecting, msg.ReasonVersion, "msgr v1"},
+		"a TLS server": {drive(StateBannerConnecting), func(l *lab) { l.bytes([]byte("\x15\x03\x01\x00\x02\x02\x46")) },
+			StateBannerConnecting, msg.ReasonNotMsgr, "msgr v2; what came begins with '......F'"},
 		"msgr v2.0": {drive(StateBannerConnecting), func(l *lab) { l.bytes(frame.Banner{}.Append(nil)) },
 			StateBannerConnecting, msg.ReasonVersion, "v2.1"},
 		"another type": {drive(StateHelloConnecting), func(l *lab) { l.say(&frame.Hello{EntityType: entity.TypeMDS, PeerAddr: labSelf}) },
@@ -83,6 +85,7 @@ func TestConnectFailures(t *testing.T) {
 			require.Equal(t, tc.reason, got.Reason, "%s: %v", name, got)
 			require.Equal(t, attempt, got.Attempt, name)
 			require.Equal(t, tc.state.String(), got.State, name)
+			require.ErrorContains(t, got, "while "+tc.state.Step()+": ", name)
 			require.ErrorContains(t, got, tc.says, name)
 			if l.s.State() == StateClosed {
 				require.Negative(t, got.Retry, name)
@@ -177,6 +180,17 @@ func TestForgottenAgainAndAgain(t *testing.T) {
 	l.w.now += 11 * time.Second
 	l.msg(1, 0).down(errCut)
 	require.Equal(t, StateConnecting, l.s.State())
+}
+
+// TestForgottenOnce: a peer that restarts twice within seconds is none whose place is taken
+// by somebody else.
+func TestForgottenOnce(t *testing.T) {
+	l := readyConnector(t, msg.LosslessClient()).down(errCut)
+	l.drive(StateSessionReconnecting).say(&frame.SessionReset{Full: true}).say(serverIdent(0, 0xbeef))
+	require.Empty(t, l.c.failed)
+	l.down(errCut)
+	require.Len(t, l.c.failed, 1)
+	require.Equal(t, msg.ReasonBroken, l.c.failed[0].Reason)
 }
 
 // TestGlobalID: what a monitor calls us we call ourselves, except to monitors and unless

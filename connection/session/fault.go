@@ -76,13 +76,13 @@ func (s *Session) failed(was State, err error, retry time.Duration) {
 	switch {
 	case errors.Is(err, ErrReplaced):
 		return // the peer's own attempt came first
-	case was == StateReady && s.rarely().forgotten > 0:
+	case was == StateReady && s.rarely().forgotten > 1: // once is a peer that restarted
 		reason, err = msg.ReasonDisplaced, fmt.Errorf("%w, %d times in a row: %w", ErrForgotten, s.rarely().forgotten, err)
 	case was == StateReady:
 		reason = msg.ReasonBroken
 	}
 	s.emitErr(OutConnectFailed, &msg.ConnectError{
-		Reason: reason, Attempt: int(s.attempts), State: was.String(), Retry: retry, Err: err,
+		Reason: reason, Attempt: int(s.attempts), State: was.String(), Step: was.Step(), Retry: retry, Err: err,
 	})
 }
 

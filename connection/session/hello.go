@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -21,7 +22,7 @@ func (s *Session) stepBanner(b []byte) (int, error) {
 	h.banner = append(h.banner, b...)
 	peer, n, err := frame.ParseBanner(h.banner)
 	if err != nil {
-		return len(b), s.badFrame(fmt.Errorf("%w; what came begins with %q", err, h.banner[:min(len(h.banner), 32)]))
+		return len(b), s.badFrame(fmt.Errorf("%w; what came begins with '%s'", err, firstLine(h.banner)))
 	}
 	if n == 0 {
 		return len(b), nil
@@ -50,6 +51,21 @@ func (s *Session) stepBanner(b []byte) (int, error) {
 	}
 	s.queueControl(&hello)
 	return used, nil
+}
+
+// firstLine is the beginning of what a stranger says, for logs: its first line, 32 bytes
+// at most, with a dot for each byte that is no letter, digit or sign.
+func firstLine(b []byte) string {
+	b = bytes.Clone(b[:min(len(b), 32)])
+	if i := bytes.IndexAny(b, "\r\n"); i > 0 {
+		b = b[:i]
+	}
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '.'
+		}
+	}
+	return string(b)
 }
 
 func (s *Session) connectorHello(_ time.Duration, payload []byte) error {

@@ -44,6 +44,26 @@ var stateNames = [NumStates]string{
 	"BACKOFF", "WAIT", "CLOSED",
 }
 
+// stateSteps are the steps of a connection in words.
+var stateSteps = [NumStates]string{
+	StateConnecting: "opening the TCP connection", StateBannerConnecting: "waiting for the peer's first bytes",
+	StateHelloConnecting: "waiting for the peer's hello", StateAuthConnecting: "authenticating",
+	StateAuthConnectingSign: "authenticating", StateSessionConnecting: "setting up the session",
+	StateSessionReconnecting: "resuming the session", StateBannerAccepting: "waiting for the peer's first bytes",
+	StateHelloAccepting: "waiting for the peer's hello", StateAuthAccepting: "authenticating",
+	StateAuthAcceptingMore: "authenticating", StateAuthAcceptingSign: "authenticating",
+	StateSessionAccepting: "setting up the session", StateArbitrating: "setting up the session", StateReady: "in the session",
+}
+
+// Step is what happens in that state, in words that need no knowledge of the protocol; ""
+// for the states in which nothing does.
+func (s State) Step() string {
+	if s < NumStates {
+		return stateSteps[s]
+	}
+	return ""
+}
+
 // States lists all states, for tests and tables.
 func States() []State {
 	out := make([]State, NumStates)

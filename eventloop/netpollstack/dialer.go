@@ -93,7 +93,7 @@ func bindLocal(fd, family int, local netip.AddrPort) error {
 // finishConnect handles the end of connect.
 func (t *transport) finishConnect() {
 	fd := int(t.fd)
-	if err := socketError(fd); err != nil {
+	if err := socketError(fd, "connect"); err != nil {
 		t.fail(err)
 		return
 	}

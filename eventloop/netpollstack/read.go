@@ -25,7 +25,7 @@ func (t *transport) read(events uint32) {
 			continue
 		case e == syscall.EAGAIN:
 			if events&unix.EPOLLERR != 0 {
-				if err := socketError(int(t.fd)); err != nil {
+				if err := socketError(int(t.fd), "read"); err != nil {
 					t.fail(err)
 				}
 			}

@@ -107,7 +107,7 @@ func (t *transport) handleEvents(events uint32) {
 	}
 	if t.paused || t.eof {
 		if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
-			if err := socketError(int(t.fd)); err != nil {
+			if err := socketError(int(t.fd), "read"); err != nil {
 				t.fail(err)
 				return
 			}
@@ -132,14 +132,15 @@ func (t *transport) handleEvents(events uint32) {
 	}
 }
 
-// socketError fetches and clears the pending error of a socket.
-func socketError(fd int) error {
+// socketError fetches and clears the pending error of a socket, as one of the call that
+// would have told it.
+func socketError(fd int, call string) error {
 	e, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
 		return os.NewSyscallError("getsockopt", err)
 	}
 	if e != 0 {
-		return os.NewSyscallError("socket", syscall.Errno(e))
+		return os.NewSyscallError(call, syscall.Errno(e))
 	}
 	return nil
 }

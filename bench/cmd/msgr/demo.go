@@ -45,7 +45,7 @@ out of order or damaged is a broken promise, and in the end all copies are compa
 acknowledged. The table says for each class of traffic how much there was, how fast, and what was promised.
 
 The last line is "demo: ok" or "demo: FAILED" with the counts. Interrupted, the demo finishes what is under
-way, checks it, and says "demo: interrupted, ok so far" or "demo: interrupted, FAILED".
+way, checks it, drains its messengers, and says "demo: interrupted, ok so far" or "demo: interrupted, FAILED".
 
 The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
 }

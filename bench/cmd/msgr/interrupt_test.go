@@ -146,6 +146,7 @@ func TestDemoInterrupted(t *testing.T) {
 			"--object-size", "1000")
 		require.Equal(t, code, got, "%s%s", stdout, stderr)
 		require.Contains(t, stdout, "\nverified  ", "the objects were compared")
+		require.Contains(t, stdout, "\ndrained   ", "what was sent arrived")
 		lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
 		require.Regexp(t, `^demo: interrupted, ok so far ops=\d+ .* lost=0 duplicated=0 `, lines[len(lines)-1])
 		require.Equal(t, fmt.Sprintf("msgr demo: %v\n", &interruption{sig}), stderr)

@@ -68,7 +68,7 @@ func TestPingSaysWhy(t *testing.T) {
 			"authentication refused", "both ends have to be configured for a common method and mode"},
 		"another type": {stranger(t, func(c *async.Config) { c.Name = entity.OSD(3) }),
 			"it is a osd, expected a mon", "wrong peer", "another process than the one asked for"},
-		"a web server": {web.Listener.Addr().String(), `what came begins with "HTTP/1.1`, "not a messenger", "is the port right?"},
+		"a web server": {web.Listener.Addr().String(), "what came begins with 'HTTP/1.1", "not a messenger", "is the port right?"},
 		"msgr v1":      {v1.Addr().String(), "peer speaks msgr v1", "another protocol version", "port 3300"},
 	} {
 		t.Run(name, func(t *testing.T) {
