@@ -112,11 +112,12 @@ type seldom struct {
 	notBefore time.Duration
 
 	// A message that breaks its connection each time: see rejected.go.
-	suspect  uint64 // its seq, 0: none
-	since    time.Duration
-	breaks   int   // how often in a row
-	breakErr error // the last time
-	reported bool
+	suspect   uint64 // its seq, 0: none
+	since     time.Duration
+	breaks    int   // how often in a row
+	breakErr  error // the last time
+	reported  bool
+	refusedBy time.Duration // until when a break of this transport is taken for a refusal
 }
 
 // noSeldom is what sessions without a seldom read.
