@@ -86,7 +86,9 @@ type Config struct {
 	// RejectAfter is how many times a message of a lossless session may break its
 	// connection, with nothing new acknowledged between, until it is reported
 	// (RejectedHandler), taken out, and reported undeliverable with ErrRejected, so that
-	// what is behind it is sent; 0 means 5. Negative: it is reported, and sent on.
+	// what is behind it is sent; 0 means 5. Negative: it is reported, and sent on. Only
+	// breaks within a round trip of its being sent count, and 5 s of them at least: a
+	// connection that lives longer carried a part of it.
 	RejectAfter int
 	// CheckPayloads, for debugging, notices messages whose payload changes between Send
 	// and their end: they are logged and counted (Stats.Changed). It costs a checksum

@@ -30,6 +30,7 @@ const (
 	causesPerRetry   = 4
 	replaysOfCause   = 2 // times all that was ever sent: 560 of 203 and 8 causes
 	retryGlobalsFree = 0 // numbers of attempts rise; see unreachable
+	rejectedFree     = 0 // each peer takes what it is sent
 )
 
 func checkE1(d *digest) (bad []string) {
@@ -174,6 +175,7 @@ func checkCosts(d *digest) (bad []string) {
 		{"replayed messages", e.Replayed, replaysOfCause * causes * e.Sent},
 		{"SESSION_RETRY", e.Retries, retriesFree + causes/causesPerRetry},
 		{"SESSION_RETRY_GLOBAL", e.RetryGlobals, retryGlobalsFree},
+		{"rejected messages", e.Rejected, rejectedFree},
 	}
 	for _, cost := range d.h.costs {
 		if cost.N > cost.AtMost {

@@ -33,8 +33,8 @@ func (c *Cluster) CheckEnded() {
 	c.report(faults)
 }
 
-// CheckNothingHeld fails the test if a messenger that is at rest holds messages,
-// shares of the dispatch throttle, or unfinished handshakes.
+// CheckNothingHeld fails the test if a messenger that is at rest holds messages, to be
+// dispatched or sent, shares of the dispatch throttle, or unfinished handshakes.
 func (c *Cluster) CheckNothingHeld() {
 	c.tb.Helper()
 	var faults []string
@@ -47,11 +47,25 @@ func (c *Cluster) CheckNothingHeld() {
 			faults = append(faults, fmt.Sprintf("%v holds %d bytes of dispatch, %d in the queue, %d handshakes",
 				n.Name(), s.DispatchBytes, s.Queue.Len, s.Handshakes))
 		}
+		faults = append(faults, n.unsettled()...)
 	}
 	if n, planned := c.panics(); n > planned {
 		faults = append(faults, fmt.Sprintf("%d panics in callbacks, %d planned", n, planned))
 	}
 	c.report(faults)
+}
+
+// unsettled says which connections of a node hold something for sending.
+func (n *Node) unsettled() (faults []string) {
+	for conn := range n.Connections() {
+		if messages, bytes := conn.SendQueue(); messages != 0 || bytes != 0 {
+			faults = append(faults, fmt.Sprintf("%v holds %d messages, %d bytes, for sending on %v", n.Name(), messages, bytes, conn))
+		}
+	}
+	if s := n.Stats(); len(faults) == 0 && s.SendBytes != 0 {
+		faults = append(faults, fmt.Sprintf("%v holds %d bytes for sending, no connection does", n.Name(), s.SendBytes))
+	}
+	return faults
 }
 
 func (c *Cluster) checkFlows(all bool) (faults []string) {

@@ -66,6 +66,18 @@ func TestLiesAreFound(t *testing.T) {
 	}
 }
 
+// What waits for a peer that does not answer is not nothing.
+func TestNothingHeldSeesSendQueues(t *testing.T) {
+	text := failure(t, func(tb TB) {
+		c := NewCluster(tb, Options{Seed: 6, N: 2})
+		c.Isolate(1)
+		_ = c.Send(0, 1, 100, 0)
+		c.Run(time.Minute)
+		c.CheckNothingHeld()
+	})
+	require.Contains(t, text, "osd.0 holds 1 messages, 133 bytes, for sending on conn 2")
+}
+
 func TestCrashAndRestart(t *testing.T) {
 	for _, how := range []string{"crash", "kill"} {
 		t.Run(how, func(t *testing.T) {

@@ -24,6 +24,8 @@ type Effort struct {
 	// Timeouts are the faults because a peer was silent for too long, Refusals those
 	// because it lacks features, or is another process than the one that was meant.
 	Timeouts, Refusals uint64
+	// Rejected are messages that were taken for ones that the peer does not take.
+	Rejected uint64
 }
 
 func (e *Effort) add(other *Effort) {
@@ -36,6 +38,7 @@ func (e *Effort) add(other *Effort) {
 	e.RetryGlobals += other.RetryGlobals
 	e.Timeouts += other.Timeouts
 	e.Refusals += other.Refusals
+	e.Rejected += other.Rejected
 }
 
 // StreamRecord is a TCP connection, or an attempt to make one.
@@ -105,7 +108,7 @@ func isWrongPeer(err error) bool {
 func (n *Node) spent(s *async.Stats) Effort {
 	e := n.effort
 	e.Faults, e.Replayed, e.Sent = s.Faults, s.Replayed, s.Sent-s.Replayed
-	e.Resets, e.RemoteResets = s.Resets, s.RemoteResets
+	e.Resets, e.RemoteResets, e.Rejected = s.Resets, s.RemoteResets, s.Rejected
 	return e
 }
 

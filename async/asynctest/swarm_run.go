@@ -30,6 +30,9 @@ func (s *swarm) run() {
 	s.rest(false)
 	s.roundUp() // which ends what waited for peers that have forgotten
 	s.rest(true)
+	for _, n := range s.Nodes[:s.nodes] {
+		s.report(n.unsettled())
+	}
 	if s.stranger {
 		if n := s.Nodes[s.nodes].Count("connect"); n != 0 {
 			s.tb.Fatalf("asynctest: the stranger, which lacks a feature, was let in %d times", n)

@@ -19,7 +19,8 @@ type counts struct {
 func (m *Messenger) countsOf(id uint64) *counts { return &m.counts[id%countStripes] }
 
 // Stats is a snapshot: what a messenger counted since New, and what it holds now; the
-// fields mean what they mean in async.Stats.
+// fields mean what they mean in async.Stats. SlowFastDispatches stays 0: a fast dispatcher
+// holds up its own connection only.
 type Stats struct {
 	connection.Counts[uint64]
 

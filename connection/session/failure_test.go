@@ -193,6 +193,52 @@ func TestForgottenOnce(t *testing.T) {
 	require.Equal(t, msg.ReasonBroken, l.c.failed[0].Reason)
 }
 
+// TestForgottenInStandby: the same when all is sent each time, so that only the next
+// message calls the peer.
+func TestForgottenInStandby(t *testing.T) {
+	l := readyConnector(t, msg.LosslessPeer())
+	var pauses []time.Duration
+	broken := func() {
+		l.down(errCut)
+		require.Equal(t, StateStandby, l.s.State())
+	}
+	forgotten := func() {
+		l.drive(StateSessionReconnecting).say(&frame.SessionReset{}).say(serverIdent(0, 0xbeef))
+		require.Equal(t, StateReady, l.s.State())
+		l.out = nil
+		l.say(&frame.Ack{Seq: 1})
+	}
+	for i := range uint64(8) {
+		broken()
+		l.send(i, 127)
+		pause := time.Duration(0)
+		if l.s.State() == StateBackoff {
+			at, _ := l.s.Deadline()
+			pause = at - l.w.now
+			l.retry()
+		}
+		pauses = append(pauses, pause)
+		forgotten()
+	}
+	require.Zero(t, pauses[0]+pauses[1])
+	require.Greater(t, pauses[2], time.Duration(0), "%v", pauses)
+	require.GreaterOrEqual(t, pauses[7], l.n.cfg.MaxBackoff/2, "%v", pauses)
+	last := l.c.failed[len(l.c.failed)-1]
+	require.Equal(t, msg.ReasonDisplaced, last.Reason)
+	require.ErrorIs(t, last, ErrForgotten)
+	require.Negative(t, last.Retry)
+
+	broken()
+	l.s.RetryNow(l.w.now)
+	l.c.settle()
+	require.Equal(t, StateConnecting, l.s.State(), "the user knows better")
+	forgotten()
+	broken()
+	l.w.now += 20 * time.Second
+	l.send(20, 127)
+	require.Equal(t, StateConnecting, l.s.State(), "it has waited")
+}
+
 // TestGlobalID: what a monitor calls us we call ourselves, except to monitors and unless
 // we have a number.
 func TestGlobalID(t *testing.T) {

@@ -50,8 +50,12 @@ func (s *Session) fault(now time.Duration, err error) {
 		s.awaitPeer(now)
 	case s.policy.Standby && idle && was != StateWait && was != StateBackoff:
 		s.state, s.deadline, s.backoff = StateStandby, 0, 0
-		if was.connecting() {
+		switch {
+		case was.connecting():
 			s.nextTarget(was)
+			s.failed(was, err, -1)
+		case was == StateReady && s.rarely().forgotten > 1:
+			s.seldom.notBefore = now + s.jitter(s.backoffAfter(s.seldom.forgotten-1))
 			s.failed(was, err, -1)
 		}
 	case was == StateReady && !s.fruitlessAgain(now):
@@ -137,10 +141,7 @@ func (s *Session) fruitlessAgain(now time.Duration) bool {
 	if n == 0 {
 		return false
 	}
-	s.backoff = 0
-	for range n - 1 {
-		s.backoff = s.nextBackoff()
-	}
+	s.backoff = s.backoffAfter(n - 1)
 	return true
 }
 
@@ -164,6 +165,17 @@ func (s *Session) countForgotten() {
 		o.forgotten = 0
 	}
 	o.forgotten = min(o.forgotten+1, 32)
+}
+
+// backoffAfter is the delay after n attempts, 0 after none.
+func (s *Session) backoffAfter(n int) (d time.Duration) {
+	before := s.backoff
+	s.backoff = 0
+	for range n {
+		s.backoff = s.nextBackoff()
+	}
+	d, s.backoff = s.backoff, before
+	return d
 }
 
 func (s *Session) nextBackoff() time.Duration {

@@ -146,6 +146,7 @@ func (s *Session) newSession() {
 // ready ends the handshake.
 func (s *Session) ready(now time.Duration) {
 	s.state = StateReady
+	s.expectRefusal(now, s.deadline-s.cfg.ReadyTimeout)
 	s.deadline, s.backoff = now+s.cfg.ReadyTimeout, 0
 	s.alive = now
 	s.announced = true

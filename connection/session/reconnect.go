@@ -206,7 +206,7 @@ func (s *Session) TakeOver(now time.Duration, in *Session, reset bool) {
 		s.resetSession()
 	}
 	s.up = true
-	s.enc, s.hs = in.enc, in.hs
+	s.enc, s.hs, s.deadline = in.enc, in.hs, in.deadline
 	s.encoded, s.written = in.encoded, in.written
 	s.dec.SetPreAuth(false)
 	if c := s.hs.rxCipher; c != nil {

@@ -16,10 +16,26 @@ import (
 // along what is under way in the other direction.)
 //
 // A network that breaks connections one after the other looks the same for a while.
-// Only what lasts for rejectTime is held against the message.
+// Only what lasts for rejectTime is held against the message. And who refuses a message
+// does so when he sees its header, which is the first thing that is sent once the session
+// goes on: within a round trip, and the handshake took several of them. A connection
+// that lives longer than that carried a part of the message, and its break is not the
+// message's doing, however long the message takes and however often that happens.
 
-// rejectTime is how long a message breaks connections, at least, before it is rejected.
-const rejectTime = 5 * time.Second
+const (
+	// rejectTime is how long a message breaks connections, at least, before it is rejected.
+	rejectTime = 5 * time.Second
+	// refusalTime is how long after READY a refusal may take, beyond what the handshake took.
+	refusalTime = 500 * time.Millisecond
+)
+
+// expectRefusal is called when the session becomes ready, of which the handshake began at
+// that time.
+func (s *Session) expectRefusal(now, began time.Duration) {
+	if s.sent.len() > 0 && !s.policy.Lossy {
+		s.needSeldom().refusedBy = now + max(now-began, 0) + refusalTime
+	}
+}
 
 // countBreak is called for each fault, before the transport is given up.
 func (s *Session) countBreak(now time.Duration, was State, err error) {
@@ -31,8 +47,8 @@ func (s *Session) countBreak(now time.Duration, was State, err error) {
 		return // it was not sent, or it is not the peer that hung up
 	}
 	o := s.needSeldom()
-	if o.suspect != x.seq || now >= s.deadline {
-		s.forgetBreaks()
+	if o.suspect != x.seq || now >= o.refusedBy {
+		s.forgetBreaks() // this one may be the first: the message was sent just now
 		o.suspect, o.since = x.seq, now
 	}
 	o.breaks++

@@ -209,6 +209,10 @@ func TestNotRejected(t *testing.T) {
 			l.w.now += 11 * time.Second
 			again(l, errCut, 0)
 		},
+		"it takes longer than connections live": func(l *lab, i int) {
+			l.w.now += 3 * time.Second
+			again(l, errCut, 0)
+		},
 		"others in its place": func(l *lab, i int) {
 			again(l, errCut, uint64(i))
 			l.send(uint64(100+i), 127)

@@ -108,13 +108,16 @@ type seldom struct {
 
 	short     bool // the last ready session broke soon
 	forgotten int  // how often in a row the peer did not know a short one
+	// notBefore is until when such a session stays in STANDBY, whatever there is to send.
+	notBefore time.Duration
 
 	// A message that breaks its connection each time: see rejected.go.
-	suspect  uint64 // its seq, 0: none
-	since    time.Duration
-	breaks   int   // how often in a row
-	breakErr error // the last time
-	reported bool
+	suspect   uint64 // its seq, 0: none
+	since     time.Duration
+	breaks    int   // how often in a row
+	breakErr  error // the last time
+	reported  bool
+	refusedBy time.Duration // until when a break of this transport is taken for a refusal
 }
 
 // noSeldom is what sessions without a seldom read.
@@ -334,9 +337,14 @@ func (s *Session) Send(now time.Duration, m *msg.Message) {
 
 // wake leaves STANDBY: there is something to send.
 func (s *Session) wake(now time.Duration) {
-	if s.state == StateStandby && s.canDial() && !planted.On(planted.LostWakeup) {
-		s.reconnect(now)
+	if s.state != StateStandby || !s.canDial() || planted.On(planted.LostWakeup) {
+		return
 	}
+	if at := s.rarely().notBefore; now < at {
+		s.state, s.deadline = StateBackoff, at
+		return
+	}
+	s.reconnect(now)
 }
 
 // canDial says whether this side may call the peer, and knows where.
@@ -366,6 +374,9 @@ func (s *Session) RetryNow(now time.Duration) {
 		s.backoff = 0
 		s.reconnect(now)
 	default:
+		if s.seldom != nil {
+			s.seldom.notBefore = 0
+		}
 		s.wake(now)
 	}
 }
