@@ -11,8 +11,8 @@ import (
 )
 
 // failureLog says why connections do not come up, or break by what peers send: the
-// first time at once, then, while it goes on, at most once a minute with how often; and
-// when a connection that failed is up again. Any goroutine.
+// first time at once, then, while it goes on, at most once a minute for each reason, with
+// how often; and when a connection that failed is up again. Any goroutine.
 type failureLog struct {
 	log *slog.Logger
 	// healthy is how long a connection has to be up for what was before to be over.
@@ -37,11 +37,10 @@ type failureKey struct {
 type failures struct {
 	count  int // since the last line
 	total  int
-	reason msg.Reason // in the last line
 	first  time.Duration
-	last   time.Duration // of the failures
-	said   time.Duration // when the last line was logged
-	upAt   time.Duration // when it was up again; 0: it is not
+	last   time.Duration                 // of the failures
+	said   [msg.NumReasons]time.Duration // 1 ns after the last line with that reason; 0: there was none
+	upAt   time.Duration                 // when it was up again; 0: it is not
 	upSaid time.Duration
 }
 
@@ -81,10 +80,10 @@ func (l *failureLog) note(now time.Duration, k failureKey, reason msg.Reason) (f
 	s.count++
 	s.total++
 	s.last, s.upAt = now, 0
-	if s.total > 1 && reason == s.reason && now-s.said < saidEvery || !l.mayLog(now) {
+	if said := s.said[reason]; said != 0 && now+1-said < saidEvery || !l.mayLog(now) {
 		return f, false
 	}
-	s.said, s.reason = now, reason
+	s.said[reason] = now + 1
 	f = *s
 	s.count = 0
 	return f, true

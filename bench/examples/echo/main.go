@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"net/netip"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -43,8 +44,10 @@ func main() {
 	answer := <-answers
 	fmt.Printf("%s says %s\n", answer.Source(), answer.Data)
 
-	check(client.Shutdown(context.Background()))
-	check(server.Shutdown(context.Background()))
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	check(client.Drain(ctx)) // lets arrive what was sent, and shuts down
+	check(server.Drain(ctx))
 }
 
 func must[T any](v T, err error) T { check(err); return v }
