@@ -46,7 +46,9 @@ func (m *Messenger) Flush(ctx context.Context) error {
 // acknowledges what was received, so that peers do not wait for that in vain, and shuts
 // down. If ctx ends before that, what is left is reported undeliverable with ErrShutdown,
 // and ctx's error is wrapped; Wait then waits for those reports. A peer that is away may
-// never come back: give ctx a deadline.
+// never come back: give ctx a deadline. What was received and still waits for dispatch is
+// discarded and counted, as by Shutdown: "acknowledged" does not mean handled. Where the
+// sender has to know that, answer.
 func (m *Messenger) Drain(ctx context.Context) error {
 	if err := mayWait(); err != nil {
 		return err
