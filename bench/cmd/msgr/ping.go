@@ -210,11 +210,10 @@ func (p *pinger) ping(ctx context.Context, timeout time.Duration) (*msg.Message,
 		if err != nil && !errors.Is(err, msg.ErrClosed) {
 			return nil, err
 		}
-		if err == nil {
-			answer, err := p.await(ctx)
-			if answer != nil || err != nil {
-				return answer, err
-			}
+		// Closed before it was sent to: the reason is on its way here.
+		answer, err := p.await(ctx)
+		if answer != nil || err != nil {
+			return answer, err
 		}
 		// The session is over: the next one gets the ping.
 		p.conn = nil
