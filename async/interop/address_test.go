@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -95,9 +97,11 @@ func TestGlobalIDOfAMon(t *testing.T) {
 		conn, err := m.ConnectTo(entity.TypeOSD, entity.AddrVec{osd.Addr})
 		require.NoError(t, err)
 		version(t, box, conn, tid)
-		log, err := os.ReadFile(filepath.Join(filepath.Dir(mon.Conf), "log", "osd.0.log"))
-		require.NoError(t, err)
-		require.Contains(t, string(log), fmt.Sprintf("<== client.%d ", id))
+		var log []byte
+		require.Eventually(t, func() bool { // a thread of the OSD writes it when it comes to it
+			log, err = os.ReadFile(filepath.Join(filepath.Dir(mon.Conf), "log", "osd.0.log"))
+			return err == nil && strings.Contains(string(log), fmt.Sprintf("<== client.%d ", id))
+		}, 20*time.Second, 10*time.Millisecond, "client.%d is not in the OSD's log", id)
 		require.NotContains(t, string(log), "<== client.-1 ")
 		require.NotContains(t, string(log), "<== client.? ")
 	}
