@@ -39,6 +39,9 @@ func TestRestarts(t *testing.T) {
 		want     afterRestart
 	}{
 		{"lossy", [2]msg.Policy{msg.LossyClient(), msg.StatelessServer()}, 1, false, false, refused},
+		{"lossy", [2]msg.Policy{msg.LossyClient(), msg.StatelessServer()}, 1, true, false, refused},
+		{"registered", [2]msg.Policy{msg.LossyClient(), msg.StatelessRegisteredServer()}, 0, false, true, refused},
+		{"registered", [2]msg.Policy{msg.LossyClient(), msg.StatelessRegisteredServer()}, 0, true, true, refused},
 		{"client and server", [2]msg.Policy{msg.LosslessClient(), msg.StatefulServer()}, 0, false, true, waits},
 		{"client and server", [2]msg.Policy{msg.LosslessClient(), msg.StatefulServer()}, 0, true, true, lost},
 		{"client and server", [2]msg.Policy{msg.LosslessClient(), msg.StatefulServer()}, 1, false, false, lost},

@@ -22,14 +22,14 @@ var cases = []struct {
 	{"peer info", testPeerInfo},
 	{"fast dispatch", testFastDispatch},
 	{"loopback", testLoopback},
-	{"loopback notify", testLoopbackNotify},
 	{"anonymous", testAnonymous},
 	{"rebind", testRebind},
 	{"connect errors", testConnectErrors},
-	// contract.go
+	// places.go
 	{"place", testPlace},
 	{"follow", testFollow},
 	{"follow the caller", testFollowCaller},
+	// contract.go
 	{"attempts", testAttempts},
 	{"flush", testFlush},
 	{"cancel", testCancel},
@@ -39,6 +39,7 @@ var cases = []struct {
 	{"send total", testSendTotal},
 	{"standby max", testStandbyMax},
 	{"goexit", testGoexit},
+	{"loopback notify", testLoopbackNotify},
 	{"on worker", testOnWorker},
 	// cuts.go
 	{"lossless, cut in every part", testLosslessCuts},
