@@ -208,7 +208,7 @@ func (k sink) Changed(c *connection.Conn, x *msg.Message) {
 }
 
 // Arbitrate implements connection.Sink.
-func (k sink) Arbitrate(c *connection.Conn) bool { return k.m.arbitrate(c, 0) }
+func (k sink) Arbitrate(c *connection.Conn) { k.m.arbitrate(c, 0) }
 
 // Gone implements connection.Sink.
 func (k sink) Gone(c *connection.Conn) {

@@ -62,7 +62,6 @@ type Conn struct {
 	timer     eventloop.Timer
 	lent      bool // another goroutine is the worker: see lend.go
 	pressed   bool // told last: the send queue is under pressure
-	toJudge   bool // the session waits for Arbitrate
 	core      bool // in the session: where user code must not end the goroutine
 	gone      bool
 }
@@ -82,6 +81,7 @@ const (
 	cmdPressure
 	cmdGiveUp
 	cmdAck
+	cmdArbitrate
 	cmdGoOn // user code ended the goroutine in the midst of things
 )
 

@@ -120,13 +120,12 @@ func TestClosedBeforeItIsTold(t *testing.T) {
 			}
 		} else {
 			c, r, other = p.b, p.rb, p.a
-			p.rb.onArbitrate = func(c *Conn) bool {
-				c.Session().AnswerAccept(c.now())
+			p.rb.onArbitrate = func(c *Conn) {
+				welcome(c)
 				closed++
 				c.MarkDown()
 				c.Answered()
 				require.False(t, c.IsConnected())
-				return true
 			}
 		}
 		p.meet()

@@ -132,7 +132,7 @@ type welcoming struct {
 	recorder
 	got         []*msg.Message
 	onDeliver   func(m *msg.Message)
-	onArbitrate func(c *Conn) bool // instead of accepting
+	onArbitrate func(c *Conn) // instead of accepting
 }
 
 func (r *welcoming) Deliver(_ *Conn, m *msg.Message) {
@@ -141,13 +141,20 @@ func (r *welcoming) Deliver(_ *Conn, m *msg.Message) {
 		r.onDeliver(m)
 	}
 }
-func (r *welcoming) Arbitrate(c *Conn) bool {
+func (r *welcoming) Arbitrate(c *Conn) {
 	if r.onArbitrate != nil {
-		return r.onArbitrate(c)
+		r.onArbitrate(c)
+		return
 	}
-	c.Session().AnswerAccept(c.now())
+	welcome(c)
 	c.Answered()
-	return true
+}
+
+// welcome accepts c, whose peer has no other connection.
+func welcome(c *Conn) {
+	if c.Settle(nil) == session.Register {
+		c.Session().Accept(c.now())
+	}
 }
 
 // pair is two connections with each other.
@@ -182,9 +189,9 @@ func unmet(client, server msg.Policy) *pair {
 			Options: Options{Send: SendLimits{MessagesMax: 100, BytesMax: 1 << 20}, DefaultPriority: prio, WriteBatch: 1 << 16, WriteBudget: 1 << 20},
 		}
 	}
-	p.a = Connect(1, shared(entity.Client(1), "127.0.0.1:2", client, p.ra), p.wa,
-		session.Peer{Type: entity.TypeOSD, Addrs: addr("127.0.0.1:1"), Policy: client}, false)
-	p.b = Accept(2, shared(entity.OSD(1), "127.0.0.1:1", server, p.rb), p.wb)
+	p.a = Connect(1, shared(entity.Client(1), "127.0.0.1:1", client, p.ra), p.wa,
+		session.Peer{Type: entity.TypeOSD, Addrs: addr("127.0.0.1:2"), Policy: client}, false)
+	p.b = Accept(2, shared(entity.OSD(1), "127.0.0.1:2", server, p.rb), p.wb)
 	return p
 }
 

@@ -63,8 +63,12 @@ func (c *Conn) Run() {
 	if cmds&cmdPressure != 0 {
 		c.tellPressure()
 	}
-	if c.drain() && cmds&cmdGoOn != 0 {
+	c.drain()
+	if cmds&cmdGoOn != 0 {
 		c.unstash(c.now()) // reading may have been stopped
+	}
+	if cmds&cmdArbitrate != 0 {
+		c.sh.Sink.Arbitrate(c) // it may put c on another worker: nothing follows
 	}
 }
 
@@ -163,13 +167,12 @@ func (c *Conn) feed(now time.Duration, b []byte) {
 			c.leave()
 		}
 		if c.s.Paused() {
-			// Keep the rest before anything else happens: the connection may be
-			// handed to another worker, or to another connection.
 			c.stash = append(c.stash, b...)
 			b = nil
 			t.PauseRead()
 		}
-		if !c.drain() || len(b) == 0 || c.t != t {
+		c.drain()
+		if len(b) == 0 || c.t != t {
 			return
 		}
 	}
@@ -181,9 +184,8 @@ func (c *Conn) resume() {
 	c.enter()
 	c.s.Resume(now)
 	c.leave()
-	if c.drain() { // a message without more bytes to come is complete already
-		c.unstash(now)
-	}
+	c.drain() // a message without more bytes to come is complete already
+	c.unstash(now)
 }
 
 // unstash gives the session what was kept while it was paused, and reads on.
@@ -293,12 +295,11 @@ func (c *Conn) countFilled() {
 }
 
 // drain carries out what the session wants done. It is the one place where the
-// session's decisions meet the world. false means that the connection was handed
-// to another worker: the caller must not touch it any more.
-func (c *Conn) drain() bool {
+// session's decisions meet the world.
+func (c *Conn) drain() {
 	if c.lent {
 		c.drainLent()
-		return true
+		return
 	}
 	var done Ended
 	var good, received, receivedBytes uint64
@@ -335,7 +336,7 @@ func (c *Conn) drain() bool {
 			}
 			c.finish(o.Msg, o.Err, c.recycler())
 		case session.OutArbitrate:
-			c.toJudge = true
+			c.command(cmdArbitrate)
 		default:
 			delivered = true
 			c.carryOut(o)
@@ -357,14 +358,9 @@ func (c *Conn) drain() bool {
 	returned = true
 	if c.gone {
 		c.over()
-		return true
+		return
 	}
 	c.rearm()
-	if c.toJudge {
-		c.toJudge = false
-		return c.sh.Sink.Arbitrate(c)
-	}
-	return true
 }
 
 func (c *Conn) carryOut(o session.Output) {

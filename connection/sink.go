@@ -47,9 +47,9 @@ type Sink interface {
 	Adopted(c *Conn)
 	// Changed: m is not what it was when it was handed to Send. Any.
 	Changed(c *Conn, m *msg.Message)
-	// Arbitrate finds the peer's session for an accepted connection, decides and
-	// carries out. It returns false if c was handed to another worker (MoveTo).
-	Arbitrate(c *Conn) bool
+	// Arbitrate finds the connection that the peer of an accepted one has already, and
+	// has the two settle it (Settle). It may put c on another worker (MoveTo).
+	Arbitrate(c *Conn)
 	// Gone: the connection is closed; it is to be forgotten. Any; exactly once.
 	Gone(c *Conn)
 	// Ended: the worker is done with c, nothing more is called for it. Any; exactly

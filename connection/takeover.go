@@ -41,20 +41,29 @@ func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
 	}
 }
 
-// Answered goes on after one of the session's Answer methods was called.
-func (c *Conn) Answered() {
-	if c.drain() {
-		c.unstash(c.now())
+// Settle has the session of c settle it with that of ex, the existing connection of its
+// peer on the same worker, or nil (session.Settle), and carries out what that led to on
+// ex. What it led to on c is due with Answered.
+func (c *Conn) Settle(ex *Conn) session.Outcome {
+	if ex == nil {
+		c.sh.Log.Debug("arbitration", "conn", c, "verdict", c.s.Judge(nil))
+		return c.s.Settle(c.now(), nil)
 	}
+	c.sh.Log.Debug("arbitration", "conn", c, "existing", ex, "verdict", c.s.Judge(ex.s))
+	o := c.s.Settle(c.now(), ex.s)
+	ex.drain()
+	return o
 }
 
-// Poke carries out what a command on the session (Keepalive, StopReplaced) led to.
-func (c *Conn) Poke() { c.drain() }
+// Answered goes on when the peer of c has got its answer.
+func (c *Conn) Answered() {
+	c.drain()
+	c.unstash(c.now())
+}
 
 // TakeOver makes c, the existing connection of the peer, go on with the
-// transport of in, which is on the same worker and ceases to exist.
-func (c *Conn) TakeOver(in *Conn, reset bool) {
-	c.drain() // a borrower whose write failed has left something to do
+// transport of in, which Settle told to Replace it and which ceases to exist.
+func (c *Conn) TakeOver(in *Conn) {
 	if c.t != nil {
 		t := c.t
 		c.lostTransport()
@@ -72,7 +81,7 @@ func (c *Conn) TakeOver(in *Conn, reset bool) {
 	c.dropPending()
 	c.pending, in.pending = in.pending, nil
 	c.enter()
-	c.s.TakeOver(now, in.s, reset)
+	c.s.TakeOver(now, in.s)
 	c.leave()
 	in.vanish()
 	if err != nil {
@@ -85,9 +94,8 @@ func (c *Conn) TakeOver(in *Conn, reset bool) {
 	if c.pending != nil {
 		c.t.WantFlush()
 	}
-	if c.drain() {
-		c.unstash(now)
-	}
+	c.drain()
+	c.unstash(now)
 }
 
 // vanish ends a connection that was taken over; nobody has seen it.

@@ -16,7 +16,7 @@ var errBroken = errors.New("broken by the test")
 
 // comeBack has a, which has lost its transport, call again: in is what b's messenger
 // accepts. arbitrate is what that does with it.
-func (p *pair) comeBack(t *testing.T, arbitrate func(in *Conn) bool) (in *Conn) {
+func (p *pair) comeBack(t *testing.T, arbitrate func(in *Conn)) (in *Conn) {
 	t.Helper()
 	p.rb.onArbitrate = arbitrate
 	in = Accept(3, p.b.sh, p.wb)
@@ -30,13 +30,10 @@ func (p *pair) comeBack(t *testing.T, arbitrate func(in *Conn) bool) (in *Conn) 
 }
 
 // resumed does what a messenger does with a peer that comes back.
-func (p *pair) resumed(t *testing.T) func(in *Conn) bool {
-	return func(in *Conn) bool {
-		ex := p.b.Session().Existing()
-		v := session.Arbitrate(in.Session().Incoming(), &ex, true)
-		require.Equal(t, session.ActReplace, v.Action)
-		p.b.TakeOver(in, v.Reset)
-		return true
+func (p *pair) resumed(t *testing.T) func(in *Conn) {
+	return func(in *Conn) {
+		require.Equal(t, session.Replace, in.Settle(p.b))
+		p.b.TakeOver(in)
 	}
 }
 
@@ -92,7 +89,7 @@ func TestTakeOverAfterAFailedLoan(t *testing.T) {
 	// a comes back while b sleeps; before that is noticed b sends, and fails.
 	arbitrate := p.resumed(t)
 	failed := false
-	p.rb.onArbitrate = func(in *Conn) bool {
+	p.rb.onArbitrate = func(in *Conn) {
 		now := p.wb.pipe
 		p.wb.asleep, p.wb.pipe = true, old
 		old.fails = errBroken
@@ -100,7 +97,7 @@ func TestTakeOverAfterAFailedLoan(t *testing.T) {
 		require.NoError(t, p.b.Send(&msg.Message{TID: 7}))
 		failed = old.closed && p.wb.lent == 1
 		p.wb.asleep, p.wb.pipe = false, now
-		return arbitrate(in)
+		arbitrate(in)
 	}
 	require.NoError(t, p.a.Send(&msg.Message{TID: 1}))
 	p.wa.run()
@@ -123,9 +120,9 @@ func TestTakeOverOfABrokenTransport(t *testing.T) {
 	p.a.HandleClosed(errBroken)
 	take := p.resumed(t)
 	ended, faults := p.rb.count("ended"), p.b.stats().Faults.Load()
-	in := p.comeBack(t, func(in *Conn) bool {
+	in := p.comeBack(t, func(in *Conn) {
 		p.wb.pipe.stays = errBroken
-		return take(in)
+		take(in)
 	})
 	require.True(t, p.wb.pipe.closed)
 	require.True(t, in.IsClosed())
@@ -151,12 +148,11 @@ func TestTakeOverOfHalfAFrame(t *testing.T) {
 	p := newPair(t, msg.LosslessPeer(), msg.LosslessPeer())
 	p.a.HandleClosed(errBroken)
 	var half *pipe
-	p.comeBack(t, func(in *Conn) bool {
+	p.comeBack(t, func(in *Conn) {
 		half = p.wb.pipe
 		half.takes = 10
-		in.Session().AnswerRetryGlobal(1)
+		in.Settle(nil) // it is told RESET
 		in.Answered()
-		return true
 	})
 	require.NotNil(t, half)
 	ex := p.b.Session().Existing()
@@ -166,6 +162,7 @@ func TestTakeOverOfHalfAFrame(t *testing.T) {
 		ServerCookie: ex.ServerCookie, GlobalSeq: 99, ConnectSeq: 9})
 	p.rb.onArbitrate = p.resumed(t)
 	half.h.HandleRead(0, b.AppendTo(nil))
+	p.wb.run()
 	frame.PutBatch(b)
 	require.NotSame(t, half, p.wb.pipe)
 	require.True(t, p.wb.pipe.wanting, "what was begun has to be written")
@@ -185,20 +182,19 @@ func TestTakeOverOfHalfAFrame(t *testing.T) {
 		}
 	}
 	require.Equal(t, []frame.Tag{frame.TagHello, frame.TagAuthDone, frame.TagAuthSignature,
-		frame.TagSessionRetryGlobal, frame.TagSessionReconnectOK}, tags)
+		frame.TagSessionReset, frame.TagSessionReconnectOK}, tags)
 }
 
 // moving is a pair whose b is accepted on one worker, and found to belong on another.
 func moving(t *testing.T) (p *pair, to *lender, then *int) {
 	p = unmet(msg.LosslessClient(), msg.StatefulServer())
 	to, then = &lender{stepWorker: stepWorker{id: 1}, now: p.wb.now}, new(int)
-	p.rb.onArbitrate = func(c *Conn) bool {
+	p.rb.onArbitrate = func(c *Conn) {
 		c.MoveTo(to, func() {
 			*then++
-			c.Session().AnswerAccept(c.now())
+			welcome(c)
 			c.Answered()
 		})
-		return false
 	}
 	return p, to, then
 }
@@ -244,7 +240,7 @@ func TestMoveToFails(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			p, to, then := moving(t)
 			move := p.rb.onArbitrate
-			p.rb.onArbitrate = func(c *Conn) bool {
+			p.rb.onArbitrate = func(c *Conn) {
 				switch how {
 				case "detach fails":
 					p.wb.pipe.stays = errBroken
@@ -253,7 +249,7 @@ func TestMoveToFails(t *testing.T) {
 				case "stack closed":
 					to.closed = true
 				}
-				return move(c)
+				move(c)
 			}
 			p.meet()
 			if how == "marked down when it arrives" {

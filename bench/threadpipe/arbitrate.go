@@ -19,7 +19,7 @@ func (m *Messenger) arbitrate(r *reader) {
 			break // closed meanwhile
 		}
 		ex := m.existing(p)
-		again = m.decide(r, ex)
+		again = m.settle(r, ex)
 		if ex != nil {
 			told = append(told, ex.toTell())
 			ex.mu.Unlock()
@@ -61,12 +61,10 @@ func tellAll(all []*toTell) {
 // existing returns the existing pipe of the peer of p, locked, or nil; p is the one from
 // now on if it has none, or asks for no session of its own. Under arbMu and p.mu.
 func (m *Messenger) existing(p *Pipe) (ex *Pipe) {
-	in := p.s.Incoming()
-	switch pol := p.s.Policy(); {
+	switch in := p.s.Incoming(); {
+	case in.Unlisted:
 	case in.Reconnect:
 		ex = m.reg.lookup(in.Addrs)
-	case pol.Server && pol.Lossy && !pol.RegisterLossyClients:
-		return nil // spec 3.5-3: no lookup, not registered
 	default:
 		ex = m.reg.claim(in.Addrs, p)
 	}
@@ -79,95 +77,52 @@ func (m *Messenger) existing(p *Pipe) (ex *Pipe) {
 	return ex
 }
 
-// decide carries the verdict on r's pipe and the existing one of its peer out; again
-// means that the existing one was changing. Under arbMu and the mutexes of both.
-func (m *Messenger) decide(r *reader, ex *Pipe) (again bool) {
-	v := m.verdict(r.p, ex)
+// settle has the sessions of r's pipe and the existing one of its peer settle it, and does
+// what that leaves to do; again means that the existing one was changing. Under arbMu and
+// the mutexes of both.
+func (m *Messenger) settle(r *reader, ex *Pipe) (again bool) {
+	p, now := r.p, m.now()
+	var existing *session.Session
+	if ex != nil {
+		existing = ex.s
+	}
+	v := p.s.Judge(existing)
+	m.log.Debug("arbitration", "pipe", p, "existing", ex, "verdict", v)
 	if ex != nil && ex.direct && (v.Action == session.ActReplace || v.Action == session.ActStopAccept) {
 		ex.transportDown(ex.sock, session.ErrReplaced) // its reader lets go of its memory
 		return true
 	}
-	m.execute(r, ex, v)
+	outcome := p.s.Settle(now, existing)
+	switch {
+	case outcome == session.Replace:
+		r.prev = ex.takeOver(p)
+		r.p = ex
+	case outcome == session.Register && m.claims(p, ex):
+		p.s.Accept(now)
+	case outcome == session.Register:
+		p.s.Refuse(now, session.ErrStale)
+	}
 	return false
 }
 
-func (m *Messenger) verdict(p, ex *Pipe) (v session.Verdict) {
-	in := p.s.Incoming()
-	if ex == nil {
-		v = session.Arbitrate(in, nil, false)
-	} else {
-		existing := ex.s.Existing()
-		v = session.Arbitrate(in, &existing, in.Addrs.Msgr2().Compare(m.Addrs().Msgr2()) < 0)
-	}
-	m.log.Debug("arbitration", "pipe", p, "existing", ex, "verdict", v)
-	return v
-}
-
-// execute carries v out; see decide.
-func (m *Messenger) execute(r *reader, ex *Pipe, v session.Verdict) {
-	p, now := r.p, m.now()
-	s := p.s
-	switch v.Action {
-	case session.ActAccept:
-		if ex != nil && !m.claims(p) {
-			s.AnswerRefuse(now, session.ErrStale)
-			break
-		}
-		s.AnswerAccept(now)
-	case session.ActStopAccept:
-		ex.s.StopReplaced()
+// claims makes p the pipe of its peer in place of ex, which is over or nil, and says
+// whether it is.
+func (m *Messenger) claims(p, ex *Pipe) bool {
+	if ex != nil {
 		m.reg.remove(ex) // before its end is carried out
-		if !m.claims(p) {
-			s.AnswerRefuse(now, session.ErrStale)
-			break
-		}
-		s.AnswerAccept(now)
-	case session.ActReplace:
-		r.prev = ex.takeOver(p, v.Reset)
-		r.p = ex
-	case session.ActWait:
-		s.AnswerWait()
-		ex.s.Keepalive(now)
-	case session.ActSendReset:
-		if !v.Full && ex.halfMade(p) {
-			ex.loseSocket()
-			ex.s.Fault(now, session.ErrReplaced)
-		}
-		s.AnswerReset(v.Full)
-	case session.ActSendRetry:
-		s.AnswerRetry(v.Seq)
-	case session.ActSendRetryGlobal:
-		s.AnswerRetryGlobal(v.Seq)
-	case session.ActRefuse:
-		if v.Probe {
-			ex.s.Keepalive(now)
-		}
-		s.AnswerRefuse(now, v.Err)
 	}
-}
-
-// claims makes p the pipe of its peer, and says whether it is.
-func (m *Messenger) claims(p *Pipe) bool { return m.reg.claim(p.s.Incoming().Addrs, p) == nil }
-
-// halfMade says that ex, which may be nil, has an attempt of ours that is half made and
-// has to end: see msgr2 spec 3.5, RECONNECT d.
-func (ex *Pipe) halfMade(p *Pipe) bool {
-	if ex == nil {
-		return false
-	}
-	in, e := p.s.Incoming(), ex.s.Existing()
-	return in.Reconnect && e.ServerCookie == 0 && e.ClientCookie == in.ClientCookie
+	return m.reg.claim(p.s.Incoming().Addrs, p) == nil
 }
 
 // takeOver makes p, the existing pipe of the peer, go on with the socket of in,
 // which ceases to exist. It returns the end of p's last reader. Under arbMu and
 // the mutexes of both.
-func (p *Pipe) takeOver(in *Pipe, reset bool) (prev <-chan struct{}) {
+func (p *Pipe) takeOver(in *Pipe) (prev <-chan struct{}) {
 	p.stopDialling()
 	p.closeSocket()
 	p.connected.Store(false)
 	p.corked = false // the reader that did it may be long in coming back
-	p.s.TakeOver(p.m.now(), in.s, reset)
+	p.s.TakeOver(p.m.now(), in.s)
 	p.sock, in.sock = in.sock, nil
 	p.remote = in.remote
 	p.gen++

@@ -20,6 +20,12 @@ type Incoming struct {
 	ServerCookie uint64
 	ConnectSeq   uint64
 	MsgSeq       uint64
+
+	// Unlisted: the peer gets a session that nobody looks for, and no existing one is
+	// looked for either (3.5-3). Otherwise one who asks for a new session is looked for
+	// and registered, if there is none, in one step; one who asks for the continuation
+	// (Reconnect) is only looked for.
+	Unlisted bool
 }
 
 // Existing is what is known of the session that stands under the same address.
@@ -60,16 +66,16 @@ func (s *Session) Existing() Existing {
 // Action is what happens to an incoming connection.
 type Action uint8
 
-// The actions; the comment of each names the command that carries it out.
+// The actions, which Settle carries out.
 const (
-	ActAccept          Action = iota + 1 // incoming.AnswerAccept, after registering it
-	ActReplace                           // existing.TakeOver(incoming)
-	ActStopAccept                        // existing.StopReplaced, then incoming.AnswerAccept
-	ActWait                              // incoming.AnswerWait, existing.Keepalive
-	ActSendReset                         // incoming.AnswerReset(Full)
-	ActSendRetry                         // incoming.AnswerRetry(Seq)
-	ActSendRetryGlobal                   // incoming.AnswerRetryGlobal(Seq)
-	ActRefuse                            // incoming.AnswerRefuse(Err), and existing.Keepalive if Probe
+	ActAccept          Action = iota + 1 // a new session
+	ActReplace                           // the existing session goes on with the incoming transport
+	ActStopAccept                        // the existing session ends, and a new one begins
+	ActWait                              // the peer waits for our connection, which is probed
+	ActSendReset                         // the peer is told that its session does not exist; Full
+	ActSendRetry                         // it is told to come again with a connect_seq above Seq
+	ActSendRetryGlobal                   // or a global_seq
+	ActRefuse                            // the connection is closed (Err), and the existing one probed if Probe
 )
 
 var actionNames = [...]string{"?", "accept", "replace", "stop-accept", "wait", "reset", "retry", "retry-global", "refuse"}

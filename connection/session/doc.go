@@ -9,13 +9,13 @@
 //   - Handle…: what happened (HandleTransportUp, HandleBytes, HandleTimeout,
 //     HandleTransportDown).
 //   - Commands: what the user or the messenger wants (Start, Send, Keepalive,
-//     MarkDown, Resume, and the answers to an OutArbitrate).
+//     MarkDown, Resume, and Settle after an OutArbitrate).
 //   - Outputs: what the shell has to do. After every input the shell takes them
 //     with NextOutput until there is none, carries them out in order, and then
 //     arms a timer for Deadline and, if WantsWrite, calls Fill.
 //
 // A session spans many TCP connections. For an accepted connection the session
 // pauses once the peer has said who it is: OutArbitrate asks the shell to find
-// an existing session with that peer, Arbitrate (a pure function) decides, and
-// the shell carries the verdict out on both sessions.
+// an existing session with that peer, and Settle decides (by Arbitrate, a pure function)
+// and carries the verdict out on both sessions. What is left to the shell is an Outcome.
 package session

@@ -123,7 +123,7 @@ func TestMarkDownEverywhere(t *testing.T) {
 			l.s.Keepalive(0)
 			l.s.Start(0)
 			l.s.Resume(0)
-			l.s.StopReplaced()
+			l.s.stopReplaced()
 			require.Zero(t, l.s.HandleBytes(0, l.encode(&frame.Ack{Seq: 1})))
 			require.False(t, l.s.WantsWrite())
 			b := frame.GetBatch()

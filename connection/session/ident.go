@@ -1,7 +1,6 @@
 package session
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -200,34 +199,6 @@ func (s *Session) checkPeerAddrs(tag frame.Tag, a entity.AddrVec) error {
 		}
 	}
 	return nil
-}
-
-// arbitrate pauses until the messenger has compared this peer with the sessions
-// it knows.
-func (s *Session) arbitrate(in Incoming) {
-	in.PeerType, in.Auth = s.peerType, s.authPeer
-	s.hs.incoming = in
-	s.state = StateArbitrating
-	s.paused = true
-	s.emit(OutArbitrate)
-}
-
-// Incoming returns what the peer asked for; valid in StateArbitrating.
-func (s *Session) Incoming() Incoming { return s.hs.incoming }
-
-func (s *Session) mustArbitrate() {
-	if s.state != StateArbitrating {
-		panic(fmt.Sprintf("session: answer to an arbitration in %s", s.state))
-	}
-	s.paused = false
-}
-
-// AnswerAccept makes the arbitrating session the peer's new session.
-func (s *Session) AnswerAccept(now time.Duration) {
-	s.mustArbitrate()
-	// A client that does not listen cannot be called back.
-	s.callable = s.peerAddrs.Msgr2().AddrPort.Port() != 0
-	s.serverIdent(now)
 }
 
 // serverIdent answers CLIENT_IDENT: a new session (spec 3.5-7).

@@ -20,8 +20,8 @@ const (
 	OutDial
 	// OutCloseTransport: close the transport and forget unwritten bytes.
 	OutCloseTransport
-	// OutArbitrate: an accepted peer has said who it is; decide (see Arbitrate)
-	// and call one of the Answer… methods. Input is paused until then.
+	// OutArbitrate: an accepted peer has said who it is: find its existing session and
+	// Settle. Input is paused until then.
 	OutArbitrate
 	// OutConnected, OutAccepted: the session is ready, by our or the peer's initiative.
 	OutConnected

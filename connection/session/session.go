@@ -156,6 +156,8 @@ type handshake struct {
 	server     auth.ServerExchange
 	result     auth.Result
 	incoming   Incoming
+	outcome    Outcome // of Settle, which the shell is carrying out
+	lost       bool    // Replace: the peer lost its session
 	authRounds int
 	retries    int
 	refused    bool // the accepted peer was told that it will not get what it asked for

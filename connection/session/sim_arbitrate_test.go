@@ -12,49 +12,31 @@ func netipPort0(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.A
 // arbitrate does for the accepted c what a messenger does.
 func (n *simNode) arbitrate(c *simConn) {
 	s, now := c.s, n.w.now
-	in := s.Incoming()
-	if p := s.Policy(); !in.Reconnect && p.Server && p.Lossy && !p.RegisterLossyClients {
-		s.AnswerAccept(now)
-		c.answered()
+	if s.State() != StateArbitrating {
 		return
 	}
-	ex, _ := n.reg.Lookup(in.Addrs)
-	var existing *Existing
-	if ex != nil {
-		x := ex.s.Existing()
-		existing = &x
+	in := s.Incoming()
+	var ex *simConn
+	var existing *Session
+	if !in.Unlisted {
+		if ex, _ = n.reg.Lookup(in.Addrs); ex != nil {
+			existing = ex.s
+		}
 	}
-	v := Arbitrate(in, existing, in.Addrs.Msgr2().Compare(n.addr) < 0)
+	v := s.Judge(existing)
 	n.verdicts = append(n.verdicts, v.Action)
 	n.w.logf("%s: arbitrate %+v against %s: %s", c, in, ex, v)
-	switch v.Action {
-	case ActAccept:
-		c.register(in.Addrs)
-		s.AnswerAccept(now)
-	case ActStopAccept:
-		ex.s.StopReplaced()
+	outcome := s.Settle(now, existing)
+	if ex != nil {
 		ex.settle()
+	}
+	switch outcome {
+	case Register:
 		c.register(in.Addrs)
-		s.AnswerAccept(now)
-	case ActReplace:
-		ex.takeOver(c, v.Reset)
+		s.Accept(now)
+	case Replace:
+		ex.takeOver(c)
 		return
-	case ActWait:
-		s.AnswerWait()
-		ex.s.Keepalive(now)
-		ex.settle()
-	case ActSendReset:
-		s.AnswerReset(v.Full)
-	case ActSendRetry:
-		s.AnswerRetry(v.Seq)
-	case ActSendRetryGlobal:
-		s.AnswerRetryGlobal(v.Seq)
-	case ActRefuse:
-		if v.Probe {
-			ex.s.Keepalive(now)
-			ex.settle()
-		}
-		s.AnswerRefuse(now, v.Err)
 	}
 	c.answered()
 }
@@ -65,14 +47,14 @@ func (c *simConn) answered() {
 }
 
 // takeOver gives the transport of in to c.
-func (c *simConn) takeOver(in *simConn, reset bool) {
+func (c *simConn) takeOver(in *simConn) {
 	if c.end != nil {
 		c.letGo()
 	}
 	c.end, c.pending, c.stash = in.end, in.pending, in.stash
 	in.end, in.pending, in.stash = nil, nil, nil
 	c.end.conn = c
-	c.s.TakeOver(c.n.w.now, in.s, reset)
+	c.s.TakeOver(c.n.w.now, in.s)
 	in.closed = true
 	c.settle()
 	c.unstash()
