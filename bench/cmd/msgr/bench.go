@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/asyncmsgr/asyncmsgr/bench/report"
-	"github.com/asyncmsgr/asyncmsgr/bench/rivals"
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/rivals"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 )
 
 // The contestants run in processes of their own, which are this binary again.

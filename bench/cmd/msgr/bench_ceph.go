@@ -14,9 +14,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/cephperf"
-	"github.com/asyncmsgr/asyncmsgr/bench/report"
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/cephperf"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 )
 
 // cephScenario is the exchange of Ceph's own messenger test as a scenario of the

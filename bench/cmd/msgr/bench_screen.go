@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 )
 
 // screen shows how far a comparison is: on a terminal in one line that changes,

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 	"github.com/stretchr/testify/require"
 )
 

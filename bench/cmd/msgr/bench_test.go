@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
-	"github.com/asyncmsgr/asyncmsgr/bench/report"
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )

@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/cephperf"
-	"github.com/asyncmsgr/asyncmsgr/bench/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/cephperf"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
 )
 
 type cephPerfCmd struct {

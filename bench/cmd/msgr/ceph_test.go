@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/cephperf"
-	"github.com/asyncmsgr/asyncmsgr/bench/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/cephperf"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
 	"github.com/stretchr/testify/require"
 )
 

@@ -4,7 +4,7 @@ package rivals
 import (
 	"slices"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 )
 
 // Reference is the contestant that the others are compared with.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
 )
 

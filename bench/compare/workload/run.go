@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
 )
 
 // Config is what Run does.

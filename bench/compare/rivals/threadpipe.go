@@ -6,8 +6,8 @@ import (
 	"runtime"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 	"github.com/asyncmsgr/asyncmsgr/bench/threadpipe"
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
 )
 
 // Threadpipe is the messenger with a reader and a writer for each connection, with

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
 )
 
 // rowOf sums up rounds of c in s.

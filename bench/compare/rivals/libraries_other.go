@@ -2,6 +2,6 @@
 
 package rivals
 
-import "github.com/asyncmsgr/asyncmsgr/bench/workload"
+import "github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 
 func notMessengers() []workload.Contestant { return []workload.Contestant{NetRPC(), RawNet()} }

@@ -7,7 +7,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 	"github.com/stretchr/testify/require"
 )
 

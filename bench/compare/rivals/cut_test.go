@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"

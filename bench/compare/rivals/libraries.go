@@ -2,7 +2,7 @@
 
 package rivals
 
-import "github.com/asyncmsgr/asyncmsgr/bench/workload"
+import "github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 
 // notMessengers are the contestants that are not messengers. Those with dependencies of
 // their own take part where the messenger has its network, see package netpollstack.

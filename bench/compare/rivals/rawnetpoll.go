@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 	"github.com/cloudwego/netpoll"
 )
 

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 )
 
 // NetRPC is the standard library's net/rpc as people use it: gob over TCP, a client for

@@ -11,7 +11,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 )
 
 // What the contestants with messengers have in common. Sessions are lossless. A

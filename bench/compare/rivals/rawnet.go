@@ -8,7 +8,7 @@ import (
 	"net"
 	"sync"
 
-	"github.com/asyncmsgr/asyncmsgr/bench/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 )
 
 // rawHeaderLen is the header of the raw contestants' frames: u32 length of the
