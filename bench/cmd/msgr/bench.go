@@ -16,6 +16,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/rivals"
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 )
 
 // The contestants run in processes of their own, which are this binary again.
@@ -77,13 +78,13 @@ const roundsMax = 10_000
 func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 	p, err := c.plan()
 	if err != nil {
-		return usageError{err}
+		return command.Usage(err)
 	}
 	r := &report.Report{
 		Environment: report.CollectEnvironment(), Reference: rivals.Reference, Rounds: c.Rounds,
 	}
 	r.Seconds, r.SecondsMax = p.seconds()
-	ctx, stop := interruptible()
+	ctx, stop := command.Interruptible()
 	defer stop()
 	began := time.Now()
 	s := newScreen(k.Stderr, p)
@@ -96,7 +97,7 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 	}
 	s.end()
 	r.Took = time.Since(began)
-	if end := interrupted(ctx); err != nil && end != nil {
+	if end := command.Interrupted(ctx); err != nil && end != nil {
 		err = end
 		r.Partial = p.partial(end, r)
 		if len(r.Rows) == 0 {
@@ -167,8 +168,8 @@ func (p *plan) seconds() (least, most float64) {
 
 // plan reads the flags. All that is wrong with them is found before anything runs.
 func (c *compareCmd) plan() (p plan, err error) {
-	if c.Rounds < 1 || c.Rounds > roundsMax || c.Seconds != nil && !(*c.Seconds > 0 && *c.Seconds <= secondsMax) {
-		return p, fmt.Errorf("--rounds and --seconds are to be more than 0, and %d and %d at most", roundsMax, secondsMax)
+	if c.Rounds < 1 || c.Rounds > roundsMax || c.Seconds != nil && !(*c.Seconds > 0 && *c.Seconds <= command.SecondsMax) {
+		return p, fmt.Errorf("--rounds and --seconds are to be more than 0, and %d and %d at most", roundsMax, command.SecondsMax)
 	}
 	p.cfg = workload.Config{Contestants: rivals.All(), Reference: rivals.Reference, Rounds: c.Rounds, Seconds: 1}
 	if p.cfg.Scenarios, p.ceph, err = c.scenarios(); err != nil {

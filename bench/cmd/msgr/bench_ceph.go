@@ -17,6 +17,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/cephperf"
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 )
 
 // cephScenario is the exchange of Ceph's own messenger test as a scenario of the
@@ -136,7 +137,7 @@ func cephProcess(ctx context.Context, flags []string) (r cephperf.Result, err er
 	args := append([]string{"bench", "ceph-perf", "--json", "--jobs", strconv.Itoa(cephJobs), "--window", strconv.Itoa(cephWindow),
 		"--messages", strconv.Itoa(cephMessages), "--length", strconv.Itoa(cephLength)}, flags...)
 	cmd := exec.CommandContext(ctx, exe, args...)
-	cmd.Env = append(os.Environ(), mainEnv+"=1", childEnv+"=1")
+	cmd.Env = append(os.Environ(), command.MainEnv+"=1", command.ChildEnv+"=1")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -151,14 +152,6 @@ func cephProcess(ctx context.Context, flags []string) (r cephperf.Result, err er
 	}
 	return r, nil
 }
-
-// mainEnv is set for processes that are to be the command line: a test's binary obeys
-// it.
-const mainEnv = "MSGR_BENCH_MAIN"
-
-// childEnv is set for the processes of a comparison: what becomes of them when a terminal
-// interrupts all its processes their parent decides.
-const childEnv = "MSGR_BENCH_CEPH_CHILD"
 
 // medianRow has the medians of rounds.
 func medianRow(rounds []report.Row) report.Row {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 )
 
 // screen shows how far a comparison is: on a terminal in one line that changes,
@@ -21,7 +22,7 @@ type screen struct {
 }
 
 func newScreen(w io.Writer, p plan) *screen {
-	s := &screen{w: w, terminal: isTerminal(w), plan: p, began: time.Now(), estimate: workload.Estimate(p.cfg)}
+	s := &screen{w: w, terminal: command.IsTerminal(w), plan: p, began: time.Now(), estimate: workload.Estimate(p.cfg)}
 	if p.ceph {
 		s.estimate += cephEstimate(p.cfg)
 	}

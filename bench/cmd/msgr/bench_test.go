@@ -12,36 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
-
-// TestMain lets the test's binary be the command line, as msgr runs itself.
-func TestMain(m *testing.M) {
-	if os.Getenv(mainEnv) != "" {
-		if os.Args[1] == hang {
-			hangOn()
-		}
-		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
-	}
-	// The stack and the pool that all messengers of a process share stay, and so do
-	// netpoll's pollers.
-	for _, open := range []func() error{
-		func() error { _, err := async.DefaultStack(); return err },
-		func() error { _, err := async.DefaultExecutor(); return err },
-	} {
-		if err := open(); err != nil {
-			panic(err)
-		}
-	}
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(),
-		goleak.IgnoreAnyFunction("github.com/cloudwego/netpoll.(*defaultPoll).Wait"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
-		goleak.IgnoreAnyFunction("os/signal.loop"))
-}
 
 // TestBench: rows, a report and a line of progress for each scenario.
 func TestBench(t *testing.T) {
@@ -49,11 +25,11 @@ func TestBench(t *testing.T) {
 	dir := t.TempDir()
 	file, out := filepath.Join(dir, "rows.json"), filepath.Join(dir, "report")
 	args := []string{"bench", "ping-pong", "ceph-perf", "--only", "async-fast,raw-net", "--rounds", "1", "--seconds", "0.05", "--json", file, "--out", out}
-	require.Equal(t, exitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
+	require.Equal(t, command.ExitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
 	require.Contains(t, stderr.String(), "2 scenarios, 3 contestants, 1 rounds: about ")
 	require.Contains(t, stderr.String(), " ping-pong (1 of 2)\n")
 	require.Contains(t, stderr.String(), " ceph-perf (2 of 2)\n")
-	wants(t, stdout.String(), "kernel: ", "ping-pong: 1 connection, window 1, 64 B", "async-fast", "threadpipe-goroutines", "1.00",
+	commandtest.Wants(t, stdout.String(), "kernel: ", "ping-pong: 1 connection, window 1, 64 B", "async-fast", "threadpipe-goroutines", "1.00",
 		"raw-net skipped: ", "Targets", "report: "+filepath.Join(out, "report.html"))
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -88,7 +64,7 @@ func TestBenchUsage(t *testing.T) {
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(append([]string{"bench"}, args...), &stdout, &stderr)
-		require.Equal(t, exitUsage, code, "msgr bench %s: %s%s", args, &stdout, &stderr)
+		require.Equal(t, command.ExitUsage, code, "msgr bench %s: %s%s", args, &stdout, &stderr)
 		require.Empty(t, stdout.String(), args)
 		require.Equal(t, 1, strings.Count(stderr.String(), "\n"), args)
 	}
@@ -141,12 +117,12 @@ func TestBenchInterrupted(t *testing.T) {
 	file, out := filepath.Join(dir, "rows.json"), filepath.Join(dir, "report")
 	args := []string{"bench", "ping-pong", "workers/2", "messengers/2", "--only", "async-fast", "--rounds", "1", "--seconds", "0.05",
 		"--json", file, "--out", out}
-	code, stdout, stderr := interrupt(t, syscall.SIGINT, " workers/2 (2 of 3)", args...)
-	require.Equal(t, exitSIGINT, code, "%s%s", stdout, stderr)
+	code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGINT, " workers/2 (2 of 3)", args...)
+	require.Equal(t, command.ExitSIGINT, code, "%s%s", stdout, stderr)
 	require.True(t, strings.HasSuffix(stderr, "\nmsgr bench: interrupted by SIGINT\n"), stderr)
 	partial := regexp.MustCompile(`(?m)^PARTIAL: (interrupted by SIGINT after \d+s; not measured: (workers/2, )?messengers/2)$`).FindStringSubmatch(stdout)
 	require.NotNil(t, partial, stdout)
-	wants(t, stdout, "ping-pong: 1 connection, window 1, 64 B", "report: "+filepath.Join(out, "report.html"))
+	commandtest.Wants(t, stdout, "ping-pong: 1 connection, window 1, 64 B", "report: "+filepath.Join(out, "report.html"))
 	require.NotContains(t, stdout, "FAILED")
 	for _, f := range report.Files {
 		text, err := os.ReadFile(filepath.Join(out, f.Name))
@@ -165,8 +141,8 @@ func TestBenchInterrupted(t *testing.T) {
 
 	// Nothing is written over what there is if nothing was measured.
 	require.NoError(t, os.WriteFile(file, []byte("before"), 0o600))
-	code, stdout, stderr = interrupt(t, syscall.SIGTERM, " ping-pong (1 of 1)", "bench", "ping-pong", "--only", "async-fast", "--json", file)
-	require.Equal(t, exitSIGTERM, code, "%s%s", stdout, stderr)
+	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGTERM, " ping-pong (1 of 1)", "bench", "ping-pong", "--only", "async-fast", "--json", file)
+	require.Equal(t, command.ExitSIGTERM, code, "%s%s", stdout, stderr)
 	require.Contains(t, stderr, "msgr bench: interrupted by SIGTERM before the first round was done\n")
 	require.Empty(t, stdout)
 	text, err = os.ReadFile(file)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/cephperf"
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 )
 
 type cephPerfCmd struct {
@@ -59,17 +60,17 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 		Patience: c.Patience,
 	}
 	if c.Patience <= 0 {
-		return usageError{errors.New("--patience is to be more than 0")}
+		return command.Usage(errors.New("--patience is to be more than 0"))
 	}
 	if err := cfg.Check(); err != nil {
-		return usageError{without(err, cephperf.ErrConfig)}
+		return command.Usage(command.Without(err, cephperf.ErrConfig))
 	}
-	ctx, stop := interruptible()
+	ctx, stop := command.Interruptible()
 	defer stop()
 	if c.Serve != "" {
 		at, err := addrPort(c.Serve)
 		if err != nil {
-			return usageError{err}
+			return command.Usage(err)
 		}
 		return serveCeph(ctx, w, cfg, at)
 	}
@@ -79,13 +80,13 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 	if c.Connect != "" {
 		at, aerr := addrPort(c.Connect)
 		if aerr != nil {
-			return usageError{aerr}
+			return command.Usage(aerr)
 		}
 		r, err = cephperf.Run(ctx, cfg, at)
 	} else {
 		r, err = cephperf.Both(ctx, cfg)
 	}
-	if end := interrupted(ctx); end != nil && errors.Is(err, context.Canceled) {
+	if end := command.Interrupted(ctx); end != nil && errors.Is(err, context.Canceled) {
 		err = end
 	}
 	if c.Connect != "" && errors.Is(err, syscall.ECONNREFUSED) {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/cephperf"
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -22,8 +24,8 @@ func TestCephPerf(t *testing.T) {
 	for _, flags := range [][]string{nil, {"-queue"}, {"-threadpipe"}, {"-workers", "1"}} {
 		var stdout, stderr bytes.Buffer
 		args := append([]string{"bench", "ceph-perf", "-jobs", "2", "-window", "4", "-messages", "50"}, flags...)
-		require.Equal(t, exitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
-		wants(t, stdout.String(), "kernel: ", "100 answered, 0 lost", "both ends", "us of CPU per message", "SimpleMessenger")
+		require.Equal(t, command.ExitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
+		commandtest.Wants(t, stdout.String(), "kernel: ", "100 answered, 0 lost", "both ends", "us of CPU per message", "SimpleMessenger")
 		require.Empty(t, stderr.String())
 	}
 }
@@ -34,7 +36,7 @@ func TestCephPerfTwo(t *testing.T) {
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	server := exec.Command(exe, "bench", "ceph-perf", "-serve", "127.0.0.1:0")
-	server.Env = append(os.Environ(), mainEnv+"=1")
+	server.Env = append(os.Environ(), command.MainEnv+"=1")
 	out, err := server.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, server.Start())
@@ -46,7 +48,7 @@ func TestCephPerfTwo(t *testing.T) {
 
 	var stdout, stderr bytes.Buffer
 	args := []string{"bench", "ceph-perf", "-connect", addr, "-jobs", "2", "-window", "4", "-messages", "50", "-json"}
-	require.Equal(t, exitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
+	require.Equal(t, command.ExitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
 	var r struct {
 		Environment report.Environment
 		cephperf.Result
@@ -66,7 +68,7 @@ func TestCephPerfTwo(t *testing.T) {
 	// Now nobody listens.
 	stdout.Reset()
 	args = []string{"bench", "ceph-perf", "-connect", addr, "-jobs", "1", "-messages", "1", "-patience", "100ms"}
-	require.Equal(t, exitFault, run(args, &stdout, &stderr))
+	require.Equal(t, command.ExitFault, run(args, &stdout, &stderr))
 	require.Contains(t, stderr.String(), "refused")
 }
 
@@ -78,15 +80,15 @@ func TestCephPerfInterrupted(t *testing.T) {
 		sig   syscall.Signal
 		code  int
 		flags []string
-	}{{syscall.SIGINT, exitSIGINT, nil}, {syscall.SIGTERM, exitSIGTERM, []string{"-json"}}} {
+	}{{syscall.SIGINT, command.ExitSIGINT, nil}, {syscall.SIGTERM, command.ExitSIGTERM, []string{"-json"}}} {
 		before := server.Requests()
 		args := []string{"bench", "ceph-perf", "-connect", server.Addr().String(), "-jobs", "2", "-messages", "1000000000"}
-		p := start(t, append(args, c.flags...)...)
-		require.Eventually(t, func() bool { return server.Requests() > before+100 }, limit, time.Millisecond)
-		require.NoError(t, p.cmd.Process.Signal(c.sig))
-		code, stdout, stderr := p.end(t)
+		p := commandtest.Start(t, append(args, c.flags...)...)
+		require.Eventually(t, func() bool { return server.Requests() > before+100 }, commandtest.Limit, time.Millisecond)
+		require.NoError(t, p.Signal(c.sig))
+		code, stdout, stderr := p.End(t)
 		require.Equal(t, c.code, code, "%s%s", stdout, stderr)
-		require.Equal(t, fmt.Sprintf("msgr bench ceph-perf: %v\n", &interruption{c.sig}), stderr)
+		require.Equal(t, fmt.Sprintf("msgr bench ceph-perf: %v\n", &command.Interruption{Signal: c.sig}), stderr)
 		if c.flags == nil {
 			require.Regexp(t, `(?m)^interrupted +after \d+ of 2000000000 messages, \d+ more in flight$`, stdout)
 			require.Contains(t, stdout, " answered, 0 lost, ")

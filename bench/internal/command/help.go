@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"fmt"
@@ -8,19 +8,19 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// helpCmd is --help for those who write it as a subcommand.
-type helpCmd struct {
-	Command []string `arg:"" optional:"" name:"subcommand" help:"The subcommand, such as ping, or bench ceph-perf."`
+// Help is --help for those who write it as a subcommand.
+type Help struct {
+	Command []string `arg:"" optional:"" name:"subcommand" help:"The subcommand."`
 }
 
 // Run shows the help and leaves as --help does.
-func (c *helpCmd) Run(k *kong.Kong) error {
+func (c *Help) Run(k *kong.Kong) error {
 	node := k.Model.Node
 	for _, name := range c.Command {
 		i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == name })
 		if i < 0 {
-			return usageError{fmt.Errorf("there is no subcommand %s; there are %s",
-				strings.Join(c.Command, " "), subcommands(node))}
+			return Usage(fmt.Errorf("there is no subcommand %s; there are %s",
+				strings.Join(c.Command, " "), subcommands(node)))
 		}
 		node = node.Children[i]
 	}
@@ -28,7 +28,7 @@ func (c *helpCmd) Run(k *kong.Kong) error {
 	return err
 }
 
-// subcommands lists those of a node, or of msgr if it has none.
+// subcommands lists those of a node, or of the command if it has none.
 func subcommands(n *kong.Node) string {
 	for len(n.Children) == 0 && n.Parent != nil {
 		n = n.Parent
