@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,17 +20,13 @@ func TestErrors(t *testing.T) {
 	file, scenario, absent := filepath.Join(dir, "file"), filepath.Join(dir, "scenario"), filepath.Join(dir, "absent", "file")
 	require.NoError(t, os.WriteFile(file, []byte("as it was"), 0o600))
 	require.NoError(t, os.WriteFile(scenario, []byte("node a\nnode b\n"), 0o600))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	used := l.Addr().String()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	nobody := free.Addr().String()
 	require.NoError(t, free.Close())
 
 	for _, c := range []struct {
-		args string // fields; DIR, FILE, SCENARIO, ABSENT, USED and NOBODY are as above
+		args string // fields; DIR, FILE, SCENARIO, ABSENT and NOBODY are as above
 		code int
 		says string
 	}{
@@ -57,33 +52,9 @@ func TestErrors(t *testing.T) {
 		{"demo --conns=20000", command.ExitUsage, "msgr demo: 20000 clients in all: not in 1..10000 (see msgr demo --help)"},
 		{"demo --seed=-1", command.ExitUsage, `--seed: expected a valid 64 bit uint but got "-1" (see msgr demo --help)`},
 
-		{"bench nope", command.ExitUsage, `msgr bench: no scenario "nope"; there are ping-pong, `},
-		{"bench nope", command.ExitUsage, ", ceph-perf (see msgr bench compare --help)"},
-		{"bench --nope", command.ExitUsage, "msgr bench: unknown flag --nope (see msgr bench --help)"},
-		{"bench compare --nope", command.ExitUsage, "msgr bench: unknown flag --nope (see msgr bench compare --help)"},
-		{"bench --rounds=0", command.ExitUsage, "msgr bench: --rounds and --seconds are to be more than 0, and 10000 and 1000000 at most"},
-		{"bench --seconds=nan", command.ExitUsage, "msgr bench: --rounds and --seconds are to be more than 0"},
-		{"bench --only", command.ExitUsage, "msgr bench: --only: the value is missing (see msgr bench --help)"},
-		{"bench --only=nobody", command.ExitUsage, `msgr bench: no contestant "nobody"; there are async-fast, async-queue, `},
-		{"bench --quick --full", command.ExitUsage, "msgr bench: --quick and --full can't be used together"},
-		{"bench --quick workers", command.ExitUsage, "msgr bench: --quick has nothing of workers (see msgr bench compare --help)"},
-		{"bench --out=FILE", command.ExitUsage, "not a directory; give a folder that can be written (see msgr bench compare --help)"},
-		{"bench --out=/proc/nope", command.ExitUsage, "give a folder that can be written (see msgr bench compare --help)"},
-		{"bench --json=DIR", command.ExitUsage, "is a directory; give a file that can be written (see msgr bench compare --help)"},
-		{"bench --json=FILE/rows", command.ExitUsage, "not a directory; give a file that can be written (see msgr bench compare --help)"},
-
-		{"bench ceph-perf nope", command.ExitUsage, "msgr bench ceph-perf: unexpected argument nope (see msgr bench ceph-perf --help)"},
-		{"bench ceph-perf --nope", command.ExitUsage, "msgr bench ceph-perf: unknown flag --nope (see msgr bench ceph-perf --help)"},
-		{"bench ceph-perf --jobs=0", command.ExitUsage, "msgr bench ceph-perf: jobs 0 is not within 1 to 10000 (see msgr bench ceph-perf --help)"},
-		{"bench ceph-perf --think=much", command.ExitUsage, `--think: expected duration but got "much"`},
-		{"bench ceph-perf --patience=0s", command.ExitUsage, "msgr bench ceph-perf: --patience is to be more than 0 (see msgr bench ceph-perf --help)"},
-		{"bench ceph-perf --serve=here", command.ExitUsage, `"here" is not IP:PORT; give it such as 127.0.0.1:6800, or [::1]:6800 (see msgr bench ceph-perf --help)`},
-		{"bench ceph-perf --serve=127.0.0.1:99999", command.ExitUsage, `"127.0.0.1:99999" is not IP:PORT`},
-		{"bench ceph-perf --connect=localhost:1", command.ExitUsage, `"localhost:1" is not IP:PORT`},
-		{"bench ceph-perf --serve=127.0.0.1:1 --connect=127.0.0.1:1", command.ExitUsage, "--serve and --connect can't be used together"},
-		{"bench ceph-perf --serve=USED", command.ExitFault, "address already in use; give another port, or 0 for one that is free"},
-		{"bench ceph-perf --serve=192.0.2.1:0", command.ExitFault, "cannot assign requested address; give an address of this machine"},
-		{"bench ceph-perf --connect=NOBODY --jobs=1 --patience=100ms", command.ExitFault, "connection refused; start msgr bench ceph-perf --serve there first"},
+		{"bench", command.ExitFault, "msgr bench: comparing is a command of its own"},
+		{"bench ceph-perf --jobs=1", command.ExitFault, "make bench, or go run ./bench/compare/cmd/msgrbench"},
+		{"bench --quick", command.ExitFault, "go run ./bench/compare/cmd/msgrbench"},
 
 		{"decode", command.ExitUsage, "msgr decode: <file> ... is missing (see msgr decode --help)"},
 		{"decode --nope FILE", command.ExitUsage, "msgr decode: unknown flag --nope (see msgr decode --help)"},
@@ -119,15 +90,8 @@ func TestErrors(t *testing.T) {
 		{"ping --type=king NOBODY", command.ExitUsage, `--type must be one of "mon","mds","osd","client","mgr","any" but got "king"`},
 		{"ping --timeout=x NOBODY", command.ExitUsage, `--timeout: expected duration but got "x"`},
 	} {
-		var stdout, stderr bytes.Buffer
-		args := strings.NewReplacer("DIR", dir, "FILE", file, "SCENARIO", scenario, "ABSENT", absent, "USED", used, "NOBODY", nobody).Replace(c.args)
-		require.Equal(t, c.code, run(strings.Fields(args), &stdout, &stderr), "msgr %s: %s%s", c.args, &stdout, &stderr)
-		text := stderr.String()
-		require.Equal(t, 1, strings.Count(text, "\n"), "msgr %s: %s", c.args, text)
-		require.True(t, strings.HasPrefix(text, "msgr"), text)
-		require.Contains(t, text, c.says, "msgr %s", c.args)
-		require.Equal(t, c.code == command.ExitUsage, strings.HasSuffix(text, " --help)\n"), text)
-		require.Empty(t, stdout.String(), "msgr %s", c.args)
+		args := strings.NewReplacer("DIR", dir, "FILE", file, "SCENARIO", scenario, "ABSENT", absent, "NOBODY", nobody).Replace(c.args)
+		commandtest.WantComplaint(t, run, "msgr", args, c.code, c.says)
 	}
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -142,12 +106,7 @@ func TestStdoutFull(t *testing.T) {
 	for _, args := range []string{
 		"version", "demo --seconds=0.05 --clients=1 --conns=1 --cut-rate=0", "demo --seconds=0.05 --clients=1 --conns=1 --cut-rate=0 --json",
 		"sim --nodes=3", "sim --nodes=3 --json", "decode " + recordings + "none-crc-ping.0.hex", "ping --json nope",
-		"bench ceph-perf --jobs=1 --messages=10", "bench ceph-perf --jobs=1 --messages=10 --json",
 	} {
-		var stderr bytes.Buffer
-		code := run(strings.Fields(args), commandtest.Full{}, &stderr)
-		require.NotEqual(t, command.ExitOK, code, "msgr %s", args)
-		require.Equal(t, 1, strings.Count(stderr.String(), "\n"), "msgr %s: %s", args, &stderr)
-		require.Contains(t, stderr.String(), commandtest.ErrFull.Error(), "msgr %s", args)
+		commandtest.WantNoSuccess(t, run, "msgr", args)
 	}
 }

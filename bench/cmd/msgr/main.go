@@ -30,5 +30,5 @@ func run(args []string, stdout, stderr io.Writer) int {
 		args = []string{"--help"}
 	}
 	return command.Run(new(cli), args, stdout, stderr, kong.Name("msgr"),
-		kong.Description("Ceph's AsyncMessenger as a Go library: demo, measurements and tools."), benchVars())
+		kong.Description("Ceph's AsyncMessenger as a Go library: demo, simulation and tools."))
 }

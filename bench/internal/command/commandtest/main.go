@@ -3,7 +3,6 @@
 package commandtest
 
 import (
-	"errors"
 	"io"
 	"os"
 	"strings"
@@ -14,9 +13,12 @@ import (
 	"go.uber.org/goleak"
 )
 
+// Run is a command: it returns the exit code.
+type Run func(args []string, stdout, stderr io.Writer) int
+
 // Main is the TestMain of a command: it lets the test's binary be the command line, which
 // run is, and fails the tests if they leave a goroutine behind.
-func Main(m *testing.M, run func(args []string, stdout, stderr io.Writer) int) {
+func Main(m *testing.M, run Run) {
 	if os.Getenv(command.MainEnv) != "" {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
@@ -45,11 +47,3 @@ func Wants(t *testing.T, text string, wants ...string) {
 		}
 	}
 }
-
-// Full is a stdout that takes nothing.
-type Full struct{}
-
-// ErrFull is what Full says.
-var ErrFull = errors.New("no space left on device")
-
-func (Full) Write([]byte) (int, error) { return 0, ErrFull }

@@ -32,15 +32,15 @@ type cephPerfCmd struct {
 	JSON       bool          `name:"json" help:"Print one JSON object instead of text."`
 }
 
-// Help is shown by msgr bench ceph-perf --help.
+// Help is shown by msgrbench ceph-perf --help.
 func (cephPerfCmd) Help() string {
 	return `Takes what Ceph's own messenger test takes, and exchanges what it exchanges:
 
   ceph_perf_msgr_server IP:PORT WORKERS THINK
-  msgr bench ceph-perf --serve IP:PORT --threads WORKERS --think THINK
+  msgrbench ceph-perf --serve IP:PORT --threads WORKERS --think THINK
 
   ceph_perf_msgr_client IP:PORT JOBS WINDOW MESSAGES THINK LENGTH
-  msgr bench ceph-perf --connect IP:PORT --jobs JOBS --window WINDOW --messages MESSAGES --think THINK --length LENGTH
+  msgrbench ceph-perf --connect IP:PORT --jobs JOBS --window WINDOW --messages MESSAGES --think THINK --length LENGTH
 
 Without --serve and --connect both ends are in this process. Requests are as long as an
 MOSDOp, with LENGTH bytes of data, replies as an MOSDOpReply, without data. THINK is a
@@ -90,7 +90,7 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 		err = end
 	}
 	if c.Connect != "" && errors.Is(err, syscall.ECONNREFUSED) {
-		err = fmt.Errorf("%w; start msgr bench ceph-perf --serve there first", err)
+		err = fmt.Errorf("%w; start msgrbench ceph-perf --serve there first", err)
 	}
 	if r.Transport == "" || r.Answered == 0 && err != nil {
 		return err

@@ -24,7 +24,7 @@ func TestBench(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	dir := t.TempDir()
 	file, out := filepath.Join(dir, "rows.json"), filepath.Join(dir, "report")
-	args := []string{"bench", "ping-pong", "ceph-perf", "--only", "async-fast,raw-net", "--rounds", "1", "--seconds", "0.05", "--json", file, "--out", out}
+	args := []string{"ping-pong", "ceph-perf", "--only", "async-fast,raw-net", "--rounds", "1", "--seconds", "0.05", "--json", file, "--out", out}
 	require.Equal(t, command.ExitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
 	require.Contains(t, stderr.String(), "2 scenarios, 3 contestants, 1 rounds: about ")
 	require.Contains(t, stderr.String(), " ping-pong (1 of 2)\n")
@@ -63,8 +63,8 @@ func TestBenchUsage(t *testing.T) {
 		{"ceph-perf", "--serve=127.0.0.1:1", "--connect=127.0.0.1:1"}, {"ceph-perf", "--threadpipe", "--workers=2"},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := run(append([]string{"bench"}, args...), &stdout, &stderr)
-		require.Equal(t, command.ExitUsage, code, "msgr bench %s: %s%s", args, &stdout, &stderr)
+		code := run(args, &stdout, &stderr)
+		require.Equal(t, command.ExitUsage, code, "msgrbench %s: %s%s", args, &stdout, &stderr)
 		require.Empty(t, stdout.String(), args)
 		require.Equal(t, 1, strings.Count(stderr.String(), "\n"), args)
 	}
@@ -115,11 +115,11 @@ func TestMedianRow(t *testing.T) {
 func TestBenchInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	file, out := filepath.Join(dir, "rows.json"), filepath.Join(dir, "report")
-	args := []string{"bench", "ping-pong", "workers/2", "messengers/2", "--only", "async-fast", "--rounds", "1", "--seconds", "0.05",
+	args := []string{"ping-pong", "workers/2", "messengers/2", "--only", "async-fast", "--rounds", "1", "--seconds", "0.05",
 		"--json", file, "--out", out}
 	code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGINT, " workers/2 (2 of 3)", args...)
 	require.Equal(t, command.ExitSIGINT, code, "%s%s", stdout, stderr)
-	require.True(t, strings.HasSuffix(stderr, "\nmsgr bench: interrupted by SIGINT\n"), stderr)
+	require.True(t, strings.HasSuffix(stderr, "\nmsgrbench: interrupted by SIGINT\n"), stderr)
 	partial := regexp.MustCompile(`(?m)^PARTIAL: (interrupted by SIGINT after \d+s; not measured: (workers/2, )?messengers/2)$`).FindStringSubmatch(stdout)
 	require.NotNil(t, partial, stdout)
 	commandtest.Wants(t, stdout, "ping-pong: 1 connection, window 1, 64 B", "report: "+filepath.Join(out, "report.html"))
@@ -141,9 +141,9 @@ func TestBenchInterrupted(t *testing.T) {
 
 	// Nothing is written over what there is if nothing was measured.
 	require.NoError(t, os.WriteFile(file, []byte("before"), 0o600))
-	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGTERM, " ping-pong (1 of 1)", "bench", "ping-pong", "--only", "async-fast", "--json", file)
+	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGTERM, " ping-pong (1 of 1)", "ping-pong", "--only", "async-fast", "--json", file)
 	require.Equal(t, command.ExitSIGTERM, code, "%s%s", stdout, stderr)
-	require.Contains(t, stderr, "msgr bench: interrupted by SIGTERM before the first round was done\n")
+	require.Contains(t, stderr, "msgrbench: interrupted by SIGTERM before the first round was done\n")
 	require.Empty(t, stdout)
 	text, err = os.ReadFile(file)
 	require.NoError(t, err)

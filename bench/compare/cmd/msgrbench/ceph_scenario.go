@@ -126,7 +126,7 @@ func cephRow(ctx context.Context, r report.Row) report.Row {
 	return r
 }
 
-// cephProcess runs msgr bench ceph-perf.
+// cephProcess runs msgrbench ceph-perf.
 func cephProcess(ctx context.Context, flags []string) (r cephperf.Result, err error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -134,7 +134,7 @@ func cephProcess(ctx context.Context, flags []string) (r cephperf.Result, err er
 	}
 	ctx, cancel := context.WithTimeout(ctx, cephPatience)
 	defer cancel()
-	args := append([]string{"bench", "ceph-perf", "--json", "--jobs", strconv.Itoa(cephJobs), "--window", strconv.Itoa(cephWindow),
+	args := append([]string{"ceph-perf", "--json", "--jobs", strconv.Itoa(cephJobs), "--window", strconv.Itoa(cephWindow),
 		"--messages", strconv.Itoa(cephMessages), "--length", strconv.Itoa(cephLength)}, flags...)
 	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Env = append(os.Environ(), command.MainEnv+"=1", command.ChildEnv+"=1")

@@ -23,7 +23,7 @@ import (
 func TestCephPerf(t *testing.T) {
 	for _, flags := range [][]string{nil, {"-queue"}, {"-threadpipe"}, {"-workers", "1"}} {
 		var stdout, stderr bytes.Buffer
-		args := append([]string{"bench", "ceph-perf", "-jobs", "2", "-window", "4", "-messages", "50"}, flags...)
+		args := append([]string{"ceph-perf", "-jobs", "2", "-window", "4", "-messages", "50"}, flags...)
 		require.Equal(t, command.ExitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
 		commandtest.Wants(t, stdout.String(), "kernel: ", "100 answered, 0 lost", "both ends", "us of CPU per message", "SimpleMessenger")
 		require.Empty(t, stderr.String())
@@ -35,7 +35,7 @@ func TestCephPerf(t *testing.T) {
 func TestCephPerfTwo(t *testing.T) {
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	server := exec.Command(exe, "bench", "ceph-perf", "-serve", "127.0.0.1:0")
+	server := exec.Command(exe, "ceph-perf", "-serve", "127.0.0.1:0")
 	server.Env = append(os.Environ(), command.MainEnv+"=1")
 	out, err := server.StdoutPipe()
 	require.NoError(t, err)
@@ -47,7 +47,7 @@ func TestCephPerfTwo(t *testing.T) {
 	require.True(t, ok, lines.Text())
 
 	var stdout, stderr bytes.Buffer
-	args := []string{"bench", "ceph-perf", "-connect", addr, "-jobs", "2", "-window", "4", "-messages", "50", "-json"}
+	args := []string{"ceph-perf", "-connect", addr, "-jobs", "2", "-window", "4", "-messages", "50", "-json"}
 	require.Equal(t, command.ExitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
 	var r struct {
 		Environment report.Environment
@@ -67,7 +67,7 @@ func TestCephPerfTwo(t *testing.T) {
 
 	// Now nobody listens.
 	stdout.Reset()
-	args = []string{"bench", "ceph-perf", "-connect", addr, "-jobs", "1", "-messages", "1", "-patience", "100ms"}
+	args = []string{"ceph-perf", "-connect", addr, "-jobs", "1", "-messages", "1", "-patience", "100ms"}
 	require.Equal(t, command.ExitFault, run(args, &stdout, &stderr))
 	require.Contains(t, stderr.String(), "refused")
 }
@@ -82,13 +82,13 @@ func TestCephPerfInterrupted(t *testing.T) {
 		flags []string
 	}{{syscall.SIGINT, command.ExitSIGINT, nil}, {syscall.SIGTERM, command.ExitSIGTERM, []string{"-json"}}} {
 		before := server.Requests()
-		args := []string{"bench", "ceph-perf", "-connect", server.Addr().String(), "-jobs", "2", "-messages", "1000000000"}
+		args := []string{"ceph-perf", "-connect", server.Addr().String(), "-jobs", "2", "-messages", "1000000000"}
 		p := commandtest.Start(t, append(args, c.flags...)...)
 		require.Eventually(t, func() bool { return server.Requests() > before+100 }, commandtest.Limit, time.Millisecond)
 		require.NoError(t, p.Signal(c.sig))
 		code, stdout, stderr := p.End(t)
 		require.Equal(t, c.code, code, "%s%s", stdout, stderr)
-		require.Equal(t, fmt.Sprintf("msgr bench ceph-perf: %v\n", &command.Interruption{Signal: c.sig}), stderr)
+		require.Equal(t, fmt.Sprintf("msgrbench ceph-perf: %v\n", &command.Interruption{Signal: c.sig}), stderr)
 		if c.flags == nil {
 			require.Regexp(t, `(?m)^interrupted +after \d+ of 2000000000 messages, \d+ more in flight$`, stdout)
 			require.Contains(t, stdout, " answered, 0 lost, ")
