@@ -98,8 +98,10 @@ bench-full: ## the same with every scenario and contestant, in two hours or so
 gobench: ## the Go benchmarks of all modules
 	go test -run '^$$' -bench . -benchmem $(ARGS) $(PKGS)
 
+# For the first time on a machine: outside of the workspace, where go would read a hundred
+# go.mod files of what the comparison needs, and without cgo, which compiles more.
 demo: ## a small object store on loopback, its connections cut all the time for 12 s, every promise checked
-	go run ./bench/cmd/msgr demo
+	cd bench && GOWORK=off CGO_ENABLED=0 go run ./cmd/msgr demo
 
 cover: ## coverage of the library by its own tests: coverage.html, and the total
 	go test -coverpkg=./... -coverprofile=cover.out $(ARGS) ./...
