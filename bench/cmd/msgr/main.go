@@ -14,7 +14,7 @@ import (
 // cli is the list of subcommands. To add one, write its file and add its line.
 type cli struct {
 	Demo    demoCmd      `cmd:"" help:"Run a small object store while its connections are cut, and check every promise."`
-	Bench   benchCmd     `cmd:"" help:"Compare the messenger with others, in processes of their own."`
+	Bench   benchCmd     `cmd:"" help:"Say how to compare the messenger with others: that is msgrbench."`
 	Decode  decodeCmd    `cmd:"" help:"Print and verify recorded connections, frame by frame."`
 	Sim     simCmd       `cmd:"" help:"Run many messengers in virtual time on a simulated network, and check them."`
 	Ping    pingCmd      `cmd:"" help:"Ping a ceph-mon or a messenger of ours and time the answers."`
