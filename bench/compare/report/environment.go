@@ -40,7 +40,7 @@ func CollectEnvironment() Environment {
 		Date: time.Now().Format(time.RFC3339), Kernel: firstLine("/proc/sys/kernel/osrelease"),
 		Platform: runtime.GOOS + "/" + runtime.GOARCH, CPU: unknown, Cores: runtime.NumCPU(), Go: runtime.Version(),
 		Commit: commit(), GOMAXPROCS: runtime.GOMAXPROCS(0), GOGC: "100 (default)", Load: unknown,
-		Command: strings.Join(append([]string{"msgr"}, os.Args[1:]...), " "),
+		Command: strings.Join(append([]string{"msgrbench"}, os.Args[1:]...), " "),
 	}
 	if v := os.Getenv("GOGC"); v != "" {
 		e.GOGC = v

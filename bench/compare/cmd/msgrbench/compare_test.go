@@ -29,7 +29,7 @@ func TestBench(t *testing.T) {
 	require.Contains(t, stderr.String(), "2 scenarios, 3 contestants, 1 rounds: about ")
 	require.Contains(t, stderr.String(), " ping-pong (1 of 2)\n")
 	require.Contains(t, stderr.String(), " ceph-perf (2 of 2)\n")
-	commandtest.Wants(t, stdout.String(), "kernel: ", "ping-pong: 1 connection, window 1, 64 B", "async-fast", "threadpipe-goroutines", "1.00",
+	commandtest.Wants(t, stdout.String(), "kernel: ", "command: msgrbench ", "ping-pong: 1 connection, window 1, 64 B", "async-fast", "threadpipe-goroutines", "1.00",
 		"raw-net skipped: ", "Targets", "report: "+filepath.Join(out, "report.html"))
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
