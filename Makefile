@@ -5,8 +5,11 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 GOFMT := $(shell go env GOROOT)/bin/gofmt
 
-# Both modules, from the top, joined by go.work.
-PKGS     := ./... ./bench/...
+# The library, its command line msgr, and the comparison, which depends on all that it
+# compares with: three modules, from the top, joined by go.work.
+MSGR     := ./... ./bench/...
+COMPARE  := ./bench/compare/...
+PKGS     := $(MSGR) $(COMPARE)
 FUZZTIME ?= 10s
 COUNT    ?= 1
 # More flags for go test, for example: make test ARGS='-v -run Ping'
@@ -29,23 +32,29 @@ check: ## gofmt and go vet, changing nothing
 	@out=$$($(GOFMT) -l .); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	go vet $(PKGS)
 
-lint: check ## make check, then tidiness of both modules and staticcheck (downloads it once)
+lint: check ## make check, then tidiness of the modules and staticcheck (downloads it once)
 	GOWORK=off go mod tidy -diff
 	cd bench && GOWORK=off go mod tidy -diff
+	cd bench/compare && GOWORK=off go mod tidy -diff
 	go run $(STATICCHECK) $(PKGS)
 
-test: check ## make check, then all tests of both modules
+test: check ## make check, then all tests of all modules
 	go test -count=$(COUNT) $(ARGS) $(PKGS)
 
-# What both modules are vetted for. The network (netpollstack) is on linux/amd64, arm64 and
+# What the library and msgr are vetted for. The network (netpollstack) is on linux/amd64, arm64 and
 # loong64; elsewhere it is an error that says so, and everything else works.
 SYSTEMS := linux/amd64 linux/arm64 linux/386 linux/arm linux/riscv64 linux/s390x \
            darwin/arm64 windows/amd64 freebsd/amd64 openbsd/amd64 js/wasm
 
-cross: ## go vet of both modules, tests included, for ten systems and js/wasm
+# What the comparison is vetted for: on other systems it is the same files as on one of
+# these, and each system means to compile NATS, grpc and gonum/plot again, which takes longer than all else.
+COMPARE_SYSTEMS := linux/amd64 linux/386 darwin/arm64 windows/amd64
+
+cross: ## go vet, tests included: the library and msgr for ten systems and js/wasm, the comparison for four
 	@for s in $(SYSTEMS); do \
+		case " $(COMPARE_SYSTEMS) " in *" $$s "*) pkgs="$(PKGS)";; *) pkgs="$(MSGR)";; esac; \
 		echo "go vet for $$s"; \
-		GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 go vet $(PKGS) || exit 1; \
+		GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 go vet $$pkgs || exit 1; \
 	done
 
 # The packages that need no network.
@@ -79,27 +88,30 @@ fuzz: ## each fuzz target for FUZZTIME (10s): make fuzz FUZZTIME=1m
 # The binary is built first: the contestants are this binary again, many times.
 bench bench-full: RESULTS ?= bench/results/latest
 bench: ## the comparison with others, in 3 minutes: bench/results/latest/report.html
-	go build -o bin/msgr ./bench/cmd/msgr
-	bin/msgr bench --quick --out $(RESULTS) $(ARGS)
+	go build -o bin/msgrbench ./bench/compare/cmd/msgrbench
+	bin/msgrbench --quick --out $(RESULTS) $(ARGS)
 
 bench-full: ## the same with every scenario and contestant, in two hours or so
-	go build -o bin/msgr ./bench/cmd/msgr
-	bin/msgr bench --full --out $(RESULTS) $(ARGS)
+	go build -o bin/msgrbench ./bench/compare/cmd/msgrbench
+	bin/msgrbench --full --out $(RESULTS) $(ARGS)
 
-gobench: ## the Go benchmarks of both modules
+gobench: ## the Go benchmarks of all modules
 	go test -run '^$$' -bench . -benchmem $(ARGS) $(PKGS)
 
+# For the first time on a machine: outside of the workspace, where go would read a hundred
+# go.mod files of what the comparison needs, and without cgo, which compiles more.
 demo: ## a small object store on loopback, its connections cut all the time for 12 s, every promise checked
-	go run ./bench/cmd/msgr demo
+	cd bench && GOWORK=off CGO_ENABLED=0 go run ./cmd/msgr demo
 
 cover: ## coverage of the library by its own tests: coverage.html, and the total
 	go test -coverpkg=./... -coverprofile=cover.out $(ARGS) ./...
 	go tool cover -html=cover.out -o coverage.html
 	go tool cover -func=cover.out | tail -1
 
-tidy: ## tidy both modules
+tidy: ## tidy all modules
 	GOWORK=off go mod tidy
 	cd bench && GOWORK=off go mod tidy
+	cd bench/compare && GOWORK=off go mod tidy
 
 ci: ## what CI runs, on Debian 12, as root; installs ceph packages
 	.ci/run

@@ -31,7 +31,7 @@ func (r *refill) Dispatch(m *msg.Message) bool {
 }
 
 // BenchmarkEcho is for profiles: 16 connections with 64 requests of 64 B in flight,
-// both ends in this process. To compare, there is msgr bench.
+// both ends in this process. To compare, there is msgrbench.
 func BenchmarkEcho(b *testing.B) {
 	msg.PoisonBuffers = false // the tests are over
 	for _, threads := range []bool{false, true} {

@@ -11,10 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth/cephx"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
@@ -48,10 +50,10 @@ func TestDecodeCephx(t *testing.T) {
 			"frames 16, preamble crcs 16 ok, segment crcs 18 ok\ncephx: 1 tickets opened, 2 signatures ok\n", [2]int{447, 248}},
 	} {
 		code, out, errs := decode("-keyring", c.keyring, c.file)
-		require.Equal(t, exitOK, code, errs)
+		require.Equal(t, command.ExitOK, code, errs)
 		require.Empty(t, errs)
 		require.True(t, strings.HasSuffix(out, c.end), out)
-		wants(t, out, "    cephx: proof of client.admin ok\n", "    cephx: ticket for auth opened: session key of ", ", valid for 72h0m0s\n")
+		commandtest.Wants(t, out, "    cephx: proof of client.admin ok\n", "    cephx: ticket for auth opened: session key of ", ", valid for 72h0m0s\n")
 		require.NotContains(t, out, "encrypted")
 		for i, side := range sides {
 			require.Regexp(t, fmt.Sprintf(`(?m)^%s @\d+ .* AUTH_SIGNATURE .*\n    cephx: signature of %d bytes ok$`, side, c.signed[i]), out)
@@ -70,15 +72,15 @@ func noSecrets(t *testing.T, out string) {
 func TestDecodeAuthorizer(t *testing.T) {
 	login, session := recordings20+"cephx256-crc-radosput-20.0.hex", recordings20+"cephx256-crc-radosput-20.1.hex"
 	code, out, errs := decode("-keyring", recordings20+"keyring.cephx256", login, session)
-	require.Equal(t, exitOK, code, errs)
-	wants(t, out, "    cephx: authorizer for osd of global id 4109 opened\n", "    cephx: challenge answered\n",
+	require.Equal(t, command.ExitOK, code, errs)
+	commandtest.Wants(t, out, "    cephx: authorizer for osd of global id 4109 opened\n", "    cephx: challenge answered\n",
 		"    cephx: osd has shown that it could open the ticket; connection secret of 0 bytes\n",
 		"    cephx: signature of 706 bytes ok\n", "    cephx: signature of 310 bytes ok\n",
 		"frames 14, preamble crcs 14 ok, segment crcs 17 ok\ncephx: 0 tickets opened, 2 signatures ok\n")
 
 	code, out, errs = decode("-keyring", recordings20+"keyring.cephx256", session, login)
-	require.Equal(t, exitOK, code, errs)
-	wants(t, out, "    cephx: the ticket for osd of global id 4109 is not known: decode the recording of its login with the monitor before this one\n",
+	require.Equal(t, command.ExitOK, code, errs)
+	commandtest.Wants(t, out, "    cephx: the ticket for osd of global id 4109 is not known: decode the recording of its login with the monitor before this one\n",
 		"    cephx: signature not verified: the session key is not known\n", "cephx: 0 tickets opened, 0 signatures ok\n")
 }
 
@@ -87,8 +89,8 @@ func TestDecodeWithoutTheKey(t *testing.T) {
 	ring := filepath.Join(t.TempDir(), "keyring")
 	require.NoError(t, os.WriteFile(ring, []byte("[client.other]\nkey = AQAAAAAAAAAAABAAERITFBUWFxgZGhscHR4fIA==\n"), 0o600))
 	code, out, errs := decode("-keyring", ring, recordings+"cephx-secure-ping.0.hex", recordings+"cephx-crc-ping.0.hex", recordings+"none-crc-ping.0.hex")
-	require.Equal(t, exitOK, code, errs)
-	wants(t, out, "    cephx: there is no key of client.admin in "+ring+": nothing of this login is opened\n",
+	require.Equal(t, command.ExitOK, code, errs)
+	commandtest.Wants(t, out, "    cephx: there is no key of client.admin in "+ring+": nothing of this login is opened\n",
 		"C encrypted from here: 480 bytes\nS encrypted from here: 4496 bytes\nframes 6, ", "cephx: 0 tickets opened, 0 signatures ok\n",
 		"    cephx: signature not verified: the session key is not known\n")
 	require.NotContains(t, out[strings.Index(out, "none-crc-ping"):], "cephx:")
@@ -102,8 +104,8 @@ func TestDecodeWrongKeyring(t *testing.T) {
 	for _, ring := range []string{other, recordings20 + "keyring.cephx256"} {
 		for _, file := range []string{"cephx-secure-ping.0.hex", "cephx-crc-ping.0.hex"} {
 			code, out, errs := decode("-keyring", ring, recordings+file)
-			require.Equal(t, exitFault, code)
-			wants(t, out, "    cephx: proof of client.admin is not by its key in "+ring+"\n")
+			require.Equal(t, command.ExitFault, code)
+			commandtest.Wants(t, out, "    cephx: proof of client.admin is not by its key in "+ring+"\n")
 			require.Equal(t, "msgr decode: "+recordings+file+": S @147: the ticket for auth does not open with the key of client.admin in "+ring+
 				": the keyring is of another cluster, or the key is another one now: cephx: does not open with this key\n", errs)
 		}
@@ -121,9 +123,9 @@ func TestDecodeKeyringRefused(t *testing.T) {
 		recordings + "cephx-secure-ping.0.hex": "line 2: neither a section nor an option with its value, such as key = AQ...==",
 	} {
 		code, out, errs := decode("-keyring", ring, recordings+"cephx-secure-ping.0.hex")
-		require.Equal(t, exitFault, code)
+		require.Equal(t, command.ExitFault, code)
 		require.Empty(t, out)
-		wants(t, errs, want)
+		commandtest.Wants(t, errs, want)
 		require.Equal(t, 1, strings.Count(errs, "\n"))
 	}
 }
@@ -146,8 +148,8 @@ func TestDecodeChanged(t *testing.T) {
 		{2, "S @473: the signature is not that of the 248 bytes which S received from C: "},
 	} {
 		code, _, errs := decode("-keyring", recordings+"keyring.cephx-secure", change("cephx-secure-ping.0.hex", c.line, banner, other))
-		require.Equal(t, exitFault, code)
-		wants(t, errs, c.want)
+		require.Equal(t, command.ExitFault, code)
+		commandtest.Wants(t, errs, c.want)
 	}
 	// A sealed frame.
 	lines := recorded(t, recordings+"cephx-secure-ping.0.hex")
@@ -155,8 +157,8 @@ func TestDecodeChanged(t *testing.T) {
 	digits := strings.TrimSpace(lines[last])
 	lines[last] = digits[:len(digits)-1] + map[bool]string{true: "1", false: "0"}[digits[len(digits)-1] == '0'] + "\n"
 	code, _, errs := decode("-keyring", recordings+"keyring.cephx-secure", record(t, strings.Join(lines, "")))
-	require.Equal(t, exitFault, code)
-	wants(t, errs, "frame: frame does not authenticate")
+	require.Equal(t, command.ExitFault, code)
+	commandtest.Wants(t, errs, "frame: frame does not authenticate")
 }
 
 // exchange is a recorded session with a daemon, made here: of one in secure mode, or
@@ -230,8 +232,8 @@ func TestDecodeMonitors(t *testing.T) {
 		}
 		write("mon.", mon)
 		code, out, errs := decode("-keyring", ring, play(8, 6))
-		require.Equal(t, exitOK, code, "%s%s", out, errs)
-		wants(t, out, "    cephx: ticket of mon. opened with the key of mon.\n", "    cephx: authorizer for mon of global id 0 opened\n",
+		require.Equal(t, command.ExitOK, code, "%s%s", out, errs)
+		commandtest.Wants(t, out, "    cephx: ticket of mon. opened with the key of mon.\n", "    cephx: authorizer for mon of global id 0 opened\n",
 			"    cephx: challenge answered\n", "connection secret of 64 bytes\n", " ACK seq=77\n", ", sealed units 3 ok\ncephx: 1 tickets opened, 2 signatures ok\n")
 		noSecrets(t, out)
 
@@ -242,16 +244,16 @@ func TestDecodeMonitors(t *testing.T) {
 			{7, 6, "the authorizer does not answer the challenge"}, {8, 5, "the reply does not have the nonce of the authorizer plus one"},
 		} {
 			code, _, errs = decode("-keyring", ring, play(c.answer, c.nonce))
-			require.Equal(t, exitFault, code)
-			wants(t, errs, c.want)
+			require.Equal(t, command.ExitFault, code)
+			commandtest.Wants(t, errs, c.want)
 		}
 		write("mon.", session)
 		code, _, errs = decode("-keyring", ring, play(8, 6))
-		require.Equal(t, exitFault, code)
-		wants(t, errs, "the ticket does not open with the key of mon. in "+ring)
+		require.Equal(t, command.ExitFault, code)
+		commandtest.Wants(t, errs, "the ticket does not open with the key of mon. in "+ring)
 		write("osd.0", mon)
 		code, out, errs = decode("-keyring", ring, play(8, 6))
-		require.Equal(t, exitOK, code, errs)
-		wants(t, out, "there is no key of mon. in "+ring, "C encrypted from here")
+		require.Equal(t, command.ExitOK, code, errs)
+		commandtest.Wants(t, out, "there is no key of mon. in "+ring, "C encrypted from here")
 	}
 }

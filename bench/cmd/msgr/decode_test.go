@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -18,22 +20,12 @@ func decode(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// wants fails the test for each want that text does not contain.
-func wants(t *testing.T, text string, wants ...string) {
-	t.Helper()
-	for _, want := range wants {
-		if !strings.Contains(text, want) {
-			t.Errorf("%q is missing in:\n%s", want, text)
-		}
-	}
-}
-
 func TestDecode(t *testing.T) {
 	code, out, errs := decode(recordings+"none-crc-ping.0.hex", recordings+"none-crc-lossless-reconnect.3.hex")
-	if code != exitOK || errs != "" {
+	if code != command.ExitOK || errs != "" {
 		t.Fatal(code, errs)
 	}
-	wants(t, out,
+	commandtest.Wants(t, out,
 		"==> "+recordings+"none-crc-ping.0.hex\n",
 		"==> "+recordings+"none-crc-lossless-reconnect.3.hex\n",
 		"C @0 len 26 BANNER sup=0x1 req=0x0\n",
@@ -45,10 +37,10 @@ func TestDecode(t *testing.T) {
 
 func TestDecodeEncrypted(t *testing.T) {
 	code, out, errs := decode(recordings + "cephx-secure-ping.0.hex")
-	if code != exitOK || errs != "" {
+	if code != command.ExitOK || errs != "" {
 		t.Fatal(code, errs)
 	}
-	wants(t, out, "C encrypted from here: 480 bytes\nS encrypted from here: 4496 bytes\nframes 6, ")
+	commandtest.Wants(t, out, "C encrypted from here: 480 bytes\nS encrypted from here: 4496 bytes\nframes 6, ")
 }
 
 func TestDecodeBroken(t *testing.T) {
@@ -57,11 +49,11 @@ func TestDecodeBroken(t *testing.T) {
 		"none-crc-traps.48.hex": "C @399: frame: segment crc mismatch in MESSAGE: segment 0 of 41 bytes",
 	} {
 		code, out, errs := decode(recordings+file, recordings+"none-crc-ping.0.hex")
-		if code != exitFault {
+		if code != command.ExitFault {
 			t.Errorf("%s: exit code %d", file, code)
 		}
-		wants(t, errs, file+": "+want)
-		wants(t, out, "frames 8, preamble crcs 8 ok, segment crcs 8 ok\n")
+		commandtest.Wants(t, errs, file+": "+want)
+		commandtest.Wants(t, out, "frames 8, preamble crcs 8 ok, segment crcs 8 ok\n")
 		if strings.Contains(out, "none-crc-ping") {
 			t.Error("went on after a frame that does not verify")
 		}
@@ -94,30 +86,30 @@ func TestDecodeEndsInside(t *testing.T) {
 		code       int
 		text, errs string
 	}{
-		{4, "C 26 2 0.1 0101\n", exitOK, "C ends inside a frame, after 2 bytes of it\nframes 1, ", ""},
-		{3, "C 26 2 0.1 0101\n", exitFault, "frames 0, ", "no complete frame: it ends inside the first frame of C; record more"},
-		{3, "C 30 2 0.1 0101\n", exitFault, "", "line 4: offset 30, want 26; a recording is described in msgr decode --help"},
+		{4, "C 26 2 0.1 0101\n", command.ExitOK, "C ends inside a frame, after 2 bytes of it\nframes 1, ", ""},
+		{3, "C 26 2 0.1 0101\n", command.ExitFault, "frames 0, ", "no complete frame: it ends inside the first frame of C; record more"},
+		{3, "C 30 2 0.1 0101\n", command.ExitFault, "", "line 4: offset 30, want 26; a recording is described in msgr decode --help"},
 		// Banners alone are a connection that one side gave up.
-		{3, "", exitOK, "C nothing follows its banner\nS nothing follows its banner\nframes 0, ", ""},
-		{1, banner, exitOK, "C @0 len 26 BANNER sup=0x1 req=0x0\nC nothing follows its banner\nS sent nothing\nframes 0, ", ""},
-		{1, "S 0 3 0.1 636570\n", exitFault, "S ends inside its banner, after 3 bytes of it\n", "it ends inside the banner of S; record more"},
-		{1, banner + "S 0 3 0.1 636570\n", exitFault, "C nothing follows its banner\nS ends inside its banner", "inside the banner of S"},
-		{1, "", exitFault, "", "there is nothing in it; a recording is described in msgr decode --help"},
-		{0, "", exitFault, "", "there is nothing in it"},
-		{0, "# a comment\nnonsense\n", exitFault, "", "line 2: 1 fields, want 5; a recording is described in msgr decode --help"},
+		{3, "", command.ExitOK, "C nothing follows its banner\nS nothing follows its banner\nframes 0, ", ""},
+		{1, banner, command.ExitOK, "C @0 len 26 BANNER sup=0x1 req=0x0\nC nothing follows its banner\nS sent nothing\nframes 0, ", ""},
+		{1, "S 0 3 0.1 636570\n", command.ExitFault, "S ends inside its banner, after 3 bytes of it\n", "it ends inside the banner of S; record more"},
+		{1, banner + "S 0 3 0.1 636570\n", command.ExitFault, "C nothing follows its banner\nS ends inside its banner", "inside the banner of S"},
+		{1, "", command.ExitFault, "", "there is nothing in it; a recording is described in msgr decode --help"},
+		{0, "", command.ExitFault, "", "there is nothing in it"},
+		{0, "# a comment\nnonsense\n", command.ExitFault, "", "line 2: 1 fields, want 5; a recording is described in msgr decode --help"},
 	} {
 		code, out, errs := decode(record(t, strings.Join(lines[:c.lines], "")+c.more))
 		if code != c.code {
 			t.Errorf("%d %q: exit code %d: %s", c.lines, c.more, code, errs)
 		}
-		wants(t, out, c.text)
-		wants(t, errs, c.errs)
+		commandtest.Wants(t, out, c.text)
+		commandtest.Wants(t, errs, c.errs)
 		require.LessOrEqual(t, strings.Count(errs, "\n"), 1)
 	}
 	code, _, errs := decode(filepath.Join(t.TempDir(), "absent"))
-	require.Equal(t, exitFault, code)
-	wants(t, errs, "no such file or directory; give the name of a recording")
+	require.Equal(t, command.ExitFault, code)
+	commandtest.Wants(t, errs, "no such file or directory; give the name of a recording")
 	code, _, errs = decode(t.TempDir())
-	require.Equal(t, exitFault, code)
-	wants(t, errs, "is a directory; give the name of a recording")
+	require.Equal(t, command.ExitFault, code)
+	commandtest.Wants(t, errs, "is a directory; give the name of a recording")
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/demo"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 )
 
 type demoCmd struct {
@@ -22,9 +22,6 @@ type demoCmd struct {
 	Seed       uint64  `help:"Seed of traffic and cuts; 0: from the clock."`
 	JSON       bool    `name:"json" help:"Print one JSON object instead of the table."`
 }
-
-// secondsMax bounds how long a command is asked to run: more is a mistake.
-const secondsMax = 1_000_000
 
 // brokenError says that something was not as it was promised.
 type brokenError struct {
@@ -53,10 +50,10 @@ The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
 // Run runs the demo. Interrupted, it ends early and reports what there is.
 func (c *demoCmd) Run(w io.Writer) error {
 	// NaN is none of this.
-	good := c.Seconds > 0 && c.Seconds <= secondsMax && c.OSDs > 0 && c.Clients > 0 && c.ObjectSize > 0 && c.CutRate >= 0
+	good := c.Seconds > 0 && c.Seconds <= command.SecondsMax && c.OSDs > 0 && c.Clients > 0 && c.ObjectSize > 0 && c.CutRate >= 0
 	if !good {
-		return usageError{fmt.Errorf("--seconds is to be more than 0 and %d at most, "+
-			"--osds, --clients and --object-size more than 0, --cut-rate not less", secondsMax)}
+		return command.Usage(fmt.Errorf("--seconds is to be more than 0 and %d at most, "+
+			"--osds, --clients and --object-size more than 0, --cut-rate not less", command.SecondsMax))
 	}
 	cfg := demo.Config{
 		Duration: time.Duration(c.Seconds * float64(time.Second)), OSDs: c.OSDs, Clients: c.Clients, Conns: max(c.Conns, c.Clients),
@@ -65,7 +62,7 @@ func (c *demoCmd) Run(w io.Writer) error {
 	if c.CutRate == 0 {
 		cfg.CutRate = -1
 	}
-	terminal := !c.JSON && isTerminal(w)
+	terminal := !c.JSON && command.IsTerminal(w)
 	if terminal {
 		cfg.Progress = w
 	}
@@ -75,11 +72,11 @@ func (c *demoCmd) Run(w io.Writer) error {
 				r.OSDs, r.Clients, r.Busy, r.Sessions, r.Seed, cfg.Duration)
 		}
 	}
-	ctx, stop := interruptible()
+	ctx, stop := command.Interruptible()
 	defer stop()
 	r, err := demo.Run(ctx, cfg)
 	if errors.Is(err, demo.ErrConfig) {
-		return usageError{without(err, demo.ErrConfig)}
+		return command.Usage(command.Without(err, demo.ErrConfig))
 	} else if err != nil {
 		return err
 	}
@@ -95,19 +92,10 @@ func (c *demoCmd) Run(w io.Writer) error {
 		err = r.Write(w)
 	}
 	if r.Interrupted {
-		err = errors.Join(err, interrupted(ctx))
+		err = errors.Join(err, command.Interrupted(ctx))
 	}
 	if !r.OK {
 		err = errors.Join(err, &brokenError{r.Failures, r.Seed})
 	}
 	return err
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -3,14 +3,20 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
+	"github.com/stretchr/testify/require"
 )
 
 func TestDemo(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	args := []string{"demo", "--seconds", "0.3", "--clients", "2", "--conns", "3", "--object-size", "1000", "--cut-rate", "50", "--seed", "1"}
-	if code := run(args, &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
+	if code := run(args, &stdout, &stderr); code != command.ExitOK || stderr.Len() > 0 {
 		t.Fatalf("exit code %d\n%s%s", code, &stdout, &stderr)
 	}
 	lines := strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n")
@@ -22,7 +28,7 @@ func TestDemo(t *testing.T) {
 	}
 
 	stdout.Reset()
-	if code := run(append(args, "--json", "--sizes", "1,2,3"), &stdout, &stderr); code != exitOK {
+	if code := run(append(args, "--json", "--sizes", "1,2,3"), &stdout, &stderr); code != command.ExitOK {
 		t.Fatalf("exit code %d\n%s%s", code, &stdout, &stderr)
 	}
 	var r struct {
@@ -38,8 +44,22 @@ func TestDemo(t *testing.T) {
 func TestDemoUsage(t *testing.T) {
 	for _, args := range []string{"--seconds=0", "--osds=-1", "--osds=65", "--cut-rate=-1", "--sizes=0", "--clients=20000"} {
 		var stdout, stderr bytes.Buffer
-		if code := run([]string{"demo", args}, &stdout, &stderr); code != exitUsage || stdout.Len() > 0 {
+		if code := run([]string{"demo", args}, &stdout, &stderr); code != command.ExitUsage || stdout.Len() > 0 {
 			t.Errorf("msgr demo %s: exit code %d, %s%s", args, code, &stdout, &stderr)
 		}
+	}
+}
+
+// TestDemoInterrupted: it says so, and whether the promises held until then.
+func TestDemoInterrupted(t *testing.T) {
+	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: command.ExitSIGINT, syscall.SIGTERM: command.ExitSIGTERM} {
+		got, stdout, stderr := commandtest.Interrupt(t, sig, "traffic for 1h0m0s", "demo", "--seconds", "3600", "--clients", "2", "--conns", "3",
+			"--object-size", "1000")
+		require.Equal(t, code, got, "%s%s", stdout, stderr)
+		require.Contains(t, stdout, "\nverified  ", "the objects were compared")
+		require.Contains(t, stdout, "\ndrained   ", "what was sent arrived")
+		lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+		require.Regexp(t, `^demo: interrupted, ok so far ops=\d+ .* lost=0 duplicated=0 `, lines[len(lines)-1])
+		require.Equal(t, fmt.Sprintf("msgr demo: %v\n", &command.Interruption{Signal: sig}), stderr)
 	}
 }

@@ -1,14 +1,14 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -20,113 +20,78 @@ func TestErrors(t *testing.T) {
 	file, scenario, absent := filepath.Join(dir, "file"), filepath.Join(dir, "scenario"), filepath.Join(dir, "absent", "file")
 	require.NoError(t, os.WriteFile(file, []byte("as it was"), 0o600))
 	require.NoError(t, os.WriteFile(scenario, []byte("node a\nnode b\n"), 0o600))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	used := l.Addr().String()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	nobody := free.Addr().String()
 	require.NoError(t, free.Close())
 
 	for _, c := range []struct {
-		args string // fields; DIR, FILE, SCENARIO, ABSENT, USED and NOBODY are as above
+		args string // fields; DIR, FILE, SCENARIO, ABSENT and NOBODY are as above
 		code int
 		says string
 	}{
-		{"nope", exitUsage, "msgr: unexpected argument nope (see msgr --help)"},
-		{"--nope", exitUsage, "msgr: unknown flag --nope (see msgr --help)"},
-		{"help nope", exitUsage, "msgr help: there is no subcommand nope; there are demo, bench, decode, sim, ping, version, help (see msgr help --help)"},
-		{"help demo nope", exitUsage, "msgr help: there is no subcommand demo nope; there are demo, "},
-		{"help --nope", exitUsage, "msgr help: unknown flag --nope (see msgr help --help)"},
-		{"version nope", exitUsage, "msgr version: unexpected argument nope (see msgr version --help)"},
+		{"nope", command.ExitUsage, "msgr: unexpected argument nope (see msgr --help)"},
+		{"--nope", command.ExitUsage, "msgr: unknown flag --nope (see msgr --help)"},
+		{"help nope", command.ExitUsage, "msgr help: there is no subcommand nope; there are demo, bench, decode, sim, ping, version, help (see msgr help --help)"},
+		{"help demo nope", command.ExitUsage, "msgr help: there is no subcommand demo nope; there are demo, "},
+		{"help --nope", command.ExitUsage, "msgr help: unknown flag --nope (see msgr help --help)"},
+		{"version nope", command.ExitUsage, "msgr version: unexpected argument nope (see msgr version --help)"},
 
-		{"demo nope", exitUsage, "msgr demo: unexpected argument nope (see msgr demo --help)"},
-		{"demo --nope", exitUsage, "msgr demo: unknown flag --nope (see msgr demo --help)"},
-		{"demo --osds", exitUsage, "msgr demo: --osds: the value is missing, int (see msgr demo --help)"},
-		{"demo --osds=x", exitUsage, `msgr demo: --osds: expected a valid 64 bit int but got "x" (see msgr demo --help)`},
-		{"demo --osds=65", exitUsage, "msgr demo: 65 OSDs: not in 1..64 (see msgr demo --help)"},
-		{"demo --seconds=-1", exitUsage, "msgr demo: --seconds is to be more than 0 and 1000000 at most"},
-		{"demo --seconds=nan", exitUsage, "msgr demo: --seconds is to be more than 0"},
-		{"demo --seconds=1e300", exitUsage, "msgr demo: --seconds is to be more than 0"},
-		{"demo --cut-rate=nan", exitUsage, "--cut-rate not less (see msgr demo --help)"},
-		{"demo --cut-rate=inf", exitUsage, "msgr demo: +Inf cuts a second: at most 10000 (see msgr demo --help)"},
-		{"demo --sizes=1,x", exitUsage, `--sizes: expected a valid 64 bit int but got "x"`},
-		{"demo --sizes=0", exitUsage, "msgr demo: object size 0 is not in 1..16777216 (see msgr demo --help)"},
-		{"demo --conns=20000", exitUsage, "msgr demo: 20000 clients in all: not in 1..10000 (see msgr demo --help)"},
-		{"demo --seed=-1", exitUsage, `--seed: expected a valid 64 bit uint but got "-1" (see msgr demo --help)`},
+		{"demo nope", command.ExitUsage, "msgr demo: unexpected argument nope (see msgr demo --help)"},
+		{"demo --nope", command.ExitUsage, "msgr demo: unknown flag --nope (see msgr demo --help)"},
+		{"demo --osds", command.ExitUsage, "msgr demo: --osds: the value is missing, int (see msgr demo --help)"},
+		{"demo --osds=x", command.ExitUsage, `msgr demo: --osds: expected a valid 64 bit int but got "x" (see msgr demo --help)`},
+		{"demo --osds=65", command.ExitUsage, "msgr demo: 65 OSDs: not in 1..64 (see msgr demo --help)"},
+		{"demo --seconds=-1", command.ExitUsage, "msgr demo: --seconds is to be more than 0 and 1000000 at most"},
+		{"demo --seconds=nan", command.ExitUsage, "msgr demo: --seconds is to be more than 0"},
+		{"demo --seconds=1e300", command.ExitUsage, "msgr demo: --seconds is to be more than 0"},
+		{"demo --cut-rate=nan", command.ExitUsage, "--cut-rate not less (see msgr demo --help)"},
+		{"demo --cut-rate=inf", command.ExitUsage, "msgr demo: +Inf cuts a second: at most 10000 (see msgr demo --help)"},
+		{"demo --sizes=1,x", command.ExitUsage, `--sizes: expected a valid 64 bit int but got "x"`},
+		{"demo --sizes=0", command.ExitUsage, "msgr demo: object size 0 is not in 1..16777216 (see msgr demo --help)"},
+		{"demo --conns=20000", command.ExitUsage, "msgr demo: 20000 clients in all: not in 1..10000 (see msgr demo --help)"},
+		{"demo --seed=-1", command.ExitUsage, `--seed: expected a valid 64 bit uint but got "-1" (see msgr demo --help)`},
 
-		{"bench nope", exitUsage, `msgr bench: no scenario "nope"; there are ping-pong, `},
-		{"bench nope", exitUsage, ", ceph-perf (see msgr bench compare --help)"},
-		{"bench --nope", exitUsage, "msgr bench: unknown flag --nope (see msgr bench --help)"},
-		{"bench compare --nope", exitUsage, "msgr bench: unknown flag --nope (see msgr bench compare --help)"},
-		{"bench --rounds=0", exitUsage, "msgr bench: --rounds and --seconds are to be more than 0, and 10000 and 1000000 at most"},
-		{"bench --seconds=nan", exitUsage, "msgr bench: --rounds and --seconds are to be more than 0"},
-		{"bench --only", exitUsage, "msgr bench: --only: the value is missing (see msgr bench --help)"},
-		{"bench --only=nobody", exitUsage, `msgr bench: no contestant "nobody"; there are async-fast, async-queue, `},
-		{"bench --quick --full", exitUsage, "msgr bench: --quick and --full can't be used together"},
-		{"bench --quick workers", exitUsage, "msgr bench: --quick has nothing of workers (see msgr bench compare --help)"},
-		{"bench --out=FILE", exitUsage, "not a directory; give a folder that can be written (see msgr bench compare --help)"},
-		{"bench --out=/proc/nope", exitUsage, "give a folder that can be written (see msgr bench compare --help)"},
-		{"bench --json=DIR", exitUsage, "is a directory; give a file that can be written (see msgr bench compare --help)"},
-		{"bench --json=FILE/rows", exitUsage, "not a directory; give a file that can be written (see msgr bench compare --help)"},
+		{"bench", command.ExitFault, "msgr bench: comparing is a command of its own"},
+		{"bench ceph-perf --jobs=1", command.ExitFault, "make bench, or go run ./bench/compare/cmd/msgrbench"},
+		{"bench --quick", command.ExitFault, "go run ./bench/compare/cmd/msgrbench"},
 
-		{"bench ceph-perf nope", exitUsage, "msgr bench ceph-perf: unexpected argument nope (see msgr bench ceph-perf --help)"},
-		{"bench ceph-perf --nope", exitUsage, "msgr bench ceph-perf: unknown flag --nope (see msgr bench ceph-perf --help)"},
-		{"bench ceph-perf --jobs=0", exitUsage, "msgr bench ceph-perf: jobs 0 is not within 1 to 10000 (see msgr bench ceph-perf --help)"},
-		{"bench ceph-perf --think=much", exitUsage, `--think: expected duration but got "much"`},
-		{"bench ceph-perf --patience=0s", exitUsage, "msgr bench ceph-perf: --patience is to be more than 0 (see msgr bench ceph-perf --help)"},
-		{"bench ceph-perf --serve=here", exitUsage, `"here" is not IP:PORT; give it such as 127.0.0.1:6800, or [::1]:6800 (see msgr bench ceph-perf --help)`},
-		{"bench ceph-perf --serve=127.0.0.1:99999", exitUsage, `"127.0.0.1:99999" is not IP:PORT`},
-		{"bench ceph-perf --connect=localhost:1", exitUsage, `"localhost:1" is not IP:PORT`},
-		{"bench ceph-perf --serve=127.0.0.1:1 --connect=127.0.0.1:1", exitUsage, "--serve and --connect can't be used together"},
-		{"bench ceph-perf --serve=USED", exitFault, "address already in use; give another port, or 0 for one that is free"},
-		{"bench ceph-perf --serve=192.0.2.1:0", exitFault, "cannot assign requested address; give an address of this machine"},
-		{"bench ceph-perf --connect=NOBODY --jobs=1 --patience=100ms", exitFault, "connection refused; start msgr bench ceph-perf --serve there first"},
+		{"decode", command.ExitUsage, "msgr decode: <file> ... is missing (see msgr decode --help)"},
+		{"decode --nope FILE", command.ExitUsage, "msgr decode: unknown flag --nope (see msgr decode --help)"},
+		{"decode ABSENT", command.ExitFault, "no such file or directory; give the name of a recording"},
+		{"decode DIR", command.ExitFault, "is a directory; give the name of a recording"},
+		{"decode FILE", command.ExitFault, "line 1: 3 fields, want 5; a recording is described in msgr decode --help"},
+		{"decode --keyring", command.ExitUsage, "msgr decode: --keyring: the value is missing, string (see msgr decode --help)"},
+		{"decode --keyring=ABSENT FILE", command.ExitFault, "no such file or directory; give the name of a keyring"},
+		{"decode --keyring=DIR FILE", command.ExitFault, "is a directory; give the name of a keyring"},
+		{"decode --keyring=FILE FILE", command.ExitFault, "line 1: neither a section nor an option with its value, such as key = AQ...=="},
 
-		{"decode", exitUsage, "msgr decode: <file> ... is missing (see msgr decode --help)"},
-		{"decode --nope FILE", exitUsage, "msgr decode: unknown flag --nope (see msgr decode --help)"},
-		{"decode ABSENT", exitFault, "no such file or directory; give the name of a recording"},
-		{"decode DIR", exitFault, "is a directory; give the name of a recording"},
-		{"decode FILE", exitFault, "line 1: 3 fields, want 5; a recording is described in msgr decode --help"},
-		{"decode --keyring", exitUsage, "msgr decode: --keyring: the value is missing, string (see msgr decode --help)"},
-		{"decode --keyring=ABSENT FILE", exitFault, "no such file or directory; give the name of a keyring"},
-		{"decode --keyring=DIR FILE", exitFault, "is a directory; give the name of a keyring"},
-		{"decode --keyring=FILE FILE", exitFault, "line 1: neither a section nor an option with its value, such as key = AQ...=="},
+		{"sim nope", command.ExitUsage, "msgr sim: unexpected argument nope (see msgr sim --help)"},
+		{"sim --nope", command.ExitUsage, `msgr sim: unknown flag --nope, did you mean "--nodes"? (see msgr sim --help)`},
+		{"sim --scenario=ABSENT", command.ExitUsage, "; there are gossip, store, fan-in, storm, swarm (see msgr sim --help)"},
+		{"sim --scenario=DIR", command.ExitUsage, "is a directory; give a file with a scenario, or one of gossip, store, fan-in, storm, swarm"},
+		{"sim --scenario=FILE", command.ExitUsage, `:1:1: unknown step "as" (see msgr sim --help)`},
+		{"sim --scenario=/dev/null", command.ExitUsage, "/dev/null has no nodes; a scenario begins with lines such as node a"},
+		{"sim --nodes=1", command.ExitUsage, "msgr sim: gossip has at least 2 nodes, not 1 (see msgr sim --help)"},
+		{"sim --seeds=9-2", command.ExitUsage, "msgr sim: --seeds=9-2: seeds are two numbers, such as 1-1000, the smaller one first"},
+		{"sim --faults=x", command.ExitUsage, "msgr sim: --faults=x: faults are a number, such as 20, a rate, such as 5/s, or none"},
+		{"sim --until=x", command.ExitUsage, `--until: expected duration but got "x"`},
+		{"sim --trace=DIR", command.ExitUsage, "is a directory; give the name of a file that can be written (see msgr sim --help)"},
+		{"sim --chart=ABSENT", command.ExitUsage, "no such file or directory; give the name of a file that can be written"},
+		{"sim --trace=ABSENT --chart=ABSENT", command.ExitUsage, "msgr sim: --trace and --chart are the same file; give different ones"},
+		{"sim --scenario=SCENARIO --trace=SCENARIO", command.ExitUsage, "msgr sim: --scenario and --trace are the same file; give different ones"},
 
-		{"sim nope", exitUsage, "msgr sim: unexpected argument nope (see msgr sim --help)"},
-		{"sim --nope", exitUsage, `msgr sim: unknown flag --nope, did you mean "--nodes"? (see msgr sim --help)`},
-		{"sim --scenario=ABSENT", exitUsage, "; there are gossip, store, fan-in, storm, swarm (see msgr sim --help)"},
-		{"sim --scenario=DIR", exitUsage, "is a directory; give a file with a scenario, or one of gossip, store, fan-in, storm, swarm"},
-		{"sim --scenario=FILE", exitUsage, `:1:1: unknown step "as" (see msgr sim --help)`},
-		{"sim --scenario=/dev/null", exitUsage, "/dev/null has no nodes; a scenario begins with lines such as node a"},
-		{"sim --nodes=1", exitUsage, "msgr sim: gossip has at least 2 nodes, not 1 (see msgr sim --help)"},
-		{"sim --seeds=9-2", exitUsage, "msgr sim: --seeds=9-2: seeds are two numbers, such as 1-1000, the smaller one first"},
-		{"sim --faults=x", exitUsage, "msgr sim: --faults=x: faults are a number, such as 20, a rate, such as 5/s, or none"},
-		{"sim --until=x", exitUsage, `--until: expected duration but got "x"`},
-		{"sim --trace=DIR", exitUsage, "is a directory; give the name of a file that can be written (see msgr sim --help)"},
-		{"sim --chart=ABSENT", exitUsage, "no such file or directory; give the name of a file that can be written"},
-		{"sim --trace=ABSENT --chart=ABSENT", exitUsage, "msgr sim: --trace and --chart are the same file; give different ones"},
-		{"sim --scenario=SCENARIO --trace=SCENARIO", exitUsage, "msgr sim: --scenario and --trace are the same file; give different ones"},
-
-		{"ping", exitUsage, "msgr ping: <addr> is missing (see msgr ping --help)"},
-		{"ping --nope NOBODY", exitUsage, `msgr ping: unknown flag --nope, did you mean "--type"? (see msgr ping --help)`},
-		{"ping nope", exitUsage, `"nope" is no address; give it as v2:HOST:PORT/NONCE, such as v2:127.0.0.1:3300/0 or v2:[::1]:3300/0 (see msgr ping --help)`},
-		{"ping v1:127.0.0.1:6789/0", exitUsage, "v1:127.0.0.1:6789/0 is no address of msgr v2; give that, such as v2:HOST:3300/0"},
-		{"ping NOBODY nope", exitUsage, "msgr ping: unexpected argument nope (see msgr ping --help)"},
-		{"ping --count=0 NOBODY", exitUsage, "msgr ping: --count and --timeout must be positive, --interval not negative (see msgr ping --help)"},
-		{"ping --type=king NOBODY", exitUsage, `--type must be one of "mon","mds","osd","client","mgr","any" but got "king"`},
-		{"ping --timeout=x NOBODY", exitUsage, `--timeout: expected duration but got "x"`},
+		{"ping", command.ExitUsage, "msgr ping: <addr> is missing (see msgr ping --help)"},
+		{"ping --nope NOBODY", command.ExitUsage, `msgr ping: unknown flag --nope, did you mean "--type"? (see msgr ping --help)`},
+		{"ping nope", command.ExitUsage, `"nope" is no address; give it as v2:HOST:PORT/NONCE, such as v2:127.0.0.1:3300/0 or v2:[::1]:3300/0 (see msgr ping --help)`},
+		{"ping v1:127.0.0.1:6789/0", command.ExitUsage, "v1:127.0.0.1:6789/0 is no address of msgr v2; give that, such as v2:HOST:3300/0"},
+		{"ping NOBODY nope", command.ExitUsage, "msgr ping: unexpected argument nope (see msgr ping --help)"},
+		{"ping --count=0 NOBODY", command.ExitUsage, "msgr ping: --count and --timeout must be positive, --interval not negative (see msgr ping --help)"},
+		{"ping --type=king NOBODY", command.ExitUsage, `--type must be one of "mon","mds","osd","client","mgr","any" but got "king"`},
+		{"ping --timeout=x NOBODY", command.ExitUsage, `--timeout: expected duration but got "x"`},
 	} {
-		var stdout, stderr bytes.Buffer
-		args := strings.NewReplacer("DIR", dir, "FILE", file, "SCENARIO", scenario, "ABSENT", absent, "USED", used, "NOBODY", nobody).Replace(c.args)
-		require.Equal(t, c.code, run(strings.Fields(args), &stdout, &stderr), "msgr %s: %s%s", c.args, &stdout, &stderr)
-		text := stderr.String()
-		require.Equal(t, 1, strings.Count(text, "\n"), "msgr %s: %s", c.args, text)
-		require.True(t, strings.HasPrefix(text, "msgr"), text)
-		require.Contains(t, text, c.says, "msgr %s", c.args)
-		require.Equal(t, c.code == exitUsage, strings.HasSuffix(text, " --help)\n"), text)
-		require.Empty(t, stdout.String(), "msgr %s", c.args)
+		args := strings.NewReplacer("DIR", dir, "FILE", file, "SCENARIO", scenario, "ABSENT", absent, "NOBODY", nobody).Replace(c.args)
+		commandtest.WantComplaint(t, run, "msgr", args, c.code, c.says)
 	}
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -136,31 +101,12 @@ func TestErrors(t *testing.T) {
 	require.Len(t, left, 2, "nothing is left behind")
 }
 
-// full is a stdout that takes nothing.
-type full struct{}
-
-var errFull = errors.New("no space left on device")
-
-func (full) Write([]byte) (int, error) { return 0, errFull }
-
 // TestStdoutFull: a result that could not be printed is no success.
 func TestStdoutFull(t *testing.T) {
 	for _, args := range []string{
 		"version", "demo --seconds=0.05 --clients=1 --conns=1 --cut-rate=0", "demo --seconds=0.05 --clients=1 --conns=1 --cut-rate=0 --json",
 		"sim --nodes=3", "sim --nodes=3 --json", "decode " + recordings + "none-crc-ping.0.hex", "ping --json nope",
-		"bench ceph-perf --jobs=1 --messages=10", "bench ceph-perf --jobs=1 --messages=10 --json",
 	} {
-		var stderr bytes.Buffer
-		code := run(strings.Fields(args), full{}, &stderr)
-		require.NotEqual(t, exitOK, code, "msgr %s", args)
-		require.Equal(t, 1, strings.Count(stderr.String(), "\n"), "msgr %s: %s", args, &stderr)
-		require.Contains(t, stderr.String(), errFull.Error(), "msgr %s", args)
+		commandtest.WantNoSuccess(t, run, "msgr", args)
 	}
-}
-
-// TestOneLine: errors that were joined do not break the line.
-func TestOneLine(t *testing.T) {
-	var stderr bytes.Buffer
-	require.Equal(t, exitFault, complain(&stderr, "msgr x", errors.Join(errors.New("a"), errors.New("b\r\nc"))))
-	require.Equal(t, "msgr x: a; b; c\n", stderr.String())
 }

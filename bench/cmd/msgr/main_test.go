@@ -5,8 +5,12 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
 )
+
+func TestMain(m *testing.M) { commandtest.Main(m, run) }
 
 func TestRun(t *testing.T) {
 	for _, c := range []struct {
@@ -14,20 +18,18 @@ func TestRun(t *testing.T) {
 		code           int
 		stdout, stderr string // what has to be there; "" means nothing at all
 	}{
-		{[]string{"version"}, exitOK, "msgr v2.1", ""},
-		{nil, exitOK, "Usage: msgr <command>", ""},
-		{[]string{"--help"}, exitOK, "Commands:", ""},
-		{[]string{"version", "--help"}, exitOK, "Usage: msgr version", ""},
-		{[]string{"nope"}, exitUsage, "", "msgr: unexpected argument nope"},
-		{[]string{"version", "--nope"}, exitUsage, "", "msgr version: unknown flag --nope (see msgr version --help)"},
-		{[]string{"help"}, exitOK, "Commands:", ""},
-		{[]string{"help", "ping"}, exitOK, "Usage: msgr ping <addr>", ""},
-		{[]string{"help", "bench"}, exitOK, "Usage: msgr bench <command>", ""},
-		{[]string{"help", "bench", "ceph-perf"}, exitOK, "Usage: msgr bench ceph-perf", ""},
-		{[]string{"help", "help"}, exitOK, "Usage: msgr help", ""},
-		{[]string{"help", "nope"}, exitUsage, "", "msgr help: there is no subcommand nope; there are demo, bench, decode, sim, ping, version, help"},
-		{[]string{"help", "bench", "nope"}, exitUsage, "", "there is no subcommand bench nope; there are compare, ceph-perf"},
-		{[]string{"help", "ping", "nope"}, exitUsage, "", "there is no subcommand ping nope; there are demo, "},
+		{[]string{"version"}, command.ExitOK, "msgr v2.1", ""},
+		{nil, command.ExitOK, "Usage: msgr <command>", ""},
+		{[]string{"--help"}, command.ExitOK, "Commands:", ""},
+		{[]string{"version", "--help"}, command.ExitOK, "Usage: msgr version", ""},
+		{[]string{"nope"}, command.ExitUsage, "", "msgr: unexpected argument nope"},
+		{[]string{"version", "--nope"}, command.ExitUsage, "", "msgr version: unknown flag --nope (see msgr version --help)"},
+		{[]string{"help"}, command.ExitOK, "Commands:", ""},
+		{[]string{"help", "ping"}, command.ExitOK, "Usage: msgr ping <addr>", ""},
+		{[]string{"help", "bench"}, command.ExitOK, "go run ./bench/compare/cmd/msgrbench", ""},
+		{[]string{"help", "help"}, command.ExitOK, "Usage: msgr help", ""},
+		{[]string{"help", "nope"}, command.ExitUsage, "", "msgr help: there is no subcommand nope; there are demo, bench, decode, sim, ping, version, help"},
+		{[]string{"help", "ping", "nope"}, command.ExitUsage, "", "there is no subcommand ping nope; there are demo, "},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(c.args, &stdout, &stderr); code != c.code {
@@ -47,7 +49,7 @@ func TestRun(t *testing.T) {
 func TestHelpIsHelp(t *testing.T) {
 	show := func(args ...string) string {
 		var stdout, stderr bytes.Buffer
-		require.Equal(t, exitOK, run(args, &stdout, &stderr), args)
+		require.Equal(t, command.ExitOK, run(args, &stdout, &stderr), args)
 		require.Empty(t, stderr.String())
 		return stdout.String()
 	}
@@ -57,12 +59,7 @@ func TestHelpIsHelp(t *testing.T) {
 		require.Contains(t, show("help"), "\n  "+name)
 	}
 	// The exit codes are written down where all can see them.
-	for _, code := range []int{exitOK, exitFault, exitUsage, exitSIGINT, exitSIGTERM} {
+	for _, code := range []int{command.ExitOK, command.ExitFault, command.ExitUsage, command.ExitSIGINT, command.ExitSIGTERM} {
 		require.Contains(t, show("help"), " "+strconv.Itoa(code))
 	}
-}
-
-func TestLongFlags(t *testing.T) {
-	require.Equal(t, []string{"ping", "--count", "5", "-h", "--interval=1s", "v2:1.2.3.4:3300/0", "-1", "--", "-count"},
-		longFlags([]string{"ping", "-count", "5", "-h", "-interval=1s", "v2:1.2.3.4:3300/0", "-1", "--", "-count"}))
 }

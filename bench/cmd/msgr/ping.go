@@ -12,6 +12,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 )
 
 type pingCmd struct {
@@ -58,14 +59,14 @@ The exit code is 1 if an answer is missing, 2 if the address or a flag makes no 
 
 // Run sends the pings.
 func (c pingCmd) Run(w io.Writer) error {
-	ctx, stop := interruptible()
+	ctx, stop := command.Interruptible()
 	defer stop()
 	out := pingOutput{w: w, json: c.JSON}
 	peer, typ, err := c.target(ctx)
 	if err != nil {
-		sum := pingSummary{Addr: c.Addr, Type: c.Type, Error: oneLine(err)}
-		err = usageError{err}
-		if end := interrupted(ctx); end != nil {
+		sum := pingSummary{Addr: c.Addr, Type: c.Type, Error: command.OneLine(err)}
+		err = command.Usage(err)
+		if end := command.Interrupted(ctx); end != nil {
 			err, sum.Interrupted, sum.Error = end, true, end.Error()
 		}
 		return errors.Join(err, out.summary(&sum))
@@ -73,7 +74,7 @@ func (c pingCmd) Run(w io.Writer) error {
 	sum := pingSummary{Addr: peer.String(), Type: typ.String()}
 	err = c.run(ctx, &out, peer, typ, &sum)
 	if err != nil {
-		sum.Error = oneLine(err)
+		sum.Error = command.OneLine(err)
 	}
 	return errors.Join(err, out.summary(&sum))
 }
@@ -128,7 +129,7 @@ func (c pingCmd) run(ctx context.Context, out *pingOutput, peer entity.Addr, typ
 			return err
 		}
 	}
-	end := interrupted(ctx)
+	end := command.Interrupted(ctx)
 	sum.Interrupted = end != nil
 	wanted := c.Count
 	if sum.Interrupted {

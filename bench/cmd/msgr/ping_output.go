@@ -13,6 +13,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
 
@@ -135,13 +136,13 @@ func (o *pingOutput) answer(n int, m *msg.Message, rtt time.Duration, full bool)
 func (o *pingOutput) missing(n int, why error) error {
 	failed, known := errors.AsType[*msg.ConnectError](why)
 	if o.json {
-		j := pingJSON{Event: "ping", N: n, Error: oneLine(why)}
+		j := pingJSON{Event: "ping", N: n, Error: command.OneLine(why)}
 		if known {
 			j.explain(failed)
 		}
 		return o.encode(j)
 	}
-	_, err := fmt.Fprintf(o.w, "%d: no answer: %s\n", n, oneLine(why))
+	_, err := fmt.Fprintf(o.w, "%d: no answer: %s\n", n, command.OneLine(why))
 	if known && failed.Hint() != "" && err == nil {
 		_, err = fmt.Fprintf(o.w, "   %s\n", failed.Hint())
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
 
@@ -73,7 +74,7 @@ func TestPingSaysWhy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			require.Equal(t, exitFault, run([]string{"ping", "--count=1", "--timeout=30s", tc.addr}, &stdout, &stderr))
+			require.Equal(t, command.ExitFault, run([]string{"ping", "--count=1", "--timeout=30s", tc.addr}, &stdout, &stderr))
 			require.Contains(t, stdout.String(), "1: no answer: msgr: attempt 1 to connect: "+tc.reason)
 			require.Contains(t, stdout.String(), tc.says)
 			require.Contains(t, stdout.String(), "\n   ", "the hint")
@@ -82,7 +83,7 @@ func TestPingSaysWhy(t *testing.T) {
 			require.Equal(t, "msgr ping: 1 of 1 pings were not answered\n", stderr.String())
 
 			stdout.Reset()
-			require.Equal(t, exitFault, run([]string{"ping", "--json", "--count=1", "--timeout=30s", tc.addr}, &stdout, &stderr))
+			require.Equal(t, command.ExitFault, run([]string{"ping", "--json", "--count=1", "--timeout=30s", tc.addr}, &stdout, &stderr))
 			l := objects(t, stdout.String())[0]
 			require.Equal(t, tc.reason, l["reason"])
 			require.Contains(t, l["hint"], tc.hint)

@@ -16,12 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/interop"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 )
 
 // moodyServer answers pings but hangs up on every third one instead.
@@ -64,7 +66,7 @@ func TestPingOfOurs(t *testing.T) {
 	addr := serve(t, &interop.MonServer{Status: "{\n\"state\": \"leader\"\n}"})
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"ping", "--count=3", "--interval=0", addr.String()}, &stdout, &stderr)
-	require.Equal(t, exitOK, code, stderr.String())
+	require.Equal(t, command.ExitOK, code, stderr.String())
 	out := regexp.MustCompile(`\d+\.\d{3} ms`).ReplaceAllString(stdout.String(), "T")
 	require.Equal(t, fmt.Sprintf(`ping mon %s
 1: 21 bytes from mon.0 in T
@@ -85,7 +87,7 @@ func TestPingOverIPv6(t *testing.T) {
 	require.NoError(t, l.Close())
 	addr := serveAt(t, &interop.MonServer{Status: "{}"}, "[::1]:0")
 	var stdout, stderr bytes.Buffer
-	require.Equal(t, exitOK, run([]string{"ping", "--count=1", addr.String()}, &stdout, &stderr), stderr.String())
+	require.Equal(t, command.ExitOK, run([]string{"ping", "--count=1", addr.String()}, &stdout, &stderr), stderr.String())
 	require.Contains(t, stdout.String(), "ping mon v2:[::1]:")
 }
 
@@ -93,7 +95,7 @@ func TestPingIsSentAgainAfterACut(t *testing.T) {
 	addr := serve(t, &moodyServer{MonServer: &interop.MonServer{Status: "{}"}})
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"ping", "--count=20", "--interval=0", addr.String()}, &stdout, &stderr)
-	require.Equal(t, exitOK, code, stderr.String())
+	require.Equal(t, command.ExitOK, code, stderr.String())
 	require.Contains(t, stdout.String(), "20 pings, 20 answers, 9 sessions opened anew")
 }
 
@@ -101,7 +103,7 @@ func TestPingOfNobody(t *testing.T) {
 	addr := interop.FreeAddr(t)
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"ping", "--count=2", "--interval=0", "--timeout=50ms", "v2:" + addr.String() + "/0"}, &stdout, &stderr)
-	require.Equal(t, exitFault, code)
+	require.Equal(t, command.ExitFault, code)
 	require.Contains(t, stdout.String(), "connection refused")
 	require.Contains(t, stdout.String(), "2 pings, 0 answers")
 	require.Equal(t, "msgr ping: 2 of 2 pings were not answered\n", stderr.String())
@@ -110,7 +112,7 @@ func TestPingOfNobody(t *testing.T) {
 func TestPingUsage(t *testing.T) {
 	for _, args := range []string{"ping", "ping nonsense", "ping --count=0 v2:127.0.0.1:1/0", "ping --type=king v2:127.0.0.1:1/0"} {
 		var stdout, stderr bytes.Buffer
-		require.Equal(t, exitUsage, run(strings.Fields(args), &stdout, &stderr), args)
+		require.Equal(t, command.ExitUsage, run(strings.Fields(args), &stdout, &stderr), args)
 		require.NotEmpty(t, stderr.String())
 		require.Empty(t, stdout.String())
 	}
@@ -133,7 +135,7 @@ func TestPingJSON(t *testing.T) {
 	addr := serve(t, &interop.MonServer{Status: "{\n\"state\": \"leader\"\n}"})
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"ping", "--json", "--count=2", "--interval=0", addr.String()}, &stdout, &stderr)
-	require.Equal(t, exitOK, code, stderr.String())
+	require.Equal(t, command.ExitOK, code, stderr.String())
 	require.Empty(t, stderr.String())
 	lines := objects(t, stdout.String())
 	require.Len(t, lines, 3)
@@ -168,7 +170,7 @@ func TestPingJSONErrors(t *testing.T) {
 	addr := "v2:" + interop.FreeAddr(t).String() + "/0"
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"ping", "--json", "--count=2", "--interval=0", "--timeout=50ms", addr}, &stdout, &stderr)
-	require.Equal(t, exitFault, code)
+	require.Equal(t, command.ExitFault, code)
 	lines := objects(t, stdout.String())
 	require.Len(t, lines, 3)
 	for i, l := range lines[:2] {
@@ -185,7 +187,7 @@ func TestPingJSONErrors(t *testing.T) {
 
 	for _, args := range [][]string{{"nonsense"}, {"--count=0", "v2:127.0.0.1:1/0"}} {
 		stdout.Reset()
-		require.Equal(t, exitUsage, run(append([]string{"ping", "--json"}, args...), &stdout, &stderr))
+		require.Equal(t, command.ExitUsage, run(append([]string{"ping", "--json"}, args...), &stdout, &stderr))
 		lines := objects(t, stdout.String())
 		require.Len(t, lines, 1)
 		require.Equal(t, "summary", lines[0]["event"])
@@ -197,13 +199,13 @@ func TestPingJSONErrors(t *testing.T) {
 // not counted.
 func TestPingInterrupted(t *testing.T) {
 	addr := serve(t, &interop.MonServer{Status: "{}"}).String()
-	code, stdout, stderr := interrupt(t, syscall.SIGTERM, "1: 2 bytes", "ping", "--count=2", "--interval=1h", addr)
-	require.Equal(t, exitSIGTERM, code, stderr)
+	code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGTERM, "1: 2 bytes", "ping", "--count=2", "--interval=1h", addr)
+	require.Equal(t, command.ExitSIGTERM, code, stderr)
 	require.Regexp(t, `(?m)^interrupted: 1 pings, 1 answers, 0 sessions opened anew; round trip min/avg/max `, stdout)
 	require.Equal(t, "msgr ping: interrupted by SIGTERM\n", stderr)
 
-	code, stdout, stderr = interrupt(t, syscall.SIGINT, `"n":1`, "ping", "--json", "--count=2", "--interval=1h", addr)
-	require.Equal(t, exitSIGINT, code, stderr)
+	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGINT, `"n":1`, "ping", "--json", "--count=2", "--interval=1h", addr)
+	require.Equal(t, command.ExitSIGINT, code, stderr)
 	lines := objects(t, stdout)
 	require.Len(t, lines, 2)
 	require.Equal(t, true, lines[1]["interrupted"])
@@ -212,8 +214,8 @@ func TestPingInterrupted(t *testing.T) {
 	require.Equal(t, "interrupted by SIGINT", lines[1]["error"])
 
 	addr = serve(t, deaf{}).String()
-	code, stdout, stderr = interrupt(t, syscall.SIGINT, "ping mon", "ping", "--timeout=1h", addr)
-	require.Equal(t, exitSIGINT, code, stderr)
+	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGINT, "ping mon", "ping", "--timeout=1h", addr)
+	require.Equal(t, command.ExitSIGINT, code, stderr)
 	require.Equal(t, "ping mon "+addr+"\ninterrupted: 0 pings, 0 answers, 0 sessions opened anew\n", stdout)
 }
 
@@ -229,7 +231,7 @@ func TestPingOfARealMon(t *testing.T) {
 	proxy.Plan(func(n int) (up, down int64) { return -1, 2000 + 1777*int64(n) })
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"ping", "--count=30", "--interval=0", "v2:" + mon.Addr.String() + "/0"}, &stdout, &stderr)
-	require.Equal(t, exitOK, code, stdout.String()+stderr.String())
+	require.Equal(t, command.ExitOK, code, stdout.String()+stderr.String())
 	require.Contains(t, stdout.String(), "30 pings, 30 answers")
 	require.Greater(t, proxy.Cuts(), 3)
 	t.Log(stdout.String())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 	"github.com/asyncmsgr/asyncmsgr/bench/simulate"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 )
@@ -59,20 +60,20 @@ The exit code is 1 if an invariant was violated, 130 or 143 if it was interrupte
 func (c *simCmd) Run(w io.Writer, k *kong.Kong) error {
 	cfg, seeds, err := c.config()
 	if err != nil {
-		return usageError{without(err, simulate.ErrConfig)}
+		return command.Usage(command.Without(err, simulate.ErrConfig))
 	}
 	closeFiles, err := c.files(&cfg)
 	if err != nil {
-		return usageError{fmt.Errorf("%w; give the name of a file that can be written", err)}
+		return command.Usage(fmt.Errorf("%w; give the name of a file that can be written", err))
 	}
-	ctx, stop := interruptible()
+	ctx, stop := command.Interruptible()
 	defer stop()
 	cfg.Done = ctx.Done()
 	out := simOutput{w: w, json: c.JSON, single: seeds.Len() == 1, twice: c.Twice}
 	sum, err := simulate.Batch(cfg, seeds, c.Twice, out.add)
 	err = errors.Join(err, closeFiles())
 	if c.isUsage(err) {
-		return usageError{without(err, simulate.ErrConfig)}
+		return command.Usage(command.Without(err, simulate.ErrConfig))
 	} else if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (c *simCmd) Run(w io.Writer, k *kong.Kong) error {
 		err = &simError{sum: sum, bad: out.bad, replay: c.replay(out.failed)}
 	}
 	if sum.Interrupted {
-		err = errors.Join(interrupted(ctx), err)
+		err = errors.Join(command.Interrupted(ctx), err)
 	}
 	return err
 }

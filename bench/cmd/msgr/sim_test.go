@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -28,7 +30,7 @@ func sim(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func simObject(t *testing.T, args ...string) map[string]any {
 	t.Helper()
 	code, stdout, stderr := sim(t, append(args, "-json")...)
-	require.Equal(t, exitOK, code, stderr)
+	require.Equal(t, command.ExitOK, code, stderr)
 	var o map[string]any
 	require.NoError(t, json.Unmarshal([]byte(stdout), &o))
 	return o
@@ -74,7 +76,7 @@ func TestSimSeeds(t *testing.T) {
 func TestSimUntilAndTrace(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "trace")
 	code, stdout, stderr := sim(t, "-nodes", "5", "-until", "2s", "-trace", file)
-	require.Equal(t, exitOK, code, stderr)
+	require.Equal(t, command.ExitOK, code, stderr)
 	require.Contains(t, stdout, "2s virtual")
 	require.Contains(t, stdout, "ended early")
 	b, err := os.ReadFile(file)
@@ -117,7 +119,7 @@ func TestSimUsage(t *testing.T) {
 		{"-scenario swarm -chart x", "no chart of a swarm"},
 	} {
 		code, stdout, stderr := sim(t, strings.Fields(c.args)...)
-		require.Equal(t, exitUsage, code, "%s: %s", c.args, stderr)
+		require.Equal(t, command.ExitUsage, code, "%s: %s", c.args, stderr)
 		require.Empty(t, stdout, c.args)
 		require.Contains(t, stderr, c.stderr, c.args)
 		require.NoFileExists(t, "x", "nothing is written before all is checked")
@@ -126,8 +128,8 @@ func TestSimUsage(t *testing.T) {
 
 // TestSimInterrupted: seeds that are done, or what there is of a single one.
 func TestSimInterrupted(t *testing.T) {
-	code, stdout, stderr := interrupt(t, syscall.SIGINT, "seed 3: ok", "sim", "-nodes", "4", "-seeds", "1-1000000")
-	require.Equal(t, exitSIGINT, code, stderr)
+	code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGINT, "seed 3: ok", "sim", "-nodes", "4", "-seeds", "1-1000000")
+	require.Equal(t, command.ExitSIGINT, code, stderr)
 	require.Equal(t, "msgr sim: interrupted by SIGINT\n", stderr)
 	m := regexp.MustCompile(`(?m)^interrupted +(\d+) of 1000000 seeds were done$`).FindStringSubmatch(stdout)
 	require.NotNil(t, m, stdout)
@@ -136,8 +138,8 @@ func TestSimInterrupted(t *testing.T) {
 	require.NotContains(t, stdout, "trace hash")
 
 	// The trace goes on all the time.
-	code, stdout, stderr = interrupt(t, syscall.SIGTERM, `{"at":`, "sim", "-nodes", "2000", "-json", "-trace", "/dev/stderr")
-	require.Equal(t, exitSIGTERM, code)
+	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGTERM, `{"at":`, "sim", "-nodes", "2000", "-json", "-trace", "/dev/stderr")
+	require.Equal(t, command.ExitSIGTERM, code)
 	require.True(t, strings.HasSuffix(stderr, "}\nmsgr sim: interrupted by SIGTERM\n"), "the trace is whole lines")
 	var o map[string]any
 	require.NoError(t, json.Unmarshal([]byte(stdout), &o))
@@ -160,7 +162,7 @@ func TestSimTraceIntoAPipe(t *testing.T) {
 	}()
 	code, _, stderr := sim(t, "-nodes", "20", "-trace", fmt.Sprintf("/proc/self/fd/%d", w.Fd()))
 	<-read
-	require.Equal(t, exitFault, code)
+	require.Equal(t, command.ExitFault, code)
 	require.Contains(t, stderr, "broken pipe")
 }
 
@@ -168,14 +170,14 @@ func TestSimTraceIntoAPipe(t *testing.T) {
 func TestSimChartIsEmpty(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "chart")
 	code, _, stderr := sim(t, "-nodes", "4", "-chart", file, "-chart-from", "1h")
-	require.Equal(t, exitOK, code)
+	require.Equal(t, command.ExitOK, code)
 	require.Contains(t, stderr, "msgr sim: the chart is empty: it begins at 1h0m0s, and the run ended at ")
 }
 
 func TestSimChart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "chart")
 	code, _, stderr := sim(t, "-nodes", "4", "-seed", "2", "-chart", file, "-chart-max", "30", "-chart-hosts", "osd.0,osd.1")
-	require.Equal(t, exitOK, code, stderr)
+	require.Equal(t, command.ExitOK, code, stderr)
 	b, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(string(b), "sequenceDiagram\n"))
@@ -201,21 +203,21 @@ func TestSimFile(t *testing.T) {
 	require.Contains(t, stdout, "cut a b at 1500", "what happened is shown")
 
 	code, stdout, stderr := sim(t, "-scenario", write("bad.txt", "node a\n  send a c\n"))
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, command.ExitUsage, code)
 	require.Empty(t, stdout)
 	require.Contains(t, stderr, "bad.txt:2:10: ")
 
 	code, _, stderr = sim(t, "-scenario", write("wrong.txt", "node a\nnode b\nsend a b\nrun 1s\nexpect delivered a b 2\n"))
-	require.Equal(t, exitFault, code)
+	require.Equal(t, command.ExitFault, code)
 	require.Contains(t, stderr, "wrong.txt:5:1: ")
 
 	code, stdout, stderr = sim(t, "-json", "-scenario", write("stuck.txt", "node a\nnode b\npartition a | b\nsend a b\nuntil delivered a b 1\n"))
-	require.Equal(t, exitFault, code)
+	require.Equal(t, command.ExitFault, code)
 	require.NotContains(t, stdout, "LISTEN")
 	require.Contains(t, stderr, "stuck.txt:5:1: ")
 	require.Contains(t, stderr, "LISTEN", "the sockets are shown")
 
 	code, _, stderr = sim(t, "-scenario", good, "-nodes", "5")
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, command.ExitUsage, code)
 	require.Contains(t, stderr, "the file of a scenario says")
 }

@@ -1,0 +1,35 @@
+// Command msgrbench compares the messenger with others. It is no part of msgr, which needs
+// none of the libraries that are compared and of those that draw the report.
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/rivals"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+)
+
+// cli is the list of subcommands. To add one, write its file and add its line.
+type cli struct {
+	Compare  compareCmd   `cmd:"" default:"withargs" help:"Compare the messenger with others: what msgrbench does by itself."`
+	CephPerf cephPerfCmd  `cmd:"" name:"ceph-perf" help:"Exchange what Ceph's own messenger test exchanges."`
+	Help     command.Help `cmd:"" help:"Show this help, or that of a subcommand."`
+}
+
+const description = `The messenger and others, measured in processes of their own.
+
+msgrbench [<scenario> ...] [flags] is msgrbench compare: see msgrbench compare --help for its flags and scenarios.`
+
+// The contestants run in processes of their own, which are this binary again.
+func init() { workload.RunChild(rivals.All()) }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run runs msgrbench and returns its exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	return command.Run(new(cli), args, stdout, stderr, kong.Name("msgrbench"), kong.Description(description), vars())
+}

@@ -1,0 +1,41 @@
+//go:build linux && (amd64 || arm64 || loong64)
+
+package rivals
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) {
+	workload.RunChild(All())
+	// Under the race detector every process would wait for a second at its end.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	os.Exit(m.Run())
+}
+
+// TestAll: every contestant serves several connections at several sizes, and ends
+// without an error.
+func TestAll(t *testing.T) {
+	res, err := workload.Run(context.Background(), workload.Config{
+		Contestants: All(), Reference: Reference, Rounds: 1, Seconds: 0.05,
+		Scenarios: []workload.Scenario{
+			{Name: "small", Connections: 3, Size: 64, Window: 5},
+			{Name: "empty", Connections: 1, Size: 0, Window: 1},
+			{Name: "large", Connections: 2, Size: 200_000, Window: 3},
+			{Name: "idle", Connections: 20},
+		},
+	})
+	require.NoError(t, err)
+	rows := res.Rows
+	require.Len(t, rows, 4*len(All()))
+	for _, r := range rows {
+		t.Logf("%s %s: %.0f msgs/s, %d threads %s", r.Scenario, r.Contestant, r.Msgs, r.Threads, r.Skipped)
+		require.Empty(t, r.Failed, "%s in %s", r.Contestant, r.Scenario)
+		require.True(t, r.Rounds == 1 || r.Skipped != "")
+	}
+}
