@@ -47,7 +47,7 @@ SYSTEMS := linux/amd64 linux/arm64 linux/386 linux/arm linux/riscv64 linux/s390x
            darwin/arm64 windows/amd64 freebsd/amd64 openbsd/amd64 js/wasm
 
 # What the comparison is vetted for: on other systems it is the same files as on one of
-# these, and each system means to compile NATS, grpc and gonum/plot again, which takes longer than all else.
+# these, and for each one NATS, grpc and gonum/plot would have to be compiled again.
 COMPARE_SYSTEMS := linux/amd64 linux/386 darwin/arm64 windows/amd64
 
 cross: ## go vet, tests included: the library and msgr for ten systems and js/wasm, the comparison for four
