@@ -15,7 +15,7 @@ const movesMax = 8
 var errMoves = errors.New("msgr: peer's connection keeps changing")
 
 // arbitrate finds the connection of a peer that was accepted and said who it is, and has
-// the two sessions settle it (msgr2 spec 3.5); on c's worker. An existing connection is
+// the two sessions settle it (docs/PROTOCOL.md 3.5); on c's worker. An existing connection is
 // looked at on its own worker only, so c goes there first.
 func (m *Messenger) arbitrate(c *connection.Conn, moves int) {
 	s := c.Session()

@@ -10,7 +10,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
-// What addresses the messenger has (msgr2 spec 1.1, 3.5): those that it says it has,
+// What addresses the messenger has (docs/PROTOCOL.md 1.1, 3.5): those that it says it has,
 // and the others at which it is reached all the same.
 
 // identity is replaced, never changed.

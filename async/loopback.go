@@ -13,7 +13,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
-// loopback is the messenger's connection to itself (msgr2 spec 5.4): messages
+// loopback is the messenger's connection to itself (docs/PROTOCOL.md 5.4): messages
 // are handed over without encoding, in the order of their Send, on one worker.
 // It is connected until Shutdown. MarkDown drops what is on its way and leaves
 // it open, for there is no peer that could connect again.

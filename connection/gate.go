@@ -41,7 +41,7 @@ func (c *Conn) FastDone(size int64) {
 	}
 }
 
-// throttles are taken in this order (msgr2 spec 4.4).
+// throttles are taken in this order (docs/PROTOCOL.md 4.4).
 type throttles [3]msg.Throttler
 
 func amount(stage int, size int64) int64 {

@@ -34,7 +34,7 @@ type ChainConfig struct {
 	Logger *slog.Logger
 }
 
-// Chain is an ordered list of dispatchers and calls them (msgr2 spec 4.1). All
+// Chain is an ordered list of dispatchers and calls them (docs/PROTOCOL.md 4.1). All
 // methods may be called by any goroutine; dispatchers may be added at any time and
 // count for what begins after that. Each call of user code is guarded: a panic is
 // caught, counted and reported to OnPanic, and the caller gets Panicked so that it

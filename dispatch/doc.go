@@ -10,7 +10,7 @@
 // Config.Width says. This holds because a connection that is being dispatched is
 // busy: nothing else of it is taken from the queue until the callback returned.
 //
-// Across connections and priorities (msgr2 spec 4.3):
+// Across connections and priorities (docs/PROTOCOL.md 4.3):
 //
 //   - events (all kinds of items but messages) come first, in the order of their
 //     arrival, and before every queued message of their connection;

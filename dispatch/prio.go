@@ -3,7 +3,7 @@ package dispatch
 import "math/bits"
 
 // prio is the order of dispatch as a data structure: strict priorities from 64
-// up, a token bucket below, events above everything (msgr2 spec 4.3). It is not
+// up, a token bucket below, events above everything (docs/PROTOCOL.md 4.3). It is not
 // safe for concurrent use, reads no clock and is deterministic.
 //
 //	events:   heap of classes by the arrival of their oldest event

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The reference: msgr2 spec 4.3 read literally, with slices and scans, for a single
+// The reference: docs/PROTOCOL.md 4.3 read literally, with slices and scans, for a single
 // drainer. It knows no busy classes.
 type refQueue struct {
 	events    []refItem

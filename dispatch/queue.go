@@ -69,7 +69,7 @@ type Config struct {
 	// the original. Fewer are while callbacks take longer than a few microseconds.
 	TurnMax int
 	// MinCost and MaxTokens bound what a message costs in the weighted classes,
-	// and their tokens, in bytes (msgr2 spec 4.3); 0 means 64 KiB and 16 MiB.
+	// and their tokens, in bytes (docs/PROTOCOL.md 4.3); 0 means 64 KiB and 16 MiB.
 	MinCost, MaxTokens int64
 	// Clock is monotonic time, for ages. nil: ages are 0.
 	Clock func() time.Duration
@@ -287,7 +287,7 @@ func band(it *Item) int {
 // Discard takes the queued messages of a class out, and its events too if that is
 // asked for, gives their throttles back and returns how many items there were.
 // After it returned, nothing that was queued before is dispatched; what is being
-// dispatched is not affected. Class 0 is never discarded (msgr2 spec 4.5).
+// dispatched is not affected. Class 0 is never discarded (docs/PROTOCOL.md 4.5).
 func (q *Queue) Discard(class uint64, events bool) int {
 	if class == 0 {
 		return 0

@@ -8,7 +8,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
-// Throttle bounds an amount that is held by many (msgr2 spec 4.4). It implements
+// Throttle bounds an amount that is held by many (docs/PROTOCOL.md 4.4). It implements
 // msg.Throttler. All methods may be called by any goroutine and do not block.
 //
 // The rule: c must wait if c <= limit and held+c > limit, or if c >= limit and

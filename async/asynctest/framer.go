@@ -52,5 +52,5 @@ func (f *framer) Next(b []byte) (simnet.Frame, bool) {
 	return simnet.Frame{Tag: uint8(tag), Name: tag.String(), Size: frame.PreambleLen + int64(n)}, true
 }
 
-// bannerHead is the part of a banner before its payload (msgr2 spec 1.2).
+// bannerHead is the part of a banner before its payload (docs/PROTOCOL.md 1.2).
 const bannerHead = 10

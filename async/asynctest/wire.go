@@ -148,7 +148,7 @@ func (t *tap) compare(s *tapStream, p *simnet.Packet, n int) {
 	s.last = pre
 }
 
-// bodyLen is how much follows a preamble of crc mode (msgr2 spec 1.3), or -1.
+// bodyLen is how much follows a preamble of crc mode (docs/PROTOCOL.md 1.3), or -1.
 func bodyLen(pre []byte) int {
 	tag, segs := frame.Tag(pre[0]), int(pre[1])
 	if !tag.Known() || segs < 1 || segs > frame.MaxSegments {

@@ -1,4 +1,4 @@
-// Package denc holds Ceph's encoding primitives (msgr2 spec 1.1): little-endian
+// Package denc holds Ceph's encoding primitives (docs/PROTOCOL.md 1.1): little-endian
 // integers, length-prefixed byte strings and versioned structs.
 //
 // Appending functions take a slice and return it longer, in the manner of

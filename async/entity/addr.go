@@ -10,7 +10,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 )
 
-// AddrType says which protocol an address speaks (msgr2 spec 1.1).
+// AddrType says which protocol an address speaks (docs/PROTOCOL.md 1.1).
 type AddrType uint32
 
 // The address types.
@@ -120,7 +120,7 @@ func (a Addr) sockaddr() (img [sockaddr6Len]byte, n int) {
 	return img, sockaddr6Len
 }
 
-// Append appends the wire form of a, marker 1 (msgr2 spec 1.1):
+// Append appends the wire form of a, marker 1 (docs/PROTOCOL.md 1.1):
 //
 //	u8 1 | u8 v 1 | u8 compat 1 | u32 12+elen | u32 type | u32 nonce | u32 elen | elen bytes
 func (a Addr) Append(dst []byte) []byte {

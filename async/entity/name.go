@@ -9,7 +9,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 )
 
-// Type is the kind of an entity (msgr2 spec 1.7).
+// Type is the kind of an entity (docs/PROTOCOL.md 1.7).
 type Type uint8
 
 // The entity types.
@@ -131,7 +131,7 @@ func (n *Name) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// Append appends the wire form: u8 type, s64 number (msgr2 spec 1.1).
+// Append appends the wire form: u8 type, s64 number (docs/PROTOCOL.md 1.1).
 func (n Name) Append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint64(append(dst, byte(n.Type)), uint64(n.Num))
 }
@@ -173,7 +173,7 @@ func (a *AuthName) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// Append appends the wire form: u32 type, string id (msgr2 spec 1.1).
+// Append appends the wire form: u32 type, string id (docs/PROTOCOL.md 1.1).
 func (a AuthName) Append(dst []byte) []byte {
 	return denc.AppendString(binary.LittleEndian.AppendUint32(dst, uint32(a.Type)), a.ID)
 }

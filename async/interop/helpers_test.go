@@ -127,7 +127,7 @@ type wireFrame struct {
 	payload []byte
 }
 
-// framesOf splits a recorded stream of rev1 crc frames (msgr2 spec 1.3, 1.4), as
+// framesOf splits a recorded stream of rev1 crc frames (docs/PROTOCOL.md 1.3, 1.4), as
 // far as it goes.
 func framesOf(stream []byte) (frames []wireFrame) {
 	const bannerLen, preambleLen, crcLen, epilogueLen = 26, 32, 4, 13

@@ -26,7 +26,7 @@ func testContext(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// banner is what every msgr2 peer says first (msgr2 spec 1.2).
+// banner is what every msgr2 peer says first (docs/PROTOCOL.md 1.2).
 const banner = "ceph v2\n\x10\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 // TestMonHarness checks the harness alone, without the library: the monitor says

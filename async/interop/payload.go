@@ -13,7 +13,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
-// The payloads of the monitor's messages that the tests need (msgr2 spec 1.8).
+// The payloads of the monitor's messages that the tests need (docs/PROTOCOL.md 1.8).
 // The library itself carries payloads and does not read them.
 
 var le = binary.LittleEndian

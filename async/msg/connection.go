@@ -77,7 +77,7 @@ type Connection interface {
 	// Features is the negotiated set of feature bits, 0 before the first session.
 	Features() uint64
 	// Policy is the policy the connection follows. Lossy may differ from what was
-	// configured: a connector adopts it from the server (msgr2 spec 3.1).
+	// configured: a connector adopts it from the server (docs/PROTOCOL.md 3.1).
 	Policy() Policy
 
 	// LastKeepalive is when the peer last sent a KEEPALIVE2, LastKeepaliveAck the

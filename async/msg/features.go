@@ -1,6 +1,6 @@
 package msg
 
-// Feature bits of Ceph peers (msgr2 spec 1.9). A system of its own that never
+// Feature bits of Ceph peers (docs/PROTOCOL.md 1.9). A system of its own that never
 // talks to Ceph may give bits a meaning of its own.
 const (
 	// FeatureMsgAddr2 is required of every peer on msgr2.

@@ -9,7 +9,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 )
 
-// Priorities (msgr2 spec 1.6). At 64 and above the order is strict; below, a
+// Priorities (docs/PROTOCOL.md 1.6). At 64 and above the order is strict; below, a
 // token bucket shares the dispatcher (spec 4.3). 0 means the messenger's
 // default send priority.
 const (
@@ -19,7 +19,7 @@ const (
 	PriorityHighest = 255
 )
 
-// Some message types (msgr2 spec 1.7). A system of its own may use any number.
+// Some message types (docs/PROTOCOL.md 1.7). A system of its own may use any number.
 const (
 	TypePing               = 2
 	TypeMonMap             = 4

@@ -1,6 +1,6 @@
 package msg
 
-// Policy is how a messenger treats the sessions with a type of peers (msgr2 spec
+// Policy is how a messenger treats the sessions with a type of peers (docs/PROTOCOL.md
 // 3.1). Take one of the seven presets and adjust it.
 //
 // The two ends of a session should have policies that are made for each other: a

@@ -14,7 +14,7 @@ import (
 
 var errHandshakes = errors.New("threadpipe: no room for another handshake")
 
-// nonceStep is what Rebind adds to the nonce (msgr2 spec 5.5).
+// nonceStep is what Rebind adds to the nonce (docs/PROTOCOL.md 5.5).
 const nonceStep = 1_000_000
 
 // rebindTries bounds how often Rebind asks the kernel for a port that is not among

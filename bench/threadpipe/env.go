@@ -41,7 +41,7 @@ func (e env) AuthServer() auth.Server            { return &e.m.auth.server }
 // Owns implements session.Env.
 func (e env) Owns(a entity.Addr, local netip.Addr) bool { return e.m.owns(a, local) }
 
-// NextGlobalSeq implements session.Env (msgr2 spec 3.2).
+// NextGlobalSeq implements session.Env (docs/PROTOCOL.md 3.2).
 func (e env) NextGlobalSeq(atLeast uint64) uint64 {
 	for {
 		old := e.m.globalSeq.Load()

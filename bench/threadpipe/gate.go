@@ -9,7 +9,7 @@ const (
 	dispatchCredit = 32 << 10
 )
 
-// throttles are taken in this order (msgr2 spec 4.4): messages and bytes of the
+// throttles are taken in this order (docs/PROTOCOL.md 4.4): messages and bytes of the
 // policy, bytes of the messenger.
 type throttles [3]msg.Throttler
 

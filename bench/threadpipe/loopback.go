@@ -13,7 +13,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
-// loopback is the messenger's connection to itself (msgr2 spec 5.4): a thread of
+// loopback is the messenger's connection to itself (docs/PROTOCOL.md 5.4): a thread of
 // its own hands messages over without encoding, in the order of their Send. The
 // thread begins with the first Send. It is connected until Shutdown; MarkDown drops
 // what is on its way and leaves it open.

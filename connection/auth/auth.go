@@ -1,4 +1,4 @@
-// Package auth is the authentication of a connection (msgr2 spec 2): what a
+// Package auth is the authentication of a connection (docs/PROTOCOL.md 2): what a
 // method has to provide on either side, and the method NONE. It does no I/O;
 // the session core carries the payloads.
 package auth

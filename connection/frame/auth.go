@@ -8,7 +8,7 @@ import (
 
 // AuthRequest is AUTH_REQUEST: the connector begins to authenticate.
 type AuthRequest struct {
-	// Method is the authentication method, 1 none or 2 cephx (msgr2 spec 1.7).
+	// Method is the authentication method, 1 none or 2 cephx (docs/PROTOCOL.md 1.7).
 	Method uint32
 	// Modes are the connection modes the connector likes, best first; at most 64.
 	Modes []uint32

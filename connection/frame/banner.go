@@ -2,7 +2,7 @@ package frame
 
 import "fmt"
 
-// The banner (msgr2 spec 1.2): "ceph v2\n", u16 payload length, u64 features
+// The banner (docs/PROTOCOL.md 1.2): "ceph v2\n", u16 payload length, u64 features
 // supported, u64 features required.
 const (
 	// BannerLen is the length of a banner as we write it.

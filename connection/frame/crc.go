@@ -13,7 +13,7 @@ const crcEmpty = 0xffffffff
 const shortMax = 256
 
 // preambleCRC is the crc32c of the protocol with seed 0. Unlike Go's it is not
-// inverted, neither at the start nor at the end (msgr2 spec 1.3).
+// inverted, neither at the start nor at the end (docs/PROTOCOL.md 1.3).
 func preambleCRC(p []byte) uint32 { return updateCRC(0, p) }
 
 // segmentCRC is the crc32c with seed -1.

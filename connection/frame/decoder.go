@@ -208,7 +208,7 @@ func (d *Decoder) Segments() (front, middle, data []byte) {
 }
 
 // Aborted reports, after GotFrame, that the sender gave up on the frame. It was
-// verified but is to be dropped (msgr2 spec 1.4).
+// verified but is to be dropped (docs/PROTOCOL.md 1.4).
 func (d *Decoder) Aborted() bool { return d.aborted }
 
 // ReadInto is where the rest of a large payload can be received directly, or

@@ -5,7 +5,7 @@
 // # The bytes
 //
 // A stream is a [Banner] and then frames. A frame begins with a preamble
-// (msgr2 spec 1.3):
+// (docs/PROTOCOL.md 1.3):
 //
 //	 0  u8  tag
 //	 1  u8  number of segments, 1..4

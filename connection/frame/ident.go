@@ -21,7 +21,7 @@ type ClientIdent struct {
 	GID int64
 	// GlobalSeq counts the connections the connector's process has opened.
 	GlobalSeq uint64
-	// FeaturesSupported and FeaturesRequired are feature bits (msgr2 spec 1.9).
+	// FeaturesSupported and FeaturesRequired are feature bits (docs/PROTOCOL.md 1.9).
 	FeaturesSupported, FeaturesRequired uint64
 	// Flags has FlagLossy or not.
 	Flags uint64
@@ -72,7 +72,7 @@ type ServerIdent struct {
 	GID int64
 	// GlobalSeq counts the connections of the acceptor's process.
 	GlobalSeq uint64
-	// FeaturesSupported and FeaturesRequired are feature bits (msgr2 spec 1.9).
+	// FeaturesSupported and FeaturesRequired are feature bits (docs/PROTOCOL.md 1.9).
 	FeaturesSupported, FeaturesRequired uint64
 	// Flags has FlagLossy or not; it decides, whatever the connector offered.
 	Flags uint64

@@ -34,7 +34,7 @@ func rawFrame(e *Encoder, lens [MaxSegments]int) []byte {
 	return out
 }
 
-// The lengths on the wire, the table of msgr2 spec 1.4, columns "rev1 crc" and
+// The lengths on the wire, the table of docs/PROTOCOL.md 1.4, columns "rev1 crc" and
 // "rev1 secure".
 func TestWireLengths(t *testing.T) {
 	for _, row := range []struct {

@@ -16,7 +16,7 @@ const (
 )
 
 // Header is the message header, segment 0 of a MESSAGE (Ceph's
-// ceph_msg_header2, msgr2 spec 1.6).
+// ceph_msg_header2, docs/PROTOCOL.md 1.6).
 type Header struct {
 	// Seq numbers the messages of a session from 1.
 	Seq uint64

@@ -2,7 +2,7 @@ package frame
 
 import "fmt"
 
-// Sizes of the frame's parts (msgr2 spec 1.3, 1.4).
+// Sizes of the frame's parts (docs/PROTOCOL.md 1.3, 1.4).
 const (
 	// PreambleLen is the length of the preamble.
 	PreambleLen = 32

@@ -162,7 +162,7 @@ func TestRecordingsWrongKey(t *testing.T) {
 }
 
 // cephxSecret derives the connection secret from a client.admin's AUTH_DONE, as
-// the client does (msgr2 spec 2). It returns nil without cephx.
+// the client does (docs/PROTOCOL.md 2). It returns nil without cephx.
 func cephxSecret(t testing.TB, keyring string, done *AuthDone) []byte {
 	r := denc.NewReader(done.Payload)
 	r.U16() // response type

@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// Sizes of secure mode (msgr2 spec 1.4).
+// Sizes of secure mode (docs/PROTOCOL.md 1.4).
 const (
 	secureAlign     = 16
 	secureInlineLen = 48                            // of segment 0 in the first unit

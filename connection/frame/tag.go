@@ -2,7 +2,7 @@ package frame
 
 import "strconv"
 
-// Tag is the first byte of a frame: its kind (msgr2 spec 1.5).
+// Tag is the first byte of a frame: its kind (docs/PROTOCOL.md 1.5).
 type Tag uint8
 
 // The tags. Those of compression belong to later protocol versions; their

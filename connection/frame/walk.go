@@ -77,7 +77,7 @@ func (e *WalkError) Unwrap() error { return e.Err }
 
 // WalkOptions are the choices of a walk. The zero value will do.
 type WalkOptions struct {
-	// Secret returns the connection secret (msgr2 spec 1.4) when the sides agree
+	// Secret returns the connection secret (docs/PROTOCOL.md 1.4) when the sides agree
 	// on secure mode, at least 40 bytes, or nil if it is not known. If it is not
 	// set, what is encrypted is skipped.
 	Secret func(*AuthDone) []byte
@@ -248,5 +248,5 @@ func (w *walker) switchMode(sides *[2]walker, r *Record, o *WalkOptions) error {
 	return nil
 }
 
-// conModeSecure is the connection mode of AES-GCM (msgr2 spec 1.7).
+// conModeSecure is the connection mode of AES-GCM (docs/PROTOCOL.md 1.7).
 const conModeSecure = 2

@@ -2,7 +2,7 @@ package session
 
 import "time"
 
-// What was received over a lossless session has to be acknowledged (msgr2 spec 3.7):
+// What was received over a lossless session has to be acknowledged (docs/PROTOCOL.md 3.7):
 // by the header of the next message, or by an ACK of its own if there is none.
 
 // ackHeldBytes is the payload up to which an ACK may be held back: the peer keeps what

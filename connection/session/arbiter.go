@@ -98,7 +98,7 @@ func (v Verdict) String() string {
 
 // Arbitrate decides what becomes of an incoming connection, given the session
 // that exists under the peer's addresses (nil if none) and which side has the
-// smaller address (msgr2 spec 3.5; the letters are the spec's). It is a pure
+// smaller address (docs/PROTOCOL.md 3.5; the letters are the spec's). It is a pure
 // function of its arguments.
 func Arbitrate(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 	if ex == nil || ex.State == StateClosed {

@@ -15,7 +15,7 @@ var (
 )
 
 // rule is one line of the decision table: the first that applies decides. It is
-// written from msgr2 spec 3.5, apart from the code.
+// written from docs/PROTOCOL.md 3.5, apart from the code.
 type rule struct {
 	name string
 	when func(in Incoming, ex Existing, smaller bool) bool

@@ -14,7 +14,7 @@ import (
 // authRoundsMax bounds AUTH_REQUESTs that one accepted connection may try.
 const authRoundsMax = 8
 
-// beginAuth is the connector's first AUTH_REQUEST (msgr2 spec 2).
+// beginAuth is the connector's first AUTH_REQUEST (docs/PROTOCOL.md 2).
 func (s *Session) beginAuth() error {
 	s.hs.client = s.env.AuthClient().NewExchange(s.cfg.Self.Type, s.peerType)
 	req, err := s.hs.client.Request()

@@ -10,7 +10,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
-// fault handles the loss of the transport, a bad frame or a timeout (msgr2 spec
+// fault handles the loss of the transport, a bad frame or a timeout (docs/PROTOCOL.md
 // 3.6): what happens depends on the policy.
 func (s *Session) fault(now time.Duration, err error) {
 	if s.state == StateClosed {

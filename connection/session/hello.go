@@ -13,7 +13,7 @@ import (
 // bannerMax bounds a banner: ten fixed bytes and a payload of at most 64.
 const bannerMax = 10 + 64
 
-// stepBanner collects the peer's banner (msgr2 spec 1.2) and answers with HELLO.
+// stepBanner collects the peer's banner (docs/PROTOCOL.md 1.2) and answers with HELLO.
 func (s *Session) stepBanner(b []byte) (int, error) {
 	h := s.hs
 	// The banner may come in pieces, and HELLO right behind it.

@@ -11,7 +11,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
-// sendClientIdent asks for a new session (msgr2 spec 1.5, 3.3).
+// sendClientIdent asks for a new session (docs/PROTOCOL.md 1.5, 3.3).
 func (s *Session) sendClientIdent() {
 	s.connectSeq = 0
 	var flags uint64
@@ -164,8 +164,8 @@ func (s *Session) acceptorClientIdent(_ time.Duration, payload []byte) error {
 	if err := s.countRetry(f.Tag()); err != nil {
 		return err
 	}
-	// "addrs empty or first blank -> fault. target_addr not in my own addrs
-	// (exact) -> fault." (spec 3.5)
+	// No address, a blank first one or one of ours is a protocol error; who asks for
+	// somebody else is told who we are (spec 3.5, 1).
 	if err := s.checkPeerAddrs(f.Tag(), f.Addrs); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 const headerFlags = 3
 
 // admitMessage takes the throttles before the payload is read, or pauses
-// (msgr2 spec 4.4).
+// (docs/PROTOCOL.md 4.4).
 func (s *Session) admitMessage() {
 	p := s.dec.Preamble()
 	var size int64

@@ -16,7 +16,7 @@ const retriesMax = 16
 // wrap, and the one for global_seq serves all connections.
 const seqMax = 1 << 62
 
-// sendReconnect asks to resume the session (msgr2 spec 1.5, 3.3).
+// sendReconnect asks to resume the session (docs/PROTOCOL.md 1.5, 3.3).
 func (s *Session) sendReconnect() {
 	s.state = StateSessionReconnecting
 	s.queueControl(&frame.SessionReconnect{

@@ -12,7 +12,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
-// Session is one peer (msgr2 spec 3). See the package comment for how to use it.
+// Session is one peer (docs/PROTOCOL.md 3). See the package comment for how to use it.
 type Session struct {
 	cfg  *Config
 	env  Env

@@ -8,7 +8,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
-// How a connection race is settled (msgr2 spec 3.5), from its beginning to its end:
+// How a connection race is settled (docs/PROTOCOL.md 3.5), from its beginning to its end:
 //
 //   - An accepted peer has said who it is: its session emits OutArbitrate and takes no
 //     bytes until it is settled.

@@ -6,7 +6,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
-// State is where a session is in the life of its connection (msgr2 spec 3.3).
+// State is where a session is in the life of its connection (docs/PROTOCOL.md 3.3).
 type State uint8
 
 // The states. Those from Connecting to Reconnecting are the connecting range,

@@ -13,7 +13,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
-// allowed is the protocol: which tag may arrive in which state (msgr2 spec 3.3).
+// allowed is the protocol: which tag may arrive in which state (docs/PROTOCOL.md 3.3).
 // Nothing else may.
 var allowed = map[State][]frame.Tag{
 	StateHelloConnecting:     {frame.TagHello},

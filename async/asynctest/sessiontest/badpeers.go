@@ -127,7 +127,7 @@ func testLengthBombs(r *rig) {
 	r.bad(say)
 }
 
-// preamble of a frame with one segment of n bytes (msgr2 spec 1.3).
+// preamble of a frame with one segment of n bytes (docs/PROTOCOL.md 1.3).
 func preamble(tag frame.Tag, n uint32) []byte {
 	b := make([]byte, 28, 32)
 	b[0], b[1] = byte(tag), 1

@@ -7,7 +7,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 )
 
-// The payloads of the exchange with a daemon (msgr2 spec 2.4), in its order: AUTH_REQUEST
+// The payloads of the exchange with a daemon (docs/PROTOCOL.md 2.4), in its order: AUTH_REQUEST
 // has an Authorizer, AUTH_REPLY_MORE a sealed challenge, AUTH_REQUEST_MORE the Authorizer
 // again with that answered, and AUTH_DONE a sealed reply as a bl.
 

@@ -1,5 +1,5 @@
 // Package cephx is what both ends of Ceph's cephx need, and who reads a recording of it:
-// keys, keyrings, and the structures of its exchanges (msgr2 spec 2.2 to 2.5, 9.3). There
+// keys, keyrings, and the structures of its exchanges (docs/PROTOCOL.md 2.2 to 2.5, 9.3). There
 // is no exchange here yet: nobody logs in with this package.
 //
 // It does no I/O and draws no randomness: sealing is handed its random bytes. Secrets

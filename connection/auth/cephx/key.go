@@ -47,7 +47,7 @@ func (t KeyType) String() string {
 // else. TypeAES does not look at it.
 type Usage uint32
 
-// The usages (msgr2 spec 9.3), with the key that seals each.
+// The usages (docs/PROTOCOL.md 9.3), with the key that seals each.
 const (
 	UsageConnectionSecret   Usage = 3  // in AUTH_DONE; the new session key
 	UsageServiceTicket      Usage = 4  // a ServiceTicket; the entity's key, or the session key with AUTH
@@ -59,7 +59,7 @@ const (
 	UsageTicketInfo         Usage = 48 // a TicketInfo; the service's rotating secret
 )
 
-// Key is a secret key. What it seals begins with a header of 9 bytes (msgr2 spec 2.2),
+// Key is a secret key. What it seals begins with a header of 9 bytes (docs/PROTOCOL.md 2.2),
 // which Seal puts before the plaintext and Open checks and takes away. A Key is
 // immutable; any goroutine may use it.
 type Key interface {
@@ -124,7 +124,7 @@ func ParseKey(text string) (Key, error) {
 // secretMax bounds the secret of a key, of whatever type it is.
 const secretMax = 1 << 10
 
-// ConsumeKey consumes a key (msgr2 spec 2.2: u16 type, utime created, u16 length,
+// ConsumeKey consumes a key (docs/PROTOCOL.md 2.2: u16 type, utime created, u16 length,
 // secret); nil if r fails, of a type that is not known with ErrKeyType.
 func ConsumeKey(r *denc.Reader) Key {
 	t := KeyType(r.U16())

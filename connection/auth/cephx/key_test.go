@@ -95,7 +95,7 @@ func TestAESPadding(t *testing.T) {
 	}
 }
 
-// TestProof compares with real clients' (msgr2 spec 9.3); recordings_test.go has more.
+// TestProof compares with real clients' (docs/PROTOCOL.md 9.3); recordings_test.go has more.
 func TestProof(t *testing.T) {
 	secret := make([]byte, 32)
 	for i := range secret {

@@ -7,7 +7,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 )
 
-// The payloads of the exchange with a monitor (msgr2 spec 2.3), in its order: AUTH_REQUEST
+// The payloads of the exchange with a monitor (docs/PROTOCOL.md 2.3), in its order: AUTH_REQUEST
 // says who it is, AUTH_REPLY_MORE has a Challenge, AUTH_REQUEST_MORE a LoginRequest and
 // AUTH_DONE a LoginReply.
 

@@ -11,7 +11,7 @@ import (
 )
 
 // TestTicketInfo compares with an OSD ticket that a real monitor made and its rotating
-// secret opened (msgr2 spec 2.5); the key is another one.
+// secret opened (docs/PROTOCOL.md 2.5); the key is another one.
 func TestTicketInfo(t *testing.T) {
 	wire := unhex(t, "01"+"02"+"08000000"+"05000000"+"61646d696e"+"1810000000000000"+"ffffffffffffffff"+"15270b6b78e4f800"+"25350b6b78e4f800"+
 		"01"+"00"+"0b000000"+"07000000"+"616c6c6f77202a"+"00000000"+"0100"+"15270b6bf1e6f800"+"1000"+"000102030405060708090a0b0c0d0e0f")
