@@ -18,7 +18,8 @@ type ChartConfig struct {
 	From, To time.Duration
 	// Max is the most events that are shown; those after it are counted. 0 means 200.
 	Max int
-	// Acks shows packets that only grant room, too, and Notes what Network.Note noted.
+	// Acks shows packets that only grant room, too, and Notes what Network.Note noted
+	// and workers that were lent.
 	Acks, Notes bool
 }
 
@@ -46,7 +47,7 @@ func (n *Network) Chart(cfg ChartConfig) *Chart {
 
 // see is Add for what may be of no interest, which most of it is.
 func (c *Chart) see(r *record) {
-	if r.at < c.cfg.From || c.cfg.To > 0 && r.at > c.cfg.To || r.s != nil && r.kind == Ack && !c.cfg.Acks || r.note == "note" && !c.cfg.Notes {
+	if r.at < c.cfg.From || c.cfg.To > 0 && r.at > c.cfg.To || r.s != nil && r.kind == Ack && !c.cfg.Acks || aside(r.note) && !c.cfg.Notes {
 		return
 	}
 	c.Add(r.event())
@@ -65,9 +66,12 @@ func (c *Chart) Add(e Event) {
 	c.events = append(c.events, e)
 }
 
+// aside says whether an event is one for ChartConfig.Notes.
+func aside(what string) bool { return what == "note" || what == "lend" }
+
 func (c *Chart) wants(e *Event) bool {
 	if e.Conn == 0 {
-		return e.What != "note" || c.cfg.Notes
+		return !aside(e.What) || c.cfg.Notes
 	}
 	if len(c.cfg.Hosts) > 0 && !(slices.Contains(c.cfg.Hosts, e.From) && slices.Contains(c.cfg.Hosts, e.To)) {
 		return false

@@ -27,7 +27,7 @@ func addrPort(h *Host) netip.AddrPort { return netip.AddrPortFrom(h.Addr(), 80) 
 // tangle is a run of a few hosts with everything random in it.
 func tangle(seed uint64, bystander bool) (uint64, *Network) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	cfg := Config{Window: 500 << rnd.IntN(8), ShortWrites: rnd.IntN(5), Framer: framed}
+	cfg := Config{Window: 500 << rnd.IntN(8), ShortWrites: rnd.IntN(5), Asleep: rnd.IntN(4), Framer: framed}
 	cfg.Link.Samples = []time.Duration{1e5, 2e5, 5e5, 1e6, 3e5}
 	if rnd.IntN(2) == 0 {
 		cfg.Link = LinkConfig{Latency: LogNormal(time.Millisecond, 1), Bandwidth: 1e7, Queue: 5000}
@@ -96,12 +96,15 @@ func tangle(seed uint64, bystander bool) (uint64, *Network) {
 			if len(ends) > 0 {
 				e := ends[rnd.IntN(len(ends))]
 				text := strings.Repeat("x9123456789", 1+rnd.IntN(200))
-				_ = e.w.Post(eventloop.TaskFunc(func() {
+				send := eventloop.TaskFunc(func() {
 					if e.up && e.err == nil {
 						e.out = append(e.out, text...)
 						e.t.WantFlush()
 					}
-				}))
+				})
+				if !e.w.(eventloop.Lender).Lend(send) {
+					_ = e.w.Post(send)
+				}
 			}
 		}
 		_ = n.Run(time.Duration(rnd.IntN(5e6)))

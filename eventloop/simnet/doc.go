@@ -7,7 +7,7 @@
 //
 // The same seed and the same calls give the same trace, byte for byte, which
 // Network.Hash shows. Whatever is left to chance (latencies, where a write or a
-// read is split, which worker runs first) comes from the seed, with a generator
+// read is split, which worker runs first, whether one is asleep) comes from the seed, with a generator
 // of its own for each host and each link: a host more does not change what the
 // others see.
 //
@@ -15,7 +15,8 @@
 // run within these calls, on the caller's goroutine. Worker.Post, Host.Submit,
 // Worker.Load and the clock may be used by any goroutine, as the contract has it
 // (a run that depends on goroutines is not deterministic, of course); all else,
-// Listen and Close included, belongs to the goroutine that runs the network.
+// Listen and Close included, belongs to the goroutine that runs the network, and
+// with Config.Asleep so does what lends workers.
 //
 // # What is simulated
 //

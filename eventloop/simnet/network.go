@@ -18,6 +18,14 @@ type Config struct {
 	// a kernel short of memory does; 0: none. (The suite of package stacktest has
 	// small writes that must not be short.)
 	ShortWrites int
+	// Asleep lends a worker (eventloop.Lender) one in so many times that somebody asks for
+	// it while it has nothing to do; 0 or less: never. With it the methods of Lender belong
+	// to the goroutine that runs the network, and so does Send of a connection, since it
+	// calls them.
+	Asleep int
+	// OnLend, if set, is called right before what borrowed a worker of h runs: for what
+	// other goroutines do in that moment. It may use connections as they may.
+	OnLend func(h *Host)
 	// Smooth turns off the splitting of writes and reads and the shuffling of ready
 	// sockets: a friendly network, a little faster.
 	Smooth bool
@@ -246,8 +254,8 @@ func (n *Network) RunUntil(cond func() bool, limit time.Duration) error {
 }
 
 // Err is why the run has ended: a *PanicError when a rule panicked, a *StuckError
-// when time did not go on, ErrEnded when EndOn's channel was closed; nil while it can
-// go on.
+// when time did not go on, ErrEnded when EndOn's channel was closed, another error when
+// who borrowed a worker panicked; nil while it can go on.
 func (n *Network) Err() error { return n.err }
 
 func (n *Network) fail(err error) {

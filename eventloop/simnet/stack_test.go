@@ -36,7 +36,7 @@ func harness(t testing.TB, clients, servers int, smooth bool) stacktest.Harness 
 			t.Logf("network seed %d", seed)
 		}
 	})
-	n := New(seed, Config{Smooth: smooth})
+	n := New(seed, Config{Smooth: smooth, Asleep: 2})
 	six := netip.MustParseAddr("fd00::1")
 	server := n.AddHost("server", HostConfig{Workers: servers, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.3"), six}})
 	client := server
@@ -67,11 +67,13 @@ func harness(t testing.TB, clients, servers int, smooth bool) stacktest.Harness 
 				runtime.Gosched()
 			}
 		},
-		Notify:      func() {},
-		Bytes:       1 << 20,
-		Local:       client.cfg.Addrs[1],
-		Unreachable: netip.MustParseAddrPort("192.0.2.1:1"),
-		Blackhole:   func() netip.AddrPort { return netip.AddrPortFrom(silent.Addr(), 1) },
-		NoGoexit:    "the workers run in the test's goroutine, which is ended then, as it should be",
+		Notify:       func() {},
+		Bytes:        1 << 20,
+		Local:        client.cfg.Addrs[1],
+		Unreachable:  netip.MustParseAddrPort("192.0.2.1:1"),
+		Blackhole:    func() netip.AddrPort { return netip.AddrPortFrom(silent.Addr(), 1) },
+		Rest:         func() { require.NoError(t, n.Run(10*time.Microsecond)) },
+		OneGoroutine: "that of the network, whose order is the order of all that happens",
+		NoGoexit:     "the workers run in the test's goroutine, which is ended then, as it should be",
 	}
 }

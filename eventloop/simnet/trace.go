@@ -17,7 +17,7 @@ type Event struct {
 	At time.Duration `json:"at"`
 	// What is "send" or "recv" for a packet; otherwise what happened: "fault" (a rule
 	// was added), "lift", "crash", "restart", "pause", "resume", "clock", "kill",
-	// "forget", "break", "hit", "note".
+	// "forget", "break", "hit", "lend" (of a host's worker), "note".
 	What string `json:"what"`
 	// Text says more about what happened; empty for packets.
 	Text string `json:"text,omitempty"`

@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ type worker struct {
 	id      int
 	mailbox eventloop.Mailbox
 	load    atomic.Int32
+	locals  sync.Map // see LoadOrStore
 
 	timers   eventloop.TimerHeap
 	ready    []serviceable
@@ -30,7 +32,8 @@ type worker struct {
 	dirty    []*transport
 	flushing []*transport
 
-	rounding bool
+	rounding bool          // or lent
+	asleep   bool          // the last round has left nothing to do
 	earliest time.Duration // of the next round
 
 	// The round that something asked for; other tickets are void.
@@ -105,7 +108,7 @@ func (w *worker) round() {
 		return // Resume wakes it
 	}
 	at, now := w.host.net.Now(), w.Now()
-	w.rounding = true
+	w.rounding, w.asleep = true, false
 	w.mailbox.Awake()
 	w.service()
 	w.timers.Expire(now)
@@ -123,6 +126,8 @@ func (w *worker) round() {
 	}
 	if len(w.ready) > 0 || len(w.dirty) > 0 || !w.mailbox.Sleep() {
 		w.wakeAt(w.earliest)
+	} else {
+		w.asleep = true
 	}
 	w.rearm()
 }

@@ -38,6 +38,12 @@ type Harness struct {
 	Unreachable netip.AddrPort
 	// Blackhole returns an address that never answers a dial.
 	Blackhole func() netip.AddrPort
+	// Rest lets the workers that have nothing to do come to rest; nil: they do so by
+	// themselves, soon.
+	Rest func()
+	// OneGoroutine is why only the test's goroutine may ask for workers to be lent;
+	// empty: any may.
+	OneGoroutine string
 	// NoGoexit is why a worker's callbacks must not end their goroutine; empty: they may.
 	NoGoexit string
 }
@@ -146,6 +152,11 @@ func Run(t *testing.T, factory func(t testing.TB) Harness) {
 		{"GoexitInAbandoned", testGoexitInAbandoned},
 		{"GoexitWhileClosing", testGoexitWhileClosing},
 		{"GoexitStorm", testGoexitStorm},
+
+		{"Lend", testLend},
+		{"LendLeaves", testLendLeaves},
+		{"LendExclusive", testLendExclusive},
+		{"LoadOrStore", testLoadOrStore},
 
 		{"StackPick", testStackPick},
 		{"StackClose", testStackClose},

@@ -267,6 +267,10 @@ func (p *peer) HandleFlush() {
 		p.flush(p)
 		return
 	}
+	p.writeOut()
+}
+
+func (p *peer) writeOut() {
 	n, err := p.t.Write([][]byte{p.out})
 	if err != nil {
 		p.close()
