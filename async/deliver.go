@@ -22,7 +22,7 @@ func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
 	if c.IsClosed() {
 		// Marked down while it was being received: as if discarded from the queue.
 		m.counts.Discarded.Add(1)
-		c.Queued(1)
+		c.AddQueued(1)
 		msg.TicketFor(x).Done()
 		x.Release()
 		return
@@ -71,7 +71,7 @@ func (k sink) EndOfBatch(c *connection.Conn) {
 		return
 	}
 	items := b.items
-	c.Queued(b.messages)
+	c.AddQueued(b.messages)
 	b.items, b.messages = b.items[:0], 0
 	_ = m.queue.EnqueueBatch(items) // refused: discarded there, by Shutdown
 	clear(items)

@@ -9,11 +9,11 @@ import (
 // peer. While messages of the connection are in dispatch their answers are likely, so
 // it waits for them (session.HoldAck says for how long at most).
 
-// Queued tells the connection that n of its messages are about to be queued for
+// AddQueued tells the connection that n of its messages are about to be queued for
 // dispatch. Any goroutine.
-func (c *Conn) Queued(n int) { c.queued.Add(int32(n)) }
+func (c *Conn) AddQueued(n int) { c.queued.Add(int32(n)) }
 
-// dispatched tells that one of the messages of Queued was dispatched, or dropped.
+// dispatched tells that one of the messages of AddQueued was dispatched, or dropped.
 func (c *Conn) dispatched() {
 	n := c.queued.Add(-1)
 	if n < 0 {

@@ -24,7 +24,7 @@ func TestAckWaitsForTheAnswer(t *testing.T) {
 		p := newPair(t, msg.LosslessClient(), msg.StatefulServer())
 		p.wb.asleep = asleep
 		frames := seen(p.a)
-		p.rb.onDeliver = func(m *msg.Message) { p.b.Queued(1) }
+		p.rb.onDeliver = func(m *msg.Message) { p.b.AddQueued(1) }
 		step := func() { p.wa.now += time.Millisecond; p.wb.now += time.Millisecond }
 		ask := func() {
 			step()

@@ -30,7 +30,7 @@ type Conn struct {
 	connected atomic.Bool
 	isClosed  atomic.Bool  // closed != nil
 	isDown    atomic.Bool  // Close was called
-	isOver    atomic.Bool  // Sink.Ended was called
+	isEnded   atomic.Bool  // Sink.Ended was called
 	lastKA    atomic.Int64 // unix nanoseconds
 	lastKAAck atomic.Int64
 	queued    atomic.Int32 // messages that wait for dispatch or are being dispatched
@@ -83,6 +83,9 @@ const (
 	cmdAck
 	cmdArbitrate
 	cmdGoOn // user code ended the goroutine in the midst of things
+
+	// cmdDrain asks for no more than what each Run does: to take the session's outputs.
+	cmdDrain command = 0
 )
 
 // peerInfo is what any goroutine may know of the peer; replaced, never changed.

@@ -196,7 +196,7 @@ func TestResetReportsInbox(t *testing.T) {
 	c.Start()
 	w.run()
 	require.NoError(t, c.Send(&msg.Message{}))
-	c.ended(msg.ErrReset) // on the worker, before the inbox was emptied
+	c.sessionOver(msg.ErrReset) // on the worker, before the inbox was emptied
 	require.Len(t, r.undeliverable, 1)
 	require.ErrorIs(t, r.undeliverable[0], msg.ErrReset)
 	require.Equal(t, []string{"gone", "event"}, r.calls)
@@ -289,7 +289,7 @@ func TestGate(t *testing.T) {
 		c, _, m, b := newGate(1, 10)
 		require.True(t, c.Admit(10))
 		require.Equal(t, []int64{0, 0}, []int64{m.left, b.left})
-		c.Queued(1)
+		c.AddQueued(1)
 		receipt{c}.Hold(10)
 		receipt{c}.DispatchDone(10)
 		require.Equal(t, []int64{0, 0}, []int64{m.left, b.left})

@@ -74,7 +74,7 @@ func (c *Conn) drainLent() {
 			break
 		}
 		if o.Kind != session.OutFinish || o.Err != nil || o.Msg.Notify != nil || !msg.Intact(o.Msg) {
-			c.command(0)
+			c.command(cmdDrain)
 			break
 		}
 		c.s.NextOutput()

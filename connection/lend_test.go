@@ -358,7 +358,7 @@ func TestLendLeavesCommands(t *testing.T) {
 func TestLendWaitsForTheLast(t *testing.T) {
 	p := newPair(t, msg.LosslessClient(), msg.StatefulServer())
 	p.wa.asleep = true
-	p.a.Queued(2)
+	p.a.AddQueued(2)
 	p.wa.now += time.Millisecond
 	require.NoError(t, p.a.Send(&msg.Message{}))
 	require.Equal(t, 1, p.wa.waiting())

@@ -357,7 +357,7 @@ func (c *Conn) drain() {
 	c.settle(done)
 	returned = true
 	if c.gone {
-		c.over()
+		c.ended()
 		return
 	}
 	c.rearm()
@@ -417,7 +417,7 @@ func (c *Conn) carryOut(o session.Output) {
 		st.Refused.Add(1)
 		c.event(EventRefused, o.Err)
 	case session.OutClosed:
-		c.ended(o.Err)
+		c.sessionOver(o.Err)
 	case session.OutKeepalive:
 		c.lastKA.Store(c.wall())
 	case session.OutKeepaliveAck:
@@ -451,8 +451,8 @@ func (c *Conn) readied(ev Event) {
 	}
 }
 
-// ended: the session is over. reason is nil after Close.
-func (c *Conn) ended(reason error) {
+// sessionOver: the session has ended, and the connection with it. reason is nil after Close.
+func (c *Conn) sessionOver(reason error) {
 	c.gone = true
 	c.connected.Store(false)
 	c.ackHeld.Store(false)
@@ -478,9 +478,9 @@ func (c *Conn) ended(reason error) {
 	}
 }
 
-// over says that the worker is done with the connection.
-func (c *Conn) over() {
-	if !c.isOver.Swap(true) {
+// ended says that the worker is done with the connection.
+func (c *Conn) ended() {
+	if !c.isEnded.Swap(true) {
 		c.sh.Sink.Ended(c)
 	}
 }

@@ -147,7 +147,7 @@ func (c *Conn) post() {
 	if err := c.postedTo.Post(c); err != nil {
 		// The stack was closed under the messenger: nothing can be sent any more.
 		c.abandonInbox(msg.ErrShutdown)
-		c.over()
+		c.ended()
 	}
 }
 

@@ -37,7 +37,7 @@ func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
 	})
 	if w.Post(task) != nil {
 		sock.Close() // the stack is closed
-		c.over()
+		c.ended()
 	}
 }
 
@@ -107,5 +107,5 @@ func (c *Conn) vanish() {
 	if first {
 		c.sh.Sink.Gone(c)
 	}
-	c.over()
+	c.ended()
 }

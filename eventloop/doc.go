@@ -12,6 +12,10 @@
 //   - A callback may end its goroutine (runtime.Goexit, and with it FailNow of a test):
 //     the worker goes on, and Abandoner says who is told. In a simulated stack it is the
 //     goroutine that runs the simulation.
+//   - It is a contract of readiness, not of completion: memory that is given to a method,
+//     or by a callback, belongs to who gave it again when the call returns. A network that
+//     keeps memory until it is done (io_uring) has to copy, or to offer a write of its own
+//     as an optional interface.
 //   - Nothing a Stack does reads a clock, a random source or a scheduler other
 //     than through the Stack, so a simulated Stack is deterministic.
 //

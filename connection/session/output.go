@@ -34,7 +34,8 @@ const (
 	// OutClosed: the session is over for good. Err is nil after MarkDown. It is
 	// the last output, but for an OutFinish of what is sent all the same.
 	OutClosed
-	// OutFault: for the log: the transport was lost or given up in State; Err is why.
+	// OutFault: the transport was lost or given up in State; Err is why. What becomes of the
+	// session is said by what follows, if it is more than another attempt.
 	OutFault
 	// OutKeepaliveAck: the peer answered a keepalive.
 	OutKeepaliveAck
