@@ -2,8 +2,10 @@ package async
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -53,6 +55,23 @@ func hasIPv6(t *testing.T) bool {
 	}
 	ln.Close()
 	return true
+}
+
+// TestBindLogsWithoutALock: a logger may call the messenger.
+func TestBindLogsWithoutALock(t *testing.T) {
+	l := newLab(t)
+	log := &hookLog{}
+	srv := l.node(entity.OSD(0), msg.StatelessServer(), func(c *Config) { c.Logger = slog.New(log) })
+	called := 0
+	log.do(func(line string) {
+		if strings.HasPrefix(line, "bound to all") {
+			called++
+			_, err := srv.ConnectTo(entity.TypeOSD, rawAddrs())
+			require.ErrorIs(t, err, msg.ErrNotStarted)
+		}
+	})
+	require.NoError(t, srv.Bind(netip.MustParseAddrPort("0.0.0.0:0")))
+	require.Equal(t, 1, called)
 }
 
 // TestBoundToAll: a server on 0.0.0.0 is reached at each address of the host, whoever

@@ -72,16 +72,30 @@ func (m *Messenger) bind(ctx context.Context, addrs []netip.AddrPort, avoid map[
 
 // tryBind listens and takes the addresses, which peers that connect at once see.
 func (m *Messenger) tryBind(addrs []netip.AddrPort, avoid map[uint16]bool) error {
+	bound, id, err := m.bindOnce(addrs, avoid)
+	if err != nil {
+		return err
+	}
+	for _, b := range bound {
+		if b.Addr().IsUnspecified() && len(m.cfg.Advertise) == 0 {
+			m.log.Info("bound to all addresses; Config.Advertise says what peers are to call this messenger",
+				"bound", b, "known as", id.addrs)
+		}
+	}
+	return nil
+}
+
+func (m *Messenger) bindOnce(addrs []netip.AddrPort, avoid map[uint16]bool) ([]netip.AddrPort, *identity, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.state == stateClosing {
-		return msg.ErrShutdown
+		return nil, nil, msg.ErrShutdown
 	}
 	only6 := slices.ContainsFunc(addrs, func(a netip.AddrPort) bool { return a.Addr().Unmap().Is4() })
 	m.only6.Store(only6)
 	ls, err := m.listenAll(addrs, avoid)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	m.listeners = ls
 	bound := make([]netip.AddrPort, len(ls))
@@ -90,12 +104,7 @@ func (m *Messenger) tryBind(addrs []netip.AddrPort, avoid map[uint16]bool) error
 	}
 	id := m.listening(bound)
 	m.identity.Store(id)
-	for _, b := range bound {
-		if b.Addr().IsUnspecified() && len(m.cfg.Advertise) == 0 {
-			m.log.Info("bound to all addresses; Config.Advertise says what peers are to call this messenger", "bound", b, "known as", id.addrs)
-		}
-	}
-	return nil
+	return bound, id, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
