@@ -84,10 +84,8 @@ func (s *Session) badFrame(err error) error {
 func (s *Session) countPreAuth(p []byte) error {
 	h := s.hs
 	h.rxBytes += len(p)
-	if s.state < StateSessionConnecting || s.state.accepting() && s.state < StateSessionAccepting {
-		if h.rxBytes > s.cfg.PreAuthBytes {
-			return &ProtocolError{State: s.state, Err: ErrPreAuthLimit}
-		}
+	if phases[s.state]&beforeAuth != 0 && h.rxBytes > s.cfg.PreAuthBytes {
+		return &ProtocolError{State: s.state, Err: ErrPreAuthLimit}
 	}
 	if h.recRx {
 		h.rxLog = append(h.rxLog, p...)

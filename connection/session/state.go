@@ -9,8 +9,7 @@ import (
 // State is where a session is in the life of its connection (docs/PROTOCOL.md 3.3).
 type State uint8
 
-// The states. Those from Connecting to Reconnecting are the connecting range,
-// from BannerAccepting to Arbitrating the accepting range.
+// The states, in no order that means anything: see phases.
 const (
 	StateNone State = iota
 	StateConnecting
@@ -80,8 +79,36 @@ func (s State) String() string {
 	return "?"
 }
 
-func (s State) connecting() bool { return s >= StateConnecting && s <= StateSessionReconnecting }
-func (s State) accepting() bool  { return s >= StateBannerAccepting && s <= StateArbitrating }
+// phase is what a state is part of.
+type phase uint8
+
+const (
+	toPeer     phase = 1 << iota // an attempt of ours to connect
+	fromPeer                     // an accepted connection before its session is there
+	beforeAuth                   // the peer is not authenticated on this connection yet
+)
+
+// phases are those of the handshake's states; others have none.
+var phases = [NumStates]phase{
+	StateNone:                beforeAuth,
+	StateConnecting:          toPeer | beforeAuth,
+	StateBannerConnecting:    toPeer | beforeAuth,
+	StateHelloConnecting:     toPeer | beforeAuth,
+	StateAuthConnecting:      toPeer | beforeAuth,
+	StateAuthConnectingSign:  toPeer | beforeAuth,
+	StateSessionConnecting:   toPeer,
+	StateSessionReconnecting: toPeer,
+	StateBannerAccepting:     fromPeer | beforeAuth,
+	StateHelloAccepting:      fromPeer | beforeAuth,
+	StateAuthAccepting:       fromPeer | beforeAuth,
+	StateAuthAcceptingMore:   fromPeer | beforeAuth,
+	StateAuthAcceptingSign:   fromPeer | beforeAuth,
+	StateSessionAccepting:    fromPeer,
+	StateArbitrating:         fromPeer,
+}
+
+func (s State) connecting() bool { return phases[s]&toPeer != 0 }
+func (s State) accepting() bool  { return phases[s]&fromPeer != 0 }
 
 // handler handles the payload of one control frame. MESSAGE has no handler
 // here: see message.go.
