@@ -13,6 +13,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/forward"
 	"github.com/stretchr/testify/require"
 )
 
@@ -109,7 +110,7 @@ func TestArbitrationMoves(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			l := newLab(t)
 			s, log := &pickStack{Stack: l.stack}, &hookLog{}
-			srv := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) { c.Stack, c.Logger = s, slog.New(log) })
+			srv := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) { c.Stack, c.Logger = s.whole(), slog.New(log) })
 			srv.Messenger.shared.Sink = movedSink{sink{srv.Messenger}, moves}
 			require.NoError(t, srv.Bind(local))
 			require.NoError(t, srv.Start())
@@ -147,7 +148,6 @@ func TestArbitrationMoves(t *testing.T) {
 // adoptStack does something when one of its workers is given a connection.
 type adoptStack struct {
 	pickStack
-	workers []*adoptWorker
 	onAdopt func(worker int)
 }
 
@@ -157,15 +157,11 @@ type adoptWorker struct {
 }
 
 func newAdoptStack(s eventloop.Stack) *adoptStack {
-	a := &adoptStack{pickStack: pickStack{Stack: s}}
-	for i := range s.NumWorkers() {
-		a.workers = append(a.workers, &adoptWorker{s.Worker(i), a})
-	}
+	a := &adoptStack{}
+	a.Stack = forward.Stack(s, func(w eventloop.Worker) eventloop.Worker { return &adoptWorker{w, a} })
 	return a
 }
 
-func (s *adoptStack) Worker(i int) eventloop.Worker { return s.workers[i] }
-func (s *adoptStack) Pick() eventloop.Worker        { return s.workers[s.pickStack.Pick().ID()] }
 func (w *adoptWorker) Adopt(sock eventloop.Socket, h eventloop.Handler) eventloop.Transport {
 	t := w.Worker.Adopt(sock, h)
 	if f := w.s.onAdopt; f != nil {
@@ -179,7 +175,7 @@ func (w *adoptWorker) Adopt(sock eventloop.Socket, h eventloop.Handler) eventloo
 func TestArbitrationMovesAreCounted(t *testing.T) {
 	l := newLab(t)
 	s, from := newAdoptStack(l.stack), silent(t)
-	srv := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) { c.Stack = s })
+	srv := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) { c.Stack = s.whole() })
 	arrived := make(chan int, 3*movesMax) // at which worker
 	s.onAdopt = func(worker int) {
 		select {
@@ -216,7 +212,7 @@ func TestAcceptInPlaceOfAClosedOne(t *testing.T) {
 			l := newLab(t)
 			s, log := &pickStack{Stack: l.stack}, &hookLog{}
 			srv := l.node(entity.OSD(0), msg.StatelessRegisteredServer(), func(c *Config) {
-				c.Stack, c.Logger = s, slog.New(log)
+				c.Stack, c.Logger = s.whole(), slog.New(log)
 			})
 			require.NoError(t, srv.Bind(local))
 			require.NoError(t, srv.Start())

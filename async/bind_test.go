@@ -16,6 +16,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/forward"
 	"github.com/stretchr/testify/require"
 )
 
@@ -213,7 +214,7 @@ func (l *stubbornListener) Close() error         { l.closed++; return nil }
 func TestRebindAvoidsTheKernelsChoice(t *testing.T) {
 	l := newLab(t)
 	s := &stubbornStack{Stack: l.stack, port: 7000}
-	n := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) { c.Stack = s })
+	n := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) { c.Stack = forward.StackAs(s, s.Stack) })
 	require.NoError(t, n.Bind(local))
 	err := n.Rebind()
 	require.ErrorIs(t, err, syscall.EADDRINUSE)

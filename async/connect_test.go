@@ -8,6 +8,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/forward"
 	"github.com/stretchr/testify/require"
 )
 
@@ -31,6 +32,9 @@ func (s *pickStack) Pick() eventloop.Worker {
 	return s.Worker(i)
 }
 
+// whole is for Config.Stack.
+func (s *pickStack) whole() eventloop.Stack { return forward.StackAs(s, s.Stack) }
+
 func (s *pickStack) set(next int, onPick func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,7 +48,7 @@ func TestTwoConnectAtOnce(t *testing.T) {
 	l := newLab(t)
 	s := &pickStack{Stack: l.stack}
 	srv := l.server(entity.OSD(0), msg.StatefulServer())
-	cl := l.client(entity.Client(1), msg.LosslessClient(), func(c *Config) { c.Stack = s })
+	cl := l.client(entity.Client(1), msg.LosslessClient(), func(c *Config) { c.Stack = s.whole() })
 	var first msg.Connection
 	s.set(0, func() {
 		var err error

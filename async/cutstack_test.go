@@ -9,15 +9,15 @@ import (
 	"syscall"
 
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/forward"
 )
 
 // cutStack is a stack whose connections break after some bytes, read or written,
 // as its plan says for each new connection. A socket that moves to another worker
 // is a new connection.
 type cutStack struct {
-	eventloop.Stack
-	workers []*cutWorker
-	cuts    atomic.Int64
+	stack eventloop.Stack // for Config.Stack
+	cuts  atomic.Int64
 
 	mu   sync.Mutex
 	plan func() (readAt, writeAt int64) // negative: never
@@ -26,10 +26,8 @@ type cutStack struct {
 var errCut = fmt.Errorf("cut by the test: %w", syscall.ECONNRESET)
 
 func newCutStack(s eventloop.Stack) *cutStack {
-	c := &cutStack{Stack: s, plan: func() (int64, int64) { return -1, -1 }}
-	for i := range s.NumWorkers() {
-		c.workers = append(c.workers, &cutWorker{s.Worker(i), c})
-	}
+	c := &cutStack{plan: func() (int64, int64) { return -1, -1 }}
+	c.stack = forward.Stack(s, func(w eventloop.Worker) eventloop.Worker { return &cutWorker{w, c} })
 	return c
 }
 
@@ -61,9 +59,6 @@ func (s *cutStack) next() (int64, int64) {
 	return s.plan()
 }
 
-func (s *cutStack) Worker(i int) eventloop.Worker { return s.workers[i] }
-func (s *cutStack) Pick() eventloop.Worker        { return s.workers[s.Stack.Pick().ID()] }
-
 type cutWorker struct {
 	eventloop.Worker
 	s *cutStack
@@ -71,18 +66,15 @@ type cutWorker struct {
 
 func (w *cutWorker) Dial(remote netip.AddrPort, cfg eventloop.DialConfig, h eventloop.Handler) eventloop.Transport {
 	t := w.wrap(h)
-	t.Transport = w.Worker.Dial(remote, cfg, t)
+	t.Transport = w.Worker.Dial(remote, cfg, forward.Handler(t, h))
 	return t
 }
 
 func (w *cutWorker) Adopt(sock eventloop.Socket, h eventloop.Handler) eventloop.Transport {
 	t := w.wrap(h)
-	t.Transport = w.Worker.Adopt(sock, t)
+	t.Transport = w.Worker.Adopt(sock, forward.Handler(t, h))
 	return t
 }
-
-// Lend implements eventloop.Lender.
-func (w *cutWorker) Lend(t eventloop.Task) bool { return w.Worker.(eventloop.Lender).Lend(t) }
 
 func (w *cutWorker) wrap(h eventloop.Handler) *cutTransport {
 	t := &cutTransport{w: w, h: h}

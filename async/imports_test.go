@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"connection/session":     {"async/planted", "connection/frame", "connection/auth", "async/msg", "async/entity"},
 	"connection":             {"async/planted", "connection/session", "connection/frame", "async/msg", "async/entity", "eventloop"},
 	"eventloop":              {},
+	"eventloop/forward":      {"eventloop"},
 	"eventloop/simnet":       {"eventloop"},
 	"eventloop/stacktest":    {"eventloop"},
 	"eventloop/netpollstack": {"eventloop"},
@@ -45,7 +46,7 @@ var mayImport = map[string][]string{
 	"async/asynctest":        {"async/planted", "async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
 	"async/interop":          {"async/denc", "async/msg", "async/entity"},
 
-	"async/asynctest/sessiontest": {"async", "eventloop", "eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},
+	"async/asynctest/sessiontest": {"async", "eventloop", "eventloop/forward", "eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.

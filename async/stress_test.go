@@ -184,7 +184,7 @@ func (s synthetic) run(t *testing.T, seed uint64) {
 		}
 		n := &stressNode{o: o, id: uint64(i)}
 		ln := l.node(name, p, func(c *Config) {
-			c.Stack = cuts
+			c.Stack = cuts.stack
 			c.DispatchWidth = []int{1, 4, 16}[i%3]
 			c.DispatchThrottleBytes = s.throttle
 		})

@@ -10,6 +10,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/forward"
 	"github.com/stretchr/testify/require"
 )
 
@@ -17,8 +18,7 @@ import (
 // the time at which their round began.
 type lateStack struct {
 	eventloop.Stack
-	late    atomic.Int64 // nanoseconds
-	workers []*lateWorker
+	late atomic.Int64 // nanoseconds
 }
 
 type lateClock struct {
@@ -34,17 +34,16 @@ type lateWorker struct {
 }
 
 func newLateStack(s eventloop.Stack) *lateStack {
-	l := &lateStack{Stack: s}
-	for i := range s.NumWorkers() {
-		l.workers = append(l.workers, &lateWorker{Worker: s.Worker(i), s: l})
-	}
+	l := &lateStack{}
+	l.Stack = forward.Stack(s, func(w eventloop.Worker) eventloop.Worker { return &lateWorker{Worker: w, s: l} })
 	return l
 }
 
-func (s *lateStack) Clock() eventloop.Clock        { return lateClock{s.Stack.Clock(), s} }
-func (s *lateStack) Worker(i int) eventloop.Worker { return s.workers[i] }
-func (s *lateStack) Pick() eventloop.Worker        { return s.workers[s.Stack.Pick().ID()] }
-func (c lateClock) Now() time.Duration             { return c.Clock.Now() + time.Duration(c.s.late.Load()) }
+// whole is for Config.Stack.
+func (s *lateStack) whole() eventloop.Stack { return forward.StackAs(s, s.Stack) }
+
+func (s *lateStack) Clock() eventloop.Clock { return lateClock{s.Stack.Clock(), s} }
+func (c lateClock) Now() time.Duration      { return c.Clock.Now() + time.Duration(c.s.late.Load()) }
 func (w *lateWorker) Now() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -67,7 +66,7 @@ func testWatchdog(t *testing.T, limit time.Duration) {
 	l := newLab(t)
 	s, log := newLateStack(l.stack), &hookLog{}
 	srv := l.node(entity.OSD(0), msg.StatefulServer(), func(c *Config) {
-		c.Stack, c.FastDispatchLimit, c.Logger = s, limit, slog.New(log)
+		c.Stack, c.FastDispatchLimit, c.Logger = s.whole(), limit, slog.New(log)
 	})
 	srv.canFast = func(*msg.Message) bool { return true }
 	srv.onFast = func(m *msg.Message) {
@@ -114,7 +113,7 @@ func testWatchdog(t *testing.T, limit time.Duration) {
 func TestWatchdogWithinARound(t *testing.T) {
 	l := newLab(t)
 	s := newLateStack(l.stack)
-	m := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) { c.Stack, c.FastDispatchLimit = s, time.Hour })
+	m := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) { c.Stack, c.FastDispatchLimit = s.whole(), time.Hour })
 	b, round := &batch{}, s.Clock().Now()
 	m.watch(nil, b, round)
 	require.Zero(t, m.Stats().SlowFastDispatches)

@@ -16,6 +16,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/forward"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 	"github.com/stretchr/testify/require"
 )
@@ -162,7 +163,7 @@ func statsOfHandshakes(t *testing.T, m moved) {
 	c := NewCluster(t, Options{Seed: 1, N: 4, Config: func(i int, cfg *async.Config) {
 		if cfg.HandshakesMax = 1; i == 0 {
 			h = &hooked{Stack: cfg.Stack}
-			cfg.Stack = h
+			cfg.Stack = forward.StackAs(h, h.Stack)
 		}
 	}})
 	for i := 1; i < 4; i++ {
@@ -187,7 +188,7 @@ func statsOfFastDispatch(t *testing.T, m moved) {
 		Config: func(i int, cfg *async.Config) {
 			if i == 1 {
 				h = &hooked{Stack: cfg.Stack}
-				cfg.Stack = h
+				cfg.Stack = forward.StackAs(h, h.Stack)
 			}
 		},
 		Setup: func(n *Node) { n.AddDispatcherHead(fast(func() { h.late += time.Hour })) },

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -9,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/forward"
 )
 
 // CutKind is how a connection is cut.
@@ -75,67 +75,31 @@ type CutConfig struct {
 	OnCut func(c Cut, written, read int64)
 }
 
-// CutStack is an eventloop.Stack around another one that cuts connections. For
-// whoever uses it, a cut is a failure of the network: nothing else differs from
+// CutStack is something around a stack that cuts its connections. For whoever uses
+// what Stack returns, a cut is a failure of the network: nothing else differs from
 // the stack beneath. It adds no goroutine and no copy.
 //
 // The methods of its own may be called by any goroutine.
 type CutStack struct {
-	inner   eventloop.Stack
-	cfg     CutConfig
-	workers []*cutWorker
-	calm    atomic.Bool
-	cuts    atomic.Uint64
+	stack eventloop.Stack
+	cfg   CutConfig
+	calm  atomic.Bool
+	cuts  atomic.Uint64
 
 	mu   sync.Mutex
 	live []*cutTransport // in no particular order
 }
 
-// NewCutStack returns a stack that uses inner. Closing it closes inner.
+// NewCutStack returns what cuts the connections of a stack that uses inner.
 func NewCutStack(inner eventloop.Stack, cfg CutConfig) *CutStack {
-	s := &CutStack{inner: inner, cfg: cfg}
-	for i := range inner.NumWorkers() {
-		s.workers = append(s.workers, &cutWorker{Worker: inner.Worker(i), s: s})
-	}
+	s := &CutStack{cfg: cfg}
+	s.stack = forward.Stack(inner, func(w eventloop.Worker) eventloop.Worker { return &cutWorker{Worker: w, s: s} })
 	return s
 }
 
-// NumWorkers implements eventloop.Stack.
-func (s *CutStack) NumWorkers() int { return len(s.workers) }
-
-// Worker implements eventloop.Stack.
-func (s *CutStack) Worker(i int) eventloop.Worker { return s.workers[i] }
-
-// Pick implements eventloop.Stack.
-func (s *CutStack) Pick() eventloop.Worker { return s.workers[s.inner.Pick().ID()] }
-
-// Clock implements eventloop.Stack.
-func (s *CutStack) Clock() eventloop.Clock { return s.inner.Clock() }
-
-// Listen implements eventloop.Stack. An accepted socket can be cut once it is
-// adopted.
-func (s *CutStack) Listen(addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket)) (eventloop.Listener, error) {
-	return s.inner.Listen(addr, cfg, accept)
-}
-
-// HostAddrs implements eventloop.Hosted, if the stack beneath does.
-func (s *CutStack) HostAddrs() ([]netip.Addr, error) {
-	if h, ok := s.inner.(eventloop.Hosted); ok {
-		return h.HostAddrs()
-	}
-	return nil, errors.ErrUnsupported
-}
-
-// ZoneID implements eventloop.Hosted.
-func (s *CutStack) ZoneID(zone string) (uint32, bool) {
-	if h, ok := s.inner.(eventloop.Hosted); ok {
-		return h.ZoneID(zone)
-	}
-	return 0, false
-}
-
-// Close implements eventloop.Stack.
-func (s *CutStack) Close() error { return s.inner.Close() }
+// Stack is the stack whose connections are cut; all else is that of inner, which it
+// closes when it is closed. An accepted socket can be cut once it is adopted.
+func (s *CutStack) Stack() eventloop.Stack { return s.stack }
 
 // Live is the number of transports that could be cut now.
 func (s *CutStack) Live() int {
@@ -197,14 +161,14 @@ type cutWorker struct {
 // Dial implements eventloop.Worker.
 func (w *cutWorker) Dial(remote netip.AddrPort, cfg eventloop.DialConfig, h eventloop.Handler) eventloop.Transport {
 	t := w.newTransport(h, true)
-	t.in = w.Worker.Dial(remote, cfg, t)
+	t.in = w.Worker.Dial(remote, cfg, forward.Handler(t, h))
 	return t
 }
 
 // Adopt implements eventloop.Worker.
 func (w *cutWorker) Adopt(sock eventloop.Socket, h eventloop.Handler) eventloop.Transport {
 	t := w.newTransport(h, false)
-	t.in = w.Worker.Adopt(sock, t)
+	t.in = w.Worker.Adopt(sock, forward.Handler(t, h))
 	t.connected = true
 	w.s.add(t)
 	return t

@@ -18,7 +18,7 @@ func openCutStack(t testing.TB, workers int, cfg CutConfig) *CutStack {
 	inner, err := netpollstack.Open(netpollstack.Config{Workers: workers})
 	require.NoError(t, err)
 	s := NewCutStack(inner, cfg)
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(func() { _ = s.Stack().Close() })
 	return s
 }
 
@@ -30,7 +30,7 @@ func TestCutStackConforms(t *testing.T) {
 		s := openCutStack(t, 2, CutConfig{})
 		until, notify := stacktest.RealTime(t)
 		return stacktest.Harness{
-			Client: s, Server: s, Until: until, Notify: notify,
+			Client: s.Stack(), Server: s.Stack(), Until: until, Notify: notify,
 			Addr: func() netip.AddrPort { return anyPort },
 		}
 	})
@@ -107,8 +107,8 @@ func TestCuts(t *testing.T) {
 			until, notify := stacktest.RealTime(t)
 			here := &end{mu: &mu, notify: notify, out: text}
 			there := &end{mu: &mu, notify: notify, out: text}
-			w := s.Worker(0)
-			l, err := s.Listen(anyPort, eventloop.ListenConfig{}, func(sock eventloop.Socket) {
+			w := s.Stack().Worker(0)
+			l, err := s.Stack().Listen(anyPort, eventloop.ListenConfig{}, func(sock eventloop.Socket) {
 				there.t = w.Adopt(sock, there)
 				there.t.WantFlush()
 			})
@@ -150,8 +150,8 @@ func TestCutStackArmAndCalm(t *testing.T) {
 	var mu sync.Mutex
 	until, notify := stacktest.RealTime(t)
 	here, there := &end{mu: &mu, notify: notify}, &end{mu: &mu, notify: notify}
-	w := s.Worker(0)
-	l, err := s.Listen(anyPort, eventloop.ListenConfig{}, func(sock eventloop.Socket) { there.t = w.Adopt(sock, there) })
+	w := s.Stack().Worker(0)
+	l, err := s.Stack().Listen(anyPort, eventloop.ListenConfig{}, func(sock eventloop.Socket) { there.t = w.Adopt(sock, there) })
 	require.NoError(t, err)
 	require.NoError(t, w.Post(eventloop.TaskFunc(func() { here.t = w.Dial(l.Addr(), eventloop.DialConfig{}, here) })))
 	until("the connection", func() bool {

@@ -37,7 +37,11 @@ func (a *armTask) Run() { a.t.arm(a.c) }
 
 // Abandoned implements eventloop.Abandoner: the handler was told of the cut, and did
 // not return.
-func (a *armTask) Abandoned() { a.t.Abandoned() }
+func (a *armTask) Abandoned() {
+	if h, ok := a.t.h.(eventloop.Abandoner); ok {
+		h.Abandoned()
+	}
+}
 
 // arm plans c, or carries out at once what was planned before.
 func (t *cutTransport) arm(c Cut) {
@@ -170,13 +174,6 @@ func (t *cutTransport) HandleFlush() { t.h.HandleFlush() }
 func (t *cutTransport) HandleClosed(err error) {
 	t.end()
 	t.h.HandleClosed(err)
-}
-
-// Abandoned implements eventloop.Abandoner: the call was one of the handler's.
-func (t *cutTransport) Abandoned() {
-	if a, ok := t.h.(eventloop.Abandoner); ok {
-		a.Abandoned()
-	}
 }
 
 // LocalAddr implements eventloop.Transport.

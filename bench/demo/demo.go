@@ -131,7 +131,7 @@ func (d *demo) open() error {
 	}
 	d.stack = NewCutStack(inner, CutConfig{Plan: d.planCut, OnCut: d.onCut})
 	d.stack.Calm(true)
-	d.clock = d.stack.Clock()
+	d.clock = d.stack.Stack().Clock()
 	if d.pool, err = dispatch.NewAntsPool(dispatch.AntsConfig{Size: dispatchMax}); err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (d *demo) open() error {
 // messenger returns a messenger on the demo's stack and pool.
 func (d *demo) messenger(name entity.Name) (*async.Messenger, error) {
 	m, err := async.New(async.Config{
-		Name: name, Stack: d.stack, Executor: d.pool, InitialBackoff: backoffMin, MaxBackoff: backoffMax,
+		Name: name, Stack: d.stack.Stack(), Executor: d.pool, InitialBackoff: backoffMin, MaxBackoff: backoffMax,
 		Logger: slog.New(slog.DiscardHandler), // it would tell of every cut, and those are counted
 	})
 	if err == nil {
@@ -323,7 +323,7 @@ func (d *demo) close() error {
 		errs = append(errs, d.pool.Release(ctx))
 	}
 	if d.stack != nil {
-		errs = append(errs, d.stack.Close())
+		errs = append(errs, d.stack.Stack().Close())
 	}
 	return errors.Join(errs...)
 }
@@ -331,7 +331,7 @@ func (d *demo) close() error {
 // leaks waits until no more goroutines run than before, and netpoll's pollers,
 // which stay, and returns how many those are.
 func (d *demo) leaks(before int) int {
-	most := before + d.stack.NumWorkers()
+	most := before + d.stack.Stack().NumWorkers()
 	deadline := time.Now().Add(shutdownMax)
 	for {
 		n := usageNow().goroutines
@@ -339,7 +339,7 @@ func (d *demo) leaks(before int) int {
 			return n
 		}
 		if time.Now().After(deadline) {
-			d.oracle.Failed("%d goroutines are left, there were %d and %d pollers", n, before, d.stack.NumWorkers())
+			d.oracle.Failed("%d goroutines are left, there were %d and %d pollers", n, before, d.stack.Stack().NumWorkers())
 			return n
 		}
 		time.Sleep(time.Millisecond)

@@ -10,6 +10,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/asyncmsgr/asyncmsgr/eventloop/forward"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
 	"github.com/stretchr/testify/require"
 )
@@ -42,7 +43,7 @@ func newAsync(t testing.TB, o Options) Messenger {
 		FastDispatchLimit: -1,
 	}
 	if o.Via != nil {
-		cfg.Stack = newViaStack(stack, o.Via)
+		cfg.Stack = forward.Stack(stack, func(w eventloop.Worker) eventloop.Worker { return &viaWorker{w, o.Via} })
 	}
 	m, err := async.New(cfg)
 	require.NoError(t, err)
@@ -62,30 +63,11 @@ func (m asyncMessenger) Count() Counts {
 	}
 }
 
-// viaStack dials proxies instead of peers.
-type viaStack struct {
-	eventloop.Stack
-	workers []eventloop.Worker
-}
-
+// viaWorker dials proxies instead of peers.
 type viaWorker struct {
 	eventloop.Worker
 	via func(netip.AddrPort) netip.AddrPort
 }
-
-func newViaStack(s eventloop.Stack, via func(netip.AddrPort) netip.AddrPort) *viaStack {
-	v := &viaStack{Stack: s}
-	for i := range s.NumWorkers() {
-		v.workers = append(v.workers, &viaWorker{s.Worker(i), via})
-	}
-	return v
-}
-
-// Worker implements eventloop.Stack.
-func (s *viaStack) Worker(i int) eventloop.Worker { return s.workers[i] }
-
-// Pick implements eventloop.Stack.
-func (s *viaStack) Pick() eventloop.Worker { return s.workers[s.Stack.Pick().ID()] }
 
 // Dial implements eventloop.Worker.
 func (w *viaWorker) Dial(remote netip.AddrPort, cfg eventloop.DialConfig, h eventloop.Handler) eventloop.Transport {

@@ -1,0 +1,101 @@
+// Package forward is for those who put something around a stack, its workers or
+// handlers: a network that breaks, or a clock that is late. What a Stack, a Worker or a
+// Handler may be in addition (eventloop.Hosted, Lender, Local, Abandoner) is lost by
+// embedding the interface, and who uses the result takes other paths than without.
+//
+// Write the outer type with what it changes, with the inner one embedded as the interface,
+// and hand on what the functions of this package return:
+//
+//	type worker struct{ eventloop.Worker }
+//	func (w *worker) Dial(...) eventloop.Transport { ... }
+//
+//	s := forward.Stack(inner, func(w eventloop.Worker) eventloop.Worker { return &worker{w} })
+//
+// What the outer type has itself comes first. A Transport is nothing in addition: to
+// embed it is enough.
+package forward
+
+import "github.com/asyncmsgr/asyncmsgr/eventloop"
+
+// Stack is inner with other workers: wrap is called once for each, and its result, with
+// what the inner worker is in addition, is what Worker and Pick return.
+func Stack(inner eventloop.Stack, wrap func(eventloop.Worker) eventloop.Worker) eventloop.Stack {
+	s := &stack{Stack: inner}
+	for i := range inner.NumWorkers() {
+		s.workers = append(s.workers, Worker(wrap(inner.Worker(i)), inner.Worker(i)))
+	}
+	return StackAs(s, inner)
+}
+
+type stack struct {
+	eventloop.Stack
+	workers []eventloop.Worker
+}
+
+// Worker implements eventloop.Stack.
+func (s *stack) Worker(i int) eventloop.Worker { return s.workers[i] }
+
+// Pick implements eventloop.Stack.
+func (s *stack) Pick() eventloop.Worker { return s.workers[s.Stack.Pick().ID()] }
+
+// StackAs is outer with what inner is in addition.
+func StackAs(outer, inner eventloop.Stack) eventloop.Stack {
+	if _, ok := outer.(eventloop.Hosted); ok {
+		return outer
+	}
+	if h, ok := inner.(eventloop.Hosted); ok {
+		return &struct {
+			eventloop.Stack
+			eventloop.Hosted
+		}{outer, h}
+	}
+	return outer
+}
+
+// Worker is outer with what inner is in addition.
+func Worker(outer, inner eventloop.Worker) eventloop.Worker {
+	lender, lends := first[eventloop.Lender](outer, inner)
+	local, stores := first[eventloop.Local](outer, inner)
+	switch {
+	case lends && stores:
+		return &struct {
+			eventloop.Worker
+			eventloop.Lender
+			eventloop.Local
+		}{outer, lender, local}
+	case lends:
+		return &struct {
+			eventloop.Worker
+			eventloop.Lender
+		}{outer, lender}
+	case stores:
+		return &struct {
+			eventloop.Worker
+			eventloop.Local
+		}{outer, local}
+	}
+	return outer
+}
+
+// Handler is outer with what inner is in addition.
+func Handler(outer, inner eventloop.Handler) eventloop.Handler {
+	if _, ok := outer.(eventloop.Abandoner); ok {
+		return outer
+	}
+	if a, ok := inner.(eventloop.Abandoner); ok {
+		return &struct {
+			eventloop.Handler
+			eventloop.Abandoner
+		}{outer, a}
+	}
+	return outer
+}
+
+// first is outer or else inner as a T.
+func first[T any](outer, inner any) (T, bool) {
+	if t, ok := outer.(T); ok {
+		return t, true
+	}
+	t, ok := inner.(T)
+	return t, ok
+}

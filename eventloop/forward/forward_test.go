@@ -1,0 +1,140 @@
+package forward
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+	"github.com/stretchr/testify/require"
+)
+
+type plainWorker struct {
+	eventloop.Worker
+	id int
+}
+
+func (w plainWorker) ID() int { return w.id }
+
+type lends struct{ runs bool }
+
+func (l lends) Lend(eventloop.Task) bool { return l.runs }
+
+type stores struct{}
+
+func (stores) LoadOrStore(_, v any) any { return v }
+
+type outerWorker struct{ eventloop.Worker }
+
+func (w outerWorker) Load() int { return 7 }
+
+type plainStack struct {
+	eventloop.Stack
+	workers []eventloop.Worker
+}
+
+func (s *plainStack) NumWorkers() int               { return len(s.workers) }
+func (s *plainStack) Worker(i int) eventloop.Worker { return s.workers[i] }
+func (s *plainStack) Pick() eventloop.Worker        { return s.workers[1] }
+
+type hosted struct{}
+
+func (hosted) HostAddrs() ([]netip.Addr, error) { return []netip.Addr{netip.IPv4Unspecified()}, nil }
+func (hosted) ZoneID(string) (uint32, bool)     { return 5, true }
+
+type plainHandler struct{ eventloop.Handler }
+
+type abandoned struct{ n *int }
+
+func (a abandoned) Abandoned() { *a.n++ }
+
+// A worker has what the inner one has, no less and no more, and the methods of the outer.
+func TestWorker(t *testing.T) {
+	w := plainWorker{id: 3}
+	for _, c := range []struct {
+		inner         eventloop.Worker
+		lends, stores bool
+	}{
+		{w, false, false},
+		{struct {
+			plainWorker
+			lends
+		}{w, lends{true}}, true, false},
+		{struct {
+			plainWorker
+			stores
+		}{w, stores{}}, false, true},
+		{struct {
+			plainWorker
+			lends
+			stores
+		}{w, lends{true}, stores{}}, true, true},
+	} {
+		out := Worker(outerWorker{c.inner}, c.inner)
+		require.Equal(t, 7, out.Load())
+		require.Equal(t, 3, out.ID())
+		l, ok := out.(eventloop.Lender)
+		require.Equal(t, c.lends, ok)
+		require.True(t, !ok || l.Lend(nil))
+		s, ok := out.(eventloop.Local)
+		require.Equal(t, c.stores, ok)
+		require.True(t, !ok || s.LoadOrStore(1, 2) == 2)
+	}
+	inner := struct {
+		plainWorker
+		lends
+	}{w, lends{true}}
+	own := struct {
+		eventloop.Worker
+		lends
+	}{inner, lends{false}}
+	require.False(t, Worker(own, inner).(eventloop.Lender).Lend(nil), "what the outer one has itself comes first")
+}
+
+func TestStack(t *testing.T) {
+	plain := &plainStack{workers: []eventloop.Worker{plainWorker{id: 0}, struct {
+		plainWorker
+		lends
+	}{plainWorker{id: 1}, lends{true}}}}
+	wrapped := 0
+	wrap := func(w eventloop.Worker) eventloop.Worker {
+		wrapped++
+		return outerWorker{w}
+	}
+	s := Stack(plain, wrap)
+	require.Equal(t, 2, wrapped)
+	_, ok := s.(eventloop.Hosted)
+	require.False(t, ok)
+	require.Equal(t, 1, s.Pick().ID())
+	require.Equal(t, 7, s.Worker(0).Load())
+	require.Same(t, s.Worker(1), s.Pick())
+	_, ok = s.Pick().(eventloop.Lender)
+	require.True(t, ok)
+	_, ok = s.Worker(0).(eventloop.Lender)
+	require.False(t, ok)
+
+	s = Stack(&struct {
+		*plainStack
+		hosted
+	}{plain, hosted{}}, wrap)
+	id, ok := s.(eventloop.Hosted).ZoneID("")
+	require.True(t, ok)
+	require.EqualValues(t, 5, id)
+	require.Same(t, s, StackAs(s, plain), "it is Hosted itself")
+}
+
+func TestHandler(t *testing.T) {
+	n, own := 0, 0
+	_, ok := Handler(plainHandler{}, plainHandler{}).(eventloop.Abandoner)
+	require.False(t, ok)
+	inner := struct {
+		plainHandler
+		abandoned
+	}{abandoned: abandoned{&n}}
+	Handler(plainHandler{inner}, inner).(eventloop.Abandoner).Abandoned()
+	require.Equal(t, 1, n)
+	Handler(struct {
+		plainHandler
+		abandoned
+	}{abandoned: abandoned{&own}}, inner).(eventloop.Abandoner).Abandoned()
+	require.Equal(t, []int{1, 1}, []int{n, own})
+}
