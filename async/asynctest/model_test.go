@@ -45,7 +45,7 @@ func newModel(t *rapid.T) *model {
 	throttle := rapid.SampledFrom([]int64{0, 2000}).Draw(t, "throttle")
 	m.c = asynctest.NewCluster(t, asynctest.Options{
 		Seed: rapid.Uint64().Draw(t, "seed"), N: m.n, Policy: policy, SameNonce: m.same, History: true,
-		Network: simnet.Config{Window: window, ShortWrites: 5},
+		Network: simnet.Config{Window: window, ShortWrites: 5, Asleep: 2},
 		Config: func(_ int, cfg *async.Config) {
 			cfg.DispatchThrottleBytes = throttle
 			cfg.KeepaliveInterval, cfg.IdleTimeout = 5*time.Second, time.Minute

@@ -56,6 +56,7 @@ func (s *swarm) plan() (net simnet.Config) {
 	s.largest = []int{100, 100, 100, 2_000, 2_000, 2_000, 20_000, 100_000}[rnd.IntN(8)]
 	s.windows = []time.Duration{time.Millisecond, 20 * time.Millisecond, time.Second}[rnd.IntN(3)]
 	net = simnet.Config{Window: max([]int{2000, 16 << 10, 256 << 10}[rnd.IntN(3)], s.largest/2), ShortWrites: rnd.IntN(20)}
+	net.Asleep = rnd.IntN(4) // 0: workers are never lent
 	switch rnd.IntN(4) {
 	case 0:
 		net.Link.Latency = simnet.Fixed(time.Millisecond)
