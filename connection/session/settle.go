@@ -142,7 +142,8 @@ func (s *Session) Accept(now time.Duration) {
 	s.serverIdent(now)
 }
 
-// Refuse closes the arbitrating connection, whatever it asked for.
+// Refuse closes the arbitrating connection, whatever it asked for. If it was closed
+// meanwhile nothing happens.
 func (s *Session) Refuse(now time.Duration, err error) {
 	if s.state == StateArbitrating {
 		s.fault(now, err)

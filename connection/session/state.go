@@ -84,11 +84,10 @@ type phase uint8
 
 const (
 	toPeer     phase = 1 << iota // an attempt of ours to connect
-	fromPeer                     // an accepted connection before its session is there
 	beforeAuth                   // the peer is not authenticated on this connection yet
 )
 
-// phases are those of the handshake's states; others have none.
+// phases are those of each state; one that is not named has none.
 var phases = [NumStates]phase{
 	StateNone:                beforeAuth,
 	StateConnecting:          toPeer | beforeAuth,
@@ -98,17 +97,14 @@ var phases = [NumStates]phase{
 	StateAuthConnectingSign:  toPeer | beforeAuth,
 	StateSessionConnecting:   toPeer,
 	StateSessionReconnecting: toPeer,
-	StateBannerAccepting:     fromPeer | beforeAuth,
-	StateHelloAccepting:      fromPeer | beforeAuth,
-	StateAuthAccepting:       fromPeer | beforeAuth,
-	StateAuthAcceptingMore:   fromPeer | beforeAuth,
-	StateAuthAcceptingSign:   fromPeer | beforeAuth,
-	StateSessionAccepting:    fromPeer,
-	StateArbitrating:         fromPeer,
+	StateBannerAccepting:     beforeAuth,
+	StateHelloAccepting:      beforeAuth,
+	StateAuthAccepting:       beforeAuth,
+	StateAuthAcceptingMore:   beforeAuth,
+	StateAuthAcceptingSign:   beforeAuth,
 }
 
 func (s State) connecting() bool { return phases[s]&toPeer != 0 }
-func (s State) accepting() bool  { return phases[s]&fromPeer != 0 }
 
 // handler handles the payload of one control frame. MESSAGE has no handler
 // here: see message.go.

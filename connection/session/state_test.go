@@ -172,3 +172,6 @@ func TestTwice(t *testing.T) {
 		}
 	}
 }
+
+// accepting: the state of an accepted connection before its session is there.
+func (s State) accepting() bool { return s.Step() != "" && !s.connecting() && s != StateReady }
