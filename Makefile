@@ -74,9 +74,9 @@ interop: ## the tests against real Ceph daemons; fails where they are not instal
 
 SWARM ?= 20000
 
-sim: ## the campaign on the simulated network: SWARM seeds (20000), coverage, planted bugs
+sim: ## the campaign on the simulated network: SWARM seeds (20000), coverage, mutants
 	go test -count=1 -timeout 300s ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -v $(ARGS)
-	go test -count=1 -timeout 150s -tags planted ./async/asynctest -run 'TestPlanted' -v $(ARGS)
+	go test -count=1 -timeout 15m ./async/asynctest/mutants -run 'TestMutants$$' -mutants . -v $(ARGS)
 
 sim-long: ## for hours: the long searches, then SWARM random seeds: make sim-long SWARM=1000000
 	ASYNCMSGR_LONG=1 go test -count=1 -timeout 24h ./async/asynctest ./connection/session ./eventloop/simnet -v $(ARGS)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
@@ -38,7 +37,7 @@ func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
 	case dispatch.Unhandled:
 		b := &m.batches[c.Worker().ID()]
 		b.items = append(b.items, dispatch.Item{
-			Kind: dispatch.KindMessage, Priority: dispatchPriority(x), Class: c.ID(), Msg: x, Conn: c,
+			Kind: dispatch.KindMessage, Priority: x.Priority, Class: c.ID(), Msg: x, Conn: c,
 		})
 		b.messages++
 	default:
@@ -101,11 +100,7 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	case connection.EventConnected:
 		m.reg.readied(c)
 		m.failures.connected(c.Worker().Now(), c)
-		if tellFast = m.fastConnect; planted.On(planted.ConnectNotTold) {
-			tellFast(c)
-			return
-		}
-		kind = dispatch.KindConnect
+		kind, tellFast = dispatch.KindConnect, m.fastConnect
 	case connection.EventAccepted:
 		m.reg.readied(c)
 		m.failures.connected(c.Worker().Now(), c)
@@ -127,16 +122,11 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	case connection.EventRefused:
 		kind = dispatch.KindRefused
 	case connection.EventReset:
-		if kind = dispatch.KindReset; planted.On(planted.ResetNotTold) {
-			return
-		}
+		kind = dispatch.KindReset
 	default:
 		panic(fmt.Sprintf("async: event %d", ev))
 	}
 	b := &m.batches[c.Worker().ID()]
-	if planted.On(planted.ResetTwice) && kind == dispatch.KindReset {
-		b.items = append(b.items, dispatch.Item{Kind: kind, Class: c.ID(), Conn: c, Err: err})
-	}
 	b.items = append(b.items, dispatch.Item{Kind: kind, Class: c.ID(), Conn: c, Err: err})
 	tellFast(c) // last: it may end the goroutine
 }
@@ -222,9 +212,6 @@ func (k sink) Ended(*connection.Conn) { k.m.reg.ended() }
 // Discard implements connection.Sink. Events go too when the connection was
 // closed by the user, who wants to hear no more of it.
 func (k sink) Discard(c *connection.Conn) {
-	if planted.On(planted.OldDelivered) && !c.IsClosed() || planted.On(planted.DeliverAfterDown) {
-		return
-	}
 	k.m.queue.Discard(c.ID(), c.MarkedDown())
 }
 
@@ -246,7 +233,7 @@ func (m *Messenger) undeliverable(c msg.Connection, x *msg.Message, err error) {
 // events too.
 func stale(it *dispatch.Item) bool {
 	if it.Kind == dispatch.KindMessage {
-		return it.Conn.IsClosed() && !planted.On(planted.DeliverAfterDown)
+		return it.Conn.IsClosed()
 	}
 	c, ok := it.Conn.(*connection.Conn)
 	return ok && c.MarkedDown()
@@ -272,12 +259,4 @@ func (m *Messenger) userPanicked(c msg.Connection, r any, stack []byte) {
 	if conn, ok := c.(*connection.Conn); ok && !m.cfg.IgnorePanics && r != any(msg.ErrGoexit) {
 		conn.Fault(fmt.Errorf("%w: %v", ErrPanic, r))
 	}
-}
-
-// dispatchPriority is x's priority, unless a bug is planted.
-func dispatchPriority(x *msg.Message) uint8 {
-	if planted.On(planted.DispatchInverted) {
-		return 255 - x.Priority
-	}
-	return x.Priority
 }

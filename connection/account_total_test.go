@@ -49,3 +49,15 @@ func TestWaitForTheTotal(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, room)
 }
+
+// TestSettlePanicsUnlocked: an account that is wrong panics with the numbers, and who
+// recovers from that finds the connection usable: it can be closed, and shut down.
+func TestSettlePanicsUnlocked(t *testing.T) {
+	p := newPair(t, msg.LosslessPeer(), msg.LosslessPeer())
+	var tooMuch Ended
+	tooMuch.Add(&msg.Message{Front: []byte("never sent")})
+	require.PanicsWithValue(t, "connection: -1 messages, -10 bytes held after {gen:0 n:1 bytes:10} was given back",
+		func() { p.a.settle(tooMuch) })
+	require.True(t, p.a.mu.TryLock(), "whoever closes the connection would wait for ever")
+	p.a.mu.Unlock()
+}

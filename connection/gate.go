@@ -2,8 +2,6 @@ package connection
 
 import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // dispatchStage is the dispatch throttle's place in throttles.
@@ -138,9 +136,6 @@ func (c *Conn) Abandon(size int64) {
 	}
 	c.wait = nil
 	upTo := g.stage
-	if planted.On(planted.ForgetCancel) {
-		return
-	}
 	if !c.thr[g.stage].Cancel(g) {
 		upTo++ // granted meanwhile
 	}

@@ -282,14 +282,19 @@ func (c *Conn) settle(e Ended) {
 	if e.n == 0 {
 		return
 	}
+	if c.give(e) {
+		c.post()
+	}
+}
+
+// give is settle's part under mu, which is unlocked though the account is wrong and
+// panics: who recovers would hang otherwise, and nobody hear of it.
+func (c *Conn) give(e Ended) (post bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.account.Give(e)
 	if _, changed := c.account.Pressure(); changed {
 		c.cmds |= cmdPressure
 	}
-	post := c.cmds&cmdPressure != 0 && c.wantPost()
-	c.mu.Unlock()
-	if post {
-		c.post()
-	}
+	return c.cmds&cmdPressure != 0 && c.wantPost()
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // drainer is one job that drains a queue. It is reused.
@@ -32,9 +31,6 @@ type drainer struct {
 // as there is work.
 func (q *Queue) startLocked() *drainer {
 	if q.starting > 0 || len(q.drainers) >= q.cfg.Width || q.prio.runnable == 0 || q.jobs() >= q.cfg.WidthMax {
-		return nil
-	}
-	if planted.On(planted.DispatchAlone) && q.jobs() > 0 {
 		return nil
 	}
 	var d *drainer

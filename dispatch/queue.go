@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // Handler handles the items of a queue. Chain is the one for dispatchers.
@@ -366,7 +365,7 @@ func (q *Queue) drop(items []Item) {
 
 // dropOne gives a message's throttles back, then the message: nobody has it.
 func (q *Queue) dropOne(it *Item) {
-	if it.Msg != nil && !planted.On(planted.ForgetDiscard) {
+	if it.Msg != nil {
 		msg.TicketFor(it.Msg).Done()
 	}
 	if q.cfg.OnDiscard != nil {

@@ -129,8 +129,8 @@ func (t *Throttle) Cancel(w msg.ThrottleWaiter) bool {
 func (t *Throttle) Take(n int64) {
 	mustNotBeNegative("take", n)
 	t.mu.Lock()
+	defer t.mu.Unlock() // take may panic
 	t.take(n)
-	t.mu.Unlock()
 }
 
 // Release gives n back and grants those in line, as far as there is room.

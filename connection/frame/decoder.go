@@ -2,8 +2,6 @@ package frame
 
 import (
 	"fmt"
-
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // Event is what a call of Next has come to.
@@ -366,7 +364,7 @@ func (d *Decoder) tail(unit []byte) error {
 	for i := 1; i < MaxSegments; i++ {
 		got := le.Uint32(unit[1+crcLen*(i-1):])
 		if i < int(d.pre.NumSegments) {
-			if want := d.crc[i]; got != want && !planted.On(planted.FlippedAccepted) {
+			if want := d.crc[i]; got != want {
 				return &Error{Code: BadSegmentCRC, Tag: d.pre.Tag, Segment: i, Len: int(d.pre.Segments[i].Len),
 					Got: uint64(got), Want: uint64(want)}
 			}

@@ -1,7 +1,5 @@
 package frame
 
-import "github.com/asyncmsgr/asyncmsgr/async/planted"
-
 // wholeMax is the longest body that TakeMessage handles: beyond it, copy and crc
 // go in steps (see fillStep), which Next does.
 const wholeMax = fillStep
@@ -34,7 +32,7 @@ func (d *Decoder) TakeMessage(b, body []byte) (n int, err error) {
 	l := int(d.pre.Segments[0].Len)
 	seg := b[PreambleLen : PreambleLen+l : PreambleLen+l]
 	n = PreambleLen + l + crcLen
-	if got, want := le.Uint32(b[n-crcLen:]), segmentCRC(seg); got != want && !planted.On(planted.WholeHeaderTaken) {
+	if got, want := le.Uint32(b[n-crcLen:]), segmentCRC(seg); got != want {
 		return n, d.fail(&Error{Code: BadSegmentCRC, Tag: TagMessage, Len: l, Got: uint64(got), Want: uint64(want)})
 	}
 	if err := d.hdr.Parse(seg); err != nil {
@@ -49,7 +47,7 @@ func (d *Decoder) TakeMessage(b, body []byte) (n int, err error) {
 		off = end
 	}
 	n += len(body) + EpilogueLen
-	if err := d.tail(b[n-EpilogueLen : n]); err != nil && !planted.On(planted.WholeBodyTaken) {
+	if err := d.tail(b[n-EpilogueLen : n]); err != nil {
 		return n, d.fail(err)
 	}
 	d.state = atEnd

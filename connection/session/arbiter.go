@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // Incoming is what an accepted peer asks for: a new session (CLIENT_IDENT) or
@@ -127,17 +126,17 @@ func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 			// The connection with the process that was there before is not known to be
 			// broken yet; nor whether this one is not the older of the two.
 			return Verdict{Action: ActRefuse, Probe: true, Err: fmt.Errorf("%w: another process than %s", ErrStale, ex.Target)}
-		case ex.racing() && smaller(peerIsSmaller):
+		case ex.racing() && !peerIsSmaller:
 			return Verdict{Action: ActWait}
 		}
 		return Verdict{Action: ActReplace, Reset: ex.ServerCookie != 0}
 	}
 	// Two attempts have crossed; what looks like a restart is none, and nothing
 	// was lost.
-	crossed := !planted.On(planted.CrossedUnchecked) && ex.Crossed != 0 && ex.Crossed == in.ClientCookie
+	crossed := ex.Crossed != 0 && ex.Crossed == in.ClientCookie
 	sameCookie := ex.ClientCookie != 0 && ex.ClientCookie == in.ClientCookie
 	waits := ex.State == StateStandby && ex.Undialable
-	if !planted.On(planted.StaleIdent) && ex.PeerGlobalSeq > in.GlobalSeq && (!waits || sameCookie) {
+	if ex.PeerGlobalSeq > in.GlobalSeq && (!waits || sameCookie) {
 		// c. An attempt that was overtaken. A peer that restarted under the same
 		// nonce looks like it too; but then the keepalive finds out that our
 		// connection is dead, or makes us call the peer, which answers RESET. Only
@@ -153,7 +152,7 @@ func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 	if sameCookie {
 		return Verdict{Action: ActReplace} // f
 	}
-	if ex.racing() && smaller(peerIsSmaller) {
+	if ex.racing() && !peerIsSmaller {
 		return Verdict{Action: ActWait} // h
 	}
 	return Verdict{Action: ActReplace} // g, h
@@ -186,14 +185,13 @@ func arbitrateReconnect(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 		// Not checked by the origin: a client cookie alone does not prove the session.
 		// Who has the cookie has not restarted: two attempts that began with it have
 		// crossed, and in neither session has anybody received anything.
-		return Verdict{Action: ActSendReset, Full: ex.ResetCheck && planted.On(planted.CrossedUnchecked)}
+		return Verdict{Action: ActSendReset}
 	case ex.PeerGlobalSeq > in.GlobalSeq: // e
 		return Verdict{Action: ActSendRetryGlobal, Seq: ex.PeerGlobalSeq}
-	case ex.ConnectSeq >= in.ConnectSeq && ex.racing() && smaller(peerIsSmaller):
+	case ex.ConnectSeq >= in.ConnectSeq && ex.racing() && !peerIsSmaller:
 		// g, and before f: were an attempt that is behind told RETRY while ours is
 		// under way, each side could outbid the other without end.
 		return Verdict{Action: ActWait}
-	case planted.On(planted.StaleConnectSeq):
 	case ex.ConnectSeq > in.ConnectSeq, // f
 		// Our session is alive at that very connect_seq, so this attempt was given
 		// up by the peer before. Who is still there can say so by a higher one.

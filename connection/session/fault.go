@@ -7,7 +7,6 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // fault handles the loss of the transport, a bad frame or a timeout (docs/PROTOCOL.md
@@ -17,9 +16,6 @@ func (s *Session) fault(now time.Duration, err error) {
 		return
 	}
 	was := s.state
-	if s.in.Seq > 0 && planted.On(planted.AcceptDuplicate) {
-		s.in.Seq--
-	}
 	if s.hs == nil || !s.hs.refused || ReasonOf(err) != msg.ReasonClosed {
 		s.put(Output{Kind: OutFault, State: was, Err: err})
 	}
@@ -29,7 +25,7 @@ func (s *Session) fault(now time.Duration, err error) {
 	}
 	s.dropTransport()
 
-	lossy := s.policy.Lossy && !planted.On(planted.LossyReconnects) || s.disposable
+	lossy := s.policy.Lossy || s.disposable
 	switch {
 	case isPermanent(err), lossy && s.announced && !was.connecting():
 		if was.connecting() {
@@ -179,7 +175,7 @@ func (s *Session) backoffAfter(n int) (d time.Duration) {
 }
 
 func (s *Session) nextBackoff() time.Duration {
-	if s.backoff == 0 || planted.On(planted.BackoffFlat) {
+	if s.backoff == 0 {
 		return s.cfg.InitialBackoff
 	}
 	return min(2*s.backoff, s.cfg.MaxBackoff)
@@ -205,9 +201,7 @@ func (s *Session) close(err error) {
 func (s *Session) retryLater(now time.Duration) {
 	s.backoff = s.nextBackoff()
 	s.state = StateBackoff
-	if s.deadline = now + s.jitter(s.backoff); planted.On(planted.BackoffNone) {
-		s.deadline = now
-	}
+	s.deadline = now + s.jitter(s.backoff)
 }
 
 // lostRace waits for the peer's own connection, which won; if it does not come
@@ -218,9 +212,6 @@ func (s *Session) lostRace(now time.Duration) {
 	s.state = StateWait
 	s.backoff = s.cfg.MaxBackoff
 	s.deadline = now + s.jitter(s.backoff)
-	if planted.On(planted.WaitForever) {
-		s.deadline = 0
-	}
 }
 
 // jitter spreads d over [d/2, d], so that many peers of one lost server do not
@@ -236,16 +227,9 @@ func (s *Session) jitter(d time.Duration) time.Duration {
 // resetSession forgets the session because the peer lost its side of it: what
 // was queued is dropped, and the user hears of it.
 func (s *Session) resetSession() {
-	if !planted.On(planted.ResetSilent) {
-		s.emit(OutRemoteReset)
-	}
-	if !planted.On(planted.ResetQueueKept) {
-		s.drop(msg.ErrRemoteReset)
-	}
-	if !planted.On(planted.ResetCookieKept) {
-		s.clientCookie = 0
-	}
-	s.serverCookie = 0
+	s.emit(OutRemoteReset)
+	s.drop(msg.ErrRemoteReset)
+	s.clientCookie, s.serverCookie = 0, 0
 	s.connectSeq, s.peerGlobalSeq = 0, 0
 	s.in.Seq, s.outSeq, s.ackedSeq, s.maxSeq = 0, 0, 0, 0
 	s.holeSeq, s.crossed = 0, 0

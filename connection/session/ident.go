@@ -7,7 +7,6 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
@@ -123,15 +122,8 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 // acknowledged in an earlier one is sent again, under new numbers, before
 // anything else.
 func (s *Session) newSession() {
-	in, out := s.in.Seq, s.outSeq
 	s.in.Seq, s.outSeq, s.ackedSeq, s.holeSeq = 0, 0, 0, 0
 	s.ackSent()
-	if planted.On(planted.InSeqKept) {
-		s.in.Seq = in
-	}
-	if planted.On(planted.OutSeqKept) {
-		s.outSeq = out
-	}
 	for i := range s.sent.len() {
 		x := s.sent.at(i)
 		s.outSeq++

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
@@ -158,9 +157,6 @@ func (s *Session) acked(seq uint64) {
 		s.fruitless = 0
 	}
 	for s.sent.len() > 0 && s.sent.at(0).seq <= seq {
-		if n := s.sent.at(0).m.Notify; n != nil && planted.On(planted.NotifyTwice) {
-			n.MessageSent(s.conn, s.sent.at(0).m, nil)
-		}
 		s.finish(s.sent.pop().m, nil)
 		s.resend = max(0, s.resend-1)
 	}
@@ -172,7 +168,7 @@ func (s *Session) readyKeepalive(_ time.Duration, payload []byte) error {
 	if err := s.parse(&f, payload); err != nil {
 		return err
 	}
-	s.kaReply, s.kaStamp = !planted.On(planted.KeepaliveIgnored), f.Stamp
+	s.kaReply, s.kaStamp = true, f.Stamp
 	s.emit(OutKeepalive)
 	return nil
 }
@@ -282,7 +278,7 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 	s.filledBytes += uint64(m.PayloadLen())
 	h := frame.Header{
 		Seq: seq, TID: m.TID, Type: m.Type, Priority: uint16(m.Priority), Version: m.Version,
-		DataOff: m.DataOff, AckSeq: s.in.Seq + ackError(), Flags: headerFlags, CompatVersion: compat,
+		DataOff: m.DataOff, AckSeq: s.in.Seq, Flags: headerFlags, CompatVersion: compat,
 	}
 	s.enc.AppendMessage(b, &h, m.Front, m.Middle, m.Data)
 }
@@ -309,7 +305,7 @@ func (s *Session) Written(now time.Duration, n int) {
 	if s.kaQueued && !s.kaWant && !s.full { // it has left, with all that was encoded behind it
 		s.kaQueued, s.kaSent = false, max(now, 1)
 	}
-	if !s.policy.Lossy && !planted.On(planted.AckEarly) || s.state != StateReady {
+	if !s.policy.Lossy || s.state != StateReady {
 		return
 	}
 	for s.sent.len() > 0 {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // sending is one message on its way out.
@@ -73,7 +72,7 @@ func (o *outQueue) push(m *msg.Message) {
 			o.levels[i].q.push(sending{m: m})
 			return
 		}
-		if (o.levels[i].prio < m.Priority) != planted.On(planted.PriorityInverted) {
+		if o.levels[i].prio < m.Priority {
 			break
 		}
 	}

@@ -3,7 +3,6 @@ package session
 import (
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
@@ -50,9 +49,6 @@ func (s *Session) connectorRetry(_ time.Duration, payload []byte) error {
 		return s.protocolError(f.Tag(), "retry with connect_seq %d, we sent %d", f.ConnectSeq, s.connectSeq)
 	}
 	s.connectSeq = f.ConnectSeq + 1
-	if planted.On(planted.RetryAsSaid) {
-		s.connectSeq = f.ConnectSeq
-	}
 	s.sendReconnect()
 	return nil
 }
@@ -124,16 +120,6 @@ func (s *Session) resume(now time.Duration, peerHas uint64) {
 	s.acked(peerHas)
 	s.reject(now)
 	s.resend = 0
-	if planted.On(planted.SkipRequeue) {
-		s.resend = s.sent.len()
-	}
-	if planted.On(planted.ReplaySwapped) && s.sent.len() > 1 {
-		a, b := s.sent.at(0), s.sent.at(1)
-		a.m, b.m = b.m, a.m
-	}
-	if planted.On(planted.ReplayOneLess) && s.sent.len() > 0 {
-		s.resend = 1
-	}
 	s.ackSent() // our in_seq was or is told in the handshake
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
@@ -280,9 +279,7 @@ func (s *Session) connect(now time.Duration) {
 	s.state = StateConnecting
 	s.attempts++
 	s.globalSeq = s.env.NextGlobalSeq(s.globalSeq)
-	if s.deadline = now + s.cfg.ReadyTimeout; planted.On(planted.HandshakeForever) {
-		s.deadline = 0
-	}
+	s.deadline = now + s.cfg.ReadyTimeout
 	s.emit(OutDial)
 }
 
@@ -339,7 +336,7 @@ func (s *Session) Send(now time.Duration, m *msg.Message) {
 
 // wake leaves STANDBY: there is something to send.
 func (s *Session) wake(now time.Duration) {
-	if s.state != StateStandby || !s.canDial() || planted.On(planted.LostWakeup) {
+	if s.state != StateStandby || !s.canDial() {
 		return
 	}
 	if at := s.rarely().notBefore; now < at {
@@ -354,7 +351,7 @@ func (s *Session) canDial() bool { return !s.policy.Server && s.callable }
 
 // reconnect begins another attempt. Only an established session counts them.
 func (s *Session) reconnect(now time.Duration) {
-	if s.serverCookie != 0 && !planted.On(planted.ForgetConnectSeq) {
+	if s.serverCookie != 0 {
 		s.connectSeq++
 	}
 	s.connect(now)
@@ -459,9 +456,7 @@ func (s *Session) dropTransport() {
 
 func (s *Session) abandonMessage() {
 	if s.charged >= 0 {
-		if !planted.On(planted.ForgetThrottle) {
-			s.gate.Abandon(s.charged)
-		}
+		s.gate.Abandon(s.charged)
 		s.charged = -1
 	}
 	if s.body != nil {

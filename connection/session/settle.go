@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
@@ -86,7 +85,7 @@ func (s *Session) Settle(now time.Duration, ex *Session) Outcome {
 		ex.Keepalive(now)
 		s.answer(&frame.Wait{})
 	case ActSendReset:
-		if !planted.On(planted.HalfMadeGoesOn) && ex != nil && !v.Full && ex.halfMade(s.hs.incoming) {
+		if ex != nil && !v.Full && ex.halfMade(s.hs.incoming) {
 			ex.Fault(now, ErrReplaced)
 		}
 		s.answer(&frame.SessionReset{Full: v.Full})
@@ -176,9 +175,7 @@ func (s *Session) TakeOver(now time.Duration, in *Session) {
 
 	if req.Reconnect {
 		s.crossed = 0
-		if !planted.On(planted.ConnectSeqKept) {
-			s.connectSeq = req.ConnectSeq
-		}
+		s.connectSeq = req.ConnectSeq
 		s.resume(now, req.MsgSeq)
 		s.queueControl(&frame.SessionReconnectOK{MsgSeq: s.in.Seq})
 		s.ready(now)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/planted"
 )
 
 // Deadline is when HandleTimeout wants to be called; ok is false for never.
@@ -69,7 +68,7 @@ func (s *Session) readyDeadline() (at time.Duration, ok bool) {
 	}
 	switch {
 	case s.kaSent != 0:
-		if c.KeepaliveTimeout > 0 && !planted.On(planted.KeepaliveKept) {
+		if c.KeepaliveTimeout > 0 {
 			sooner(max(s.kaSent, s.alive) + c.KeepaliveTimeout)
 		}
 		if c.IdleTimeout > 0 {
