@@ -38,7 +38,7 @@ func TestSearch(t *testing.T) {
 	for file, err := range failing(t) {
 		t.Errorf("%s: %v", file, err)
 	}
-	sum := asynctest.RunCampaign(1, alsoSeeds, asynctest.SwarmConfig{}, nil)
+	sum := asynctest.RunCampaign(1, 50, asynctest.SwarmConfig{}, nil)
 	require.Empty(t, sum.Failed, fmt.Sprint(sum.Failed))
 }
 
