@@ -71,7 +71,7 @@ func (d *Decoder) account(n int) {
 			d.segEnd += int(d.pre.Segments[d.seg].Len)
 			continue
 		}
-		d.crc[d.seg] = updateCRC(d.crc[d.seg], d.body[d.bodyOff:d.bodyOff+k])
+		d.crc[d.seg-1] = updateCRC(d.crc[d.seg-1], d.body[d.bodyOff:d.bodyOff+k])
 		d.bodyOff += k
 		n -= k
 	}

@@ -50,13 +50,12 @@ const (
 // 4 KiB in secure mode.
 type Decoder struct {
 	limits  Limits
-	cipher  Cipher
-	err     error
 	state   decoderState
 	preAuth bool
 	aborted bool
-	hasBody bool  // body came from SetBody
-	seg     uint8 // the segment that bodyOff is in
+	hasBody bool // body came from SetBody
+	cipher  Cipher
+	err     error
 
 	pre Preamble
 	hdr Header
@@ -70,11 +69,12 @@ type Decoder struct {
 	small [smallMax]byte // short units are collected here
 	acc   []byte         // and long ones here
 
-	body    []byte // segments 1..3; when it is ours, as much as is allocated
-	bodyLen int    // their length together
-	bodyOff int    // bytes of them that have arrived
-	segEnd  int    // where seg ends
-	crc     [MaxSegments]uint32
+	body    []byte                  // segments 1..3; when it is ours, as much as is allocated
+	bodyLen int                     // their length together
+	bodyOff int                     // bytes of them that have arrived
+	segEnd  int                     // where seg ends
+	crc     [MaxSegments - 1]uint32 // of segments 1..3
+	seg     uint8                   // the segment that bodyOff is in
 }
 
 // Init makes d ready for a new byte stream, after its banner, in crc mode and
@@ -293,7 +293,7 @@ func (d *Decoder) head(unit []byte) error {
 	}
 	d.bodyLen = d.pre.BodyLen()
 	d.seg, d.segEnd = 1, int(d.pre.Segments[1].Len)
-	d.crc = [MaxSegments]uint32{crcEmpty, crcEmpty, crcEmpty, crcEmpty}
+	d.crc = [MaxSegments - 1]uint32{crcEmpty, crcEmpty, crcEmpty}
 	if d.cipher != nil && d.pre.Segments[0].Len > secureInlineLen {
 		d.acc = append(d.acc[:0], unit[PreambleLen:]...)
 	}
@@ -364,7 +364,7 @@ func (d *Decoder) tail(unit []byte) error {
 	for i := 1; i < MaxSegments; i++ {
 		got := le.Uint32(unit[1+crcLen*(i-1):])
 		if i < int(d.pre.NumSegments) {
-			if want := d.crc[i]; got != want {
+			if want := d.crc[i-1]; got != want {
 				return &Error{Code: BadSegmentCRC, Tag: d.pre.Tag, Segment: i, Len: int(d.pre.Segments[i].Len),
 					Got: uint64(got), Want: uint64(want)}
 			}

@@ -43,7 +43,7 @@ func (d *Decoder) TakeMessage(b, body []byte) (n int, err error) {
 	off := 0
 	for i := 1; i < int(d.pre.NumSegments); i++ {
 		end := off + int(d.pre.Segments[i].Len)
-		d.crc[i] = segmentCRC(body[off:end])
+		d.crc[i-1] = segmentCRC(body[off:end])
 		off = end
 	}
 	n += len(body) + EpilogueLen

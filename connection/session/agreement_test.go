@@ -26,13 +26,13 @@ func disagreement(c, d *Session) string {
 	}
 	of := func(s *Session, attempt uint64) shared {
 		return shared{
-			client: s.clientCookie, server: s.serverCookie, connectSeq: s.connectSeq, lossy: s.policy.Lossy,
+			client: s.id.clientCookie, server: s.id.serverCookie, connectSeq: s.id.connectSeq, lossy: s.policy.Lossy,
 			attempt: attempt, features: s.features,
-			callerIn: c.in.Seq <= d.outSeq, calledIn: d.in.Seq <= c.outSeq,
-			callerAck: c.ackedSeq <= d.in.Seq, calledAck: d.ackedSeq <= c.in.Seq,
+			callerIn: c.num.in.Seq <= d.num.out, calledIn: d.num.in.Seq <= c.num.out,
+			callerAck: c.num.acked <= d.num.in.Seq, calledAck: d.num.acked <= c.num.in.Seq,
 		}
 	}
-	one, other := of(c, c.globalSeq), of(d, d.peerGlobalSeq)
+	one, other := of(c, c.id.globalSeq), of(d, d.id.peerGlobalSeq)
 	if one != other || !one.callerIn || !one.calledIn || !one.callerAck || !one.calledAck {
 		return fmt.Sprintf("%+v and %+v", one, other)
 	}
@@ -81,8 +81,8 @@ func TestEndsAgree(t *testing.T) {
 					w.runFor(time.Minute)
 					require.True(t, c.isReady() && d.isReady())
 					w.agree()
-					require.EqualValues(t, i+1, c.s.connectSeq, "each attempt counts")
-					require.Greater(t, c.s.peerGlobalSeq, uint64(0))
+					require.EqualValues(t, i+1, c.s.id.connectSeq, "each attempt counts")
+					require.Greater(t, c.s.id.peerGlobalSeq, uint64(0))
 				}
 				for _, n := range w.nodes {
 					for _, v := range n.verdicts {
@@ -100,13 +100,13 @@ func TestEndsAgree(t *testing.T) {
 func TestStaleAfterReconnect(t *testing.T) {
 	for _, late := range []uint64{4, 6} { // the session began with 1, and was resumed with 5
 		l := readyAcceptor(t, msg.LosslessPeer()).fault()
-		l.s.crossed = 0xabc
-		in := l.callAgain(&frame.SessionReconnect{Addrs: entity.AddrVec{labPeer}, ClientCookie: l.s.clientCookie,
-			ServerCookie: l.s.serverCookie, GlobalSeq: 5, ConnectSeq: 3})
+		l.s.id.crossed = 0xabc
+		in := l.callAgain(&frame.SessionReconnect{Addrs: entity.AddrVec{labPeer}, ClientCookie: l.s.id.clientCookie,
+			ServerCookie: l.s.id.serverCookie, GlobalSeq: 5, ConnectSeq: 3})
 		require.Equal(t, ActReplace, l.lastVerdict())
-		require.EqualValues(t, 5, l.s.peerGlobalSeq)
-		require.EqualValues(t, 3, l.s.connectSeq)
-		require.Zero(t, l.s.crossed, "the peer knows the session")
+		require.EqualValues(t, 5, l.s.id.peerGlobalSeq)
+		require.EqualValues(t, 3, l.s.id.connectSeq)
+		require.Zero(t, l.s.id.crossed, "the peer knows the session")
 		require.Equal(t, StateReady, l.s.State())
 		require.Equal(t, StateClosed, in.s.State())
 		in = l.callAgain(clientIdent(late, 0xc1))
@@ -118,8 +118,8 @@ func TestStaleAfterReconnect(t *testing.T) {
 		}
 		// An attempt to resume with a number that was used.
 		l = readyAcceptor(t, msg.LosslessPeer()).fault()
-		r := &frame.SessionReconnect{Addrs: entity.AddrVec{labPeer}, ClientCookie: l.s.clientCookie,
-			ServerCookie: l.s.serverCookie, GlobalSeq: 5, ConnectSeq: 3}
+		r := &frame.SessionReconnect{Addrs: entity.AddrVec{labPeer}, ClientCookie: l.s.id.clientCookie,
+			ServerCookie: l.s.id.serverCookie, GlobalSeq: 5, ConnectSeq: 3}
 		l.callAgain(r)
 		r.GlobalSeq++
 		l.callAgain(r)
@@ -131,16 +131,16 @@ func TestStaleAfterReconnect(t *testing.T) {
 // newest one, and goes on, on the same connection, with a higher one.
 func TestAnswerRetryGlobal(t *testing.T) {
 	l := readyAcceptor(t, msg.LosslessPeer())
-	l.callAgain(clientIdent(7, l.s.clientCookie))
+	l.callAgain(clientIdent(7, l.s.id.clientCookie))
 	require.Equal(t, ActReplace, l.lastVerdict())
 	l.fault()
-	r := &frame.SessionReconnect{Addrs: entity.AddrVec{labPeer}, ClientCookie: l.s.clientCookie,
-		ServerCookie: l.s.serverCookie, GlobalSeq: 6, ConnectSeq: 1}
+	r := &frame.SessionReconnect{Addrs: entity.AddrVec{labPeer}, ClientCookie: l.s.id.clientCookie,
+		ServerCookie: l.s.id.serverCookie, GlobalSeq: 6, ConnectSeq: 1}
 	in := l.callAgain(r)
 	require.Equal(t, ActSendRetryGlobal, l.lastVerdict())
 	require.Equal(t, StateSessionAccepting, in.s.State())
 	require.Equal(t, StateStandby, l.s.State(), "the session waits")
-	require.EqualValues(t, 7, l.s.peerGlobalSeq)
+	require.EqualValues(t, 7, l.s.id.peerGlobalSeq)
 	in.c.end = nil
 	in.settle()
 	require.EqualValues(t, 7, want[frame.SessionRetryGlobal](in).GlobalSeq)
@@ -151,7 +151,7 @@ func TestAnswerRetryGlobal(t *testing.T) {
 	in.c.settle()
 	require.Equal(t, ActReplace, l.lastVerdict())
 	require.Equal(t, StateReady, l.s.State())
-	require.EqualValues(t, 8, l.s.peerGlobalSeq)
+	require.EqualValues(t, 8, l.s.id.peerGlobalSeq)
 }
 
 // callAgain is the lab's peer that comes on another connection and says f there.
@@ -183,10 +183,10 @@ func TestResetForgetsTheSession(t *testing.T) {
 		l := readyConnector(t, msg.LosslessPeer())
 		l.send(1, 127).send(2, 127).msg(1, 0).say(&frame.Ack{Seq: 1}).aborted(2)
 		l.fault().send(3, 127).drive(StateSessionReconnecting)
-		old := l.s.clientCookie
-		l.s.crossed = 0xabc
-		require.NotZero(t, l.s.holeSeq)
-		require.NotZero(t, l.s.peerGlobalSeq)
+		old := l.s.id.clientCookie
+		l.s.id.crossed = 0xabc
+		require.NotZero(t, l.s.num.hole)
+		require.NotZero(t, l.s.id.peerGlobalSeq)
 		l.say(&frame.SessionReset{Full: full})
 		require.Equal(t, StateSessionConnecting, l.s.State())
 
@@ -194,14 +194,14 @@ func TestResetForgetsTheSession(t *testing.T) {
 		require.Zero(t, ex.ServerCookie)
 		require.Zero(t, ex.ConnectSeq)
 		require.Zero(t, ex.PeerGlobalSeq)
-		require.Zero(t, l.s.in.Seq)
+		require.Zero(t, l.s.num.in.Seq)
 		require.Equal(t, full, ex.ClientCookie != old, "RESET(%t)", full)
 		if full {
 			require.Zero(t, ex.Crossed)
 			require.Zero(t, ex.SentSeq)
 			require.Zero(t, ex.AckedSeq)
-			require.Zero(t, l.s.outSeq)
-			require.Zero(t, l.s.holeSeq)
+			require.Zero(t, l.s.num.out)
+			require.Zero(t, l.s.num.hole)
 			require.Zero(t, l.s.Pending()+l.s.Unacked())
 		} else {
 			require.Equal(t, 2, l.s.Pending()+l.s.Unacked())
@@ -220,7 +220,7 @@ func TestResetForgetsTheSession(t *testing.T) {
 	p := msg.LosslessPeer()
 	p.ResetCheck = true
 	l := readyConnector(t, p).fault().send(1, 127).drive(StateSessionReconnecting)
-	l.s.crossed = 0xabc
+	l.s.id.crossed = 0xabc
 	l.say(&frame.SessionReset{Full: true})
 	require.Equal(t, StateSessionConnecting, l.s.State())
 	ex := l.s.Existing()
@@ -231,12 +231,12 @@ func TestResetForgetsTheSession(t *testing.T) {
 // TestResumedIsNotCrossed: who is told RECONNECT_OK is in a session that both know.
 func TestResumedIsNotCrossed(t *testing.T) {
 	l := readyConnector(t, msg.LosslessPeer())
-	l.s.crossed = 0xabc
+	l.s.id.crossed = 0xabc
 	l.fault().send(1, 127).drive(StateSessionReconnecting)
-	require.NotZero(t, l.s.crossed)
+	require.NotZero(t, l.s.id.crossed)
 	l.say(&frame.SessionReconnectOK{})
 	require.Equal(t, StateReady, l.s.State())
-	require.Zero(t, l.s.crossed)
+	require.Zero(t, l.s.id.crossed)
 }
 
 // TestTakeOverWithReset: the peer restarted; what its old incarnation had is gone,
@@ -254,6 +254,6 @@ func TestTakeOverWithReset(t *testing.T) {
 	ex := l.s.Existing()
 	require.Equal(t, []uint64{7, 0, 0xd00d}, []uint64{ex.PeerGlobalSeq, ex.ConnectSeq, ex.ClientCookie})
 	require.Zero(t, ex.Crossed+ex.SentSeq+ex.AckedSeq)
-	require.Equal(t, []uint64{0, 0, 0}, []uint64{l.s.in.Seq, l.s.outSeq, l.s.holeSeq})
+	require.Equal(t, []uint64{0, 0, 0}, []uint64{l.s.num.in.Seq, l.s.num.out, l.s.num.hole})
 	require.NotZero(t, ex.ServerCookie)
 }

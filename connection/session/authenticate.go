@@ -16,8 +16,8 @@ const authRoundsMax = 8
 
 // beginAuth is the connector's first AUTH_REQUEST (docs/PROTOCOL.md 2).
 func (s *Session) beginAuth() error {
-	s.hs.client = s.env.AuthClient().NewExchange(s.cfg.Self.Type, s.peerType)
-	req, err := s.hs.client.Request()
+	s.stream.hs.client = s.env.AuthClient().NewExchange(s.cfg.Self.Type, s.peerType)
+	req, err := s.stream.hs.client.Request()
 	if err != nil {
 		return err
 	}
@@ -32,8 +32,8 @@ func (s *Session) queueAuthRequest(r auth.Request) {
 
 // countAuthRound bounds the ping-pong of either side.
 func (s *Session) countAuthRound(tag frame.Tag) error {
-	s.hs.authRounds++
-	if s.hs.authRounds > authRoundsMax {
+	s.stream.hs.authRounds++
+	if s.stream.hs.authRounds > authRoundsMax {
 		return s.protocolError(tag, "more than %d rounds of authentication", authRoundsMax)
 	}
 	return nil
@@ -47,7 +47,7 @@ func (s *Session) connectorAuthBadMethod(_ time.Duration, payload []byte) error 
 	if err := s.countAuthRound(f.Tag()); err != nil {
 		return err
 	}
-	req, err := s.hs.client.BadMethod(&auth.RefusedError{Method: f.Method, Result: f.Result, Methods: f.Methods, Modes: f.Modes})
+	req, err := s.stream.hs.client.BadMethod(&auth.RefusedError{Method: f.Method, Result: f.Result, Methods: f.Methods, Modes: f.Modes})
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (s *Session) connectorAuthMore(_ time.Duration, payload []byte) error {
 	if err := s.countAuthRound(f.Tag()); err != nil {
 		return err
 	}
-	p, err := s.hs.client.More(f.Payload)
+	p, err := s.stream.hs.client.More(f.Payload)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (s *Session) connectorAuthDone(_ time.Duration, payload []byte) error {
 	if err := s.parse(&f, payload); err != nil {
 		return err
 	}
-	res, err := s.hs.client.Done(f.GlobalID, f.ConMode, f.Payload)
+	res, err := s.stream.hs.client.Done(f.GlobalID, f.ConMode, f.Payload)
 	if err != nil {
 		return err
 	}
@@ -96,8 +96,8 @@ func (s *Session) acceptorAuthRequest(_ time.Duration, payload []byte) error {
 	if err := s.countAuthRound(f.Tag()); err != nil {
 		return err
 	}
-	s.hs.server = s.env.AuthServer().NewExchange(s.cfg.Self.Type, s.peerType)
-	rep, err := s.hs.server.Request(auth.Request{Method: f.Method, Modes: f.Modes, Payload: f.Payload})
+	s.stream.hs.server = s.env.AuthServer().NewExchange(s.cfg.Self.Type, s.peerType)
+	rep, err := s.stream.hs.server.Request(auth.Request{Method: f.Method, Modes: f.Modes, Payload: f.Payload})
 	return s.answerAuth(rep, err)
 }
 
@@ -109,7 +109,7 @@ func (s *Session) acceptorAuthMore(_ time.Duration, payload []byte) error {
 	if err := s.countAuthRound(f.Tag()); err != nil {
 		return err
 	}
-	rep, err := s.hs.server.More(f.Payload)
+	rep, err := s.stream.hs.server.More(f.Payload)
 	return s.answerAuth(rep, err)
 }
 
@@ -139,7 +139,7 @@ func (s *Session) answerAuth(rep auth.Reply, err error) error {
 // first frame under it. The signature covers all bytes received so far; both
 // logs end here (spec 2).
 func (s *Session) authenticated(res auth.Result, client bool) error {
-	h := s.hs
+	h := s.stream.hs
 	h.result = res
 	h.recRx, h.recTx = false, false
 	if res.Mode == auth.ModeSecure {
@@ -166,14 +166,12 @@ func (s *Session) installKeys(secret []byte, client bool) error {
 	if err != nil {
 		return err
 	}
+	send, receive := toClient, toServer
 	if client {
-		s.enc.SetCipher(toServer)
-		s.hs.rxCipher = toClient
-	} else {
-		s.enc.SetCipher(toClient)
-		s.hs.rxCipher = toServer
+		send, receive = receive, send
 	}
-	s.dec.SetCipher(s.hs.rxCipher)
+	s.stream.enc.SetCipher(send)
+	s.stream.dec.SetCipher(receive)
 	return nil
 }
 
@@ -194,13 +192,13 @@ func (s *Session) checkSignature(payload []byte) error {
 	if err := s.parse(&f, payload); err != nil {
 		return err
 	}
-	want := sign(s.hs.result.SessionKey, s.hs.txLog)
+	want := sign(s.stream.hs.result.SessionKey, s.stream.hs.txLog)
 	if !hmac.Equal(want[:], f.Signature[:]) {
 		return &ProtocolError{State: s.state, Tag: f.Tag(), Err: ErrBadSignature}
 	}
-	s.hs.txLog = nil
-	s.hs.client, s.hs.server = nil, nil
-	s.dec.SetPreAuth(false)
+	s.stream.hs.txLog = nil
+	s.stream.hs.client, s.stream.hs.server = nil, nil
+	s.stream.dec.SetPreAuth(false)
 	return nil
 }
 
@@ -208,7 +206,7 @@ func (s *Session) connectorSignature(_ time.Duration, payload []byte) error {
 	if err := s.checkSignature(payload); err != nil {
 		return err
 	}
-	if s.serverCookie == 0 {
+	if !s.id.established() {
 		s.sendClientIdent()
 	} else {
 		s.sendReconnect()

@@ -11,10 +11,10 @@ import (
 // gone: in the first case the shell keeps the rest and gives it again later.
 func (s *Session) HandleBytes(now time.Duration, b []byte) int {
 	if len(b) > 0 {
-		s.alive = now
+		s.ka.alive = now
 	}
 	total := 0
-	for (len(b) > 0 || s.again) && s.up && !s.paused {
+	for (len(b) > 0 || s.stream.again) && s.stream.up && !s.stream.paused {
 		n, err := s.stepMessage(now, b)
 		if n == 0 && err == nil {
 			n, err = s.step(now, b)
@@ -31,20 +31,20 @@ func (s *Session) HandleBytes(now time.Duration, b []byte) int {
 
 // Paused says that the session takes no bytes at the moment: it waits for the
 // gate, or for the answer to OutArbitrate.
-func (s *Session) Paused() bool { return s.paused }
+func (s *Session) Paused() bool { return s.stream.paused }
 
 // ReadInto is where the rest of a large payload should be received, or nil.
 func (s *Session) ReadInto() []byte {
-	if s.state != StateReady || s.paused {
+	if s.state != StateReady || s.stream.paused {
 		return nil
 	}
-	return s.dec.ReadInto()
+	return s.stream.dec.ReadInto()
 }
 
 // HandleDirect tells that n bytes were received into ReadInto's slice.
 func (s *Session) HandleDirect(now time.Duration, n int) {
-	s.alive = now
-	ev, err := s.dec.DidRead(n)
+	s.ka.alive = now
+	ev, err := s.stream.dec.DidRead(n)
 	if err == nil {
 		err = s.handleEvent(now, ev)
 	} else {
@@ -60,11 +60,11 @@ func (s *Session) step(now time.Duration, b []byte) (int, error) {
 	if s.state == StateBannerConnecting || s.state == StateBannerAccepting {
 		return s.stepBanner(b)
 	}
-	n, ev, err := s.dec.Next(b)
+	n, ev, err := s.stream.dec.Next(b)
 	// A frame may be complete with its preamble: WAIT, and in secure mode all
 	// short ones.
-	s.again = ev == frame.GotPreamble
-	if s.hs != nil {
+	s.stream.again = ev == frame.GotPreamble
+	if s.stream.hs != nil {
 		if e := s.countPreAuth(b[:n]); e != nil {
 			return n, e
 		}
@@ -82,7 +82,7 @@ func (s *Session) badFrame(err error) error {
 // countPreAuth bounds what a peer may send before it is authenticated, and
 // records it for the signature.
 func (s *Session) countPreAuth(p []byte) error {
-	h := s.hs
+	h := s.stream.hs
 	h.rxBytes += len(p)
 	if phases[s.state]&beforeAuth != 0 && h.rxBytes > s.cfg.PreAuthBytes {
 		return &ProtocolError{State: s.state, Err: ErrPreAuthLimit}
@@ -98,7 +98,7 @@ func (s *Session) handleEvent(now time.Duration, ev frame.Event) error {
 	case frame.GotPreamble:
 		return s.handlePreamble()
 	case frame.GotFrame:
-		if s.dec.Preamble().Tag == frame.TagMessage {
+		if s.stream.dec.Preamble().Tag == frame.TagMessage {
 			return s.handleMessage(now)
 		}
 		return s.handleControl(now)
@@ -109,7 +109,7 @@ func (s *Session) handleEvent(now time.Duration, ev frame.Event) error {
 // handlePreamble refuses a frame before any of its payload is read: a tag that
 // has no place in this state, or a message for which there is no room yet.
 func (s *Session) handlePreamble() error {
-	p := s.dec.Preamble()
+	p := s.stream.dec.Preamble()
 	if !Allowed(s.state, p.Tag) {
 		return s.protocolError(p.Tag, "frame not allowed in this state")
 	}
@@ -120,17 +120,17 @@ func (s *Session) handlePreamble() error {
 }
 
 func (s *Session) handleControl(now time.Duration) error {
-	tag := s.dec.Preamble().Tag
+	tag := s.stream.dec.Preamble().Tag
 	if s.cfg.Observe != nil {
 		s.cfg.Observe(s.state, tag)
 	}
 	if s.state == StateReady {
-		s.crossed = 0 // a frame within the session: the peer knows it
+		s.id.crossed = 0 // a frame within the session: the peer knows it
 	}
-	if s.dec.Aborted() {
+	if s.stream.dec.Aborted() {
 		return s.protocolError(tag, "control frame aborted")
 	}
-	return transitions[s.state][tag](s, now, s.dec.Payload())
+	return transitions[s.state][tag](s, now, s.stream.dec.Payload())
 }
 
 // parse decodes a control payload.
@@ -144,31 +144,14 @@ func (s *Session) parse(c interface {
 	return nil
 }
 
-// queueControl encodes a handshake frame; Fill hands it to the network.
-func (s *Session) queueControl(c frame.Control) {
-	b := frame.GetBatch()
-	s.enc.AppendControl(b, c)
-	for _, p := range b.Buffers() {
-		s.queueRaw(p)
-	}
-	frame.PutBatch(b)
-}
-
-func (s *Session) queueRaw(p []byte) {
-	s.hs.tx = append(s.hs.tx, p...)
-	if s.hs.recTx {
-		s.hs.txLog = append(s.hs.txLog, p...)
-	}
-}
-
 // WantsWrite says whether Fill has something to produce.
 func (s *Session) WantsWrite() bool {
-	if !s.up {
+	if !s.stream.up {
 		return false
 	}
-	if s.hs != nil && len(s.hs.tx) > 0 {
+	if s.stream.hs != nil && len(s.stream.hs.tx) > 0 {
 		return true
 	}
 	return s.state == StateReady &&
-		(s.kaWant || s.kaReply || s.OwesAck() && !s.ackHeld || s.queue.n > 0 || s.resend < s.sent.len())
+		(s.ka.want || s.ka.reply || s.OwesAck() && !s.acks.held || s.box.queue.n > 0 || s.box.resend < s.box.sent.len())
 }

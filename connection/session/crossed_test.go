@@ -46,7 +46,7 @@ func crossed(t *testing.T, p msg.Policy) (w *world, c, d *simConn) {
 	require.Equal(t, StateSessionConnecting, d.s.State())
 	w.deliverAll(w.wires[0].ends[1])
 	require.Equal(t, StateReady, d.s.State(), "B takes A's")
-	require.NotEqual(t, c.s.serverCookie, d.s.serverCookie)
+	require.NotEqual(t, c.s.id.serverCookie, d.s.id.serverCookie)
 	return w, c, d
 }
 
@@ -57,7 +57,7 @@ func TestCrossedSessions(t *testing.T) {
 		w, c, d := crossed(t, p.policy)
 		w.runFor(20 * time.Second)
 		raceRest(8)(w)
-		require.Zero(t, c.s.crossed+d.s.crossed, p.name)
+		require.Zero(t, c.s.id.crossed+d.s.id.crossed, p.name)
 	}
 }
 
@@ -132,14 +132,14 @@ func crossedSame(t *testing.T, p msg.Policy, i, j int) (w *world, c, d *simConn)
 	c.s.Fault(w.now, errCut)
 	c.settle()
 	w.upTo(2, d, StateSessionConnecting) // RECONNECT, RESET(false), and B's ident is in flight
-	require.Equal(t, c.s.clientCookie, d.s.clientCookie)
+	require.Equal(t, c.s.id.clientCookie, d.s.id.clientCookie)
 	ofB := w.wires[0]
 	w.deliverAll(second.ends[1])
 	require.Equal(t, StateReady, d.s.State(), "B takes A's attempt")
 	w.deliverAll(ofB.ends[1])
 	require.Equal(t, StateReady, c.s.State(), "A takes B's")
-	require.Equal(t, c.s.clientCookie, d.s.clientCookie)
-	require.NotEqual(t, c.s.serverCookie, d.s.serverCookie)
+	require.Equal(t, c.s.id.clientCookie, d.s.id.clientCookie)
+	require.NotEqual(t, c.s.id.serverCookie, d.s.id.serverCookie)
 	return w, c, d
 }
 

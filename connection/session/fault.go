@@ -16,7 +16,7 @@ func (s *Session) fault(now time.Duration, err error) {
 		return
 	}
 	was := s.state
-	if s.hs == nil || !s.hs.refused || ReasonOf(err) != msg.ReasonClosed {
+	if s.stream.hs == nil || !s.stream.hs.refused || ReasonOf(err) != msg.ReasonClosed {
 		s.put(Output{Kind: OutFault, State: was, Err: err})
 	}
 	s.countBreak(now, was, err)
@@ -40,12 +40,13 @@ func (s *Session) fault(now time.Duration, err error) {
 		return
 	}
 
-	idle := s.queue.n == 0 && s.sent.len() == 0 && !s.kaWant
+	idle := s.box.queue.n == 0 && s.box.sent.len() == 0 && !s.ka.want
 	switch {
 	case !s.canDial():
 		s.awaitPeer(now)
 	case s.policy.Standby && idle && was != StateWait && was != StateBackoff:
-		s.state, s.deadline, s.backoff = StateStandby, 0, 0
+		s.state, s.deadline = StateStandby, 0
+		s.setBackoff(0)
 		switch {
 		case was.connecting():
 			s.nextTarget(was)
@@ -55,7 +56,8 @@ func (s *Session) fault(now time.Duration, err error) {
 			s.failed(was, err, -1)
 		}
 	case was == StateReady && !s.fruitlessAgain(now):
-		s.backoff, s.attempts = 0, 0
+		s.setBackoff(0)
+		s.attempts = 0
 		s.reconnect(now)
 	default:
 		s.retryLater(now)
@@ -113,7 +115,8 @@ func (s *Session) targets() (all []entity.Addr) {
 
 // awaitPeer waits for a peer that this side cannot call, for a limited time.
 func (s *Session) awaitPeer(now time.Duration) {
-	s.state, s.deadline, s.backoff = StateStandby, 0, 0
+	s.state, s.deadline = StateStandby, 0
+	s.setBackoff(0)
 	if t := s.cfg.StandbyTimeout; t > 0 {
 		s.deadline = now + t
 	}
@@ -137,7 +140,7 @@ func (s *Session) fruitlessAgain(now time.Duration) bool {
 	if n == 0 {
 		return false
 	}
-	s.backoff = s.backoffAfter(n - 1)
+	s.setBackoff(s.backoffAfter(n - 1))
 	return true
 }
 
@@ -165,25 +168,31 @@ func (s *Session) countForgotten() {
 
 // backoffAfter is the delay after n attempts, 0 after none.
 func (s *Session) backoffAfter(n int) (d time.Duration) {
-	before := s.backoff
-	s.backoff = 0
 	for range n {
-		s.backoff = s.nextBackoff()
+		d = s.longer(d)
 	}
-	d, s.backoff = s.backoff, before
 	return d
 }
 
-func (s *Session) nextBackoff() time.Duration {
-	if s.backoff == 0 {
+// longer is the delay that follows d.
+func (s *Session) longer(d time.Duration) time.Duration {
+	if d == 0 {
 		return s.cfg.InitialBackoff
 	}
-	return min(2*s.backoff, s.cfg.MaxBackoff)
+	return min(2*d, s.cfg.MaxBackoff)
+}
+
+// setBackoff makes d the delay before the last attempt; the next one is longer. 0: there
+// was none.
+func (s *Session) setBackoff(d time.Duration) {
+	if d != s.rarely().backoff {
+		s.needSeldom().backoff = d
+	}
 }
 
 // Fault gives the transport up, if there is one, as if the network had failed.
 func (s *Session) Fault(now time.Duration, err error) {
-	if s.up || s.state == StateConnecting {
+	if s.stream.up || s.state == StateConnecting {
 		s.fault(now, err)
 	}
 }
@@ -199,9 +208,8 @@ func (s *Session) close(err error) {
 
 // retryLater waits before the next attempt: exponential backoff with jitter.
 func (s *Session) retryLater(now time.Duration) {
-	s.backoff = s.nextBackoff()
 	s.state = StateBackoff
-	s.deadline = now + s.jitter(s.backoff)
+	s.wait(now, s.longer(s.rarely().backoff))
 }
 
 // lostRace waits for the peer's own connection, which won; if it does not come
@@ -210,8 +218,13 @@ func (s *Session) lostRace(now time.Duration) {
 	s.put(Output{Kind: OutFault, State: s.state, Err: ErrLostRace})
 	s.dropTransport()
 	s.state = StateWait
-	s.backoff = s.cfg.MaxBackoff
-	s.deadline = now + s.jitter(s.backoff)
+	s.wait(now, s.cfg.MaxBackoff)
+}
+
+// wait makes the next attempt due after about d.
+func (s *Session) wait(now, d time.Duration) {
+	s.setBackoff(d)
+	s.deadline = now + s.jitter(d)
 }
 
 // jitter spreads d over [d/2, d], so that many peers of one lost server do not
@@ -229,10 +242,8 @@ func (s *Session) jitter(d time.Duration) time.Duration {
 func (s *Session) resetSession() {
 	s.emit(OutRemoteReset)
 	s.drop(msg.ErrRemoteReset)
-	s.clientCookie, s.serverCookie = 0, 0
-	s.connectSeq, s.peerGlobalSeq = 0, 0
-	s.in.Seq, s.outSeq, s.ackedSeq, s.maxSeq = 0, 0, 0, 0
-	s.holeSeq, s.crossed = 0, 0
+	s.id.reset()
+	s.num.reset()
+	s.acks.reset()
 	s.forgetBreaks()
-	s.ackSent()
 }

@@ -18,35 +18,34 @@ import (
 
 // notInFingerprint are the fields that are left out, and why.
 var notInFingerprint = map[string]string{
-	"Session.cfg":        "all sessions of a node share it, and it does not change",
-	"Session.env":        "the node, which has a fingerprint of its own",
-	"Session.gate":       "the simConn, likewise",
-	"Session.conn":       "constant, and only handed on",
-	"Session.rcpt":       "likewise",
-	"Session.recycler":   "only where memory comes from",
-	"Decoder.rawPre":     "a memory of what was read, which only makes reading fast",
-	"Encoder.lens":       "likewise",
-	"Encoder.segments":   "likewise",
-	"Encoder.preamble":   "likewise",
-	"Encoder.cipher":     "the method none has none",
-	"Decoder.cipher":     "likewise",
-	"handshake.rxCipher": "likewise",
-	"handshake.client":   "what the method none keeps is constant",
-	"handshake.server":   "likewise",
-	"fifo.head":          "how much is empty before the items",
-	"Decoder.err":        "it is returned when it is set, and ends the connection",
-	"Encoder.err":        "nothing that can be sent is too large",
-	"seldom.breakErr":    "it is only handed on",
+	"Session.cfg":      "all sessions of a node share it, and it does not change",
+	"Session.env":      "the node, which has a fingerprint of its own",
+	"Session.gate":     "the simConn, likewise",
+	"Session.conn":     "constant, and only handed on",
+	"Session.rcpt":     "likewise",
+	"Session.recycler": "only where memory comes from",
+	"Decoder.rawPre":   "a memory of what was read, which only makes reading fast",
+	"Encoder.lens":     "likewise",
+	"Encoder.segments": "likewise",
+	"Encoder.preamble": "likewise",
+	"Encoder.cipher":   "the method none has none",
+	"Decoder.cipher":   "likewise",
+	"handshake.client": "what the method none keeps is constant",
+	"handshake.server": "likewise",
+	"fifo.head":        "how much is empty before the items",
+	"Decoder.err":      "it is returned when it is set, and ends the connection",
+	"Encoder.err":      "nothing that can be sent is too large",
+	"seldom.breakErr":  "it is only handed on",
 }
 
 // moments are the fields that are a time of day: what counts is how far off it is. Other
 // durations are lengths.
 var moments = map[string]bool{
-	"Session.deadline": true, "Session.alive": true, "Session.kaSent": true, "Session.ackSince": true,
+	"Session.deadline": true, "keepalive.alive": true, "keepalive.sent": true, "acks.since": true,
 	"seldom.soonest": true, "seldom.notBefore": true, "seldom.since": true, "seldom.refusedBy": true,
 }
 
-var lengths = map[string]bool{"Session.backoff": true}
+var lengths = map[string]bool{"seldom.backoff": true}
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
@@ -139,9 +138,12 @@ func (s *Session) fingerprint(now time.Duration) string {
 func everything() *Session {
 	m := &msg.Message{TID: 1}
 	return &Session{
-		seldom: new(seldom), hs: new(handshake), out: &outputs{list: []Output{{Kind: OutClosed, Msg: m, Err: ErrStale}}},
-		body: m, sent: fifo{items: []sending{{m: m}}},
-		queue: outQueue{n: 1, levels: []level{{q: fifo{items: []sending{{m: m}}}}}},
+		seldom: new(seldom), out: &outputs{list: []Output{{Kind: OutClosed, Msg: m, Err: ErrStale}}},
+		stream: stream{hs: new(handshake), body: m},
+		box: outbox{
+			sent:  fifo{items: []sending{{m: m}}},
+			queue: outQueue{n: 1, levels: []level{{q: fifo{items: []sending{{m: m}}}}}},
+		},
 	}
 }
 

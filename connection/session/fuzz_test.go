@@ -85,18 +85,18 @@ func (l *lab) fuzzRun(t *testing.T, b []byte, step func(rest int) int) fuzzResul
 			}
 		}
 	}
-	for len(b) > 0 && l.s.up && !l.s.Paused() {
+	for len(b) > 0 && l.s.stream.up && !l.s.Paused() {
 		n := step(len(b))
-		for part := b[:n]; len(part) > 0 && l.s.up && !l.s.Paused(); {
+		for part := b[:n]; len(part) > 0 && l.s.stream.up && !l.s.Paused(); {
 			k := l.s.HandleBytes(0, part)
-			if k == 0 && l.s.up && !l.s.Paused() {
+			if k == 0 && l.s.stream.up && !l.s.Paused() {
 				t.Fatalf("took nothing of %d bytes in %s", len(part), l.s.State())
 			}
 			part = part[k:]
 			b = b[k:]
 			drain()
 		}
-		if h := l.s.hs; h != nil && (len(h.rxLog) > l.n.cfg.PreAuthBytes+1024 || len(h.txLog)+len(h.tx) > 64<<10 || len(h.banner) > bannerMax) {
+		if h := l.s.stream.hs; h != nil && (len(h.rxLog) > l.n.cfg.PreAuthBytes+1024 || len(h.txLog)+len(h.tx) > 64<<10 || len(h.banner) > bannerMax) {
 			t.Fatalf("unbounded: %d %d %d %d", len(h.rxLog), len(h.txLog), len(h.tx), len(h.banner))
 		}
 	}

@@ -59,7 +59,7 @@ func TestFaultAtEveryByte(t *testing.T) {
 					in.end = &wireEnd{w: &wire{}}
 					in.end.w.ends = [2]*wireEnd{in.end, in.end}
 					m.s.HandleBytes(0, m.encode(&frame.SessionReconnect{Addrs: clientIdent(0, 0).Addrs,
-						ClientCookie: l.s.clientCookie, ServerCookie: l.s.serverCookie, GlobalSeq: 5, ConnectSeq: 1}))
+						ClientCookie: l.s.id.clientCookie, ServerCookie: l.s.id.serverCookie, GlobalSeq: 5, ConnectSeq: 1}))
 					in.settle()
 					require.Equal(t, ActReplace, l.n.verdicts[len(l.n.verdicts)-1])
 				}
@@ -89,9 +89,9 @@ func TestMarkDownEverywhere(t *testing.T) {
 				l.c.end = nil
 			}
 			unfinished := l.s.Pending() + l.s.Unacked()
-			wasUp := l.s.up || st == StateConnecting
+			wasUp := l.s.stream.up || st == StateConnecting
 			if role == "connector" {
-				l.s.queue.push(message(77, 127, 0, 0, 0))
+				l.s.box.queue.push(message(77, 127, 0, 0, 0))
 				unfinished++
 			}
 			l.s.MarkDown(msg.ErrMarkedDown)

@@ -51,7 +51,7 @@ func TestMissingFeatures(t *testing.T) {
 	l = connector(t, pc).drive(StateSessionConnecting).say(si)
 	require.ErrorAs(t, l.lastFault(), &mf)
 	require.Equal(t, &MissingFeaturesError{Missing: 1 << 21, Ours: true}, mf)
-	require.Zero(t, l.s.serverCookie, "no session came of it")
+	require.Zero(t, l.s.id.serverCookie, "no session came of it")
 }
 
 func TestIdentChecks(t *testing.T) {
@@ -126,7 +126,7 @@ func TestPreAuthBytes(t *testing.T) {
 	}
 	require.ErrorIs(t, l.lastFault(), ErrPreAuthLimit)
 	require.ErrorIs(t, l.lastFault(), ErrProtocol)
-	require.Nil(t, l.s.hs)
+	require.Nil(t, l.s.stream.hs)
 
 	// One frame that declares too much is refused by its preamble.
 	l = acceptor(t, msg.StatefulServer()).drive(StateAuthAccepting)
@@ -300,7 +300,7 @@ func TestOwner(t *testing.T) {
 		x := thief.newConn()
 		x.s = NewConnector(&thief.cfg, thief, x, nil, nil, Peer{Type: entity.TypeOSD, Addrs: b.vec(), Policy: thief.policy})
 		if reconnect {
-			x.s.clientCookie, x.s.serverCookie, x.s.connectSeq = c.s.clientCookie, c.s.serverCookie, 5
+			x.s.id.clientCookie, x.s.id.serverCookie, x.s.id.connectSeq = c.s.id.clientCookie, c.s.id.serverCookie, 5
 		}
 		thief.gseq = 100
 		x.s.Start(w.now)

@@ -15,7 +15,7 @@ const bannerMax = 10 + 64
 
 // stepBanner collects the peer's banner (docs/PROTOCOL.md 1.2) and answers with HELLO.
 func (s *Session) stepBanner(b []byte) (int, error) {
-	h := s.hs
+	h := s.stream.hs
 	// The banner may come in pieces, and HELLO right behind it.
 	have := len(h.banner)
 	b = b[:min(len(b), bannerMax-have)]
@@ -34,7 +34,7 @@ func (s *Session) stepBanner(b []byte) (int, error) {
 	h.banner = nil
 	mine := frame.Banner{Supported: frame.FeatureRevision1, Required: frame.FeatureRevision1}
 	if err := frame.CheckBanner(mine, peer); err != nil {
-		if s.serverCookie != 0 {
+		if s.id.established() {
 			// A banner has no checksum, and this peer's was good before: its
 			// session is not given up for a flipped bit.
 			return used, s.badFrame(err)

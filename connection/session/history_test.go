@@ -36,7 +36,7 @@ func TestHistory25343_FaultWhileConnecting(t *testing.T) {
 				w.cut(x)
 			}
 		}
-		require.Zero(t, c.s.connectSeq)
+		require.Zero(t, c.s.id.connectSeq)
 		if at, ok := w.nextDeadline(); ok && c.s.State() == StateBackoff {
 			w.advance(at)
 		}
@@ -86,7 +86,7 @@ func TestHistory3797_MarkDownAndComeBack(t *testing.T) {
 		w.runFor(time.Second)
 		require.Equal(t, i+1, d.remote, "one remote reset for each session that was lost")
 		require.Equal(t, 1, e.ready)
-		require.Zero(t, e.s.connectSeq)
+		require.Zero(t, e.s.id.connectSeq)
 		require.Zero(t, e.remote)
 	}
 	require.Equal(t, []uint64{1, 10, 11, 12}, b.got)
@@ -211,7 +211,7 @@ func TestHistory441_ServerMarksDown(t *testing.T) {
 	c.send(2, 127, 0)
 	w.runFor(time.Second)
 	require.Equal(t, []uint64{1, 2}, b.got)
-	require.Equal(t, uint64(1), c.s.outSeq)
+	require.Equal(t, uint64(1), c.s.num.out)
 }
 
 // The server's session faults before the client has seen SERVER_IDENT.
@@ -225,7 +225,7 @@ func TestHistory29788_AcceptedSessionFaults(t *testing.T) {
 	d.send(100, 127, 0)
 	require.False(t, c.isReady())
 	w.cut(w.wires[0])
-	require.Zero(t, d.s.connectSeq)
+	require.Zero(t, d.s.id.connectSeq)
 	w.runFor(time.Minute)
 	require.Equal(t, []uint64{1}, b.got)
 	require.Equal(t, []uint64{100}, a.got)

@@ -12,24 +12,24 @@ import (
 
 // sendClientIdent asks for a new session (docs/PROTOCOL.md 1.5, 3.3).
 func (s *Session) sendClientIdent() {
-	s.connectSeq = 0
+	s.id.connectSeq = 0
 	var flags uint64
 	switch {
 	case s.policy.Lossy || s.disposable:
-		flags, s.clientCookie = frame.FlagLossy, 0
-	case s.clientCookie == 0:
-		s.clientCookie = s.nonZeroRand()
+		flags, s.id.clientCookie = frame.FlagLossy, 0
+	case s.id.clientCookie == 0:
+		s.id.clientCookie = s.nonZeroRand()
 	}
 	s.state = StateSessionConnecting
 	s.queueControl(&frame.ClientIdent{
 		Addrs:             s.env.Addrs(),
 		Target:            s.Target(),
 		GID:               s.selfNum(),
-		GlobalSeq:         s.globalSeq,
+		GlobalSeq:         s.id.globalSeq,
 		FeaturesSupported: s.supported(),
 		FeaturesRequired:  s.required(),
 		Flags:             flags,
-		Cookie:            s.clientCookie,
+		Cookie:            s.id.clientCookie,
 	})
 }
 
@@ -99,7 +99,7 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 		return s.protocolError(f.Tag(), "lossless session without a cookie")
 	}
 	if lossy {
-		s.clientCookie, f.Cookie = 0, 0
+		s.id.clientCookie, f.Cookie = 0, 0
 	}
 	if s.policy.Lossy != lossy {
 		s.policy.Lossy = lossy
@@ -107,12 +107,12 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 	}
 	s.setTarget(asked)
 	s.setPeerAddrs(s.localized(f.Addrs))
-	s.serverCookie = f.Cookie
+	s.id.serverCookie = f.Cookie
 	s.peerNum = f.GID
-	s.peerGlobalSeq = f.GlobalSeq
+	s.id.peerGlobalSeq = f.GlobalSeq
 	s.features = f.FeaturesSupported & s.supported()
 	s.newSession()
-	s.crossed = 0
+	s.id.crossed = 0
 	s.ready(now)
 	s.emit(OutConnected)
 	return nil
@@ -122,15 +122,9 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 // acknowledged in an earlier one is sent again, under new numbers, before
 // anything else.
 func (s *Session) newSession() {
-	s.in.Seq, s.outSeq, s.ackedSeq, s.holeSeq = 0, 0, 0, 0
-	s.ackSent()
-	for i := range s.sent.len() {
-		x := s.sent.at(i)
-		s.outSeq++
-		x.seq, x.end = s.outSeq, 0
-	}
-	s.maxSeq = 0
-	s.resend = 0
+	s.num.reset()
+	s.acks.reset()
+	s.box.renumber(&s.num)
 	s.forgetBreaks()
 }
 
@@ -138,11 +132,12 @@ func (s *Session) newSession() {
 func (s *Session) ready(now time.Duration) {
 	s.state = StateReady
 	s.expectRefusal(now, s.deadline-s.cfg.ReadyTimeout)
-	s.deadline, s.backoff = now+s.cfg.ReadyTimeout, 0
-	s.alive = now
+	s.deadline = now + s.cfg.ReadyTimeout
+	s.setBackoff(0)
+	s.ka.alive = now
 	s.announced = true
-	if s.hs != nil && len(s.hs.tx) == 0 {
-		s.hs = nil
+	if s.stream.hs != nil && len(s.stream.hs.tx) == 0 {
+		s.stream.hs = nil
 	}
 }
 
@@ -161,11 +156,11 @@ func (s *Session) acceptorClientIdent(_ time.Duration, payload []byte) error {
 	if err := s.checkPeerAddrs(f.Tag(), f.Addrs); err != nil {
 		return err
 	}
-	if !s.env.Owns(f.Target, s.hs.local) {
+	if !s.env.Owns(f.Target, s.stream.hs.local) {
 		s.sayWhoWeAre(f.Target)
 		return nil
 	}
-	s.hs.named = f.Target
+	s.stream.hs.named = f.Target
 	if missing := s.required() &^ f.FeaturesSupported; missing != 0 {
 		// The connector may try again on this connection (spec 3.5).
 		s.queueControl(&frame.IdentMissingFeatures{Features: missing})
@@ -175,8 +170,8 @@ func (s *Session) acceptorClientIdent(_ time.Duration, payload []byte) error {
 	s.peerAddrs = s.localized(f.Addrs)
 	s.peerNum = f.GID
 	s.features = f.FeaturesSupported & s.supported()
-	s.peerGlobalSeq = f.GlobalSeq
-	s.clientCookie = f.Cookie
+	s.id.peerGlobalSeq = f.GlobalSeq
+	s.id.clientCookie = f.Cookie
 	s.arbitrate(Incoming{GID: f.GID, Addrs: s.peerAddrs, GlobalSeq: f.GlobalSeq, ClientCookie: f.Cookie})
 	return nil
 }
@@ -198,15 +193,15 @@ func (s *Session) serverIdent(now time.Duration) {
 	var flags uint64
 	if s.policy.Lossy {
 		flags = frame.FlagLossy
-		s.clientCookie, s.serverCookie = 0, 0
+		s.id.none()
 	} else {
-		s.serverCookie = s.nonZeroRand()
+		s.id.serverCookie = s.nonZeroRand()
 	}
-	s.connectSeq = 0
+	s.id.connectSeq = 0
 	s.newSession()
 	addrs := s.env.Addrs()
-	if !addrs.Contains(s.hs.named) { // the peer looks for what it asked for
-		addrs = append(addrs.Clone(), s.hs.named)
+	if !addrs.Contains(s.stream.hs.named) { // the peer looks for what it asked for
+		addrs = append(addrs.Clone(), s.stream.hs.named)
 	}
 	s.queueControl(&frame.ServerIdent{
 		Addrs:             addrs,
@@ -215,7 +210,7 @@ func (s *Session) serverIdent(now time.Duration) {
 		FeaturesSupported: s.supported(),
 		FeaturesRequired:  s.required(),
 		Flags:             flags,
-		Cookie:            s.serverCookie,
+		Cookie:            s.id.serverCookie,
 	})
 	s.ready(now)
 	s.emit(OutAccepted)
@@ -227,11 +222,11 @@ func (s *Session) serverIdent(now time.Duration) {
 // origin closes the connection without a word.)
 func (s *Session) sayWhoWeAre(target entity.Addr) {
 	own := s.env.Addrs()
-	if target.Nonce != 0 || !s.env.Owns(target.WithAnyNonce(), s.hs.local) {
+	if target.Nonce != 0 || !s.env.Owns(target.WithAnyNonce(), s.stream.hs.local) {
 		s.turnedAway(&msg.WrongPeerError{Asked: target, Is: own})
 	}
 	here := slices.IndexFunc(own, func(a entity.Addr) bool { return a.Place() == target.Place() })
-	if here < 0 && s.env.Owns(target.WithAnyNonce(), s.hs.local) {
+	if here < 0 && s.env.Owns(target.WithAnyNonce(), s.stream.hs.local) {
 		own = append(own.Clone(), target.WithNonce(own.Msgr2().Nonce))
 	}
 	s.queueControl(&frame.ServerIdent{
@@ -279,7 +274,7 @@ func (s *Session) setPeerAddrs(v entity.AddrVec) {
 // localized is what a peer says of itself, with the zones of link-local addresses as
 // they are on this host: its own numbers of them mean nothing here.
 func (s *Session) localized(v entity.AddrVec) entity.AddrVec {
-	zone := s.hs.remote.Addr().Zone()
+	zone := s.stream.hs.remote.Addr().Zone()
 	local := func(a entity.Addr) bool { return a.AddrPort.Addr().Is6() && a.AddrPort.Addr().IsLinkLocalUnicast() }
 	if !slices.ContainsFunc(v, local) {
 		return v
@@ -296,6 +291,6 @@ func (s *Session) localized(v entity.AddrVec) entity.AddrVec {
 // turnedAway is for the log: the peer was refused what it asked for. That it leaves then
 // is no further failure.
 func (s *Session) turnedAway(err error) {
-	s.hs.refused = true
+	s.stream.hs.refused = true
 	s.put(Output{Kind: OutTurnedAway, State: s.state, Err: err})
 }

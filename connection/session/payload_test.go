@@ -29,8 +29,8 @@ type knowledge struct {
 func (l *lab) knows() knowledge {
 	s := l.s
 	return knowledge{
-		client: s.clientCookie, server: s.serverCookie, connectSeq: s.connectSeq, peerGlobalSeq: s.peerGlobalSeq,
-		globalID: s.globalID, in: s.in.Seq, out: s.outSeq, acked: s.ackedSeq, max: s.maxSeq, hole: s.holeSeq,
+		client: s.id.clientCookie, server: s.id.serverCookie, connectSeq: s.id.connectSeq, peerGlobalSeq: s.id.peerGlobalSeq,
+		globalID: s.globalID, in: s.num.in.Seq, out: s.num.out, acked: s.num.acked, max: s.num.max, hole: s.num.hole,
 		name: s.PeerName().String(), addrs: s.PeerAddrs().String(), features: s.features,
 		pending: s.Pending(), unacked: s.Unacked(), learned: len(l.n.learned), events: len(l.c.events),
 		done: len(l.c.done), got: len(l.c.got), alive: l.c.alive, stamp: s.rarely().lastKeepaliveAck,
@@ -101,12 +101,12 @@ func badPayload(t *testing.T, st State, role string, tag frame.Tag, p []byte, go
 	t.Helper()
 	name := fmt.Sprintf("%s %s %s of %d bytes, right are %d", st, role, tag, len(p), good)
 	l := inState(t, st)[role]
-	l.s.queue.push(message(91, 127, 0, 0, 0)) // what waits goes on waiting
+	l.s.box.queue.push(message(91, 127, 0, 0, 0)) // what waits goes on waiting
 	before, faults := l.knows(), len(l.c.faults)
 	b := l.encode(rawFrame{tag, p})
 	l.c.end = nil
 	l.s.HandleBytes(l.w.now, b)
-	require.False(t, l.s.up, name)
+	require.False(t, l.s.stream.up, name)
 	l.c.settle()
 	require.Len(t, l.c.faults, faults+1, name)
 

@@ -218,7 +218,7 @@ func TestNextAddress(t *testing.T) {
 // TestLinkLocalZones: what a peer says of its zones means nothing here.
 func TestLinkLocalZones(t *testing.T) {
 	l := acceptor(t, msg.LosslessPeer())
-	l.s.hs.remote = netip.MustParseAddrPort("[fe80::9%3]:1000")
+	l.s.stream.hs.remote = netip.MustParseAddrPort("[fe80::9%3]:1000")
 	l.drive(StateSessionAccepting)
 	f := clientIdent(1, 2)
 	f.Addrs = entity.AddrVec{{Type: entity.AddrMsgr2, Nonce: 9, AddrPort: netip.MustParseAddrPort("[fe80::9%7]:6800")}, labPeer}

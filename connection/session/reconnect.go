@@ -20,17 +20,17 @@ func (s *Session) sendReconnect() {
 	s.state = StateSessionReconnecting
 	s.queueControl(&frame.SessionReconnect{
 		Addrs:        s.env.Addrs(),
-		ClientCookie: s.clientCookie,
-		ServerCookie: s.serverCookie,
-		GlobalSeq:    s.globalSeq,
-		ConnectSeq:   s.connectSeq,
-		MsgSeq:       s.in.Seq,
+		ClientCookie: s.id.clientCookie,
+		ServerCookie: s.id.serverCookie,
+		GlobalSeq:    s.id.globalSeq,
+		ConnectSeq:   s.id.connectSeq,
+		MsgSeq:       s.num.in.Seq,
 	})
 }
 
 func (s *Session) countRetry(tag frame.Tag) error {
-	s.hs.retries++
-	if s.hs.retries > retriesMax {
+	s.stream.hs.retries++
+	if s.stream.hs.retries > retriesMax {
 		return s.protocolError(tag, "told to retry more than %d times", retriesMax)
 	}
 	return nil
@@ -45,10 +45,10 @@ func (s *Session) connectorRetry(_ time.Duration, payload []byte) error {
 	if err := s.countRetry(f.Tag()); err != nil {
 		return err
 	}
-	if f.ConnectSeq < s.connectSeq || f.ConnectSeq > seqMax {
-		return s.protocolError(f.Tag(), "retry with connect_seq %d, we sent %d", f.ConnectSeq, s.connectSeq)
+	if f.ConnectSeq < s.id.connectSeq || f.ConnectSeq > seqMax {
+		return s.protocolError(f.Tag(), "retry with connect_seq %d, we sent %d", f.ConnectSeq, s.id.connectSeq)
 	}
-	s.connectSeq = f.ConnectSeq + 1
+	s.id.connectSeq = f.ConnectSeq + 1
 	s.sendReconnect()
 	return nil
 }
@@ -65,7 +65,7 @@ func (s *Session) connectorRetryGlobal(_ time.Duration, payload []byte) error {
 	if f.GlobalSeq > seqMax {
 		return s.protocolError(f.Tag(), "retry with global_seq %d", f.GlobalSeq)
 	}
-	s.globalSeq = s.env.NextGlobalSeq(max(f.GlobalSeq, s.globalSeq))
+	s.id.globalSeq = s.env.NextGlobalSeq(max(f.GlobalSeq, s.id.globalSeq))
 	s.sendReconnect()
 	return nil
 }
@@ -81,7 +81,8 @@ func (s *Session) connectorReset(_ time.Duration, payload []byte) error {
 		s.resetSession()
 	} else {
 		// The queue survives. What the peer does not know it has not counted either.
-		s.serverCookie, s.connectSeq, s.in.Seq, s.peerGlobalSeq = 0, 0, 0, 0
+		s.id.unknown()
+		s.num.in.Seq = 0
 	}
 	s.sendClientIdent()
 	return nil
@@ -99,7 +100,7 @@ func (s *Session) connectorReconnectOK(now time.Duration, payload []byte) error 
 		s.resetSession()
 		return err
 	}
-	s.crossed = 0
+	s.id.crossed = 0
 	s.resume(now, f.MsgSeq)
 	s.ready(now)
 	s.emit(OutConnected)
@@ -109,8 +110,8 @@ func (s *Session) connectorReconnectOK(now time.Duration, payload []byte) error 
 // checkMsgSeq: the peer's msg_seq must lie between what it acknowledged and what
 // was sent in this session. (The origin does not check.)
 func (s *Session) checkMsgSeq(tag frame.Tag, seq uint64) error {
-	if seq > s.maxSeq || seq < s.ackedSeq {
-		return s.protocolError(tag, "msg_seq %d, acknowledged %d, sent %d", seq, s.ackedSeq, s.maxSeq)
+	if seq > s.num.max || seq < s.num.acked {
+		return s.protocolError(tag, "msg_seq %d, acknowledged %d, sent %d", seq, s.num.acked, s.num.max)
 	}
 	return nil
 }
@@ -119,8 +120,8 @@ func (s *Session) checkMsgSeq(tag frame.Tag, seq uint64) error {
 func (s *Session) resume(now time.Duration, peerHas uint64) {
 	s.acked(peerHas)
 	s.reject(now)
-	s.resend = 0
-	s.ackSent() // our in_seq was or is told in the handshake
+	s.box.resend = 0
+	s.acks.reset() // our in_seq was or is told in the handshake
 }
 
 // acceptorReconnect asks the messenger which session the peer means (spec 3.5).
@@ -139,7 +140,7 @@ func (s *Session) acceptorReconnect(_ time.Duration, payload []byte) error {
 		return s.protocolError(f.Tag(), "global_seq %d, connect_seq %d", f.GlobalSeq, f.ConnectSeq)
 	}
 	s.peerAddrs = s.localized(f.Addrs)
-	s.peerGlobalSeq = f.GlobalSeq
+	s.id.peerGlobalSeq = f.GlobalSeq
 	s.arbitrate(Incoming{
 		Reconnect: true, Addrs: s.peerAddrs, GlobalSeq: f.GlobalSeq,
 		ClientCookie: f.ClientCookie, ServerCookie: f.ServerCookie, ConnectSeq: f.ConnectSeq, MsgSeq: f.MsgSeq,

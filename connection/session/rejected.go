@@ -32,17 +32,17 @@ const (
 // expectRefusal is called when the session becomes ready, of which the handshake began at
 // that time.
 func (s *Session) expectRefusal(now, began time.Duration) {
-	if s.sent.len() > 0 && !s.policy.Lossy {
+	if s.box.sent.len() > 0 && !s.policy.Lossy {
 		s.needSeldom().refusedBy = now + max(now-began, 0) + refusalTime
 	}
 }
 
 // countBreak is called for each fault, before the transport is given up.
 func (s *Session) countBreak(now time.Duration, was State, err error) {
-	if was != StateReady || s.policy.Lossy || s.sent.len() == 0 {
+	if was != StateReady || s.policy.Lossy || s.box.sent.len() == 0 {
 		return
 	}
-	x := s.sent.at(0)
+	x := s.box.sent.at(0)
 	if x.end == 0 || ReasonOf(err) != msg.ReasonClosed {
 		return // it was not sent, or it is not the peer that hung up
 	}
@@ -65,14 +65,14 @@ func (s *Session) forgetBreaks() {
 // goes on, and takes it out unless that is not wanted.
 func (s *Session) reject(now time.Duration) {
 	limit, o := s.cfg.RejectAfter, s.rarely()
-	if s.sent.len() == 0 || s.sent.at(0).seq != o.suspect {
+	if s.box.sent.len() == 0 || s.box.sent.at(0).seq != o.suspect {
 		s.forgetBreaks() // it was taken after all
 		return
 	}
 	if o.breaks < max(limit, -limit) || now-o.since < rejectTime || o.reported {
 		return
 	}
-	m := s.sent.at(0).m
+	m := s.box.sent.at(0).m
 	why := &msg.RejectedError{
 		Type: m.Type, TID: m.TID, Seq: o.suspect, Size: m.PayloadLen(), Attempts: o.breaks, Dropped: limit > 0, Err: o.breakErr,
 	}
@@ -81,11 +81,10 @@ func (s *Session) reject(now time.Duration) {
 		o.reported = true
 		return
 	}
-	s.finish(s.sent.pop().m, why)
-	for i := range s.sent.len() {
-		s.sent.at(i).seq--
+	s.finish(s.box.sent.pop().m, why)
+	for i := range s.box.sent.len() {
+		s.box.sent.at(i).seq--
 	}
-	s.outSeq--
-	s.maxSeq = s.outSeq
+	s.num.takeOut()
 	s.forgetBreaks()
 }

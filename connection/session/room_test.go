@@ -13,7 +13,7 @@ import (
 // before.
 func TestRoom(t *testing.T) {
 	const timeout = 5 * time.Second
-	l := readyConnector(t, msg.LossyClient(), keepalive(10*time.Second, timeout))
+	l := readyConnector(t, msg.LossyClient(), keepalives(10*time.Second, timeout))
 	l.s.Keepalive(l.w.now)
 	l.settle()
 	for range 20 {

@@ -199,7 +199,8 @@ func TestNotRejected(t *testing.T) {
 	for name, f := range map[string]func(l *lab, i int){
 		"a storm that is over soon": func(l *lab, i int) {
 			if i < 15 {
-				l.s.backoff, l.s.fruitless = 0, 0
+				l.s.setBackoff(0)
+				l.s.fruitless = 0
 				l.n.cfg.InitialBackoff, l.n.cfg.MaxBackoff = time.Millisecond, time.Millisecond
 				again(l, errCut, 0)
 			}
@@ -248,7 +249,7 @@ func TestCheckPayloads(t *testing.T) {
 // TestRoomIsASignOfLife: a socket that takes bytes because the peer makes room is a sign of
 // life; one that takes nothing is none, and what fits into it at once is none either.
 func TestRoomIsASignOfLife(t *testing.T) {
-	l := readyConnector(t, msg.LosslessPeer(), keepalive(10*time.Second, 30*time.Second))
+	l := readyConnector(t, msg.LosslessPeer(), keepalives(10*time.Second, 30*time.Second))
 	m := &msg.Message{Type: 1, Data: make([]byte, 4<<20), Priority: 127}
 	l.s.Send(0, m)
 	b := frame.GetBatch()
@@ -278,7 +279,7 @@ func TestRoomIsASignOfLife(t *testing.T) {
 	require.ErrorIs(t, l.lastFault(), ErrKeepaliveTimeout)
 
 	// A question that has to wait for the network is answered late.
-	l = readyConnector(t, msg.LosslessPeer(), keepalive(10*time.Second, 30*time.Second))
+	l = readyConnector(t, msg.LosslessPeer(), keepalives(10*time.Second, 30*time.Second))
 	l.s.Send(0, &msg.Message{Type: 1, Data: make([]byte, 4<<20), Priority: 127})
 	l.s.Keepalive(0)
 	b.Reset()
@@ -298,7 +299,7 @@ func TestRoomIsASignOfLife(t *testing.T) {
 	require.ErrorIs(t, l.lastFault(), ErrKeepaliveTimeout)
 
 	// A socket that is full and stays so.
-	l = readyConnector(t, msg.LosslessPeer(), keepalive(10*time.Second, 30*time.Second))
+	l = readyConnector(t, msg.LosslessPeer(), keepalives(10*time.Second, 30*time.Second))
 	l.s.Send(0, &msg.Message{Type: 1, Data: make([]byte, 4<<20), Priority: 127})
 	b.Reset()
 	l.s.Fill(0, b, 1<<20)
@@ -317,7 +318,7 @@ func TestRoomIsASignOfLife(t *testing.T) {
 // keepalives of its own, so that the peer does not take it for dead.
 func TestStuckSaysThatItLives(t *testing.T) {
 	for _, interval := range []time.Duration{2 * time.Second, 0} {
-		l := readyAcceptor(t, msg.StatelessServer(), keepalive(interval, 30*time.Second))
+		l := readyAcceptor(t, msg.StatelessServer(), keepalives(interval, 30*time.Second))
 		l.c.held = true
 		l.msg(1, 0)
 		require.True(t, l.s.Paused())

@@ -27,8 +27,8 @@ func TestGapResetsTheSession(t *testing.T) {
 	require.ErrorIs(t, l.lastFault(), ErrProtocol)
 	require.Equal(t, []string{"Connected", "RemoteReset"}, l.c.events)
 	require.ErrorIs(t, l.c.done[50], msg.ErrRemoteReset)
-	require.Zero(t, l.s.serverCookie)
-	require.Zero(t, l.s.connectSeq, "connect_seq counts in an established session only")
+	require.Zero(t, l.s.id.serverCookie)
+	require.Zero(t, l.s.id.connectSeq, "connect_seq counts in an established session only")
 	require.Zero(t, l.c.admitted)
 
 	allow := readyConnector(t, msg.LosslessPeer(), func(n *simNode) { n.cfg.AllowSeqGaps = true })
@@ -152,7 +152,7 @@ func TestReconnectOKMsgSeq(t *testing.T) {
 		require.Equal(t, []string{"Connected", "RemoteReset"}, l.c.events)
 		require.ErrorIs(t, l.c.done[4], msg.ErrRemoteReset)
 		require.Equal(t, StateBackoff, l.s.State())
-		require.Zero(t, l.s.serverCookie)
+		require.Zero(t, l.s.id.serverCookie)
 	}
 }
 
@@ -254,7 +254,7 @@ func TestFaultAfterResetPartial(t *testing.T) {
 	l.send(1, 127).fault().drive(StateSessionReconnecting)
 	want[frame.SessionReconnect](l)
 	l.say(&frame.SessionReset{}).fault()
-	require.Zero(t, l.s.connectSeq)
+	require.Zero(t, l.s.id.connectSeq)
 	l.drive(StateSessionConnecting)
 	want[frame.ClientIdent](l)
 	l.say(serverIdent(0, 2))

@@ -7,7 +7,6 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
@@ -24,18 +23,8 @@ type Session struct {
 	callable   bool   // the peer can be dialled
 	announced  bool   // the user knows of this connection
 	disposable bool   // MarkDisposable: the next fault ends the session
-	up         bool   // the transport is established
-	paused     bool   // waiting for the gate or for arbitration
-	again      bool   // dec.Next is due, even without bytes
-	kaWant     bool   // a KEEPALIVE2 is to be sent
-	kaReply    bool   // a KEEPALIVE2_ACK is to be sent
-	kaQueued   bool   // the one that is to be answered has not left yet
-	full       bool   // the network did not take all that was encoded
 	follow     bool   // asked for by host and port: whichever process listens there is the peer
 	fruitless  uint8  // READY periods in a row that broke soon and brought nothing
-	ackOwed    bool   // something was received that is not yet acknowledged
-	ackHeld    bool   // see HoldAck
-	ackBytes   uint32 // payload that is owed
 	attempts   uint32 // to connect, since there was a session that was of use
 
 	// Who the peer is.
@@ -46,49 +35,15 @@ type Session struct {
 	globalID  uint64
 	features  uint64
 
-	// The session (spec 3.2).
-	globalSeq     uint64
-	peerGlobalSeq uint64
-	connectSeq    uint64
-	clientCookie  uint64
-	serverCookie  uint64
-	// crossed: the session began by accepting the peer's CLIENT_IDENT when one of
-	// ours, with this cookie, was or could have been on its way. If the peer has
-	// accepted that one in turn, each side has a session that the other does not
-	// know. A peer that comes with this cookie shows that it is so, and that it
-	// has lost nothing. 0 once the peer has shown that it knows this session.
-	crossed  uint64
-	in       frame.Ack // in.Seq is in_seq, the last message received
-	outSeq   uint64
-	ackedSeq uint64 // highest seq the peer acknowledged
-	maxSeq   uint64 // highest seq ever encoded in this session
-	holeSeq  uint64 // highest seq of a frame that its sender aborted
+	id     identity
+	num    numbers
+	box    outbox
+	acks   acks
+	ka     keepalive
+	stream stream
 
-	// Outgoing.
-	queue          outQueue
-	sent           fifo   // encoded: unacked (lossless), or not wholly written (lossy)
-	resend         int    // sent[resend:] must be encoded again on this transport
-	written        uint64 // bytes of this transport's stream taken by the network
-	encoded        uint64 // bytes of this transport's stream encoded
-	filledBytes    uint64 // these three are not yet taken by TakeFilled
-	filledMessages uint32
-	filledReplayed uint32
-	kaStamp        frame.Stamp
-
-	// This transport.
-	enc      frame.Encoder
-	dec      frame.Decoder
-	hs       *handshake    // until READY
-	charged  int64         // taken from the gate for the message being read; -1: nothing
-	body     *msg.Message  // being received
-	recycler *msg.Recycler // may be nil
-
-	// Time.
+	recycler *msg.Recycler // where messages to receive come from; may be nil
 	deadline time.Duration // end of the handshake, backoff or absence, or of a ready session's probation; 0: none
-	alive    time.Duration // when the peer last gave a sign of life: bytes, or room in a full socket
-	kaSent   time.Duration // since when a KEEPALIVE2 is unanswered; 0: none
-	ackSince time.Duration // since when an ACK is owed
-	backoff  time.Duration
 
 	seldom *seldom  // nil: nothing of it is needed
 	out    *outputs // nil: nothing to do
@@ -105,8 +60,9 @@ type seldom struct {
 	// lastKeepaliveAck is the stamp of the last KEEPALIVE2 that was answered.
 	lastKeepaliveAck frame.Stamp
 
-	short     bool // the last ready session broke soon
-	forgotten int  // how often in a row the peer did not know a short one
+	backoff   time.Duration // the delay before the last attempt
+	short     bool          // the last ready session broke soon
+	forgotten int           // how often in a row the peer did not know a short one
 	// notBefore is until when such a session stays in STANDBY, whatever there is to send.
 	notBefore time.Duration
 
@@ -138,30 +94,6 @@ func (s *Session) needSeldom() *seldom {
 	return s.seldom
 }
 
-// handshake is what only lives between TCP connect and READY.
-type handshake struct {
-	remote     netip.AddrPort
-	local      netip.Addr  // of this side
-	named      entity.Addr // what an accepted peer asked for
-	banner     []byte      // the peer's, while incomplete
-	tx         []byte      // encoded and not yet handed to Fill
-	rxBytes    int
-	recRx      bool // record received bytes for the signature
-	recTx      bool
-	rxLog      []byte
-	txLog      []byte
-	rxCipher   frame.Cipher
-	client     auth.ClientExchange
-	server     auth.ServerExchange
-	result     auth.Result
-	incoming   Incoming
-	outcome    Outcome // of Settle, which the shell is carrying out
-	lost       bool    // Replace: the peer lost its session
-	authRounds int
-	retries    int
-	refused    bool // the accepted peer was told that it will not get what it asked for
-}
-
 // Peer describes whom a connecting session is meant for.
 type Peer struct {
 	Type entity.Type
@@ -173,8 +105,8 @@ type Peer struct {
 }
 
 func newSession(cfg *Config, env Env, gate Gate, conn msg.Connection, rcpt msg.Receipt) *Session {
-	s := &Session{cfg: cfg, env: env, gate: gate, conn: conn, rcpt: rcpt, charged: -1}
-	s.dec.Init(cfg.Limits)
+	s := &Session{cfg: cfg, env: env, gate: gate, conn: conn, rcpt: rcpt}
+	s.stream.reset(cfg.Limits)
 	return s
 }
 
@@ -241,26 +173,20 @@ func (s *Session) PeerType() entity.Type { return s.peerType }
 
 // Pending is the number of messages that were neither finished nor encoded, and
 // Unacked those that were encoded and not finished.
-func (s *Session) Pending() int { return s.queue.n }
-func (s *Session) Unacked() int { return s.sent.len() }
+func (s *Session) Pending() int { return s.box.queue.n }
+func (s *Session) Unacked() int { return s.box.sent.len() }
 
 // InSeq is the sequence number of the last message received.
-func (s *Session) InSeq() uint64 { return s.in.Seq }
+func (s *Session) InSeq() uint64 { return s.num.in.Seq }
 
 // Announced says whether the user knows of the connection: it was asked for, or
 // was ready once.
 func (s *Session) Announced() bool { return s.announced }
 
-// LastKeepaliveAck is the stamp of our last KEEPALIVE2 that the peer answered.
-func (s *Session) LastKeepaliveAck() time.Time {
-	k := s.rarely().lastKeepaliveAck
-	return time.Unix(int64(k.Sec), int64(k.Nsec))
-}
-
 // String describes the session in one line for logs.
 func (s *Session) String() string {
 	return fmt.Sprintf("%s %s %v gs=%d pgs=%d cs=%d in=%d out=%d queued=%d unacked=%d",
-		s.PeerName(), s.state, s.peerAddrs, s.globalSeq, s.peerGlobalSeq, s.connectSeq, s.in.Seq, s.outSeq, s.queue.n, s.sent.len())
+		s.PeerName(), s.state, s.peerAddrs, s.id.globalSeq, s.id.peerGlobalSeq, s.id.connectSeq, s.num.in.Seq, s.num.out, s.box.queue.n, s.box.sent.len())
 }
 
 // SetRecycler says where messages to receive come from: the recycler of the
@@ -278,7 +204,7 @@ func (s *Session) Start(now time.Duration) {
 func (s *Session) connect(now time.Duration) {
 	s.state = StateConnecting
 	s.attempts++
-	s.globalSeq = s.env.NextGlobalSeq(s.globalSeq)
+	s.id.globalSeq = s.env.NextGlobalSeq(s.id.globalSeq)
 	s.deadline = now + s.cfg.ReadyTimeout
 	s.emit(OutDial)
 }
@@ -297,26 +223,11 @@ func (s *Session) HandleTransportUp(now time.Duration, remote, local netip.AddrP
 		panic(fmt.Sprintf("session: transport up in %s", s.state))
 	}
 	s.resetStream()
-	s.up = true
-	s.alive = now
-	s.hs = &handshake{remote: remote, local: local.Addr().Unmap(), recRx: true, recTx: true}
+	s.stream.up = true
+	s.ka.alive = now
+	s.stream.hs = &handshake{remote: remote, local: local.Addr().Unmap(), recRx: true, recTx: true}
 	b := frame.Banner{Supported: frame.FeatureRevision1, Required: frame.FeatureRevision1}
 	s.queueRaw(b.Append(nil))
-}
-
-// resetStream forgets everything that belongs to one TCP connection.
-func (s *Session) resetStream() {
-	s.enc = frame.Encoder{}
-	s.dec.Init(s.cfg.Limits)
-	s.dec.SetPreAuth(true)
-	s.hs = nil
-	s.up, s.paused, s.again, s.full = false, false, false, false
-	s.written, s.encoded = 0, 0
-	s.kaReply, s.kaQueued, s.kaSent = false, false, 0
-	for i := range s.sent.len() {
-		s.sent.at(i).end = 0
-	}
-	s.resend = 0
 }
 
 // Send queues m for sending; the session owns it until OutFinish.
@@ -325,7 +236,7 @@ func (s *Session) Send(now time.Duration, m *msg.Message) {
 		s.finish(m, msg.ErrClosed)
 		return
 	}
-	s.queue.push(m)
+	s.box.queue.push(m)
 	if at := msg.Expiry(m); at != 0 {
 		if x := s.needSeldom(); x.soonest == 0 || at < x.soonest {
 			x.soonest = at
@@ -351,26 +262,17 @@ func (s *Session) canDial() bool { return !s.policy.Server && s.callable }
 
 // reconnect begins another attempt. Only an established session counts them.
 func (s *Session) reconnect(now time.Duration) {
-	if s.serverCookie != 0 {
-		s.connectSeq++
+	if s.id.established() {
+		s.id.connectSeq++
 	}
 	s.connect(now)
-}
-
-// Keepalive sends a KEEPALIVE2 soon.
-func (s *Session) Keepalive(now time.Duration) {
-	if s.state == StateClosed || s.state == StateStandby && !s.canDial() {
-		return
-	}
-	s.wantKeepalive(now)
-	s.wake(now)
 }
 
 // RetryNow ends the wait for the next attempt, and goes back to the shortest delay.
 func (s *Session) RetryNow(now time.Duration) {
 	switch s.state {
 	case StateBackoff, StateWait:
-		s.backoff = 0
+		s.setBackoff(0)
 		s.reconnect(now)
 	default:
 		if s.seldom != nil {
@@ -398,28 +300,10 @@ func (s *Session) Break(now time.Duration, err error) {
 	}
 }
 
-// Sweep drops what was cancelled, or expired, while it waited to be sent.
-func (s *Session) Sweep(now time.Duration) {
-	soonest := s.queue.sweep(now, s.finish)
-	if s.seldom != nil {
-		s.seldom.soonest = soonest
-	}
-}
-
 // GiveUp ends the session as a fault that nothing can mend does, if its peer is absent.
 func (s *Session) GiveUp(err error) {
 	if s.state == StateStandby {
 		s.close(err)
-	}
-}
-
-// wantKeepalive has Fill send a KEEPALIVE2. On a ready session the time for the
-// answer runs from here, and anew once it has left: a socket that takes nothing is no
-// better than a peer that says nothing.
-func (s *Session) wantKeepalive(now time.Duration) {
-	s.kaWant = true
-	if s.state == StateReady && s.kaSent == 0 {
-		s.kaSent, s.kaQueued = max(now, 1), true
 	}
 }
 
@@ -444,45 +328,11 @@ func (s *Session) stop(reason error) {
 	s.drop(reason)
 }
 
-// dropTransport gives the transport up, if there is one, and what was taken for
-// a message that is not complete.
-func (s *Session) dropTransport() {
-	s.abandonMessage()
-	if s.up || s.state == StateConnecting {
-		s.emit(OutCloseTransport)
-	}
-	s.resetStream()
-}
-
-func (s *Session) abandonMessage() {
-	if s.charged >= 0 {
-		s.gate.Abandon(s.charged)
-		s.charged = -1
-	}
-	if s.body != nil {
-		s.body.Release()
-		s.body = nil
-	}
-}
-
-// drop finishes everything that waits for sending or acknowledgement.
-func (s *Session) drop(reason error) {
-	for s.sent.len() > 0 {
-		s.finish(s.sent.pop().m, reason)
-	}
-	s.resend = 0
-	for s.queue.n > 0 {
-		s.finish(s.queue.pop(), reason)
-	}
-	s.queue = outQueue{}
-	s.sent = fifo{}
-}
-
 // HandleTransportDown tells that the transport failed, was refused or was
 // closed by the peer. The shell has already let go of it; if the network's error says
 // why, it comes as a *NetworkError.
 func (s *Session) HandleTransportDown(now time.Duration, err error) {
-	if s.state == StateClosed || !s.up && s.state != StateConnecting {
+	if s.state == StateClosed || !s.stream.up && s.state != StateConnecting {
 		return
 	}
 	if ReasonOf(err) == msg.ReasonRefused {

@@ -22,14 +22,14 @@ func (s *Session) arbitrate(in Incoming) {
 	in.PeerType, in.Auth = s.peerType, s.authPeer
 	p := s.policy
 	in.Unlisted = !in.Reconnect && p.Server && p.Lossy && !p.RegisterLossyClients
-	s.hs.incoming, s.hs.outcome = in, 0
+	s.stream.hs.incoming, s.stream.hs.outcome = in, 0
 	s.state = StateArbitrating
-	s.paused = true
+	s.stream.paused = true
 	s.emit(OutArbitrate)
 }
 
 // Incoming returns what the peer asked for; valid in StateArbitrating.
-func (s *Session) Incoming() Incoming { return s.hs.incoming }
+func (s *Session) Incoming() Incoming { return s.stream.hs.incoming }
 
 // Outcome is what Settle leaves to the shell.
 type Outcome uint8
@@ -70,22 +70,22 @@ func (s *Session) Settle(now time.Duration, ex *Session) Outcome {
 	v := s.Judge(ex)
 	switch v.Action {
 	case ActAccept:
-		if s.hs.outcome = Register; !s.hs.incoming.Unlisted {
+		if s.stream.hs.outcome = Register; !s.stream.hs.incoming.Unlisted {
 			return Register
 		}
 		s.Accept(now)
 	case ActStopAccept:
 		ex.stopReplaced()
-		s.hs.outcome = Register
+		s.stream.hs.outcome = Register
 		return Register
 	case ActReplace:
-		s.hs.outcome, s.hs.lost = Replace, v.Reset
+		s.stream.hs.outcome, s.stream.hs.lost = Replace, v.Reset
 		return Replace
 	case ActWait:
 		ex.Keepalive(now)
 		s.answer(&frame.Wait{})
 	case ActSendReset:
-		if ex != nil && !v.Full && ex.halfMade(s.hs.incoming) {
+		if ex != nil && !v.Full && ex.halfMade(s.stream.hs.incoming) {
 			ex.Fault(now, ErrReplaced)
 		}
 		s.answer(&frame.SessionReset{Full: v.Full})
@@ -107,7 +107,7 @@ func (s *Session) Settle(now time.Duration, ex *Session) Outcome {
 // end here: should its SERVER_IDENT still come in, and messages behind it, the peer, told
 // to begin anew, would send those messages again.
 func (s *Session) halfMade(in Incoming) bool {
-	return in.Reconnect && s.serverCookie == 0 && s.clientCookie == in.ClientCookie
+	return in.Reconnect && !s.id.established() && s.id.clientCookie == in.ClientCookie
 }
 
 // stopReplaced ends an existing lossy session because its peer came back.
@@ -121,16 +121,16 @@ func (s *Session) stopReplaced() {
 // answer keeps reading on the same connection, where the connector answers
 // (spec 3.5); the handshake's deadline bounds how long.
 func (s *Session) answer(c frame.Control) {
-	s.state, s.paused = StateSessionAccepting, false
+	s.state, s.stream.paused = StateSessionAccepting, false
 	s.queueControl(c)
 }
 
 // settled is the end of the arbitration of s with that outcome.
 func (s *Session) settled(o Outcome) {
-	if s.state != StateArbitrating || s.hs.outcome != o {
+	if s.state != StateArbitrating || s.stream.hs.outcome != o {
 		panic(fmt.Sprintf("session: %s in %s", o, s))
 	}
-	s.paused = false
+	s.stream.paused = false
 }
 
 // Accept makes the arbitrating session the peer's new session, after Register.
@@ -154,39 +154,31 @@ func (s *Session) Refuse(now time.Duration, err error) {
 // transport of s, if it has one, before the call, and gives it that of in.
 func (s *Session) TakeOver(now time.Duration, in *Session) {
 	in.settled(Replace)
-	req, reset := in.hs.incoming, in.hs.lost
+	req, reset := in.stream.hs.incoming, in.stream.hs.lost
 	s.put(Output{Kind: OutFault, State: s.state, Err: ErrReplaced})
-	s.abandonMessage()
+	s.stream.abandon(s.gate)
 	s.resetStream()
 	if reset {
 		s.resetSession()
 	}
-	s.up = true
-	s.enc, s.hs, s.deadline = in.enc, in.hs, in.deadline
-	s.encoded, s.written = in.encoded, in.written
-	s.dec.SetPreAuth(false)
-	if c := s.hs.rxCipher; c != nil {
-		s.dec.SetCipher(c)
-	}
-	s.peerGlobalSeq = req.GlobalSeq
+	s.stream, s.deadline = in.stream, in.deadline
+	in.stream.reset(in.cfg.Limits)
+	s.stream.dec.Reset() // the frame that is answered now
+	s.id.peerGlobalSeq = req.GlobalSeq
 	s.authPeer, s.globalID = in.authPeer, in.globalID
-	in.hs, in.up = nil, false
 	in.state = StateClosed
 
 	if req.Reconnect {
-		s.crossed = 0
-		s.connectSeq = req.ConnectSeq
+		s.id.crossed = 0
+		s.id.connectSeq = req.ConnectSeq
 		s.resume(now, req.MsgSeq)
-		s.queueControl(&frame.SessionReconnectOK{MsgSeq: s.in.Seq})
+		s.queueControl(&frame.SessionReconnectOK{MsgSeq: s.num.in.Seq})
 		s.ready(now)
 		s.emit(OutAccepted)
 		return
 	}
 	s.peerType, s.peerNum, s.features = in.peerType, in.peerNum, in.features
 	s.setPeerAddrs(in.peerAddrs)
-	if s.serverCookie == 0 && s.clientCookie != req.ClientCookie {
-		s.crossed = s.clientCookie
-	}
-	s.clientCookie = req.ClientCookie
+	s.id.replacedBy(req.ClientCookie)
 	s.serverIdent(now)
 }

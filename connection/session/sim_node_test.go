@@ -208,7 +208,7 @@ func (c *simConn) feed(b []byte) {
 		}
 		if len(b) > 0 && !c.s.Paused() {
 			n := c.s.HandleBytes(now, b)
-			if n < len(b) && c.s.up && !c.s.Paused() {
+			if n < len(b) && c.s.stream.up && !c.s.Paused() {
 				c.n.w.failf("%s: took %d of %d bytes", c, n, len(b))
 			}
 			b = b[n:]

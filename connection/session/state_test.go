@@ -131,7 +131,7 @@ func TestEveryStateAndTag(t *testing.T) {
 				require.Equal(t, st, l.s.State(), name)
 				faults := len(l.c.faults)
 				b := sample(l, tag)
-				if !l.s.up || l.s.Paused() {
+				if !l.s.stream.up || l.s.Paused() {
 					require.Zero(t, l.s.HandleBytes(l.w.now, b), name)
 					l.c.settle()
 					require.Equal(t, st, l.s.State(), name)
@@ -150,7 +150,7 @@ func TestEveryStateAndTag(t *testing.T) {
 				require.ErrorAs(t, l.lastFault(), &pe, name)
 				require.ErrorIs(t, l.lastFault(), ErrProtocol, name)
 				require.Equal(t, st, pe.State, name)
-				require.False(t, l.s.up, name)
+				require.False(t, l.s.stream.up, name)
 				require.Contains(t, []State{StateClosed, StateBackoff, StateStandby, StateConnecting}, l.s.State(), name)
 			}
 		}

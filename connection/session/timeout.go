@@ -28,28 +28,6 @@ func (s *Session) nextDeadline() (at time.Duration, ok bool) {
 	return at, ok
 }
 
-// stuck: this side does not read, for want of room. That is no evidence against the
-// peer, whose answers lie unread.
-func (s *Session) stuck() bool { return s.paused && s.charged >= 0 }
-
-// askedFor is how long before IdleTimeout the peer is asked for a sign of life, and
-// how long it then has at least: this side may not have been able to ask in time.
-func (s *Session) askedFor() time.Duration {
-	d := s.cfg.IdleTimeout / 2
-	if k := s.cfg.KeepaliveTimeout; k > 0 {
-		d = min(d, k)
-	}
-	return d
-}
-
-// stuckInterval is how often a session that does not read says that it is alive.
-func (s *Session) stuckInterval() time.Duration {
-	if i := s.cfg.KeepaliveInterval; i > 0 {
-		return i
-	}
-	return s.cfg.KeepaliveTimeout / 3 // 0 or less: never
-}
-
 func (s *Session) readyDeadline() (at time.Duration, ok bool) {
 	sooner := func(d time.Duration) {
 		if !ok || d < at {
@@ -57,29 +35,29 @@ func (s *Session) readyDeadline() (at time.Duration, ok bool) {
 		}
 	}
 	c := s.cfg
-	if s.ackHeld {
-		sooner(s.ackSince + c.AckDelay)
+	if s.acks.held {
+		sooner(s.acks.since + c.AckDelay)
 	}
 	if s.stuck() {
 		if i := s.stuckInterval(); i > 0 {
-			sooner(s.alive + i)
+			sooner(s.ka.alive + i)
 		}
 		return at, ok
 	}
 	switch {
-	case s.kaSent != 0:
+	case s.ka.sent != 0:
 		if c.KeepaliveTimeout > 0 {
-			sooner(max(s.kaSent, s.alive) + c.KeepaliveTimeout)
+			sooner(max(s.ka.sent, s.ka.alive) + c.KeepaliveTimeout)
 		}
 		if c.IdleTimeout > 0 {
-			sooner(max(s.kaSent+s.askedFor(), s.alive+c.IdleTimeout))
+			sooner(max(s.ka.sent+s.askedFor(), s.ka.alive+c.IdleTimeout))
 		}
 	default:
 		if c.KeepaliveInterval > 0 {
-			sooner(s.alive + c.KeepaliveInterval)
+			sooner(s.ka.alive + c.KeepaliveInterval)
 		}
 		if c.IdleTimeout > 0 {
-			sooner(s.alive + c.IdleTimeout - s.askedFor())
+			sooner(s.ka.alive + c.IdleTimeout - s.askedFor())
 		}
 	}
 	return at, ok
@@ -111,19 +89,19 @@ func (s *Session) HandleTimeout(now time.Duration) {
 
 func (s *Session) readyTimeout(now time.Duration) {
 	c := s.cfg
-	if s.ackHeld && now >= s.ackSince+c.AckDelay {
-		s.ackHeld = false
+	if s.acks.held && now >= s.acks.since+c.AckDelay {
+		s.acks.held = false
 		return
 	}
 	if s.stuck() {
 		// The peer learns that this side lives, and is not asked for anything.
-		s.alive, s.kaWant = now, true
+		s.ka.alive, s.ka.want = now, true
 		return
 	}
 	switch {
-	case s.kaSent == 0:
+	case s.ka.sent == 0:
 		s.wantKeepalive(now)
-	case c.IdleTimeout > 0 && now >= max(s.kaSent+s.askedFor(), s.alive+c.IdleTimeout):
+	case c.IdleTimeout > 0 && now >= max(s.ka.sent+s.askedFor(), s.ka.alive+c.IdleTimeout):
 		s.fault(now, ErrIdleTimeout)
 	default:
 		s.fault(now, ErrKeepaliveTimeout)

@@ -81,12 +81,12 @@ func TestIdleTimeout(t *testing.T) {
 	require.False(t, ok)
 }
 
-func keepalive(interval, timeout time.Duration) nodeOption {
+func keepalives(interval, timeout time.Duration) nodeOption {
 	return func(n *simNode) { n.cfg.KeepaliveInterval, n.cfg.KeepaliveTimeout = interval, timeout }
 }
 
 func TestKeepalive(t *testing.T) {
-	l := readyConnector(t, msg.LosslessPeer(), keepalive(10*time.Second, 5*time.Second))
+	l := readyConnector(t, msg.LosslessPeer(), keepalives(10*time.Second, 5*time.Second))
 	l.pass(10 * time.Second)
 	k := want[frame.Keepalive](l)
 	l.pass(4 * time.Second).say(&frame.KeepaliveAck{Stamp: k.Stamp})
@@ -116,7 +116,7 @@ func TestKeepalive(t *testing.T) {
 // TestKeepaliveThatCannotBeWritten: the deadline moves on, and then it is a fault.
 func TestKeepaliveThatCannotBeWritten(t *testing.T) {
 	for _, timeout := range []time.Duration{5 * time.Second, -1} {
-		l := readyConnector(t, msg.LosslessPeer(), keepalive(10*time.Second, timeout))
+		l := readyConnector(t, msg.LosslessPeer(), keepalives(10*time.Second, timeout))
 		for i := 0; len(l.c.faults) == 0; i++ {
 			require.Less(t, i, 5, "a hot loop")
 			at, ok := l.s.Deadline()
@@ -141,7 +141,7 @@ func TestKeepaliveInStandby(t *testing.T) {
 	require.Equal(t, StateStandby, l.s.State())
 	l.s.Keepalive(0)
 	require.Equal(t, StateConnecting, l.s.State())
-	require.Equal(t, uint64(1), l.s.connectSeq)
+	require.Equal(t, uint64(1), l.s.id.connectSeq)
 	l.drive(StateSessionReconnecting)
 	want[frame.SessionReconnect](l)
 	l.say(&frame.SessionReconnectOK{})
@@ -211,13 +211,13 @@ func TestBackoff(t *testing.T) {
 		require.Equal(t, StateConnecting, l.s.State())
 	}
 	require.Len(t, seen, 2, "no jitter")
-	require.Zero(t, l.s.connectSeq, "there is no session whose attempts could be counted")
+	require.Zero(t, l.s.id.connectSeq, "there is no session whose attempts could be counted")
 	l.drive(StateReady)
 	l.s.HandleTransportDown(l.w.now, errCut)
 	l.c.settle()
 	require.Equal(t, StateConnecting, l.s.State(), "a session that broke is resumed at once")
 	l.s.HandleTransportDown(l.w.now, errCut)
-	require.Equal(t, 200*time.Millisecond, l.s.backoff)
+	require.Equal(t, 200*time.Millisecond, l.s.rarely().backoff)
 }
 
 func TestRefused(t *testing.T) {
@@ -248,7 +248,7 @@ func TestWait(t *testing.T) {
 
 // TestIdleWhilePaused: it is this side that does not read.
 func TestIdleWhilePaused(t *testing.T) {
-	l := readyConnector(t, msg.LosslessPeer(), keepalive(10*time.Second, 5*time.Second))
+	l := readyConnector(t, msg.LosslessPeer(), keepalives(10*time.Second, 5*time.Second))
 	l.c.held = true
 	l.msg(1, 0)
 	require.True(t, l.s.Paused())
@@ -276,7 +276,7 @@ func TestFruitless(t *testing.T) {
 		} else {
 			pauses = append(pauses, 0)
 		}
-		l.drive(StateSessionReconnecting).say(&frame.SessionReconnectOK{MsgSeq: l.s.ackedSeq})
+		l.drive(StateSessionReconnecting).say(&frame.SessionReconnectOK{MsgSeq: l.s.num.acked})
 		require.Equal(t, StateReady, l.s.State())
 	}
 	for range 40 {
@@ -309,15 +309,15 @@ func TestCrossedEnds(t *testing.T) {
 			"ack":     func(l *lab) []byte { return l.encode(&frame.Ack{}) },
 		} {
 			l := readyConnector(t, msg.LosslessPeer())
-			l.s.crossed = 5
+			l.s.id.crossed = 5
 			b := say(l)
 			if !whole {
 				l.bytes(b[:len(b)-1])
-				require.NotZero(t, l.s.crossed)
+				require.NotZero(t, l.s.id.crossed)
 				b = b[len(b)-1:]
 			}
 			l.bytes(b)
-			require.Zero(t, l.s.crossed, name)
+			require.Zero(t, l.s.id.crossed, name)
 		}
 	}
 }
