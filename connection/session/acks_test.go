@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -109,4 +110,28 @@ func TestHoldAckOff(t *testing.T) {
 	l.s.HoldAck(l.w.now, true)
 	l.settle()
 	want[frame.Ack](l)
+}
+
+func (a *acks) invariants() error {
+	if !a.owed && (a.held || a.bytes != 0) || a.bytes > 2*ackHeldBytes {
+		return fmt.Errorf("owed: %+v", *a)
+	}
+	return nil
+}
+
+// TestAcksOwe: the time runs from the first message, and the bytes stay in their range.
+func TestAcksOwe(t *testing.T) {
+	var a acks
+	a.owe(5, 10)
+	a.owe(6, 1<<40)
+	require.Equal(t, acks{owed: true, bytes: ackHeldBytes + 10, since: 5}, a)
+	for range 5 {
+		a.owe(7, 1<<40)
+	}
+	require.NoError(t, a.invariants())
+	a.held = true
+	a.reset()
+	require.Equal(t, acks{since: 5}, a)
+	a.held = true
+	require.Error(t, a.invariants())
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -19,7 +20,7 @@ func (s *Session) beginAuth() error {
 	s.stream.hs.client = s.env.AuthClient().NewExchange(s.cfg.Self.Type, s.peerType)
 	req, err := s.stream.hs.client.Request()
 	if err != nil {
-		return err
+		return s.ownError("asking for authentication", err)
 	}
 	s.state = StateAuthConnecting
 	s.queueAuthRequest(req)
@@ -156,15 +157,15 @@ func (s *Session) authenticated(res auth.Result, client bool) error {
 // / server rx" (spec 1.4).
 func (s *Session) installKeys(secret []byte, client bool) error {
 	if len(secret) < 40 {
-		return s.protocolError(frame.TagAuthDone, "connection secret of %d bytes in secure mode", len(secret))
+		return s.ownError("secure mode", fmt.Errorf("the authentication method gives a connection secret of %d bytes, not 40", len(secret)))
 	}
 	toClient, err := frame.NewGCM(secret[:16], secret[16:28])
 	if err != nil {
-		return err
+		return s.ownError("secure mode", err)
 	}
 	toServer, err := frame.NewGCM(secret[:16], secret[28:40])
 	if err != nil {
-		return err
+		return s.ownError("secure mode", err)
 	}
 	send, receive := toClient, toServer
 	if client {

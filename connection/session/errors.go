@@ -80,6 +80,26 @@ func (s *Session) protocolError(tag frame.Tag, format string, args ...any) error
 	return &ProtocolError{State: s.state, Tag: tag, Reason: fmt.Sprintf(format, args...)}
 }
 
+// OwnError is the counterpart of ProtocolError: this side cannot go on, and the peer did
+// nothing wrong.
+type OwnError struct {
+	State State
+	Doing string // what this side could not do
+	Err   error
+}
+
+// Error is one line.
+func (e *OwnError) Error() string {
+	return fmt.Sprintf("session: this side cannot go on in %s: %s: %v", e.State, e.Doing, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *OwnError) Unwrap() error { return e.Err }
+
+func (s *Session) ownError(doing string, err error) error {
+	return &OwnError{State: s.state, Doing: doing, Err: err}
+}
+
 // MissingFeaturesError tells which bits are missing and on which side.
 type MissingFeaturesError struct {
 	Missing uint64

@@ -259,7 +259,9 @@ func TestSecureMode(t *testing.T) {
 	l.c.s = NewAcceptor(&l.n.cfg, l.n, l.c, nil, nil)
 	l.s = l.c.s
 	l.up().drive(StateAuthAccepting).say(l.authRequest())
-	require.ErrorIs(t, l.lastFault(), ErrProtocol, "a short connection secret")
+	var own *OwnError
+	require.ErrorAs(t, l.lastFault(), &own, "a short connection secret is the method's mistake, not the peer's")
+	require.NotErrorIs(t, l.lastFault(), ErrProtocol)
 }
 
 // TestSecureFrameAtOnce: a frame that is complete with its first block is handled

@@ -27,6 +27,10 @@ func (k *keepalive) ask(now time.Duration) {
 	}
 }
 
+// answered ends the wait, also if other bytes that were encoded with the question have
+// not left yet.
+func (k *keepalive) answered() { k.sent, k.queued = 0, false }
+
 // left tells that all that was encoded has left: the time for an answer that has not
 // begun yet begins now.
 func (k *keepalive) left(now time.Duration) {
@@ -76,7 +80,7 @@ func (s *Session) readyKeepaliveAck(_ time.Duration, payload []byte) error {
 	if err := s.parse(&f, payload); err != nil {
 		return err
 	}
-	s.ka.sent = 0
+	s.ka.answered()
 	s.needSeldom().lastKeepaliveAck = f.Stamp
 	s.emit(OutKeepaliveAck)
 	return nil

@@ -166,7 +166,7 @@ func (s *Session) acked(seq uint64) {
 // of buffers that one write takes, in the order of the origin's writer (spec
 // 5.2): handshake, keepalives, messages to be sent again, then the queue by
 // priority, and an ACK if nothing else carried it. It reports whether there is
-// more.
+// more. Should nothing be encoded any more (frame.Encoder.Err), the transport is given up, and b empty.
 func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool) {
 	if !s.stream.up {
 		return false
@@ -207,6 +207,11 @@ func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool)
 	if s.OwesAck() && (!s.acks.held || b.Len() > start) && !full() {
 		s.acks.reset()
 		s.stream.enc.AppendControl(b, &s.num.in)
+	}
+	if err := s.stream.enc.Err(); err != nil {
+		b.Reset() // it holds what must not be written
+		s.fault(now, s.ownError("encoding", err))
+		return false
 	}
 	s.stream.encoded += uint64(b.Len() - start)
 	return s.WantsWrite()

@@ -296,7 +296,7 @@ func (s *Session) Follow(now time.Duration) {
 // the midst of what it was left.
 func (s *Session) Break(now time.Duration, err error) {
 	if s.state != StateClosed {
-		s.fault(now, permanent(err))
+		s.fault(now, permanent(s.ownError("going on after a call that did not return", err)))
 	}
 }
 

@@ -272,6 +272,9 @@ func (c *simConn) settle() {
 			c.carryOut(o)
 		}
 	}
+	if err := c.s.invariants(); err != nil {
+		w.failf("%s: %v", c, err)
+	}
 	if arbitrate && !c.n.hold {
 		c.n.arbitrate(c)
 	}
