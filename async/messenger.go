@@ -119,8 +119,8 @@ func New(cfg Config) (*Messenger, error) {
 			Dial:            eventloop.DialConfig{Local: cfg.BindBeforeConnect, Timeout: cfg.DialTimeout, Socket: cfg.Socket},
 			WriteBatch:      cfg.WriteBatch, WriteBudget: cfg.WriteBudget,
 		},
-		Stats:     make([]connection.Stats, cfg.Stack.NumWorkers()),
-		Recyclers: connection.Recyclers(cfg.Stack),
+		Stats:   make([]connection.Stats, cfg.Stack.NumWorkers()),
+		Buffers: connection.WorkerBuffers(cfg.Stack),
 	}
 	if cfg.SendTotalBytes > 0 {
 		m.shared.Options.Send.Total = connection.NewSendTotal(cfg.SendTotalBytes)

@@ -67,8 +67,7 @@ func (p *rawPeer) write(b []byte) {
 // say sends frames.
 func (p *rawPeer) say(cs ...frame.Control) {
 	p.t.Helper()
-	b := frame.GetBatch()
-	defer frame.PutBatch(b)
+	b := new(frame.Batch)
 	for _, c := range cs {
 		p.enc.AppendControl(b, c)
 	}
@@ -79,8 +78,7 @@ func (p *rawPeer) say(cs ...frame.Control) {
 // is "" leaves its number out.
 func (p *rawPeer) send(seq uint64, fronts ...string) {
 	p.t.Helper()
-	b := frame.GetBatch()
-	defer frame.PutBatch(b)
+	b := new(frame.Batch)
 	for _, front := range fronts {
 		if front != "" {
 			p.enc.AppendMessage(b, &frame.Header{Seq: seq, Type: 1000, Priority: 127}, []byte(front), nil, nil)

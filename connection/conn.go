@@ -112,7 +112,7 @@ func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer, anon 
 	c := newConn(id, sh, w)
 	c.anon = anon
 	c.s = session.NewConnector(sh.Session, sh.Env, c, c, receipt{c}, peer)
-	c.s.SetRecycler(c.recycler())
+	c.s.SetBuffers(c.buffers())
 	c.setThrottles(peer.Policy)
 	c.publish()
 	return c
@@ -131,7 +131,7 @@ func (c *Conn) Start() { c.command(cmdStart) }
 func Accept(id uint64, sh *Shared, w eventloop.Worker) *Conn {
 	c := newConn(id, sh, w)
 	c.s = session.NewAcceptor(sh.Session, sh.Env, c, c, receipt{c})
-	c.s.SetRecycler(c.recycler())
+	c.s.SetBuffers(c.buffers())
 	c.publish()
 	return c
 }
@@ -165,7 +165,7 @@ func (c *Conn) Shared() *Shared { return c.sh }
 
 func (c *Conn) now() time.Duration { return c.w.Now() }
 
-func (c *Conn) recycler() *msg.Recycler { return c.sh.Recyclers[c.w.ID()] }
+func (c *Conn) buffers() *session.Buffers { return c.sh.Buffers[c.w.ID()] }
 
 func (c *Conn) stats() *Stats { return &c.sh.Stats[c.w.ID()] }
 

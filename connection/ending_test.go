@@ -72,8 +72,7 @@ func (q *queueing) Discard(*Conn) {
 // encoded are messages with these numbers, as they come from the peer.
 func encoded(seqs ...uint64) []byte {
 	var e frame.Encoder
-	b := frame.GetBatch()
-	defer frame.PutBatch(b)
+	b := new(frame.Batch)
 	for _, seq := range seqs {
 		e.AppendMessage(b, &frame.Header{Seq: seq, Type: 1, Priority: 127}, []byte("front"), nil, nil)
 	}

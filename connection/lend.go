@@ -85,7 +85,7 @@ func (c *Conn) drainLent() {
 		}
 		c.stats().Delivered.Add(1)
 		msg.GiveBack(o.Msg)
-		c.recycler().Sent(o.Msg)
+		c.buffers().Messages.Sent(o.Msg)
 	}
 	c.settle(done)
 	c.rearm()

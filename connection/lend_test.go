@@ -185,7 +185,7 @@ func unmet(client, server msg.Policy) *pair {
 		prio.Store(127)
 		return &Shared{
 			Session: &cfg, Env: addrEnv{addrs: addr(at), policy: policy}, Sink: r, Log: slog.New(slog.DiscardHandler),
-			Stats: make([]Stats, 2), Recyclers: []*msg.Recycler{new(msg.Recycler), new(msg.Recycler)},
+			Stats: make([]Stats, 2), Buffers: []*session.Buffers{new(session.Buffers), new(session.Buffers)},
 			Options: Options{Send: SendLimits{MessagesMax: 100, BytesMax: 1 << 20}, DefaultPriority: prio, WriteBatch: 1 << 16, WriteBudget: 1 << 20},
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
@@ -226,8 +225,7 @@ func (c *Conn) lostTransport() {
 
 func (c *Conn) dropPending() {
 	if c.pending != nil {
-		c.pending.Reset()
-		frame.PutBatch(c.pending)
+		c.buffers().PutBatch(c.pending)
 		c.pending = nil
 	}
 }
@@ -250,7 +248,7 @@ func (c *Conn) HandleFlush() {
 	o := &c.sh.Options
 	for budget := o.WriteBudget; ; {
 		if c.pending == nil {
-			c.pending = frame.GetBatch()
+			c.pending = c.buffers().Batch()
 		}
 		if c.pending.Len() == 0 {
 			c.s.Fill(now, c.pending, o.WriteBatch)
@@ -334,7 +332,7 @@ func (c *Conn) drain() {
 			if o.Err == nil {
 				good++
 			}
-			c.finish(o.Msg, o.Err, c.recycler())
+			c.finish(o.Msg, o.Err, &c.buffers().Messages)
 		case session.OutArbitrate:
 			c.command(cmdArbitrate)
 		default:
@@ -466,7 +464,7 @@ func (c *Conn) sessionOver(reason error) {
 	for _, m := range ms {
 		var e Ended
 		e.Add(m)
-		c.finish(m, reason, c.recycler())
+		c.finish(m, reason, &c.buffers().Messages)
 		c.settle(e)
 	}
 	if first {

@@ -78,8 +78,8 @@ type Shared struct {
 	Dispatch msg.Throttler
 	Options  Options
 	Stats    []Stats // one per worker of the stack
-	// Recyclers are the workers', one each; see Recyclers.
-	Recyclers []*msg.Recycler
+	// Buffers are the workers', one each; see WorkerBuffers.
+	Buffers []*session.Buffers
 }
 
 func (sh *Shared) mayWait() error {
@@ -105,17 +105,17 @@ type Options struct {
 	WriteBatch, WriteBudget int
 }
 
-// Recyclers returns the recyclers of a stack's workers. Where a worker has room
-// for what belongs to it (eventloop.Local), all messengers share its recycler.
-func Recyclers(s eventloop.Stack) []*msg.Recycler {
-	out := make([]*msg.Recycler, s.NumWorkers())
+// WorkerBuffers returns the buffers of a stack's workers. Where a worker has room for
+// what belongs to it (eventloop.Local), all messengers share those.
+func WorkerBuffers(s eventloop.Stack) []*session.Buffers {
+	out := make([]*session.Buffers, s.NumWorkers())
 	for i := range out {
-		out[i] = new(msg.Recycler)
+		out[i] = new(session.Buffers)
 		if l, ok := s.Worker(i).(eventloop.Local); ok {
-			out[i] = l.LoadOrStore(recyclerKey{}, out[i]).(*msg.Recycler)
+			out[i] = l.LoadOrStore(buffersKey{}, out[i]).(*session.Buffers)
 		}
 	}
 	return out
 }
 
-type recyclerKey struct{}
+type buffersKey struct{}

@@ -22,7 +22,7 @@ func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
 		return
 	}
 	c.t = nil
-	c.s.SetRecycler(c.sh.Recyclers[w.ID()])
+	c.s.SetBuffers(c.sh.Buffers[w.ID()])
 	c.mu.Lock()
 	c.w = w // from here on the other worker may run what was posted
 	c.mu.Unlock()

@@ -157,13 +157,12 @@ func TestTakeOverOfHalfAFrame(t *testing.T) {
 	require.NotNil(t, half)
 	ex := p.b.Session().Existing()
 	var e frame.Encoder
-	b := frame.GetBatch()
+	b := new(frame.Batch)
 	e.AppendControl(b, &frame.SessionReconnect{Addrs: p.b.PeerAddrs(), ClientCookie: ex.ClientCookie,
 		ServerCookie: ex.ServerCookie, GlobalSeq: 99, ConnectSeq: 9})
 	p.rb.onArbitrate = p.resumed(t)
 	half.h.HandleRead(0, b.AppendTo(nil))
 	p.wb.run()
-	frame.PutBatch(b)
 	require.NotSame(t, half, p.wb.pipe)
 	require.True(t, p.wb.pipe.wanting, "what was begun has to be written")
 	p.wb.pipe.h.HandleFlush()
@@ -219,16 +218,16 @@ func TestMoveTo(t *testing.T) {
 
 	// What it receives is made of what its new worker has kept.
 	kept := map[int]*msg.Message{}
-	for id, r := range p.b.sh.Recyclers {
+	for id, r := range p.b.sh.Buffers {
 		m := msg.New(1, 10)
 		m.ReleaseAfterSend()
-		r.Sent(m)
+		r.Messages.Sent(m)
 		kept[id] = m
 	}
 	require.NoError(t, p.a.Send(&msg.Message{TID: 5}))
 	p.settle()
 	require.Equal(t, []uint64{5}, p.rb.tids())
-	require.True(t, kept[1] == p.rb.got[0], "not from the new worker's recycler")
+	require.True(t, kept[1] == p.rb.got[0], "not from the new worker's buffers")
 	require.Zero(t, old.run())
 	require.Zero(t, old.timers.Len())
 }

@@ -89,6 +89,7 @@ func (m *Messenger) newPipe() *Pipe {
 func (m *Messenger) newConnector(peer session.Peer) *Pipe {
 	p := m.newPipe()
 	p.s = session.NewConnector(&m.sessCfg, env{m}, p, p, receipt{&p.thr}, peer)
+	p.s.SetBuffers(new(session.Buffers))
 	p.setThrottles(peer.Policy)
 	p.publish()
 	return p
@@ -97,6 +98,7 @@ func (m *Messenger) newConnector(peer session.Peer) *Pipe {
 func (m *Messenger) newAcceptor() *Pipe {
 	p := m.newPipe()
 	p.s = session.NewAcceptor(&m.sessCfg, env{m}, p, p, receipt{&p.thr})
+	p.s.SetBuffers(new(session.Buffers))
 	p.accepted = true
 	p.publish()
 	return p

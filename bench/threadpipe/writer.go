@@ -2,6 +2,7 @@ package threadpipe
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -29,6 +30,9 @@ func (p *Pipe) kick() {
 	}
 }
 
+// batches are what writers encode into; one that waits has none.
+var batches = sync.Pool{New: func() any { return new(frame.Batch) }}
+
 // writeLoop is the writer: it writes, and keeps the session's time. Should user code
 // end it, another one takes its place.
 func (p *Pipe) writeLoop() {
@@ -55,13 +59,14 @@ func (p *Pipe) writeLoop() {
 		}
 		if p.sock != nil && p.s.WantsWrite() {
 			if b == nil {
-				b = frame.GetBatch()
+				b = batches.Get().(*frame.Batch)
 			}
 			p.write(b, &w)
 			continue
 		}
 		if b != nil {
-			frame.PutBatch(b)
+			b.Trim()
+			batches.Put(b)
 			b = nil
 		}
 		p.sleep()

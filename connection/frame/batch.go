@@ -1,9 +1,6 @@
 package frame
 
-import (
-	"fmt"
-	"sync"
-)
+import "fmt"
 
 const (
 	// chunkLen is the size of an arena chunk.
@@ -12,7 +9,7 @@ const (
 	// iovecs more cost a writev some 120 ns per message, as much as the copy of
 	// 3 to 4 KiB (measured on a Unix socket with 32 messages per writev).
 	copyMax = 2 << 10
-	// chunksKept and iovKept bound what a Batch keeps in the pool.
+	// chunksKept and iovKept bound what Trim leaves.
 	chunksKept = 4
 	iovKept    = 1 << 10
 )
@@ -36,13 +33,8 @@ type Batch struct {
 	tmp    []byte
 }
 
-var batchPool = sync.Pool{New: func() any { return new(Batch) }}
-
-// GetBatch returns an empty Batch from the pool.
-func GetBatch() *Batch { return batchPool.Get().(*Batch) }
-
-// PutBatch gives b back; it must not be used afterwards.
-func PutBatch(b *Batch) {
+// Trim empties b and drops what it keeps beyond its working size.
+func (b *Batch) Trim() {
 	b.Reset()
 	if len(b.chunks) > chunksKept {
 		clear(b.chunks[chunksKept:])
@@ -54,7 +46,6 @@ func PutBatch(b *Batch) {
 	if cap(b.tmp) > chunkLen {
 		b.tmp = nil
 	}
-	batchPool.Put(b)
 }
 
 // Len is the number of bytes not yet written.

@@ -88,10 +88,11 @@ func TestBatchSharesIovecs(t *testing.T) {
 	require.Len(t, b.chunks, chunks)
 }
 
-func TestBatchPool(t *testing.T) {
-	b := GetBatch()
+func TestBatchTrim(t *testing.T) {
+	b := new(Batch)
 	b.AppendRaw(make([]byte, 20*chunkLen))
-	PutBatch(b)
+	b.Trim()
+	require.Zero(t, b.Len())
 	require.LessOrEqual(t, len(b.chunks), chunksKept)
 }
 

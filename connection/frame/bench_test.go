@@ -14,8 +14,7 @@ var benchSizes = []int{0, 64, 4 << 10, 64 << 10, 1 << 20}
 func encodeBatched(b *testing.B, e *Encoder, size int) {
 	front := pattern(size, 1)
 	h := testHeader
-	batch := GetBatch()
-	defer PutBatch(batch)
+	batch := new(Batch)
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -38,8 +37,7 @@ func BenchmarkEncode(b *testing.B) {
 	b.Run("ack", func(b *testing.B) {
 		var e Encoder
 		var ack Ack
-		batch := GetBatch()
-		defer PutBatch(batch)
+		batch := new(Batch)
 		b.ReportAllocs()
 		for b.Loop() {
 			ack.Seq++

@@ -13,8 +13,7 @@ import (
 func TestWholeMessageSameAsNext(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var e Encoder
-		b := GetBatch()
-		defer PutBatch(b)
+		b := new(Batch)
 		sizes := rapid.SliceOfN(rapid.SampledFrom([]int{0, 1, 64, 64, 64, 300, 40000}), 3, 3).Draw(t, "sizes")
 		for i := range rapid.IntRange(1, 12).Draw(t, "frames") {
 			if rapid.IntRange(0, 3).Draw(t, "other") == 0 {
@@ -104,8 +103,7 @@ func TestWholeMessageIsOffered(t *testing.T) {
 	var e Encoder
 	var d Decoder
 	d.Init(Limits{})
-	b := GetBatch()
-	defer PutBatch(b)
+	b := new(Batch)
 	for range 3 {
 		e.AppendMessage(b, &Header{Seq: 1}, make([]byte, 64), nil, nil)
 	}
@@ -134,13 +132,12 @@ func TestWholeMessageIsOffered(t *testing.T) {
 func TestWholeMessageOneBit(t *testing.T) {
 	for _, sizes := range [][3]int{{64, 0, 0}, {0, 0, 33}, {16, 8, 40}, {0, 20, 0}, {1, 0, 1}} {
 		var e Encoder
-		b := GetBatch()
+		b := new(Batch)
 		for i := range 2 {
 			e.AppendMessage(b, &Header{Seq: uint64(i + 1), TID: 7, Type: 3, Priority: 127},
 				pattern(sizes[0], 1), pattern(sizes[1], 2), pattern(sizes[2], 3))
 		}
 		stream := b.AppendTo(nil)
-		PutBatch(b)
 		first := len(stream) / 2
 		take := func(msg []byte) (ok bool, n int, d *Decoder, err error) {
 			d = new(Decoder)

@@ -14,8 +14,7 @@ import (
 func (l *lab) hear(seq uint64, size int) {
 	l.t.Helper()
 	m := message(seq, 127, size, 0, 0)
-	b := frame.GetBatch()
-	defer frame.PutBatch(b)
+	b := new(frame.Batch)
 	l.enc.AppendMessage(b, &frame.Header{Seq: seq, TID: seq, Type: 1, Priority: 127}, m.Front, m.Middle, m.Data)
 	l.s.HandleBytes(l.w.now, b.AppendTo(nil))
 }

@@ -58,11 +58,10 @@ func benchmarkMessages(b *testing.B, lossy bool, batch int) {
 		return n
 	}
 	pump := func(from, to *Session) (n int) {
-		batch := frame.GetBatch()
+		batch := new(frame.Batch)
 		from.Fill(0, batch, 1<<20)
 		buf = batch.AppendTo(buf[:0])
 		from.Written(0, batch.Len())
-		frame.PutBatch(batch)
 		to.HandleBytes(0, buf)
 		drain(from)
 		return drain(to)
@@ -92,7 +91,7 @@ func BenchmarkMessage64LossyBatch(b *testing.B)    { benchmarkMessages(b, true, 
 func BenchmarkSendFill(b *testing.B) {
 	src, _ := link(b, true)
 	m := &msg.Message{Type: 1, Priority: 127, Front: make([]byte, 64)}
-	batch := frame.GetBatch()
+	batch := new(frame.Batch)
 	b.ReportAllocs()
 	for b.Loop() {
 		src.Send(0, m)
@@ -113,7 +112,7 @@ func BenchmarkHandleDeliver(b *testing.B) {
 	var h frame.Header
 	var buf []byte
 	front := make([]byte, 64)
-	batch := frame.GetBatch()
+	batch := new(frame.Batch)
 	b.ReportAllocs()
 	for b.Loop() {
 		h.Seq++

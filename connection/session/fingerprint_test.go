@@ -23,7 +23,7 @@ var notInFingerprint = map[string]string{
 	"Session.gate":     "the simConn, likewise",
 	"Session.conn":     "constant, and only handed on",
 	"Session.rcpt":     "likewise",
-	"Session.recycler": "only where memory comes from",
+	"Session.bufs":     "only where memory comes from",
 	"Decoder.rawPre":   "a memory of what was read, which only makes reading fast",
 	"Encoder.lens":     "likewise",
 	"Encoder.segments": "likewise",

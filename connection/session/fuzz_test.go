@@ -36,10 +36,9 @@ func fuzzStream(l *lab, raw bool, data []byte) (b []byte) {
 		if n >= 18 {
 			h.Seq, h.AckSeq = binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
 		}
-		batch := frame.GetBatch()
+		batch := new(frame.Batch)
 		l.enc.AppendMessage(batch, &h, p, nil, p[:len(p)/2])
 		b = batch.AppendTo(b)
-		frame.PutBatch(batch)
 	}
 	return b
 }

@@ -126,7 +126,7 @@ func TestMarkDownEverywhere(t *testing.T) {
 			l.s.stopReplaced()
 			require.Zero(t, l.s.HandleBytes(0, l.encode(&frame.Ack{Seq: 1})))
 			require.False(t, l.s.WantsWrite())
-			b := frame.GetBatch()
+			b := new(frame.Batch)
 			require.False(t, l.s.Fill(0, b, 1<<20))
 			require.Zero(t, b.Len())
 			_, ok = l.s.NextOutput()

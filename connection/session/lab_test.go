@@ -71,11 +71,10 @@ func (l *lab) up() *lab {
 func (l *lab) settle() {
 	l.c.settle()
 	for l.s.WantsWrite() {
-		b := frame.GetBatch()
+		b := new(frame.Batch)
 		l.s.Fill(l.w.now, b, 1<<20)
 		l.out = b.AppendTo(l.out)
 		n := b.Len()
-		frame.PutBatch(b)
 		l.s.Written(l.w.now, n)
 		l.c.settle()
 	}
@@ -108,8 +107,7 @@ func (l *lab) say(cs ...frame.Control) *lab {
 }
 
 func (l *lab) encode(c frame.Control) []byte {
-	b := frame.GetBatch()
-	defer frame.PutBatch(b)
+	b := new(frame.Batch)
 	l.enc.AppendControl(b, c)
 	return b.AppendTo(nil)
 }
@@ -119,15 +117,13 @@ func (l *lab) msg(seq, ack uint64) *lab { return l.bytes(l.encodeMsg(seq, ack)) 
 
 func (l *lab) encodeMsg(seq, ack uint64) []byte {
 	m := message(seq, 127, 0, 0, 0)
-	b := frame.GetBatch()
-	defer frame.PutBatch(b)
+	b := new(frame.Batch)
 	l.enc.AppendMessage(b, &frame.Header{Seq: seq, TID: seq, AckSeq: ack, Type: 1, Priority: 127}, m.Front, m.Middle, m.Data)
 	return b.AppendTo(nil)
 }
 
 func (l *lab) aborted(seq uint64) *lab {
-	b := frame.GetBatch()
-	defer frame.PutBatch(b)
+	b := new(frame.Batch)
 	l.enc.AppendAborted(b, &frame.Header{Seq: seq, TID: seq, Type: 1}, []byte("half"), nil, nil)
 	return l.bytes(b.AppendTo(nil))
 }

@@ -42,7 +42,7 @@ func (s *Session) stepMessage(now time.Duration, b []byte) (n int, err error) {
 		n, _, err = s.stream.dec.Next(b[:frame.PreambleLen]) // the payload stays where it is
 		return n, err
 	}
-	m, body := s.recycler.NewBody(size)
+	m, body := s.bufs.messages().NewBody(size)
 	s.stream.body = m
 	if n, err = s.stream.dec.TakeMessage(b, body); err != nil {
 		return n, s.badFrame(err)
@@ -51,7 +51,7 @@ func (s *Session) stepMessage(now time.Duration, b []byte) (n int, err error) {
 }
 
 func (s *Session) makeBody() {
-	m, body := s.recycler.NewBody(int(s.stream.charged))
+	m, body := s.bufs.messages().NewBody(int(s.stream.charged))
 	s.stream.body = m
 	if len(body) > 0 {
 		s.stream.dec.SetBody(body)

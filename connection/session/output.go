@@ -2,7 +2,6 @@ package session
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
@@ -82,17 +81,15 @@ func (o Output) String() string {
 	return o.Kind.String()
 }
 
-// outputs are collected in pooled buffers: an idle session holds none.
+// outputs are collected in the worker's Buffers: an idle session holds none.
 type outputs struct {
 	list []Output
 	head int
 }
 
-var outputsPool = sync.Pool{New: func() any { return new(outputs) }}
-
 func (s *Session) put(o Output) {
 	if s.out == nil {
-		s.out = outputsPool.Get().(*outputs)
+		s.out = s.bufs.getOutputs()
 	}
 	s.out.list = append(s.out.list, o)
 }
@@ -108,9 +105,8 @@ func (s *Session) NextOutput() (Output, bool) {
 		return Output{}, false
 	}
 	if q.head == len(q.list) {
-		q.list, q.head = q.list[:0], 0
 		s.out = nil
-		outputsPool.Put(q)
+		s.bufs.putOutputs(q)
 		return Output{}, false
 	}
 	o := q.list[q.head]

@@ -252,8 +252,7 @@ func TestRoomIsASignOfLife(t *testing.T) {
 	l := readyConnector(t, msg.LosslessPeer(), keepalives(10*time.Second, 30*time.Second))
 	m := &msg.Message{Type: 1, Data: make([]byte, 4<<20), Priority: 127}
 	l.s.Send(0, m)
-	b := frame.GetBatch()
-	defer frame.PutBatch(b)
+	b := new(frame.Batch)
 	l.s.Fill(0, b, 1<<20)
 	total := b.Len()
 	l.s.Written(l.w.now, 100<<10)

@@ -90,7 +90,7 @@ func TestAckOfHalfAMessage(t *testing.T) {
 	for _, missing := range []int{0, 1} {
 		l := readyConnector(t, msg.LosslessClient())
 		l.c.send(10, 127, 100)
-		b := frame.GetBatch()
+		b := new(frame.Batch)
 		l.s.Fill(0, b, 1<<20)
 		n := b.Len() - missing
 		l.s.Written(l.w.now, n/2)
@@ -103,7 +103,6 @@ func TestAckOfHalfAMessage(t *testing.T) {
 			require.ErrorIs(t, l.lastFault(), ErrProtocol)
 			require.Empty(t, l.c.done)
 		}
-		frame.PutBatch(b)
 	}
 }
 
@@ -289,13 +288,12 @@ func TestFillLimits(t *testing.T) {
 	l.s.Keepalive(0)
 	rounds := 0
 	for more := true; more; rounds++ {
-		b := frame.GetBatch()
+		b := new(frame.Batch)
 		more = l.s.Fill(0, b, 2500)
 		require.LessOrEqual(t, b.Len(), 2500+1200)
 		require.LessOrEqual(t, b.NumBuffers(), buffersMax+4)
 		l.out = b.AppendTo(l.out)
 		l.s.Written(l.w.now, b.Len())
-		frame.PutBatch(b)
 	}
 	require.Greater(t, rounds, 3)
 	require.Equal(t, frame.Stamp{Sec: 3}, want[frame.KeepaliveAck](l).Stamp)
@@ -318,10 +316,9 @@ func TestManyBuffers(t *testing.T) {
 		l.c.s.Send(0, &msg.Message{TID: uint64(i), Priority: 127, Data: data})
 	}
 	l.c.settle()
-	b := frame.GetBatch()
+	b := new(frame.Batch)
 	require.True(t, l.s.Fill(0, b, 1<<30), "%d buffers, %d bytes, %v", b.NumBuffers(), b.Len(), l.s)
 	require.LessOrEqual(t, b.NumBuffers(), 1024)
-	frame.PutBatch(b)
 }
 
 // TestLossyFinish: a message of a lossy session ends when its last byte is written.
@@ -332,7 +329,7 @@ func TestLossyFinish(t *testing.T) {
 	l.c.end = nil
 	l.c.send(1, 127, 100)
 	l.c.send(2, 127, 100)
-	b := frame.GetBatch()
+	b := new(frame.Batch)
 	l.s.Fill(0, b, 1<<20)
 	half := b.Len() / 2
 	for i := range b.Len() {
@@ -348,7 +345,6 @@ func TestLossyFinish(t *testing.T) {
 		require.Len(t, l.c.done, done, i)
 	}
 	require.Zero(t, l.s.Unacked())
-	frame.PutBatch(b)
 	l.msg(1, 99) // acks mean nothing here
 	require.Empty(t, l.c.faults)
 	l.quiet()

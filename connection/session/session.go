@@ -42,7 +42,7 @@ type Session struct {
 	ka     keepalive
 	stream stream
 
-	recycler *msg.Recycler // where messages to receive come from; may be nil
+	bufs     *Buffers      // the worker's; may be nil
 	deadline time.Duration // end of the handshake, backoff or absence, or of a ready session's probation; 0: none
 
 	seldom *seldom  // nil: nothing of it is needed
@@ -189,9 +189,8 @@ func (s *Session) String() string {
 		s.PeerName(), s.state, s.peerAddrs, s.id.globalSeq, s.id.peerGlobalSeq, s.id.connectSeq, s.num.in.Seq, s.num.out, s.box.queue.n, s.box.sent.len())
 }
 
-// SetRecycler says where messages to receive come from: the recycler of the
-// worker that the session is on. nil, as at first, is the pool.
-func (s *Session) SetRecycler(r *msg.Recycler) { s.recycler = r }
+// SetBuffers says whose memory the session uses: that of the worker that it is on.
+func (s *Session) SetBuffers(b *Buffers) { s.bufs = b }
 
 // Start makes a connecting session connect.
 func (s *Session) Start(now time.Duration) {

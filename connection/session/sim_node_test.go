@@ -23,6 +23,7 @@ type simNode struct {
 	alias    entity.Addr // another of its own
 	listens  bool        // others can call it
 	up       bool
+	bufs     Buffers
 	cfg      Config
 	policy   msg.Policy // for all peers
 	gseq     uint64
@@ -143,6 +144,7 @@ func (n *simNode) connectToAddrs(v entity.AddrVec) *simConn {
 	}
 	c := n.newConn()
 	c.s = NewConnector(&n.cfg, n, c, nil, nil, Peer{Type: entity.TypeOSD, Addrs: v, Policy: n.policy})
+	c.s.SetBuffers(&n.bufs)
 	if v.Msgr2().AnyNonce {
 		c.asked = v
 	}
@@ -240,7 +242,6 @@ func (c *simConn) letGo() {
 	e := c.end
 	c.end, c.stash = nil, nil
 	if c.pending != nil {
-		frame.PutBatch(c.pending)
 		c.pending = nil
 	}
 	if e != nil {
@@ -423,12 +424,11 @@ func (c *simConn) flush() {
 			return
 		}
 		if c.pending == nil {
-			c.pending = frame.GetBatch()
+			c.pending = new(frame.Batch)
 		}
 		if c.pending.Len() == 0 {
 			c.s.Fill(c.n.w.now, c.pending, c.n.limit)
 			if c.pending.Len() == 0 {
-				frame.PutBatch(c.pending)
 				c.pending = nil
 				return
 			}

@@ -198,6 +198,7 @@ func (w *world) connect(x *wire) {
 	x.state = wireUp
 	a := n.newConn()
 	a.s = NewAcceptor(&n.cfg, n, a, nil, nil)
+	a.s.SetBuffers(&n.bufs)
 	a.end, x.ends[1].conn = x.ends[1], a
 	w.logf("wire %d up: %s - %s", x.n, c, a)
 	a.s.HandleTransportUp(w.now, c.n.addr.AddrPort, n.addr.AddrPort)

@@ -124,12 +124,12 @@ func (s *Session) HandleRoom(now time.Duration) {
 
 // queueControl encodes a handshake frame; Fill hands it to the network.
 func (s *Session) queueControl(c frame.Control) {
-	b := frame.GetBatch()
+	b := s.bufs.Batch()
 	s.stream.enc.AppendControl(b, c)
 	for _, p := range b.Buffers() {
 		s.queueRaw(p)
 	}
-	frame.PutBatch(b)
+	s.bufs.PutBatch(b)
 }
 
 func (s *Session) queueRaw(p []byte) {
