@@ -34,6 +34,8 @@ type Counts[C any] struct {
 	Received, ReceivedBytes C
 	Sent, SentBytes         C
 	Replayed                C
+	// Lent is how often a sender was the worker for one write, instead of waking it.
+	Lent C
 	// Delivered are sendings that ended well, Undeliverable those that did not.
 	Delivered, Undeliverable C
 	// Discarded are received messages that were dropped before dispatch: of

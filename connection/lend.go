@@ -53,40 +53,22 @@ func (c *Conn) runLent() {
 	ms := c.takeInbox()
 	c.mu.Unlock()
 
+	c.stats().Lent.Add(1)
 	c.lent = true
 	c.sendAll(now, ms)
 	c.holdAck()
 	if c.t != nil && c.pending == nil && c.s.WantsWrite() {
 		c.HandleFlush()
 	} else {
-		c.drainLent()
+		c.drain()
 	}
 	c.lent = false
 }
 
-// drainLent is drain for who is the worker for a moment: it forgets messages that
-// have been sent, if nobody wants to be told, and leaves the rest to the worker.
-func (c *Conn) drainLent() {
-	var done Ended
-	for {
-		o, ok := c.s.PeekOutput()
-		if !ok {
-			break
-		}
-		if o.Kind != session.OutFinish || o.Err != nil || o.Msg.Notify != nil || !msg.Intact(o.Msg) {
-			c.command(cmdDrain)
-			break
-		}
-		c.s.NextOutput()
-		if !done.Add(o.Msg) {
-			c.settle(done)
-			done = Ended{}
-			done.Add(o.Msg)
-		}
-		c.stats().Delivered.Add(1)
-		msg.GiveBack(o.Msg)
-		c.buffers().Messages.Sent(o.Msg)
-	}
-	c.settle(done)
-	c.rearm()
+// leaves says whether what the session wants done next is left to the worker itself, by
+// who is the worker for a moment: all but the end of a sending of which nobody wants to be
+// told. What comes behind it waits too.
+func (c *Conn) leaves() bool {
+	o, ok := c.s.PeekOutput()
+	return ok && (o.Kind != session.OutFinish || o.Err != nil || o.Msg.Notify != nil || !msg.Intact(o.Msg))
 }

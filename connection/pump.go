@@ -295,10 +295,6 @@ func (c *Conn) countFilled() {
 // drain carries out what the session wants done. It is the one place where the
 // session's decisions meet the world.
 func (c *Conn) drain() {
-	if c.lent {
-		c.drainLent()
-		return
-	}
 	var done Ended
 	var good, received, receivedBytes uint64
 	delivered, returned := false, false
@@ -313,6 +309,10 @@ func (c *Conn) drain() {
 		}
 	}()
 	for {
+		if c.lent && c.leaves() {
+			c.command(cmdDrain)
+			break
+		}
 		o, ok := c.s.NextOutput()
 		if !ok {
 			break

@@ -89,7 +89,7 @@ func TestEveryFieldOfStatsMoves(t *testing.T) {
 }
 
 func statsOfTraffic(t *testing.T, m moved) {
-	c := NewCluster(t, Options{Seed: 1, N: 2})
+	c := NewCluster(t, Options{Seed: 1, N: 2, Network: simnet.Config{Asleep: 1}})
 	for _, priority := range []uint8{0, 10, msg.PriorityHighest} {
 		require.NoError(t, c.Send(0, 1, 100, priority))
 	}

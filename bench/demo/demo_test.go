@@ -30,6 +30,7 @@ func TestDemo(t *testing.T) {
 	require.True(t, r.Drained)
 	require.Positive(t, r.Cuts)
 	require.Positive(t, r.Reconnects)
+	require.Positive(t, r.Lent, "senders borrow workers, as they do without a CutStack")
 	require.Len(t, r.Classes, int(numClasses))
 	for _, c := range r.Classes {
 		require.Positive(t, c.Ops, c.Class)

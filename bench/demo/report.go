@@ -36,6 +36,7 @@ type Report struct {
 	Reconnects uint64 `json:"reconnects"`
 	Faults     uint64 `json:"faults"`
 	Replayed   uint64 `json:"replayed"`
+	Lent       uint64 `json:"lent"` // writes by their sender, on a worker that slept
 	Lost       uint64 `json:"lost"`
 	Duplicated uint64 `json:"duplicated"`
 	// LossyResets are sessions that broke and said so, LossyDropped the polls
@@ -96,6 +97,7 @@ func (d *demo) fill(r *Report, before usage) {
 		connected += s.Connected
 		r.Faults += s.Faults
 		r.Replayed += s.Replayed
+		r.Lent += s.Lent
 		r.ThrottleWaits += s.ThrottleWaits
 		if s.Panics > 0 {
 			d.oracle.Failed("%s: %d panics", m.Name(), s.Panics)
@@ -132,7 +134,8 @@ func (r *Report) Write(w io.Writer) error {
 	fmt.Fprintf(w, "\n%d osds, %d clients (%d busy), %d sessions, %.1f s, seed %d\n", r.OSDs, r.Clients, r.Busy, r.Sessions, r.Seconds, r.Seed)
 	fmt.Fprintf(w, "cuts       %d: %d rst, %d fin, %d fin unnoticed; %d writing, %d reading; %d during a handshake\n", r.Cuts,
 		r.CutKinds["rst"], r.CutKinds["fin"], r.CutKinds["vanish"], r.CutKinds["write"], r.CutKinds["read"], r.HandshakeCuts)
-	fmt.Fprintf(w, "sessions   %d reconnects after %d faults, %d messages sent again, %d waits for throttles\n", r.Reconnects, r.Faults, r.Replayed, r.ThrottleWaits)
+	fmt.Fprintf(w, "sessions   %d reconnects after %d faults, %d messages sent again, %d writes by their sender, %d waits for throttles\n",
+		r.Reconnects, r.Faults, r.Replayed, r.Lent, r.ThrottleWaits)
 	fmt.Fprintf(w, "lossy      %d sessions broke, each told once; %d messages went with them\n", r.LossyResets, r.LossyDropped)
 	fmt.Fprintf(w, "verified   %d objects, %d copies, %.1f MB; %d cold copies not recovered yet\n", r.Objects, r.Copies, float64(r.CopyBytes)/1e6, r.NotRecovered)
 	if r.Drained {

@@ -100,6 +100,7 @@ func (w *world) now() time.Duration {
 func (w *world) start() {
 	opt := w.s.options()
 	opt.Seed, opt.N, opt.SameNonce = w.cfg.Seed, w.cfg.Nodes, true
+	opt.Network.Asleep = int(opt.Seed % 4) // 0: workers are never lent
 	setup := opt.Setup
 	opt.Setup = func(n *asynctest.Node) {
 		w.oracle.born(n.Index)

@@ -17,7 +17,7 @@ func (m suiteMessenger) Count() sessiontest.Counts {
 		Received: s.Received, Delivered: s.Delivered, Undeliverable: s.Undeliverable, Discarded: s.Discarded,
 		Connected: s.Connected, Accepted: s.Accepted, Faults: s.Faults,
 		Resets: s.Resets, RemoteResets: s.RemoteResets, Refused: s.Refused,
-		ThrottleWaits: s.ThrottleWaits, Replayed: s.Replayed, FastDispatched: s.FastDispatched,
+		ThrottleWaits: s.ThrottleWaits, Replayed: s.Replayed, Lent: s.Lent, FastDispatched: s.FastDispatched,
 		Panics: s.Panics, TurnedAway: s.TurnedAway,
 		Connections: s.Connections, Handshakes: s.Handshakes, Queued: s.Queue.Len, DispatchBytes: s.DispatchBytes,
 	}

@@ -20,7 +20,7 @@ func (m *Messenger) countsOf(id uint64) *counts { return &m.counts[id%countStrip
 
 // Stats is a snapshot: what a messenger counted since New, and what it holds now; the
 // fields mean what they mean in async.Stats. SlowFastDispatches stays 0: a fast dispatcher
-// holds up its own connection only.
+// holds up its own connection only. So does Lent: there are no workers.
 type Stats struct {
 	connection.Counts[uint64]
 

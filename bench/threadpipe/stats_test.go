@@ -14,6 +14,7 @@ import (
 
 // neverCounted are the counters that these messengers have no use for.
 var neverCounted = map[string]string{
+	"Lent":               "there are no workers to be lent",
 	"SlowFastDispatches": "a fast dispatcher holds up the thread of its own connection only, which nobody watches",
 }
 

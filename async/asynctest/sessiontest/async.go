@@ -16,7 +16,7 @@ import (
 )
 
 // Async is the kind of package async, with two workers on netpoll for each messenger.
-func Async() Kind { return Kind{Name: "async", New: newAsync} }
+func Async() Kind { return Kind{Name: "async", New: newAsync, Lends: true} }
 
 type asyncMessenger struct{ *async.Messenger }
 
@@ -57,7 +57,7 @@ func (m asyncMessenger) Count() Counts {
 		Received: s.Received, Delivered: s.Delivered, Undeliverable: s.Undeliverable, Discarded: s.Discarded,
 		Connected: s.Connected, Accepted: s.Accepted, Faults: s.Faults,
 		Resets: s.Resets, RemoteResets: s.RemoteResets, Refused: s.Refused,
-		ThrottleWaits: s.ThrottleWaits, Replayed: s.Replayed, FastDispatched: s.FastDispatched,
+		ThrottleWaits: s.ThrottleWaits, Replayed: s.Replayed, Lent: s.Lent, FastDispatched: s.FastDispatched,
 		Panics: s.Panics, TurnedAway: s.TurnedAway,
 		Connections: s.Connections, Handshakes: s.Handshakes, Queued: s.Queue.Len, DispatchBytes: s.DispatchBytes,
 	}

@@ -151,6 +151,22 @@ func testFastDispatch(r *rig) {
 	r.until("counted", func() bool { return srv.Count().FastDispatched == 1 })
 }
 
+// testLent: what is sent while nothing else happens is written by its sender, also where
+// a proxy is dialled. The suite tests the path that users take.
+func testLent(r *rig) {
+	const tries = 10_000
+	srv := r.srv(msg.StatefulServer())
+	cl, _ := r.proxied(srv, 1, msg.LosslessClient())
+	c := r.connect(cl, srv)
+	// Of the client alone: what the server writes, ACKs too, goes through no proxy.
+	for n := 1; n == 1 || r.client.Lends && cl.Count().Lent == 0; n++ {
+		require.Less(r.t, n, tries, "no sender was ever lent a worker")
+		require.NoError(r.t, c.Send(text("alone")))
+		srv.wantMessages(n)
+	}
+	require.Equal(r.t, r.client.Lends, cl.Count().Lent > 0)
+}
+
 func testLoopback(r *rig) {
 	t := r.t
 	n := r.up(r.node(r.server, entity.OSD(5), msg.LosslessPeer()))

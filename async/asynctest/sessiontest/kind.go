@@ -40,7 +40,7 @@ type Counts struct {
 	Received, Delivered, Undeliverable, Discarded uint64
 	Connected, Accepted, Faults                   uint64
 	Resets, RemoteResets, Refused                 uint64
-	ThrottleWaits, Replayed, FastDispatched       uint64
+	ThrottleWaits, Replayed, Lent, FastDispatched uint64
 	Panics, TurnedAway                            uint64
 	Connections, Handshakes, Queued               int
 	DispatchBytes                                 int64
@@ -69,6 +69,9 @@ type Options struct {
 // Kind makes messengers of one kind.
 type Kind struct {
 	Name string
+	// Lends: senders borrow sleeping workers, through whatever Options.Via puts between
+	// too, as users' do.
+	Lends bool
 	// New returns a messenger that is neither bound nor started. The caller shuts it
 	// down; what it needs besides is released when the test ends.
 	New func(t testing.TB, o Options) Messenger

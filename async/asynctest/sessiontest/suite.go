@@ -21,6 +21,7 @@ var cases = []struct {
 	{"echo", testEcho},
 	{"peer info", testPeerInfo},
 	{"fast dispatch", testFastDispatch},
+	{"lent", testLent},
 	{"loopback", testLoopback},
 	{"anonymous", testAnonymous},
 	{"rebind", testRebind},
