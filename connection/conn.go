@@ -48,22 +48,18 @@ type Conn struct {
 	value     any
 
 	// Worker only.
-	w         eventloop.Worker
-	t         eventloop.Transport
-	s         *session.Session
-	spare     []*msg.Message // inbox, swapped
-	pending   *frame.Batch   // encoded and not written
-	stash     []byte         // received while paused
-	thr       throttles
-	thrSet    bool // thr is final: receipts read it on other goroutines
-	wait      *gateWait
-	acquiring int8  // 1 + the stage of thr that is being asked; 0: none
-	credit    int64 // taken of the dispatch throttle in advance
-	timer     eventloop.Timer
-	lent      bool // another goroutine is the worker: see lend.go
-	pressed   bool // told last: the send queue is under pressure
-	core      bool // in the session: where user code must not end the goroutine
-	gone      bool
+	w       eventloop.Worker
+	t       eventloop.Transport
+	s       *session.Session
+	spare   []*msg.Message // inbox, swapped
+	pending *frame.Batch   // encoded and not written
+	stash   []byte         // received while paused
+	adm     Admission
+	timer   eventloop.Timer
+	lent    bool // another goroutine is the worker: see lend.go
+	pressed bool // told last: the send queue is under pressure
+	core    bool // in the session: where user code must not end the goroutine
+	gone    bool
 }
 
 // command is what other goroutines ask of the worker.
@@ -103,6 +99,7 @@ func newConn(id uint64, sh *Shared, w eventloop.Worker) *Conn {
 	c := &Conn{id: id, sh: sh, w: w}
 	c.account.Init(&sh.Options.Send)
 	c.timer.Init(c)
+	c.adm.Init(gate{c}, sh.Options.DispatchCredit)
 	return c
 }
 
@@ -111,16 +108,11 @@ func newConn(id uint64, sh *Shared, w eventloop.Worker) *Conn {
 func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer, anon bool) *Conn {
 	c := newConn(id, sh, w)
 	c.anon = anon
-	c.s = session.NewConnector(sh.Session, sh.Env, c, c, receipt{c}, peer)
+	c.s = session.NewConnector(sh.Session, sh.Env, gate{c}, c, receipt{c}, peer)
 	c.s.SetBuffers(c.buffers())
-	c.setThrottles(peer.Policy)
+	c.adm.Set(peer.Policy, sh.Dispatch)
 	c.publish()
 	return c
-}
-
-// setThrottles is called once, before the first message is received.
-func (c *Conn) setThrottles(p msg.Policy) {
-	c.thr, c.thrSet = throttles{p.ThrottleMessages, p.ThrottleBytes, c.sh.Dispatch}, true
 }
 
 // Start makes a connection made by Connect connect. Any goroutine.
@@ -130,7 +122,7 @@ func (c *Conn) Start() { c.command(cmdStart) }
 // once Adopt was posted to w.
 func Accept(id uint64, sh *Shared, w eventloop.Worker) *Conn {
 	c := newConn(id, sh, w)
-	c.s = session.NewAcceptor(sh.Session, sh.Env, c, c, receipt{c})
+	c.s = session.NewAcceptor(sh.Session, sh.Env, gate{c}, c, receipt{c})
 	c.s.SetBuffers(c.buffers())
 	c.publish()
 	return c

@@ -6,7 +6,6 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
-	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
 // Run implements eventloop.Task: what other goroutines left for the worker.
@@ -131,165 +130,12 @@ func (c *Conn) sendAll(now time.Duration, ms []*msg.Message) {
 // inboxKept is the capacity up to which an empty inbox stays allocated.
 const inboxKept = 256
 
-// HandleConnected implements eventloop.Handler.
-func (c *Conn) HandleConnected(t eventloop.Transport) {
-	c.enter()
-	c.s.HandleTransportUp(c.now(), t.RemoteAddr(), t.LocalAddr())
-	c.leave()
-	c.drain()
-}
-
-// ReadInto implements eventloop.Handler.
-func (c *Conn) ReadInto() []byte { return c.s.ReadInto() }
-
-// HandleRead implements eventloop.Handler.
-func (c *Conn) HandleRead(direct int, rest []byte) {
-	now := c.now()
-	if direct > 0 {
-		c.enter()
-		c.s.HandleDirect(now, direct)
-		c.leave()
-	}
-	c.feed(now, rest)
-}
-
-// feed gives received bytes to the session and keeps what it does not take.
-func (c *Conn) feed(now time.Duration, b []byte) {
-	for {
-		t := c.t
-		if t == nil {
-			return
-		}
-		if len(b) > 0 && !c.s.Paused() {
-			c.enter()
-			b = b[c.s.HandleBytes(now, b):]
-			c.leave()
-		}
-		if c.s.Paused() {
-			c.stash = append(c.stash, b...)
-			b = nil
-			t.PauseRead()
-		}
-		c.drain()
-		if len(b) == 0 || c.t != t {
-			return
-		}
-	}
-}
-
-// resume goes on after the throttles were granted.
-func (c *Conn) resume() {
-	now := c.now()
-	c.enter()
-	c.s.Resume(now)
-	c.leave()
-	c.drain() // a message without more bytes to come is complete already
-	c.unstash(now)
-}
-
-// unstash gives the session what was kept while it was paused, and reads on.
-func (c *Conn) unstash(now time.Duration) {
-	if c.s.Paused() || c.t == nil {
-		return
-	}
-	b := c.stash
-	c.stash = nil
-	c.t.ResumeRead()
-	if len(b) > 0 {
-		c.feed(now, b)
-	}
-}
-
-// HandleEOF implements eventloop.Handler. msgr2 has no half-closed connections.
-func (c *Conn) HandleEOF() {
-	t := c.t
-	c.lostTransport()
-	t.Close()
-	c.s.HandleTransportDown(c.now(), session.ErrPeerClosed)
-	c.drain()
-}
-
-// HandleClosed implements eventloop.Handler.
-func (c *Conn) HandleClosed(err error) {
-	c.lostTransport()
-	c.s.HandleTransportDown(c.now(), NetworkError(err))
-	c.drain()
-}
-
-// lostTransport forgets what belongs to the transport.
-func (c *Conn) lostTransport() {
-	c.t = nil
-	c.stash = nil
-	c.dropPending()
-}
-
-func (c *Conn) dropPending() {
-	if c.pending != nil {
-		c.buffers().PutBatch(c.pending)
-		c.pending = nil
-	}
-}
-
 // HandleTimer implements eventloop.TimerHandler.
 func (c *Conn) HandleTimer(now time.Duration) {
 	c.enter()
 	c.s.HandleTimeout(now)
 	c.leave()
 	c.drain()
-}
-
-// HandleFlush implements eventloop.Handler: encode and write until the socket is
-// full, nothing is left, or the neighbours' turn has come.
-func (c *Conn) HandleFlush() {
-	t, now := c.t, c.now()
-	if t == nil {
-		return
-	}
-	o := &c.sh.Options
-	for budget := o.WriteBudget; ; {
-		if c.pending == nil {
-			c.pending = c.buffers().Batch()
-		}
-		if c.pending.Len() == 0 {
-			c.s.Fill(now, c.pending, o.WriteBatch)
-			c.countFilled()
-			if c.pending.Len() == 0 {
-				break
-			}
-		}
-		n, err := t.Write(c.pending.Buffers())
-		c.pending.Advance(n)
-		c.s.Written(now, n)
-		if err != nil {
-			c.lostTransport()
-			t.Close()
-			c.s.HandleTransportDown(now, NetworkError(err))
-			break
-		}
-		if c.pending.Len() > 0 {
-			c.drain() // the socket is full: the stack calls again
-			return
-		}
-		if budget -= n; budget <= 0 {
-			t.WantFlush()
-			break
-		}
-	}
-	if c.pending != nil && c.pending.Len() == 0 {
-		c.dropPending()
-	}
-	c.drain()
-}
-
-func (c *Conn) countFilled() {
-	f := c.s.TakeFilled()
-	if f.Messages == 0 {
-		return
-	}
-	st := c.stats()
-	st.Sent.Add(f.Messages)
-	st.SentBytes.Add(f.Bytes)
-	st.Replayed.Add(f.Replayed)
 }
 
 // drain carries out what the session wants done. It is the one place where the
@@ -300,7 +146,7 @@ func (c *Conn) drain() {
 	delivered, returned := false, false
 	defer func() {
 		if !returned { // user code ended the goroutine: the accounts are right all the same
-			c.returnCredit()
+			c.adm.ReturnCredit()
 			if delivered {
 				c.sh.Sink.EndOfBatch(c)
 			}
@@ -340,7 +186,7 @@ func (c *Conn) drain() {
 			c.carryOut(o)
 		}
 	}
-	c.returnCredit()
+	c.adm.ReturnCredit()
 	if received > 0 {
 		st := c.stats()
 		st.Received.Add(received)
@@ -368,10 +214,7 @@ func (c *Conn) carryOut(o session.Output) {
 	case session.OutDial:
 		c.t = c.w.Dial(c.s.Target().AddrPort, c.sh.Options.Dial, c)
 	case session.OutCloseTransport:
-		if t := c.t; t != nil {
-			c.lostTransport()
-			t.Close()
-		}
+		c.closeTransport()
 		c.connected.Store(false)
 	case session.OutFault:
 		c.connected.Store(false)
@@ -434,9 +277,7 @@ func (c *Conn) event(ev Event, err error) {
 }
 
 func (c *Conn) readied(ev Event) {
-	if !c.thrSet { // accepted: the policy is known by now
-		c.setThrottles(c.s.Policy())
-	}
+	c.adm.Set(c.s.Policy(), c.sh.Dispatch) // accepted: the policy is known by now
 	c.publish()
 	c.mu.Lock()
 	open := c.closed == nil

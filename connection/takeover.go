@@ -15,9 +15,7 @@ func (c *Conn) MoveTo(w eventloop.Worker, then func()) {
 	t := c.t
 	sock, err := t.Detach()
 	if err != nil {
-		c.lostTransport()
-		t.Close()
-		c.s.HandleTransportDown(c.now(), NetworkError(err))
+		c.transportDown(NetworkError(err))
 		c.drain()
 		return
 	}
@@ -64,28 +62,23 @@ func (c *Conn) Answered() {
 // TakeOver makes c, the existing connection of the peer, go on with the
 // transport of in, which Settle told to Replace it and which ceases to exist.
 func (c *Conn) TakeOver(in *Conn) {
-	if c.t != nil {
-		t := c.t
-		c.lostTransport()
-		t.Close()
-	}
+	c.closeTransport()
 	c.connected.Store(false)
 	sock, err := in.t.Detach()
 	if err != nil {
-		in.t.Close()
+		in.closeTransport()
 	}
 	in.t = nil
 	in.w.StopTimer(&in.timer)
 	now := c.now()
 	c.stash, in.stash = in.stash, nil
-	c.dropPending()
 	c.pending, in.pending = in.pending, nil
 	c.enter()
 	c.s.TakeOver(now, in.s)
 	c.leave()
 	in.vanish()
 	if err != nil {
-		c.s.HandleTransportDown(now, NetworkError(err))
+		c.transportDown(NetworkError(err))
 		c.drain()
 		return
 	}

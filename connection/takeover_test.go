@@ -145,24 +145,7 @@ func TestTakeOverOfABrokenTransport(t *testing.T) {
 // TestTakeOverOfHalfAFrame: what the new connection has begun to write is written to
 // its end, by the one that takes its transport over.
 func TestTakeOverOfHalfAFrame(t *testing.T) {
-	p := newPair(t, msg.LosslessPeer(), msg.LosslessPeer())
-	p.a.HandleClosed(errBroken)
-	var half *pipe
-	p.comeBack(t, func(in *Conn) {
-		half = p.wb.pipe
-		half.takes = 10
-		in.Settle(nil) // it is told RESET
-		in.Answered()
-	})
-	require.NotNil(t, half)
-	ex := p.b.Session().Existing()
-	var e frame.Encoder
-	b := new(frame.Batch)
-	e.AppendControl(b, &frame.SessionReconnect{Addrs: p.b.PeerAddrs(), ClientCookie: ex.ClientCookie,
-		ServerCookie: ex.ServerCookie, GlobalSeq: 99, ConnectSeq: 9})
-	p.rb.onArbitrate = p.resumed(t)
-	half.h.HandleRead(0, b.AppendTo(nil))
-	p.wb.run()
+	p, half := halfWritten(t)
 	require.NotSame(t, half, p.wb.pipe)
 	require.True(t, p.wb.pipe.wanting, "what was begun has to be written")
 	p.wb.pipe.h.HandleFlush()
@@ -182,6 +165,42 @@ func TestTakeOverOfHalfAFrame(t *testing.T) {
 	}
 	require.Equal(t, []frame.Tag{frame.TagHello, frame.TagAuthDone, frame.TagAuthSignature,
 		frame.TagSessionReset, frame.TagSessionReconnectOK}, tags)
+}
+
+// TestTakeOverOfHalfABrokenFrame: of a new connection that cannot be handed over nothing
+// is left for the next: not the half of a frame that it was writing, either.
+func TestTakeOverOfHalfABrokenFrame(t *testing.T) {
+	p, half := halfWritten(t, func(half *pipe) { half.stays = errBroken })
+	require.True(t, half.closed)
+	require.Nil(t, p.b.t)
+	require.Nil(t, p.b.pending)
+	require.Nil(t, p.b.stash)
+}
+
+// halfWritten is a pair of which a comes back to b, which takes its transport over while
+// half a frame is still to be written there.
+func halfWritten(t *testing.T, before ...func(half *pipe)) (p *pair, half *pipe) {
+	p = newPair(t, msg.LosslessPeer(), msg.LosslessPeer())
+	p.a.HandleClosed(errBroken)
+	p.comeBack(t, func(in *Conn) {
+		half = p.wb.pipe
+		half.takes = 10
+		in.Settle(nil) // it is told RESET
+		in.Answered()
+	})
+	require.NotNil(t, half)
+	ex := p.b.Session().Existing()
+	var e frame.Encoder
+	b := new(frame.Batch)
+	e.AppendControl(b, &frame.SessionReconnect{Addrs: p.b.PeerAddrs(), ClientCookie: ex.ClientCookie,
+		ServerCookie: ex.ServerCookie, GlobalSeq: 99, ConnectSeq: 9})
+	p.rb.onArbitrate = p.resumed(t)
+	for _, f := range before {
+		f(half)
+	}
+	half.h.HandleRead(0, b.AppendTo(nil))
+	p.wb.run()
+	return p, half
 }
 
 // moving is a pair whose b is accepted on one worker, and found to belong on another.

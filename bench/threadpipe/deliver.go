@@ -79,9 +79,7 @@ func (p *Pipe) toldAll(w *work) {
 		p.counts.FastDispatched.Add(w.fastCount)
 		w.fastCount = 0
 	}
-	if w.fast > 0 && p.thr[dispatchStage] != nil {
-		p.thr[dispatchStage].Release(w.fast)
-	}
+	p.adm.ReleaseDispatch(w.fast)
 	w.fast = 0
 	if len(w.items) > 0 {
 		_ = p.m.queue.EnqueueBatch(w.items) // refused: discarded there, by Shutdown
@@ -129,7 +127,7 @@ func (p *Pipe) deliver(x *msg.Message, w *work) {
 // fastDone: a message was fast dispatched.
 func (p *Pipe) fastDone(w *work) {
 	w.inFast = false
-	p.thr.release(dispatchStage, w.fastSize)
+	p.adm.ReleasePolicy(w.fastSize)
 	w.fast += w.fastSize
 	w.fastCount++
 }

@@ -160,9 +160,7 @@ func (p *Pipe) tellPressure() {
 }
 
 func (p *Pipe) readied(o session.Output, w *work) {
-	if !p.thrSet { // accepted: the policy is known by now
-		p.setThrottles(p.s.Policy())
-	}
+	p.setThrottles(p.s.Policy()) // accepted: the policy is known by now
 	p.publish()
 	p.m.reg.readied(p)
 	if p.closed != nil {

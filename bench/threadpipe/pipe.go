@@ -50,10 +50,8 @@ type Pipe struct {
 	failed  bool               // an attempt to connect has, since there was a session
 	failure msg.Reason         // of the last one that was logged
 	value   any
-	thr     throttles
-	thrSet  bool
-	wait    *gateWait
-	credit  int64 // of the dispatch throttle, taken in advance
+	adm     connection.Admission
+	turn    chan struct{} // wakes a reader that waits for a throttle
 
 	// The writer's.
 	asleep  bool          // it waits to be woken
@@ -83,12 +81,14 @@ func (m *Messenger) newPipe() *Pipe {
 	p := &Pipe{id: id, m: m, wake: m.net.newWaker(), counts: m.countsOf(id)}
 	p.idle.L = &p.mu
 	p.account.Init(&m.sendLimits)
+	p.turn = make(chan struct{}, 1)
+	p.adm.Init(p, m.creditStep)
 	return p
 }
 
 func (m *Messenger) newConnector(peer session.Peer) *Pipe {
 	p := m.newPipe()
-	p.s = session.NewConnector(&m.sessCfg, env{m}, p, p, receipt{&p.thr}, peer)
+	p.s = session.NewConnector(&m.sessCfg, env{m}, p, p, &p.adm, peer)
 	p.s.SetBuffers(new(session.Buffers))
 	p.setThrottles(peer.Policy)
 	p.publish()
@@ -97,19 +97,20 @@ func (m *Messenger) newConnector(peer session.Peer) *Pipe {
 
 func (m *Messenger) newAcceptor() *Pipe {
 	p := m.newPipe()
-	p.s = session.NewAcceptor(&m.sessCfg, env{m}, p, p, receipt{&p.thr})
+	p.s = session.NewAcceptor(&m.sessCfg, env{m}, p, p, &p.adm)
 	p.s.SetBuffers(new(session.Buffers))
 	p.accepted = true
 	p.publish()
 	return p
 }
 
-// setThrottles is called once, before the first message is received.
+// setThrottles is called before the first message is received.
 func (p *Pipe) setThrottles(pol msg.Policy) {
-	p.thr, p.thrSet = throttles{pol.ThrottleMessages, pol.ThrottleBytes, nil}, true
+	var dispatch msg.Throttler
 	if t := p.m.throttle; t != nil {
-		p.thr[2] = t
+		dispatch = t
 	}
+	p.adm.Set(pol, dispatch)
 }
 
 // publish makes the session's view of the peer visible; under mu.

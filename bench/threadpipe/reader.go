@@ -52,7 +52,7 @@ func (r *reader) run() {
 			r.follow()
 			r.p.mu.Lock()
 		case p.s.Paused():
-			p.returnCredit()
+			p.adm.ReturnCredit()
 			p.awaitRoom()
 		case len(r.rest) > 0:
 			n := p.s.HandleBytes(p.m.now(), r.rest)
@@ -62,7 +62,7 @@ func (r *reader) run() {
 		}
 	}
 	r.p.uncork()
-	r.p.returnCredit()
+	r.p.adm.ReturnCredit()
 	r.p.take(&r.w)
 	r.p.mu.Unlock()
 	r.p.perform(&r.w)
@@ -102,7 +102,7 @@ func (p *Pipe) uncork() {
 // meanwhile.
 func (r *reader) read() {
 	p, sock := r.p, r.sock
-	p.returnCredit()
+	p.adm.ReturnCredit()
 	into := p.s.ReadInto()
 	buf := into
 	if into != nil {

@@ -1,0 +1,176 @@
+package connection
+
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
+
+// The methods of this file move bytes between the transport and the session, and say what
+// becomes of a transport that is broken; all run on the worker.
+
+// HandleConnected implements eventloop.Handler.
+func (c *Conn) HandleConnected(t eventloop.Transport) {
+	c.enter()
+	c.s.HandleTransportUp(c.now(), t.RemoteAddr(), t.LocalAddr())
+	c.leave()
+	c.drain()
+}
+
+// ReadInto implements eventloop.Handler.
+func (c *Conn) ReadInto() []byte { return c.s.ReadInto() }
+
+// HandleRead implements eventloop.Handler.
+func (c *Conn) HandleRead(direct int, rest []byte) {
+	now := c.now()
+	if direct > 0 {
+		c.enter()
+		c.s.HandleDirect(now, direct)
+		c.leave()
+	}
+	c.feed(now, rest)
+}
+
+// feed gives received bytes to the session and keeps what it does not take.
+func (c *Conn) feed(now time.Duration, b []byte) {
+	for {
+		t := c.t
+		if t == nil {
+			return
+		}
+		if len(b) > 0 && !c.s.Paused() {
+			c.enter()
+			b = b[c.s.HandleBytes(now, b):]
+			c.leave()
+		}
+		if c.s.Paused() {
+			c.stash = append(c.stash, b...)
+			b = nil
+			t.PauseRead()
+		}
+		c.drain()
+		if len(b) == 0 || c.t != t {
+			return
+		}
+	}
+}
+
+// resume goes on after the throttles were granted.
+func (c *Conn) resume() {
+	now := c.now()
+	c.enter()
+	c.s.Resume(now)
+	c.leave()
+	c.drain() // a message without more bytes to come is complete already
+	c.unstash(now)
+}
+
+// unstash gives the session what was kept while it was paused, and reads on.
+func (c *Conn) unstash(now time.Duration) {
+	if c.s.Paused() || c.t == nil {
+		return
+	}
+	b := c.stash
+	c.stash = nil
+	c.t.ResumeRead()
+	if len(b) > 0 {
+		c.feed(now, b)
+	}
+}
+
+// HandleEOF implements eventloop.Handler. msgr2 has no half-closed connections.
+func (c *Conn) HandleEOF() {
+	c.transportDown(session.ErrPeerClosed)
+	c.drain()
+}
+
+// HandleClosed implements eventloop.Handler.
+func (c *Conn) HandleClosed(err error) {
+	c.forgetTransport() // it is closed
+	c.transportDown(NetworkError(err))
+	c.drain()
+}
+
+// transportDown is the way down of a transport that is broken: the session is told, by
+// whoever found it, and what it wants done then is still to be done (drain).
+func (c *Conn) transportDown(err error) {
+	c.closeTransport()
+	c.s.HandleTransportDown(c.now(), err)
+}
+
+// closeTransport closes the transport, if there is one.
+func (c *Conn) closeTransport() {
+	t := c.t
+	c.forgetTransport()
+	if t != nil {
+		t.Close()
+	}
+}
+
+// forgetTransport forgets what belongs to the transport: what was received and not taken
+// yet, and what was encoded and not written.
+func (c *Conn) forgetTransport() {
+	c.t = nil
+	c.stash = nil
+	c.dropPending()
+}
+
+func (c *Conn) dropPending() {
+	if c.pending != nil {
+		c.buffers().PutBatch(c.pending)
+		c.pending = nil
+	}
+}
+
+// HandleFlush implements eventloop.Handler: encode and write until the socket is
+// full, nothing is left, or the neighbours' turn has come.
+func (c *Conn) HandleFlush() {
+	t, now := c.t, c.now()
+	if t == nil {
+		return
+	}
+	o := &c.sh.Options
+	for budget := o.WriteBudget; ; {
+		if c.pending == nil {
+			c.pending = c.buffers().Batch()
+		}
+		if c.pending.Len() == 0 {
+			c.s.Fill(now, c.pending, o.WriteBatch)
+			c.countFilled()
+			if c.pending.Len() == 0 {
+				break
+			}
+		}
+		n, err := t.Write(c.pending.Buffers())
+		c.pending.Advance(n)
+		c.s.Written(now, n)
+		if err != nil {
+			c.transportDown(NetworkError(err))
+			break
+		}
+		if c.pending.Len() > 0 {
+			c.drain() // the socket is full: the stack calls again
+			return
+		}
+		if budget -= n; budget <= 0 {
+			t.WantFlush()
+			break
+		}
+	}
+	if c.pending != nil && c.pending.Len() == 0 {
+		c.dropPending()
+	}
+	c.drain()
+}
+
+func (c *Conn) countFilled() {
+	f := c.s.TakeFilled()
+	if f.Messages == 0 {
+		return
+	}
+	st := c.stats()
+	st.Sent.Add(f.Messages)
+	st.SentBytes.Add(f.Bytes)
+	st.Replayed.Add(f.Replayed)
+}
