@@ -22,7 +22,7 @@ func (m *Messenger) Flush(ctx context.Context) error {
 			waits = append(waits, done)
 		}
 	}
-	if done := m.loop.flushed(); done != nil {
+	if done := m.loop.Flushed(); done != nil {
 		waits = append(waits, done)
 	}
 	if len(waits) > 0 {

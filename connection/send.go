@@ -27,42 +27,14 @@ func (c *Conn) SendContext(ctx context.Context, m *msg.Message) error {
 	if err := c.accept(m); err != nil {
 		return err
 	}
-	for {
-		room, err := c.enqueue(m, true)
-		if room == nil {
-			return err
-		}
-		if err := c.sh.mayWait(); err != nil {
-			msg.GiveBack(m)
-			return fmt.Errorf("%w: %w", msg.ErrQueueFull, err)
-		}
-		select {
-		case <-room:
-		case <-ctx.Done():
-			msg.GiveBack(m)
-			return fmt.Errorf("%w: %w", msg.ErrQueueFull, ctx.Err())
-		}
-	}
-}
-
-// BeginWait is the beginning of each call that waits: a nil ctx panics, one that has
-// ended is an error.
-func BeginWait(ctx context.Context) error {
-	if ctx == nil {
-		panic("msgr: nil Context")
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("msgr: not begun: %w", err)
-	}
-	return nil
+	return SendWaiting(ctx, m, c.enqueue, c.sh.mayWait)
 }
 
 // accept takes m from its sender, or refuses it.
 func (c *Conn) accept(m *msg.Message) error { return TakeMessage(m, c.sh.Session, c.sh.Clock) }
 
 // TakeMessage takes m from its sender, for a session with that configuration, or
-// refuses it: what the peer's decoder would refuse, what is being sent already, or what
-// is too late. clock is the one that the session's time is from. A nil m panics.
+// refuses it: what the peer's decoder would refuse, or what takeMessage does.
 func TakeMessage(m *msg.Message, cfg *session.Config, clock eventloop.Clock) error {
 	if m == nil {
 		panic("msgr: Send of a nil Message")
@@ -71,6 +43,21 @@ func TakeMessage(m *msg.Message, cfg *session.Config, clock eventloop.Clock) err
 	if uint64(len(m.Front)) > uint64(l.Front) || uint64(len(m.Middle)) > uint64(l.Middle) || uint64(len(m.Data)) > uint64(l.Data) {
 		return fmt.Errorf("%w: front %d (Limits.Front is %d), middle %d (Limits.Middle is %d), data %d (Limits.Data is %d)",
 			msg.ErrTooLarge, len(m.Front), l.Front, len(m.Middle), l.Middle, len(m.Data), l.Data)
+	}
+	if err := takeMessage(m, clock); err != nil {
+		return err
+	}
+	if cfg.CheckPayloads {
+		msg.Seal(m)
+	}
+	return nil
+}
+
+// takeMessage takes m from its sender, or refuses it: what is being sent already, or what
+// is too late. clock is the one that the receiver's time is from. A nil m panics.
+func takeMessage(m *msg.Message, clock eventloop.Clock) error {
+	if m == nil {
+		panic("msgr: Send of a nil Message")
 	}
 	if err := msg.Take(m); err != nil {
 		return err
@@ -82,9 +69,6 @@ func TakeMessage(m *msg.Message, cfg *session.Config, clock eventloop.Clock) err
 			return msg.ErrDeadline
 		}
 		msg.SetExpiry(m, clock.Now()+left)
-	}
-	if cfg.CheckPayloads {
-		msg.Seal(m)
 	}
 	return nil
 }
@@ -187,20 +171,7 @@ func (c *Conn) Flush(ctx context.Context) error {
 	if err := BeginWait(ctx); err != nil {
 		return err
 	}
-	done := c.Flushed()
-	if done == nil {
-		return nil
-	}
-	if err := c.sh.mayWait(); err != nil {
-		return err
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		n, bytes := c.SendQueue()
-		return fmt.Errorf("msgr: flush with %d messages, %d bytes held by %v: %w", n, bytes, c, ctx.Err())
-	}
+	return AwaitFlush(ctx, c.Flushed(), c, c.sh.mayWait)
 }
 
 // Flushed returns a channel that is closed when all that is held now has had its end;

@@ -26,27 +26,7 @@ func (p *Pipe) SendContext(ctx context.Context, x *msg.Message) error {
 	if err := connection.TakeMessage(x, &p.m.sessCfg, p.m.clock); err != nil {
 		return err
 	}
-	return sendWaiting(ctx, x, p.enqueue)
-}
-
-// sendWaiting enqueues x, which was taken, when there is room for it.
-func sendWaiting(ctx context.Context, x *msg.Message, enqueue func(*msg.Message, bool) (<-chan struct{}, error)) error {
-	for {
-		room, err := enqueue(x, true)
-		if room == nil {
-			return err
-		}
-		if err = mayWait(); err == nil {
-			select {
-			case <-room:
-				continue
-			case <-ctx.Done():
-				err = ctx.Err()
-			}
-		}
-		msg.GiveBack(x)
-		return fmt.Errorf("%w: %w", msg.ErrQueueFull, err)
-	}
+	return connection.SendWaiting(ctx, x, p.enqueue, mayWait)
 }
 
 // enqueue puts x, which was taken, into the session's queue, or gives it back with an
@@ -128,24 +108,7 @@ func (p *Pipe) Flush(ctx context.Context) error {
 	p.mu.Lock()
 	done := p.account.Flush()
 	p.mu.Unlock()
-	return await(ctx, done, p)
-}
-
-// await waits until done, which may be nil for nothing to wait for, is closed.
-func await(ctx context.Context, done <-chan struct{}, c msg.Connection) error {
-	if done == nil {
-		return nil
-	}
-	if err := mayWait(); err != nil {
-		return err
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		n, bytes := c.SendQueue()
-		return fmt.Errorf("threadpipe: flush with %d messages, %d bytes held by %v: %w", n, bytes, c, ctx.Err())
-	}
+	return connection.AwaitFlush(ctx, done, p, mayWait)
 }
 
 // mayWait returns an error if the calling goroutine must not wait: it is a reader or a
