@@ -45,7 +45,8 @@ var mayImport = map[string][]string{
 	"async/asynctest":        {"async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
 	"async/interop":          {"async/denc", "async/msg", "async/entity"},
 
-	"async/asynctest/sessiontest": {"async", "eventloop", "eventloop/forward", "eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},
+	"async/asynctest/faultkit":    {"eventloop", "eventloop/forward"},
+	"async/asynctest/sessiontest": {"async/asynctest/faultkit", "async", "eventloop", "eventloop/forward", "eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.

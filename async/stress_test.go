@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
@@ -171,7 +172,14 @@ func (n *stressNode) send(c msg.Connection, data []byte) {
 
 func (s synthetic) run(t *testing.T, seed uint64) {
 	l := newLab(t)
-	cuts := newCutStack(l.stack)
+	var mu sync.Mutex // of chance, where workers ask for it
+	chance := rand.New(rand.NewPCG(seed, 2))
+	cuts := faultkit.NewCutStack(l.stack, faultkit.CutConfig{Plan: func(bool) (c faultkit.Cut, cut bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		c = faultkit.Cut{Dir: faultkit.CutDir(chance.IntN(2)), After: chance.Int64N(int64(s.largest))}
+		return c, chance.Float64() < s.cut
+	}})
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	o := &oracle{t: t, l: l, next: map[[2]uint64]uint64{}, accepted: map[parcel]bool{}, ended: map[parcel]error{},
 		arrived: map[parcel]uint64{}, last: map[[4]uint64]uint64{}, drops: s.drop > 0}
@@ -184,7 +192,7 @@ func (s synthetic) run(t *testing.T, seed uint64) {
 		}
 		n := &stressNode{o: o, id: uint64(i)}
 		ln := l.node(name, p, func(c *Config) {
-			c.Stack = cuts.stack
+			c.Stack = cuts.Stack()
 			c.DispatchWidth = []int{1, 4, 16}[i%3]
 			c.DispatchThrottleBytes = s.throttle
 		})
@@ -195,9 +203,6 @@ func (s synthetic) run(t *testing.T, seed uint64) {
 		}
 		require.NoError(t, n.Start())
 		nodes = append(nodes, n)
-	}
-	if s.cut > 0 {
-		cuts.cutRandomly(rand.New(rand.NewPCG(seed, 2)), s.cut, int64(s.largest))
 	}
 	payloads := make([][]byte, 50)
 	for i := range payloads {
@@ -233,11 +238,11 @@ func (s synthetic) run(t *testing.T, seed uint64) {
 		}
 	}
 	if s.cut > 0 {
-		require.NotZero(t, cuts.cuts.Load())
+		require.NotZero(t, cuts.Cuts())
 	}
-	cuts.heal()
-	// Existing connections may still break; the new ones do not. A server that
-	// waits for a client that marked it down hears of it when that comes again.
+	cuts.Calm(true)
+	// A server that waits for a client that marked it down hears of it when that
+	// comes again.
 	if s.drop > 0 {
 		for _, from := range nodes[s.servers:] {
 			for _, to := range nodes[:s.servers] {
@@ -291,5 +296,5 @@ func (s synthetic) run(t *testing.T, seed uint64) {
 		require.Zero(t, o.resets)
 		require.Len(t, o.arrived, len(o.accepted))
 	}
-	t.Logf("%d accepted, %d arrived, %d undeliverable, %d resets, %d arrived again, %d cuts", len(o.accepted), len(o.arrived), bad, o.resets, o.again, cuts.cuts.Load())
+	t.Logf("%d accepted, %d arrived, %d undeliverable, %d resets, %d arrived again, %d cuts", len(o.accepted), len(o.arrived), bad, o.resets, o.again, cuts.Cuts())
 }

@@ -21,7 +21,7 @@
 //
 // # The cuts
 //
-// A [CutStack] between the messengers and the network breaks connections at
+// A faultkit.CutStack between the messengers and the network breaks connections at
 // random bytes: in handshakes, in the middle of frames, in both directions, with
 // FIN and with RST.
 //
