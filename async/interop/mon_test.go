@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
@@ -63,7 +64,7 @@ func TestMonHarness(t *testing.T) {
 func TestProxyHarness(t *testing.T) {
 	mon := StartMon(t, MonOptions{Behind: true})
 	require.NotEqual(t, mon.Addr, mon.Bind)
-	p := StartProxy(t, mon.Addr, mon.Bind)
+	p := faultkit.StartProxy(t, mon.Addr, mon.Bind)
 	out, stderr, err := Ceph(testContext(t, 20*time.Second), t, mon.Conf, "ping", "mon.a")
 	require.NoError(t, err, stderr)
 	require.Contains(t, out, `"leader"`)
