@@ -28,7 +28,7 @@
 // # The oracle
 //
 // Every message carries a number of its [Stream] and priority, which the
-// receiver checks ([Oracle]); every payload a checksum. Because generations
+// receiver checks ([Oracle], by package promise); every payload a checksum. Because generations
 // follow each other, each store notices by itself a write that was lost, doubled
 // or overtaken. A read must return at least what was acknowledged when it was
 // sent. At the end, all copies of all objects are compared with what was

@@ -6,10 +6,11 @@ import "slices"
 // of its connections, numbered from 1. L2, B1 and a second end are found when they
 // happen; the other methods judge a network at rest.
 type Delivery struct {
-	// Sent are accepted, Arrived counts arrivals, Ended the ends that the sender was
-	// told of, of which Failed with an error, the last of them Failure.
-	Sent, Arrived, Ended, Failed uint64
-	Failure                      error
+	// Sent are accepted, Arrived counts arrivals, of which Repeated are of what had
+	// arrived before, Ended the ends that the sender was told of, of which Failed
+	// with an error, the last of them Failure.
+	Sent, Arrived, Repeated, Ended, Failed uint64
+	Failure                                error
 
 	arrived numbers // ever
 	session numbers // since Forget
@@ -64,6 +65,7 @@ func (d *Delivery) Arrive(num uint64, at Receiver) (broken []Breach) {
 	d.to, d.last = at, num
 	d.Arrived++
 	if !d.arrived.add(num) {
+		d.Repeated++
 		d.twice = num
 	}
 	if !d.session.add(num) {
@@ -80,7 +82,10 @@ func (d *Delivery) Forget() { d.session, d.last = numbers{}, 0 }
 func (d *Delivery) Excuse() { d.excused = d.Sent }
 
 // Missing is how many messages never arrived.
-func (d *Delivery) Missing() uint64 { return d.arrived.below() + d.Sent - d.arrived.top }
+func (d *Delivery) Missing() uint64 { return d.Sent - (d.Arrived - d.Repeated) }
+
+// Holes is how many of them are before one that did.
+func (d *Delivery) Holes() uint64 { return d.arrived.below() }
 
 // ExactlyOnce judges L1.
 func (d *Delivery) ExactlyOnce() (broken []Breach) {
@@ -105,7 +110,7 @@ func (d *Delivery) OnceASession() []Breach {
 
 // Prefix judges Y1.
 func (d *Delivery) Prefix() []Breach {
-	switch n := d.arrived.below(); {
+	switch n := d.Holes(); {
 	case n > 0:
 		return []Breach{breach("Y1", "number %d arrived, and %d before it did not", d.arrived.top, n)}
 	case d.twice > 0:
