@@ -67,7 +67,6 @@ type connDigest struct {
 	promise.Callbacks
 	peer    int
 	records []*Record
-	closed  *Record // the first of reset and mark down
 	marked  bool
 	wires   []*msgDigest // first transmissions, in order
 	// What its sessions were: it is the accepting side's policy that counts. One that
@@ -124,13 +123,8 @@ func newDigest(h *History) *digest {
 			if m := d.byFlow[r.Flow].msg(r.Num); m != nil {
 				m.got = append(m.got, r)
 			}
-		case RecReset, RecMarkDown:
-			if c.closed == nil {
-				c.closed = r
-			}
-			if r.Kind == RecMarkDown {
-				c.marked, n.marked = true, true
-			}
+		case RecMarkDown:
+			c.marked, n.marked = true, true
 		case RecRefused:
 			n.refused++
 		case RecDown:
