@@ -2,10 +2,10 @@ package async
 
 import (
 	"errors"
-	"net"
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
@@ -16,58 +16,20 @@ import (
 func TestByteByByte(t *testing.T) {
 	l := newLab(t)
 	srv := l.server(entity.OSD(0), msg.StatefulServer())
-	// A proxy that passes on single bytes. It has to stand where the server's
-	// address says, so it is the client who is told another address.
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	// Behind the proxy the server knows itself under the proxy's address.
+	// The proxy has to stand where the server's address says: behind it the server
+	// knows itself under the proxy's address, and the client is told that one.
+	proxy := faultkit.StartProxy(t, local, srv.Addrs()[0].AddrPort)
+	proxy.Chunk(1)
 	addrs := srv.Addrs().Clone()
-	addrs[0].AddrPort = ln.Addr().(*net.TCPAddr).AddrPort()
-	target := srv.Addrs()[0].AddrPort.String()
+	addrs[0].AddrPort = proxy.Addr()
 	id := *srv.identity.Load()
 	id.addrs = addrs
 	srv.identity.Store(&id)
-	done := make(chan struct{}, 4)
-	proxied := make(chan net.Conn, 2)
-	go func() {
-		defer func() { done <- struct{}{} }()
-		in, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		out, err := net.Dial("tcp", target)
-		if err != nil {
-			in.Close()
-			return
-		}
-		proxied <- in
-		proxied <- out
-		pipe := func(dst, src net.Conn) {
-			defer func() { done <- struct{}{} }()
-			b := make([]byte, 1)
-			for {
-				if _, err := src.Read(b); err != nil {
-					return
-				}
-				if _, err := dst.Write(b); err != nil {
-					return
-				}
-			}
-		}
-		go pipe(out, in)
-		go pipe(in, out)
-	}()
 	cl := l.client(entity.Client(1), msg.LosslessClient())
 	c, err := cl.ConnectTo(entity.TypeOSD, addrs)
 	require.NoError(t, err)
 	sendAll(t, c, 20, nil)
 	require.Equal(t, numbers(20), srv.wantMessages(20))
-	ln.Close()
-	(<-proxied).Close()
-	(<-proxied).Close()
-	for range 3 {
-		<-done
-	}
 }
 
 // TestPeerStopsReading: its send queue fills up to the bound, others go on, and

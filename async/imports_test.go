@@ -42,10 +42,12 @@ var mayImport = map[string][]string{
 	"eventloop/netpollstack": {"eventloop"},
 	"dispatch":               {"async/msg", "async/entity"},
 	"async":                  {"connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
-	"async/asynctest":        {"async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
+	"async/asynctest":        {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
 	"async/interop":          {"async/denc", "async/msg", "async/entity"},
 
-	"async/asynctest/sessiontest": {"async", "eventloop", "eventloop/forward", "eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},
+	"async/asynctest/promise":     {"async/msg"},
+	"async/asynctest/faultkit":    {"eventloop", "eventloop/forward"},
+	"async/asynctest/sessiontest": {"async/asynctest/faultkit", "async", "eventloop", "eventloop/forward", "eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/promise"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
@@ -59,9 +61,6 @@ type synthetic struct {
 // connection, and a checksum of its data.
 const syntheticFront = 8 + 8 + 8 + 4
 
-// parcel is a message as its sender knows it.
-type parcel struct{ node, conn, num uint64 }
-
 // stressNode is one messenger of the test; it is its dispatcher and notifier.
 type stressNode struct {
 	*Messenger
@@ -74,47 +73,49 @@ type oracle struct {
 	t        *testing.T
 	l        *lab
 	mu       sync.Mutex
-	next     map[[2]uint64]uint64 // by sender's connection: the next number
-	accepted map[parcel]bool
-	ended    map[parcel]error
-	arrived  map[parcel]uint64    // the receiver's connection, the last one
-	last     map[[4]uint64]uint64 // by receiver's and sender's connection: the last number
-	again    int                  // what arrived on another connection as well
-	drops    bool
-	reported int // HandleUndeliverable
+	flows    map[[2]uint64]*promise.Delivery // by the sender's node and connection
+	reported int                             // HandleUndeliverable
 	resets   int
 }
 
-func (o *oracle) fail(format string, args ...any) { o.t.Errorf(format, args...) }
+// flow is the flow of a message, and its number there.
+func (o *oracle) flow(m *msg.Message) (*promise.Delivery, uint64) {
+	le := binary.LittleEndian
+	return o.flows[[2]uint64{le.Uint64(m.Front), le.Uint64(m.Front[8:])}], le.Uint64(m.Front[16:])
+}
+
+// sum is of all flows.
+func (o *oracle) sum() (s promise.Delivery) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, d := range o.flows {
+		s.Sent, s.Arrived, s.Repeated = s.Sent+d.Sent, s.Arrived+d.Arrived, s.Repeated+d.Repeated
+		s.Ended, s.Failed = s.Ended+d.Ended, s.Failed+d.Failed
+	}
+	return s
+}
+
+func (o *oracle) none(broken []promise.Breach) {
+	if len(broken) > 0 {
+		o.t.Error(broken)
+	}
+}
 
 func (n *stressNode) Dispatch(m *msg.Message) bool {
 	o := n.o
 	defer m.Release()
 	if len(m.Front) != syntheticFront {
-		o.fail("front of %d bytes", len(m.Front))
+		o.t.Errorf("front of %d bytes", len(m.Front))
 		return true
-	}
-	le := binary.LittleEndian
-	p := parcel{le.Uint64(m.Front), le.Uint64(m.Front[8:]), le.Uint64(m.Front[16:])}
-	if crc32.ChecksumIEEE(m.Data) != le.Uint32(m.Front[24:]) {
-		o.fail("%v arrived damaged", p)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	on := m.Connection().ID()
-	if was, ok := o.arrived[p]; ok {
-		// A receiver that marked its connection down has forgotten what it got.
-		if was == on || !o.drops {
-			o.fail("%v arrived twice, on %d and %d", p, was, on)
-		}
-		o.again++
+	d, num := o.flow(m)
+	if d == nil || crc32.ChecksumIEEE(m.Data) != binary.LittleEndian.Uint32(m.Front[24:]) {
+		o.t.Errorf("number %d arrived damaged", num)
+		return true
 	}
-	o.arrived[p] = on
-	k := [4]uint64{n.id, on, p.node, p.conn}
-	if last, ok := o.last[k]; ok && p.num <= last {
-		o.fail("%v arrived after %d", p, last)
-	}
-	o.last[k] = p.num
+	o.none(d.Arrive(num, promise.Receiver{Conn: m.Connection().ID()}))
 	o.l.notify()
 	return true
 }
@@ -134,14 +135,10 @@ func (n *stressNode) HandleUndeliverable(c msg.Connection, m *msg.Message, err e
 
 func (n *stressNode) MessageSent(_ msg.Connection, m *msg.Message, err error) {
 	o := n.o
-	le := binary.LittleEndian
-	p := parcel{le.Uint64(m.Front), le.Uint64(m.Front[8:]), le.Uint64(m.Front[16:])}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if e, ok := o.ended[p]; ok {
-		o.fail("%v ended twice: %v, %v", p, e, err)
-	}
-	o.ended[p] = err
+	d, num := o.flow(m)
+	o.none(d.End(num, err))
 	o.l.notify()
 }
 
@@ -150,7 +147,12 @@ func (n *stressNode) send(c msg.Connection, data []byte) {
 	o := n.o
 	key := [2]uint64{n.id, c.ID()}
 	o.mu.Lock()
-	num := o.next[key]
+	d := o.flows[key]
+	if d == nil {
+		d = &promise.Delivery{}
+		o.flows[key] = d
+	}
+	num := d.Send()
 	o.mu.Unlock()
 	le := binary.LittleEndian
 	m := msg.New(1000, syntheticFront)
@@ -161,20 +163,24 @@ func (n *stressNode) send(c msg.Connection, data []byte) {
 	m.Data, m.Notify = data, n
 	if c.Send(m) != nil {
 		m.Release()
-		return
+		o.mu.Lock()
+		d.Unsend()
+		o.mu.Unlock()
 	}
-	o.mu.Lock()
-	o.next[key] = num + 1
-	o.accepted[parcel{n.id, c.ID(), num}] = true
-	o.mu.Unlock()
 }
 
 func (s synthetic) run(t *testing.T, seed uint64) {
 	l := newLab(t)
-	cuts := newCutStack(l.stack)
+	var mu sync.Mutex // of chance, where workers ask for it
+	chance := rand.New(rand.NewPCG(seed, 2))
+	cuts := faultkit.NewCutStack(l.stack, faultkit.CutConfig{Plan: func(bool) (c faultkit.Cut, cut bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		c = faultkit.Cut{Dir: faultkit.CutDir(chance.IntN(2)), After: chance.Int64N(int64(s.largest))}
+		return c, chance.Float64() < s.cut
+	}})
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	o := &oracle{t: t, l: l, next: map[[2]uint64]uint64{}, accepted: map[parcel]bool{}, ended: map[parcel]error{},
-		arrived: map[parcel]uint64{}, last: map[[4]uint64]uint64{}, drops: s.drop > 0}
+	o := &oracle{t: t, l: l, flows: map[[2]uint64]*promise.Delivery{}}
 	var nodes []*stressNode
 	for i := range s.servers + s.clients {
 		isServer := i < s.servers
@@ -184,7 +190,7 @@ func (s synthetic) run(t *testing.T, seed uint64) {
 		}
 		n := &stressNode{o: o, id: uint64(i)}
 		ln := l.node(name, p, func(c *Config) {
-			c.Stack = cuts.stack
+			c.Stack = cuts.Stack()
 			c.DispatchWidth = []int{1, 4, 16}[i%3]
 			c.DispatchThrottleBytes = s.throttle
 		})
@@ -195,9 +201,6 @@ func (s synthetic) run(t *testing.T, seed uint64) {
 		}
 		require.NoError(t, n.Start())
 		nodes = append(nodes, n)
-	}
-	if s.cut > 0 {
-		cuts.cutRandomly(rand.New(rand.NewPCG(seed, 2)), s.cut, int64(s.largest))
 	}
 	payloads := make([][]byte, 50)
 	for i := range payloads {
@@ -225,19 +228,15 @@ func (s synthetic) run(t *testing.T, seed uint64) {
 		}
 		from.send(c, payloads[rnd.IntN(len(payloads))])
 		if rnd.IntN(50) == 0 { // let it settle now and then
-			l.until("fewer in flight", func() bool {
-				o.mu.Lock()
-				defer o.mu.Unlock()
-				return len(o.accepted)-len(o.ended) < 64
-			})
+			l.until("fewer in flight", func() bool { sum := o.sum(); return sum.Sent-sum.Ended < 64 })
 		}
 	}
 	if s.cut > 0 {
-		require.NotZero(t, cuts.cuts.Load())
+		require.NotZero(t, cuts.Cuts())
 	}
-	cuts.heal()
-	// Existing connections may still break; the new ones do not. A server that
-	// waits for a client that marked it down hears of it when that comes again.
+	cuts.Calm(true)
+	// A server that waits for a client that marked it down hears of it when that
+	// comes again.
 	if s.drop > 0 {
 		for _, from := range nodes[s.servers:] {
 			for _, to := range nodes[:s.servers] {
@@ -248,17 +247,9 @@ func (s synthetic) run(t *testing.T, seed uint64) {
 		}
 	}
 	lossy := s.server.Lossy
-	l.until("all ended", func() bool {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		return len(o.ended) == len(o.accepted)
-	})
+	l.until("all ended", func() bool { sum := o.sum(); return sum.Ended == sum.Sent })
 	if !lossy && s.drop == 0 {
-		l.until("all arrived", func() bool {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			return len(o.arrived) == len(o.accepted)
-		})
+		l.until("all arrived", func() bool { sum := o.sum(); return sum.Missing() == 0 })
 	}
 	var delivered, undeliverable uint64
 	for _, n := range nodes {
@@ -269,27 +260,25 @@ func (s synthetic) run(t *testing.T, seed uint64) {
 		require.Zero(t, st.DispatchBytes)
 		require.Zero(t, st.Panics)
 	}
+	sum := o.sum()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	good, bad := 0, 0
-	for p, err := range o.ended {
-		if err == nil {
-			good++
-		} else {
-			bad++
+	require.Equal(t, sum.Ended-sum.Failed, delivered)
+	require.Equal(t, sum.Failed, undeliverable)
+	require.EqualValues(t, sum.Failed, o.reported)
+	for _, d := range o.flows {
+		switch {
+		case lossy:
+			o.none(d.Prefix())
+		case s.drop == 0:
+			o.none(d.ExactlyOnce())
+		default: // a receiver that marked its connection down has forgotten what it got
+			o.none(d.Unended())
 		}
-		require.True(t, o.accepted[p])
 	}
-	for p := range o.arrived {
-		require.True(t, o.accepted[p], "%v was never sent", p)
-	}
-	require.EqualValues(t, good, delivered)
-	require.EqualValues(t, bad, undeliverable)
-	require.Equal(t, bad, o.reported)
 	if !lossy && s.drop == 0 {
-		require.Zero(t, bad)
 		require.Zero(t, o.resets)
-		require.Len(t, o.arrived, len(o.accepted))
 	}
-	t.Logf("%d accepted, %d arrived, %d undeliverable, %d resets, %d arrived again, %d cuts", len(o.accepted), len(o.arrived), bad, o.resets, o.again, cuts.cuts.Load())
+	t.Logf("%d accepted, %d arrived, %d undeliverable, %d resets, %d arrived again, %d cuts",
+		sum.Sent, sum.Arrived-sum.Repeated, sum.Failed, o.resets, sum.Repeated, cuts.Cuts())
 }

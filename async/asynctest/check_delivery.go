@@ -10,58 +10,17 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
-func checkL1(d *digest) (bad []string) {
-	for _, f := range d.flows {
-		if f.from.lossy || d.h.IsTainted(f.From, f.To) {
-			continue
-		}
-		for i := range f.msgs {
-			m := &f.msgs[i]
-			switch {
-			case d.unlike(f.From, f.To) && d.onceASession(m): // C4 judges what is lost
-			case len(m.got) != 1:
-				bad = append(bad, fmt.Sprintf("%v: number %d arrived %d times", f.Flow, i+1, len(m.got)))
-			case m.ends != 1 || m.ended.Err != nil:
-				bad = append(bad, fmt.Sprintf("%v: number %d: the sender was told %d times of the end, %v", f.Flow, i+1, m.ends, m.ended))
-			}
-		}
-	}
-	return bad
-}
-
-// onceASession says whether a message was dispatched once, or again only after its
-// receiver was told that the session before is lost.
-func (d *digest) onceASession(m *msgDigest) bool {
-	for i := 1; i < len(m.got); i++ {
-		if m.got[i].Node != m.got[0].Node || m.got[i].Life != m.got[0].Life {
-			continue // that is another process
-		}
-		reset := d.conn(m.got[i]).at(m.got[i-1].At, RecRemoteReset)
-		if reset == nil || reset.order > m.got[i].order {
-			return false
-		}
-	}
-	return true
-}
-
 // strictly is from where on priorities are strict; below they share.
 const strictly = 64
 
-func checkL2(d *digest) (bad []string) {
+// checkOvertaking is what L2 says of priorities.
+func checkOvertaking(d *digest) (bad []string) {
 	for _, c := range d.conns {
-		last := map[Flow]uint64{}
 		var got []*Record
 		for _, r := range c.records {
-			if r.Kind == RecRemoteReset && d.unlike(c.node, c.peer) {
-				clear(last) // see onceASession
-			}
 			if r.Kind != RecDelivered {
 				continue
 			}
-			if r.Num <= last[r.Flow] {
-				bad = append(bad, fmt.Sprintf("%v after number %d", r, last[r.Flow]))
-			}
-			last[r.Flow] = r.Num
 			// What came in first and is more urgent is dispatched first.
 			for _, before := range got[max(0, len(got)-window):] {
 				if r.urgent(before) && r.cameBefore(before) {
@@ -279,24 +238,6 @@ func checkResets(d *digest) (bad []string) {
 					bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: a new session with the cookie of the old one", w.Stream, w.From, w.To, w.At))
 				}
 			}
-		}
-	}
-	return bad
-}
-
-func checkY1(d *digest) (bad []string) {
-	for _, f := range d.flows {
-		if f.from.lossless {
-			continue
-		}
-		over := false
-		for i := range f.msgs {
-			n := len(f.msgs[i].got)
-			if n > 1 || n == 1 && over {
-				bad = append(bad, fmt.Sprintf("%v: number %d arrived %d times, behind a hole: %v", f.Flow, i+1, n, over))
-				break
-			}
-			over = over || n == 0
 		}
 	}
 	return bad

@@ -1,6 +1,10 @@
 package asynctest
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/promise"
+)
 
 // CheckExactlyOnce fails the test unless every tracked message has arrived exactly
 // once, those of a flow (one connection and priority) in the order of sending, and
@@ -26,8 +30,8 @@ func (c *Cluster) CheckEnded() {
 	c.tb.Helper()
 	faults := c.ledger.broken
 	for _, a := range c.ledger.order {
-		if n := c.Nodes[a.From]; !n.Down && n.life == a.Life && a.ended != a.sent {
-			faults = append(faults, fmt.Sprintf("%v: sent %d, ended %d", a.Flow, a.sent, a.ended))
+		if n := c.Nodes[a.From]; !n.Down && n.life == a.Life {
+			faults = a.report(faults, a.Unended())
 		}
 	}
 	c.report(faults)
@@ -74,18 +78,19 @@ func (c *Cluster) checkFlows(all bool) (faults []string) {
 		if c.ledger.isTainted(a.Flow) {
 			continue
 		}
-		for i, num := range a.got {
-			if num != uint64(i)+1 {
-				faults = append(faults, fmt.Sprintf("%v: number %d arrived as the %d.", a.Flow, num, i+1))
-				break
-			}
+		faults = a.report(faults, a.broken)
+		if all {
+			faults = a.report(faults, a.ExactlyOnce())
+		} else {
+			faults = a.report(faults, a.Prefix())
 		}
-		if all && uint64(len(a.got)) != a.sent {
-			faults = append(faults, fmt.Sprintf("%v: sent %d, arrived %d", a.Flow, a.sent, len(a.got)))
-		}
-		if all && a.fine != a.sent {
-			faults = append(faults, fmt.Sprintf("%v: sent %d, of which the sender was told %d, %d of them arrived", a.Flow, a.sent, a.ended, a.fine))
-		}
+	}
+	return faults
+}
+
+func (a *account) report(faults []string, broken []promise.Breach) []string {
+	for _, b := range broken {
+		faults = append(faults, fmt.Sprintf("%v: %s", a.Flow, b.What))
 	}
 	return faults
 }

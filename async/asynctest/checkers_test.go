@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/promise"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 	"github.com/stretchr/testify/require"
@@ -29,7 +30,15 @@ func TestCheckersCanFail(t *testing.T) {
 		t.Run(fmt.Sprint(test.got), func(t *testing.T) {
 			var c Cluster
 			c.ledger.init()
-			c.ledger.order = []*account{{sent: 3, ended: test.ended, fine: test.ended, got: test.got}}
+			a := &account{}
+			a.Sent = 3
+			for num := range test.ended {
+				a.End(num+1, nil)
+			}
+			for _, num := range test.got {
+				a.broken = append(a.broken, a.Arrive(num, promise.Receiver{})...)
+			}
+			c.ledger.order = []*account{a}
 			require.Equal(t, test.prefix, len(c.checkFlows(false)) == 0)
 			require.Equal(t, test.exact, len(c.checkFlows(true)) == 0)
 			c.ledger.broken = []string{"something"}
@@ -52,9 +61,9 @@ func TestLiesAreFound(t *testing.T) {
 			a := c.ledger.order[0]
 			switch lie {
 			case "lost":
-				a.got = a.got[:2]
+				a.Send()
 			case "twice":
-				a.got = append(a.got, 3)
+				a.Arrive(3, promise.Receiver{})
 			case "forged":
 				front := make([]byte, trackedLen)
 				c.arrived(c.Nodes[1], &msg.Message{Front: front})

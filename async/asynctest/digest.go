@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/promise"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
@@ -16,6 +17,10 @@ type digest struct {
 	wires []*streamDigest
 	pairs map[[2]int][]*streamDigest // by [from, to] of the dialer
 	own   map[[2]int]bool            // whether the policy of [node] for [peer] is lossy
+	found map[string][]string        // what the judges of package promise found, by letter
+
+	byFlow map[Flow]*flowDigest
+	byConn map[connKey]*connDigest
 }
 
 type lifeKey struct {
@@ -37,13 +42,13 @@ type connKey struct {
 // flowDigest is what became of the messages of a flow; number n is in msgs[n-1].
 type flowDigest struct {
 	Flow
+	promise.Delivery
 	from *connDigest
 	msgs []msgDigest
 }
 
 type msgDigest struct {
 	sent, ended *Record
-	ends        int
 	got         []*Record
 	wires       []wireAt
 }
@@ -59,9 +64,9 @@ type wireAt struct {
 // connDigest is what happened to a Connection object.
 type connDigest struct {
 	connKey
+	promise.Callbacks
 	peer    int
 	records []*Record
-	closed  *Record // the first of reset and mark down
 	marked  bool
 	wires   []*msgDigest // first transmissions, in order
 	// What its sessions were: it is the accepting side's policy that counts. One that
@@ -77,17 +82,19 @@ type streamDigest struct {
 }
 
 func newDigest(h *History) *digest {
-	d := &digest{h: h, nodes: map[lifeKey]*lifeDigest{}, pairs: map[[2]int][]*streamDigest{}, own: map[[2]int]bool{}}
-	flows, conns := map[Flow]*flowDigest{}, map[connKey]*connDigest{}
+	d := &digest{
+		h: h, nodes: map[lifeKey]*lifeDigest{}, pairs: map[[2]int][]*streamDigest{}, own: map[[2]int]bool{},
+		byFlow: map[Flow]*flowDigest{}, byConn: map[connKey]*connDigest{},
+	}
 	for i := range h.Records {
 		r := &h.Records[i]
 		k := lifeKey{r.Node, r.Life}
 		n := d.life(k)
 		var c *connDigest
 		if r.Conn != 0 {
-			if c = conns[connKey{k, r.Conn}]; c == nil {
+			if c = d.conn(r); c == nil {
 				c = &connDigest{connKey: connKey{k, r.Conn}, peer: r.Peer}
-				conns[c.connKey] = c
+				d.byConn[c.connKey] = c
 				d.conns = append(d.conns, c)
 			}
 			if r.Peer >= 0 {
@@ -101,29 +108,23 @@ func newDigest(h *History) *digest {
 			if c.peer < 0 { // it is not connected yet
 				c.peer = r.Flow.To
 			}
-			f := flows[r.Flow]
+			f := d.byFlow[r.Flow]
 			if f == nil {
 				f = &flowDigest{Flow: r.Flow, from: c}
-				flows[r.Flow] = f
+				d.byFlow[r.Flow] = f
 				d.flows = append(d.flows, f)
 			}
 			f.msgs = append(f.msgs, msgDigest{sent: r})
 		case RecEnded:
-			if m := flows[r.Flow].msg(r.Num); m != nil {
+			if m := d.byFlow[r.Flow].msg(r.Num); m != nil {
 				m.ended = r
-				m.ends++
 			}
 		case RecDelivered:
-			if m := flows[r.Flow].msg(r.Num); m != nil {
+			if m := d.byFlow[r.Flow].msg(r.Num); m != nil {
 				m.got = append(m.got, r)
 			}
-		case RecReset, RecMarkDown:
-			if c.closed == nil {
-				c.closed = r
-			}
-			if r.Kind == RecMarkDown {
-				c.marked, n.marked = true, true
-			}
+		case RecMarkDown:
+			c.marked, n.marked = true, true
 		case RecRefused:
 			n.refused++
 		case RecDown:
@@ -137,11 +138,12 @@ func newDigest(h *History) *digest {
 		e := &h.Ends[i]
 		d.life(lifeKey{e.Node, e.Life}).end = e
 	}
-	d.addWires(flows)
+	d.addWires()
+	d.observe()
 	return d
 }
 
-func (d *digest) addWires(flows map[Flow]*flowDigest) {
+func (d *digest) addWires() {
 	streams := map[uint64]*streamDigest{}
 	for i := range d.h.Wire {
 		w := &d.h.Wire[i]
@@ -163,7 +165,7 @@ func (d *digest) addWires(flows map[Flow]*flowDigest) {
 		if w.Tag != frame.TagMessage || w.Num == 0 {
 			continue
 		}
-		if f := flows[w.Flow]; f != nil && f.msg(w.Num) != nil {
+		if f := d.byFlow[w.Flow]; f != nil && f.msg(w.Num) != nil {
 			m := f.msg(w.Num)
 			if len(m.wires) == 0 {
 				f.from.wires = append(f.from.wires, m)
@@ -204,11 +206,9 @@ func (d *digest) unlike(a, b int) bool {
 // toTheEnd says whether a life was not ended by a crash.
 func (d *digest) toTheEnd(k lifeKey) bool { return !d.nodes[k].down }
 
-// conn is the connection that a record is about.
+// conn is the connection that a record is about, nil if none.
 func (d *digest) conn(r *Record) *connDigest {
-	k := connKey{lifeKey{r.Node, r.Life}, r.Conn}
-	i := slices.IndexFunc(d.conns, func(c *connDigest) bool { return c.connKey == k })
-	return d.conns[i]
+	return d.byConn[connKey{lifeKey{r.Node, r.Life}, r.Conn}]
 }
 
 // judge finds out what the sessions of a connection were.

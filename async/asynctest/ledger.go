@@ -8,20 +8,19 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/promise"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
 // TypeTracked is the type of the messages that Cluster.Send makes.
 const TypeTracked = 0xA57E
 
-// account is what is known of a flow.
+// account is what is known of a flow. Where its messages arrive does not matter to it:
+// those of pairs that may begin anew are tainted.
 type account struct {
 	Flow
-	sent  uint64   // accepted by Send, numbered from 1
-	ended uint64   // told by Notify
-	fine  uint64   // of them without an error
-	err   error    // the last one
-	got   []uint64 // in the order of dispatch
+	promise.Delivery
+	broken []promise.Breach
 }
 
 // ledger knows of all tracked messages what was sent and what arrived.
@@ -91,15 +90,14 @@ func (c *Cluster) SendOn(conn msg.Connection, from, to, size int, priority uint8
 		c.ledger.byFlow[f] = a
 		c.ledger.order = append(c.ledger.order, a)
 	}
-	num := a.sent + 1
+	num := a.Send()
 	data := trackedData(size, num, from)
 	front := f.appendTracked(make([]byte, 0, trackedLen), num, crc32.Checksum(data, castagnoli))
 	m := &msg.Message{Type: TypeTracked, Priority: priority, TID: num, Front: front, Data: data}
 	m.Notify = &ending{n: n, a: a, num: num, size: size}
-	a.sent++
 	n.add(RecSent, conn, Record{Flow: f, Num: num, Size: size}) // before: its end may come at once
 	if err := conn.Send(m); err != nil {
-		a.sent--
+		a.Unsend()
 		n.unsent()
 		return err
 	}
@@ -112,22 +110,14 @@ type ending struct {
 	a    *account
 	num  uint64
 	size int
-	done bool
 }
 
 // MessageSent implements msg.Notifier.
 func (e *ending) MessageSent(conn msg.Connection, _ *msg.Message, err error) {
 	a := e.a
-	if e.done {
+	for _, b := range a.End(e.num, err) {
 		l := &e.n.Cluster.ledger
-		l.broken = append(l.broken, fmt.Sprintf("%v: number %d ended twice", a.Flow, e.num))
-	}
-	e.done = true
-	a.ended++
-	if err == nil {
-		a.fine++
-	} else {
-		a.err = err
+		l.broken = append(l.broken, fmt.Sprintf("%v: %s", a.Flow, b.What))
 	}
 	e.n.add(RecEnded, conn, Record{Flow: a.Flow, Num: e.num, Size: e.size, Err: err})
 }
@@ -162,7 +152,7 @@ func (c *Cluster) arrived(n *Node, m *msg.Message) {
 	c.noteArrival(n, f, num)
 	a := l.byFlow[f]
 	switch {
-	case a == nil || num == 0 || num > a.sent:
+	case a == nil || num == 0 || num > a.Sent:
 		l.broken = append(l.broken, fmt.Sprintf("%v: number %d was not sent", f, num))
 		return
 	case f.To != n.Index:
@@ -172,7 +162,7 @@ func (c *Cluster) arrived(n *Node, m *msg.Message) {
 	case m.Priority != f.Priority || crc32.Checksum(m.Data, castagnoli) != binary.LittleEndian.Uint32(m.Front[29:]):
 		l.broken = append(l.broken, fmt.Sprintf("%v: number %d arrived with other contents", f, num))
 	}
-	a.got = append(a.got, num)
+	a.broken = append(a.broken, a.Arrive(num, promise.Receiver{})...)
 	if c.History != nil {
 		r := Record{Flow: f, Num: num, Size: len(m.Data), Seq: m.Seq(), ReceivedAt: m.ReceivedAt()}
 		if n.Limit > 0 {
@@ -214,7 +204,7 @@ func (l *ledger) isTainted(f Flow) bool {
 // connection down, do not count.
 func (c *Cluster) Complete() bool {
 	for _, a := range c.ledger.order {
-		if (uint64(len(a.got)) < a.sent || a.ended < a.sent) && !c.ledger.isTainted(a.Flow) {
+		if (a.Arrived < a.Sent || a.Ended < a.Sent) && !c.ledger.isTainted(a.Flow) {
 			return false
 		}
 	}
@@ -224,8 +214,8 @@ func (c *Cluster) Complete() bool {
 // Tracked is how many tracked messages were accepted, and how many have arrived.
 func (c *Cluster) Tracked() (sent, arrived int) {
 	for _, a := range c.ledger.order {
-		sent += int(a.sent)
-		arrived += len(a.got)
+		sent += int(a.Sent)
+		arrived += int(a.Arrived)
 	}
 	return sent, arrived
 }
@@ -234,14 +224,14 @@ func (c *Cluster) Tracked() (sent, arrived int) {
 func (l *ledger) missing(most int) string {
 	var b strings.Builder
 	for _, a := range l.order {
-		if uint64(len(a.got)) == a.sent && a.ended == a.sent {
+		if a.Arrived == a.Sent && a.Ended == a.Sent {
 			continue
 		}
 		if most--; most < 0 {
 			b.WriteString("...\n")
 			break
 		}
-		fmt.Fprintf(&b, "%v: sent %d, arrived %d, ended %d, %d of them well; last error: %v\n", a.Flow, a.sent, len(a.got), a.ended, a.fine, a.err)
+		fmt.Fprintf(&b, "%v: sent %d, arrived %d, ended %d, %d of them well; last error: %v\n", a.Flow, a.Sent, a.Arrived, a.Ended, a.Ended-a.Failed, a.Failure)
 	}
 	return b.String()
 }

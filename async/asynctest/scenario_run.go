@@ -173,7 +173,7 @@ func parseExpectation(p *scenarioParser) (e *expectation, err error) {
 		e.count = func(r *scenarioRun) (n int) {
 			for _, acc := range r.c.ledger.order {
 				if acc.From == a && acc.To == b {
-					n += len(acc.got)
+					n += int(acc.Arrived)
 				}
 			}
 			return n

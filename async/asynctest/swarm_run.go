@@ -64,7 +64,7 @@ func (s *swarm) atRest(ended bool) bool {
 		}
 	}
 	for _, a := range s.ledger.order {
-		if n := s.Nodes[a.From]; ended && n.life == a.Life && a.ended < a.sent {
+		if n := s.Nodes[a.From]; ended && n.life == a.Life && a.Ended < a.Sent {
 			return false
 		}
 	}

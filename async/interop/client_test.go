@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -117,7 +118,7 @@ func command(t *testing.T, box *inbox, conn msg.Connection, tid uint64, cmd stri
 // reset and the client opens the next, until all questions are answered.
 func TestClientSurvivesCuts(t *testing.T) {
 	mon := StartMon(t, MonOptions{Behind: true})
-	proxy := StartProxy(t, mon.Addr, mon.Bind)
+	proxy := faultkit.StartProxy(t, mon.Addr, mon.Bind)
 	box := newInbox()
 	m := newMessenger(t, async.Config{Name: entity.Client(entity.NumNew)}, msg.LossyClient())
 	m.AddDispatcherTail(box)

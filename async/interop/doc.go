@@ -1,7 +1,7 @@
 // Package interop tests the messenger against real Ceph daemons and clients,
 // and has the helpers for it: StartMon starts a ceph-mon on loopback, Ceph and
-// Python run real clients, Proxy cuts connections, MonServer is a Dispatcher
-// that answers real clients as a monitor would.
+// Python run real clients, MonServer is a Dispatcher that answers real clients as
+// a monitor would. A faultkit.Proxy cuts their connections.
 //
 // The tests need Debian's ceph-mon, ceph-common and python3-rados (Ceph 16.2).
 // Where these are missing the tests are skipped with a line that says how to

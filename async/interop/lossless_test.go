@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
@@ -83,7 +84,7 @@ func answers(t *testing.T, box *inbox, from, to int) (monmap []byte) {
 // acknowledged.
 func TestLosslessWeReconnect(t *testing.T) {
 	mon := StartMon(t, MonOptions{Behind: true})
-	proxy := StartProxy(t, mon.Addr, mon.Bind)
+	proxy := faultkit.StartProxy(t, mon.Addr, mon.Bind)
 	proxy.Record()
 	proxy.Plan(func(n int) (up, down int64) {
 		switch {
@@ -146,7 +147,7 @@ func TestLosslessWeReconnect(t *testing.T) {
 // did not get, has to dial us and to send it again.
 func TestLosslessMonCallsBack(t *testing.T) {
 	mon := StartMon(t, MonOptions{Behind: true})
-	proxy := StartProxy(t, mon.Addr, mon.Bind)
+	proxy := faultkit.StartProxy(t, mon.Addr, mon.Bind)
 	proxy.Plan(func(int) (up, down int64) { return -1, 9999 })
 	m, box := peer(t, true, msg.LosslessPeer())
 	conn, err := m.ConnectTo(entity.TypeMon, peerOf(mon.Addr))
@@ -191,7 +192,7 @@ func TestLosslessWithAFailingMon(t *testing.T) {
 // reported lost, and the same connection goes on with a new session.
 func TestLosslessMonForgets(t *testing.T) {
 	mon := StartMon(t, MonOptions{Behind: true})
-	proxy := StartProxy(t, mon.Addr, mon.Bind)
+	proxy := faultkit.StartProxy(t, mon.Addr, mon.Bind)
 	m, box := peer(t, true, msg.LosslessPeerReuse())
 	conn, err := m.ConnectTo(entity.TypeMon, peerOf(mon.Addr))
 	require.NoError(t, err)

@@ -18,7 +18,7 @@ const FSID = "11111111-2222-3333-4444-555555555555"
 // MonOptions says how StartMon's monitor differs from the usual.
 type MonOptions struct {
 	// Behind gives the monitor a public address that it does not listen on: it
-	// listens on Mon.Bind, and a Proxy is expected to listen on Mon.Addr. The
+	// listens on Mon.Bind, and a faultkit.Proxy is expected to listen on Mon.Addr. The
 	// detour is needed because a monitor hangs up on a client that names another
 	// address than the public one.
 	Behind bool

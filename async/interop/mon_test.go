@@ -59,36 +59,6 @@ func TestMonHarness(t *testing.T) {
 	}
 }
 
-// TestProxyHarness checks the cutting proxy in front of a real monitor.
-func TestProxyHarness(t *testing.T) {
-	mon := StartMon(t, MonOptions{Behind: true})
-	require.NotEqual(t, mon.Addr, mon.Bind)
-	p := StartProxy(t, mon.Addr, mon.Bind)
-	out, stderr, err := Ceph(testContext(t, 20*time.Second), t, mon.Conf, "ping", "mon.a")
-	require.NoError(t, err, stderr)
-	require.Contains(t, out, `"leader"`)
-	require.Zero(t, p.Cuts())
-
-	p.Plan(func(int) (up, down int64) { return -1, 10 })
-	var got []byte
-	c, err := net.Dial("tcp4", mon.Addr.String())
-	if err == nil { // the reset may be there before Dial returns
-		defer c.Close()
-		got, err = io.ReadAll(c)
-	}
-	require.ErrorContains(t, err, "connection reset by peer")
-	require.LessOrEqual(t, len(got), 10)
-	require.Equal(t, banner[:len(got)], string(got))
-	require.Equal(t, 1, p.Cuts())
-
-	p.Refuse()
-	_, err = net.Dial("tcp4", mon.Addr.String())
-	require.ErrorContains(t, err, "connection refused")
-	p.Plan(nil)
-	p.Accept()
-	require.Equal(t, banner, readBanner(t, mon.Addr.String()))
-}
-
 func readBanner(t *testing.T, addr string) string {
 	t.Helper()
 	c, err := net.DialTimeout("tcp4", addr, 5*time.Second)

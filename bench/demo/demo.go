@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
@@ -42,7 +43,7 @@ type demo struct {
 	cfg      Config
 	contents *contents
 	oracle   *Oracle
-	stack    *CutStack
+	stack    *faultkit.CutStack
 	pool     *dispatch.AntsPool
 	clock    eventloop.Clock
 	start    time.Time
@@ -129,7 +130,7 @@ func (d *demo) open() error {
 	if err != nil {
 		return err
 	}
-	d.stack = NewCutStack(inner, CutConfig{Plan: d.planCut, OnCut: d.onCut})
+	d.stack = faultkit.NewCutStack(inner, faultkit.CutConfig{Plan: d.planCut, OnCut: d.onCut})
 	d.stack.Calm(true)
 	d.clock = d.stack.Stack().Clock()
 	if d.pool, err = dispatch.NewAntsPool(dispatch.AntsConfig{Size: dispatchMax}); err != nil {

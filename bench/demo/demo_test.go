@@ -210,11 +210,12 @@ func startFor(t *testing.T, cfg Config) *demo {
 
 func TestOracle(t *testing.T) {
 	conn, other := fakeConn{id: 1}, fakeConn{id: 2}
-	newStream := func(lossy bool) (*Oracle, *Stream) {
+	newStream := func(lossy bool, sent uint64) (*Oracle, *Stream) {
 		o := NewOracle()
 		s := o.Stream("a", "b", "x", 1, lossy)
 		require.Same(t, s, o.Stream("a", "b", "x", 1, lossy))
 		require.NotSame(t, s, o.Stream("b", "a", "x", 1, lossy))
+		s.lanes[laneOf(prioNormal)].Sent = sent
 		return o, s
 	}
 	verdict := func(o *Oracle) (lost, duplicated, failures uint64) {
@@ -222,9 +223,9 @@ func TestOracle(t *testing.T) {
 		return o.lost.Load(), o.duplicated.Load(), n
 	}
 	t.Run("in order, priorities apart", func(t *testing.T) {
-		o, s := newStream(false)
+		o, s := newStream(false, 2)
 		for _, prio := range []uint8{prioNormal, prioHeartbeat, prioRecovery} {
-			s.lanes[laneOf(prio)].sent.Store(2)
+			s.lanes[laneOf(prio)].Sent = 2
 			s.Received(conn, prio, 1)
 			s.Received(conn, prio, 2)
 		}
@@ -233,14 +234,14 @@ func TestOracle(t *testing.T) {
 		require.Zero(t, lost+duplicated+failures)
 	})
 	t.Run("gap", func(t *testing.T) {
-		o, s := newStream(false)
+		o, s := newStream(false, 4)
 		s.Received(conn, prioNormal, 1)
 		s.Received(conn, prioNormal, 4)
 		lost, duplicated, failures := verdict(o)
 		require.Equal(t, []uint64{2, 0, 1}, []uint64{lost, duplicated, failures})
 	})
 	t.Run("duplicate and disorder", func(t *testing.T) {
-		o, s := newStream(false)
+		o, s := newStream(false, 2)
 		for _, n := range []uint64{1, 1, 2, 1} {
 			s.Received(conn, prioNormal, n)
 		}
@@ -248,16 +249,14 @@ func TestOracle(t *testing.T) {
 		require.Equal(t, []uint64{0, 2, 2}, []uint64{lost, duplicated, failures})
 	})
 	t.Run("missing tail", func(t *testing.T) {
-		o, s := newStream(false)
-		s.lanes[laneOf(prioNormal)].sent.Store(3)
+		o, s := newStream(false, 3)
 		s.Received(conn, prioNormal, 1)
 		o.Close()
 		lost, _, _ := verdict(o)
 		require.EqualValues(t, 2, lost)
 	})
 	t.Run("a lossy stream may miss its tail only", func(t *testing.T) {
-		o, s := newStream(true)
-		s.lanes[laneOf(prioNormal)].sent.Store(3)
+		o, s := newStream(true, 3)
 		s.Received(conn, prioNormal, 1)
 		o.Close()
 		lost, _, failures := verdict(o)
@@ -269,7 +268,7 @@ func TestOracle(t *testing.T) {
 		require.EqualValues(t, 1, lost)
 	})
 	t.Run("another connection", func(t *testing.T) {
-		o, s := newStream(false)
+		o, s := newStream(false, 2)
 		s.Received(conn, prioNormal, 1)
 		s.Received(other, prioNormal, 2)
 		_, _, failures := verdict(o)

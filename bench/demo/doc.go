@@ -21,14 +21,14 @@
 //
 // # The cuts
 //
-// A [CutStack] between the messengers and the network breaks connections at
+// A faultkit.CutStack between the messengers and the network breaks connections at
 // random bytes: in handshakes, in the middle of frames, in both directions, with
 // FIN and with RST.
 //
 // # The oracle
 //
 // Every message carries a number of its [Stream] and priority, which the
-// receiver checks ([Oracle]); every payload a checksum. Because generations
+// receiver checks ([Oracle], by package promise); every payload a checksum. Because generations
 // follow each other, each store notices by itself a write that was lost, doubled
 // or overtaken. A read must return at least what was acknowledged when it was
 // sent. At the end, all copies of all objects are compared with what was

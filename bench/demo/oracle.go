@@ -2,9 +2,12 @@ package demo
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/promise"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -39,7 +42,11 @@ type Stream struct {
 	lanes [3]lane
 }
 
-type lane struct{ sent, got atomic.Uint64 }
+// lane is the flow of one priority, from the numbers to the dispatcher.
+type lane struct {
+	mu sync.Mutex
+	promise.Delivery
+}
 
 type connHolder struct{ c msg.Connection }
 
@@ -103,52 +110,55 @@ func (s *Stream) Received(c msg.Connection, prio uint8, seq uint64) {
 		}
 	}
 	l := &s.lanes[laneOf(prio)]
-	switch last := l.got.Load(); {
-	case seq <= last:
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	holes, repeated := l.Holes(), l.Repeated
+	broken, what := l.Arrive(seq, promise.Receiver{}), "delivery"
+	if l.Repeated > repeated {
 		s.o.duplicated.Add(1)
-		s.o.Failed("duplicate: %s priority %d: %d after %d", s, prio, seq, last)
-	case seq > last+1:
-		s.o.Lost(seq-last-1, "%s priority %d: %d after %d", s, prio, seq, last)
-		l.got.Store(seq)
-	default:
-		l.got.Store(seq)
+		what = "duplicate"
+	}
+	for _, b := range broken {
+		s.o.Failed("%s: %s priority %d: %v", what, s, prio, b)
+	}
+	if n := l.Holes(); n > holes {
+		s.o.Lost(n-holes, "%s priority %d: before %d", s, prio, seq)
 	}
 }
 
 // Missing is how many messages of lossless streams were sent and did not arrive
 // until now, and how many of lossy ones.
 func (o *Oracle) Missing() (lossless, lossy uint64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, s := range o.streams {
-		for i := range s.lanes {
-			got := s.lanes[i].got.Load() // first: what is sent meanwhile is not missing less
-			n := s.lanes[i].sent.Load() - got
-			if s.lossy {
-				lossy += n
-			} else {
-				lossless += n
-			}
+	o.each(func(s *Stream, _ int, d *promise.Delivery) {
+		if s.lossy {
+			lossy += d.Missing()
+		} else {
+			lossless += d.Missing()
 		}
-	}
+	})
 	return lossless, lossy
 }
 
 // Close counts what is still missing on lossless streams as lost.
 func (o *Oracle) Close() {
-	o.mu.Lock()
-	var short []*Stream
-	for _, s := range o.streams {
-		if !s.lossy {
-			short = append(short, s)
+	o.each(func(s *Stream, i int, d *promise.Delivery) {
+		if n := d.Missing() - d.Holes(); n > 0 && !s.lossy { // holes are counted already
+			o.Lost(n, "%s lane %d: sent %d, received %d", s, i, d.Sent, d.Arrived)
 		}
-	}
+	})
+}
+
+// each calls f for every lane, with its lock.
+func (o *Oracle) each(f func(s *Stream, lane int, d *promise.Delivery)) {
+	o.mu.Lock()
+	streams := slices.Collect(maps.Values(o.streams))
 	o.mu.Unlock()
-	for _, s := range short {
+	for _, s := range streams {
 		for i := range s.lanes {
-			if sent, got := s.lanes[i].sent.Load(), s.lanes[i].got.Load(); sent != got {
-				s.o.Lost(sent-got, "%s lane %d: sent %d, received %d", s, i, sent, got)
-			}
+			l := &s.lanes[i]
+			l.mu.Lock()
+			f(s, i, &l.Delivery)
+			l.mu.Unlock()
 		}
 	}
 }
@@ -171,16 +181,19 @@ type link struct {
 func (l *link) send(m *msg.Message) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	seq := &l.out.lanes[laneOf(m.Priority)].sent
-	n := seq.Load() + 1
+	lane := &l.out.lanes[laneOf(m.Priority)]
+	lane.mu.Lock()
+	n := lane.Send() // before the receiver can have it
+	lane.mu.Unlock()
 	setSeq(m, n)
 	setEpoch(m, l.out.key.epoch)
-	seq.Store(n) // before the receiver can have it
-	if err := l.conn.Send(m); err != nil {
-		seq.Store(n - 1)
-		return err
+	err := l.conn.Send(m)
+	if err != nil {
+		lane.mu.Lock()
+		lane.Unsend()
+		lane.mu.Unlock()
 	}
-	return nil
+	return err
 }
 
 // peer is a session as its receiver sees it, the value of the Connection.

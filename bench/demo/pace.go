@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 )
 
 // The periods of what happens by the clock.
@@ -91,8 +93,8 @@ func (d *demo) armCut() {
 
 // randomCut is at once, within the next message's head, or anywhere in what a
 // busy connection moves.
-func randomCut(rng *rand.Rand) Cut {
-	c := Cut{Kind: CutKind(rng.IntN(3)), Dir: CutDir(rng.IntN(2))}
+func randomCut(rng *rand.Rand) faultkit.Cut {
+	c := faultkit.Cut{Kind: faultkit.CutKind(rng.IntN(3)), Dir: faultkit.CutDir(rng.IntN(2))}
 	switch rng.IntN(4) {
 	case 0:
 	case 1, 2:
@@ -104,16 +106,17 @@ func randomCut(rng *rand.Rand) Cut {
 }
 
 // planCut cuts some of the new connections in their handshake.
-func (d *demo) planCut(bool) (Cut, bool) {
+func (d *demo) planCut(bool) (faultkit.Cut, bool) {
 	d.rngMu.Lock()
 	defer d.rngMu.Unlock()
 	if d.rng.Float64() >= handshakeCutPart {
-		return Cut{}, false
+		return faultkit.Cut{}, false
 	}
-	return Cut{Kind: CutKind(d.rng.IntN(3)), Dir: CutDir(d.rng.IntN(2)), After: d.rng.Int64N(handshakeBytes + 100)}, true
+	kind, dir := faultkit.CutKind(d.rng.IntN(3)), faultkit.CutDir(d.rng.IntN(2))
+	return faultkit.Cut{Kind: kind, Dir: dir, After: d.rng.Int64N(handshakeBytes + 100)}, true
 }
 
-func (d *demo) onCut(c Cut, written, _ int64) {
+func (d *demo) onCut(c faultkit.Cut, written, _ int64) {
 	d.cuts.kinds[c.Kind].Add(1)
 	d.cuts.dirs[c.Dir].Add(1)
 	if written < handshakeBytes {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 )
 
 // Report is what a run found. Its JSON form is what msgr demo --json prints.
@@ -86,10 +88,10 @@ func (d *demo) fill(r *Report, before usage) {
 	}
 	r.Cuts, r.HandshakeCuts, r.CutKinds = d.stack.Cuts(), d.cuts.handshake.Load(), map[string]uint64{}
 	for k := range d.cuts.kinds {
-		r.CutKinds[CutKind(k).String()] = d.cuts.kinds[k].Load()
+		r.CutKinds[faultkit.CutKind(k).String()] = d.cuts.kinds[k].Load()
 	}
 	for k := range d.cuts.dirs {
-		r.CutKinds[CutDir(k).String()] = d.cuts.dirs[k].Load()
+		r.CutKinds[faultkit.CutDir(k).String()] = d.cuts.dirs[k].Load()
 	}
 	connected := uint64(0)
 	for _, m := range d.messengers {

@@ -2,10 +2,12 @@ package simulate
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/promise"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 	"github.com/stretchr/testify/require"
@@ -57,36 +59,33 @@ func TestChecksFail(t *testing.T) {
 			w.oracle.arrive((n.Index+1)%len(w.c.Nodes), m)
 		}},
 		{letter: "C1", onTenth: func(w *world, n *asynctest.Node, m *msg.Message) {
-			w.oracle.conn(n.Index, 0, m.Connection()).ready = 0
+			w.oracle.conn(n.Index, 0, m.Connection()).Callbacks = promise.Callbacks{}
 			w.oracle.arrive(n.Index, m)
 		}},
 		{letter: "C1", atEnd: func(w *world) { w.oracle.nodes[1].told++ }},
 		{letter: "C2", onTenth: func(w *world, n *asynctest.Node, m *msg.Message) {
-			w.oracle.conn(n.Index, 0, m.Connection()).closed = true
+			w.oracle.conn(n.Index, 0, m.Connection()).MarkDown()
 			ear{w.oracle, n}.HandleReset(m.Connection(), errors.New("no reason"))
 		}},
 		{letter: "C3", onTenth: func(w *world, n *asynctest.Node, m *msg.Message) {
-			w.oracle.conn(n.Index, 0, m.Connection()).resets = 1
+			w.oracle.conn(n.Index, 0, m.Connection()).Reset()
 			w.oracle.arrive(n.Index, m)
 		}},
-		{letter: "L1", atEnd: func(w *world) { firstFlow(w).arrived-- }},
-		{letter: "L1", atEnd: func(w *world) { firstFlow(w).skipped = []uint64{1} }},
-		{letter: "L5", atEnd: func(w *world) { firstFlow(w).failed++ }},
-		{letter: "C4", atEnd: func(w *world) { firstFlow(w).ended-- }},
+		{letter: "L1", atEnd: func(w *world) { f := firstFlow(w); f.End(f.Send(), nil) }},
+		{letter: "L1", atEnd: func(w *world) { firstFlow(w).Arrive(1, promise.Receiver{}) }},
+		{letter: "C4", atEnd: func(w *world) { firstFlow(w).Send() }},
 		{letter: "C4", scenario: "store", atEnd: func(w *world) {
-			for _, f := range w.oracle.order {
-				if f.lossy {
-					f.arrived--
-					return
-				}
-			}
+			i := slices.IndexFunc(w.oracle.order, func(f *flow) bool { return f.lossy })
+			f := w.oracle.order[i]
+			f.End(f.Send(), nil)
 		}},
 		{letter: "Y1", scenario: "store", onTenth: func(w *world, n *asynctest.Node, m *msg.Message) {
 			var h header
 			h.parse(m)
 			f := w.oracle.flows[h.flowKey]
-			f.lossy, f.sent = true, f.sent+2
-			h.num += 2
+			f.lossy = true
+			f.Send()
+			h.num = f.Send()
 			h.put(m.Front)
 			w.oracle.arrive(n.Index, m)
 		}},

@@ -24,18 +24,10 @@
 // priority) and a checksum; [Result.Invariants] has the letters of what was
 // checked:
 //
-//	L1  over a lossless session every message arrives exactly once
-//	L2  the messages of a flow arrive in the order of their sending
-//	L4  what the sender was told is delivered was delivered
-//	L5  nothing of a session is lost or doubled unless one of its ends died
-//	Y1  over a lossy session the first messages of a flow arrive, without a hole
+//	L1, L2, Y1, C1, C2, C3, C4
+//	    what package promise says; L1 of sessions both ends of which live, C4 of
+//	    lossy ones
 //	B1  what arrives is what was sent
-//	C1  a connection is ready before its first message, and each of its
-//	    establishments is told once
-//	C2  a connection is reset at most once, and not after it was marked down
-//	C3  nothing arrives on a connection after its reset
-//	C4  nothing is lost in silence: each sending has one end, and where something
-//	    of a lossy session is missing there is a reset
 //	R1  throttles are kept, and empty in the end
 //	R2  no connection, socket or handshake is left
 //	V1  when the last fault is over everything gets done in time

@@ -2,26 +2,22 @@ package simulate
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/promise"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
 // flow is what the oracle knows of a flow.
 type flow struct {
 	flowKey
-	to       int
-	lossy    bool
-	sent     uint64
-	ended    uint64 // told by Notify
-	failed   uint64 // of them with an error, failure is the last
-	failure  error
-	lifeTo   uint32 // the receiver's life when the connection began
-	lifeLast uint32 // and when the last message arrived
-	last     uint64 // number that arrived last
-	arrived  uint64
-	skipped  []uint64 // numbers that something behind them has overtaken
-	tainted  bool     // an end of it was closed by hand
+	promise.Delivery
+	to      int
+	lossy   bool
+	lifeTo  uint32 // the receiver's life when the connection began
+	tainted bool   // an end of it was closed by hand
 }
 
 // nodeWatch is what the oracle knows of a node's present life.
@@ -35,14 +31,13 @@ type nodeWatch struct {
 
 // connWatch is what the oracle knows of a connection.
 type connWatch struct {
+	promise.Callbacks
 	peerLife uint32 // when the connection began: one that is older than the peer may lose its session
-	ready    int    // times it was told of its establishment
-	resets   int
-	closed   bool // by its owner
 	flows    []*flow
 }
 
-// oracle knows what was sent and judges what arrives, and every callback.
+// oracle knows what was sent, and feeds the judges of package promise with what arrives
+// and with every callback.
 type oracle struct {
 	w       *world
 	flows   map[flowKey]*flow
@@ -55,6 +50,13 @@ type oracle struct {
 
 func newOracle(w *world, nodes int) *oracle {
 	return &oracle{w: w, flows: map[flowKey]*flow{}, nodes: make([]nodeWatch, nodes)}
+}
+
+// violated tells of what the judges found about something.
+func (o *oracle) violated(broken []promise.Breach, format string, args ...any) {
+	for _, b := range broken {
+		o.w.violated(b.Letter, "%s: %s", fmt.Sprintf(format, args...), b.What)
+	}
 }
 
 // born begins a life of a node.
@@ -94,7 +96,6 @@ type parcel struct {
 	o     *oracle
 	f     *flow
 	num   uint64
-	ended bool
 	front [headerLen]byte
 }
 
@@ -108,20 +109,19 @@ func (o *oracle) send(conn msg.Connection, from, to int, typ uint16, priority ui
 	f := o.flows[k]
 	if f == nil {
 		c := o.conn(from, to, conn)
-		f = &flow{flowKey: k, to: to, lossy: conn.Policy().Lossy, lifeTo: c.peerLife, lifeLast: c.peerLife}
+		f = &flow{flowKey: k, to: to, lossy: conn.Policy().Lossy, lifeTo: c.peerLife}
 		c.flows = append(c.flows, f)
 		o.flows[k] = f
 		o.order = append(o.order, f)
 	}
-	p := &parcel{o: o, f: f, num: f.sent + 1}
+	p := &parcel{o: o, f: f, num: f.Send()}
 	h := header{flowKey: k, to: uint32(to), num: p.num, crc: checksum(typ, data)}
 	h.put(p.front[:])
 	p.Type, p.Priority, p.Front, p.Data, p.Notify = typ, priority, p.front[:], data, p
-	f.sent++
 	n.open++
 	o.open++
 	if err := conn.Send(&p.Message); err != nil {
-		f.sent--
+		f.Unsend()
 		n.open--
 		o.open--
 		return err
@@ -133,22 +133,17 @@ func (o *oracle) send(conn msg.Connection, from, to int, typ uint16, priority ui
 // MessageSent implements msg.Notifier.
 func (p *parcel) MessageSent(c msg.Connection, _ *msg.Message, err error) {
 	o, f := p.o, p.f
-	if p.ended {
-		o.w.violated("C4", "%v: number %d has ended twice, now with %v", f, p.num, err)
+	if twice := f.End(p.num, err); twice != nil {
+		o.violated(twice, "%v", f)
 		return
 	}
-	p.ended = true
 	n := &o.nodes[f.from]
 	if n.life != f.life || n.down {
 		return
 	}
 	n.open--
 	o.open--
-	f.ended++
-	if err != nil {
-		f.failed++
-		f.failure = err
-	}
+	o.conn(int(f.from), f.to, c).Ended(err)
 	if o.w.ended != nil {
 		o.w.ended(int(f.from), f.to, c, err)
 	}
@@ -160,7 +155,7 @@ func (o *oracle) arrive(i int, m *msg.Message) (header, bool) {
 	var h header
 	ok := h.parse(m)
 	f := o.flows[h.flowKey]
-	if !ok || f == nil || h.num == 0 || h.num > f.sent {
+	if !ok || f == nil {
 		o.w.violated("B1", "node %d: a message of %d bytes that nobody sent so: %v number %d", i, m.PayloadLen(), h.flowKey, h.num)
 		return h, false
 	}
@@ -170,36 +165,19 @@ func (o *oracle) arrive(i int, m *msg.Message) (header, bool) {
 	}
 	o.arrived++
 	n := &o.nodes[i]
-	switch c := o.conn(i, int(h.from), m.Connection()); {
-	case n.down:
+	if n.down {
 		o.w.violated("C3", "%v: arrived at node %d, which is down", f, i)
-	case c.resets > 0 || c.closed:
-		o.w.violated("C3", "%v: number %d arrived after the end of its connection", f, h.num)
-	case c.ready == 0:
-		o.w.violated("C1", "%v: number %d arrived before its connection was told of", f, h.num)
 	}
-	f.arrived++
-	switch {
-	case n.life != f.lifeLast: // the first that this life sees
-		f.lifeLast = n.life
-	case h.num == f.last+1:
-	case h.num <= f.last:
-		o.w.violated("L2", "%v: number %d arrived after number %d", f, h.num, f.last)
-	case f.lossy:
-		o.w.violated("Y1", "%v: number %d arrived after number %d", f, h.num, f.last)
-	default:
-		for k := f.last + 1; k < h.num; k++ {
-			f.skipped = append(f.skipped, k)
-		}
-	}
-	f.last = h.num
-	return h, true
+	conn := m.Connection()
+	o.violated(o.conn(i, int(h.from), conn).Deliver(false, m.ReceivedAt()), "%v: number %d arrived", f, h.num)
+	o.violated(f.Arrive(h.num, promise.Receiver{Life: n.life, Conn: conn.ID()}), "%v", f)
+	return h, h.num > 0 && h.num <= f.Sent
 }
 
 // close notes that a node closes one of its connections by MarkDown.
 func (o *oracle) close(i int, c msg.Connection) {
 	w := o.conn(i, peerOf(c), c)
-	w.closed = true
+	w.MarkDown()
 	for _, f := range w.flows {
 		f.tainted = true
 	}
@@ -208,9 +186,9 @@ func (o *oracle) close(i int, c msg.Connection) {
 // unended lists flows whose sender waits for the end of something, at most so many.
 func (o *oracle) unended(most int) (list string) {
 	for _, f := range o.order {
-		if n := &o.nodes[f.from]; n.life == f.life && !n.down && f.ended < f.sent && most > 0 {
+		if n := &o.nodes[f.from]; n.life == f.life && !n.down && f.Ended < f.Sent && most > 0 {
 			most--
-			list += fmt.Sprintf("; %v to node %d: sent %d, ended %d, arrived %d", f, f.to, f.sent, f.ended, f.arrived)
+			list += fmt.Sprintf("; %v to node %d: sent %d, ended %d, arrived %d", f, f.to, f.Sent, f.Ended, f.Arrived)
 		}
 	}
 	return list
@@ -219,33 +197,30 @@ func (o *oracle) unended(most int) (list string) {
 // settle judges each flow when the network has come to rest.
 func (o *oracle) settle() {
 	for _, f := range o.order {
+		if f.lossy {
+			o.violated(f.Prefix(), "%v to node %d", f, f.to)
+		}
 		sender := &o.nodes[f.from]
 		if sender.down || sender.life != f.life {
 			continue // its sender took with it what was left
 		}
-		if f.ended != f.sent {
-			o.w.violated("C4", "%v to node %d: %d sent, %d have ended", f, f.to, f.sent, f.ended)
-		}
+		o.violated(f.Unended(), "%v to node %d", f, f.to)
 		if f.tainted || o.nodes[f.to].down || o.nodes[f.to].life != f.lifeTo {
 			continue // what an end took with it may be lost
 		}
-		if f.lossy {
-			c := sender.conns[f.conn]
-			if f.arrived < f.sent && (c == nil || c.resets == 0 && !c.closed) {
-				o.w.violated("C4", "%v to node %d: %d sent, %d arrived, and no reset", f, f.to, f.sent, f.arrived)
-			}
-			continue
-		}
-		if f.failed > 0 {
-			o.w.violated("L5", "%v to node %d: the sender was told of %d failures (%v), and both ends live", f, f.to, f.failed, f.failure)
-		}
-		if f.arrived < f.sent || len(f.skipped) > 0 {
-			o.w.violated("L1", "%v to node %d: %d sent, %d arrived, %d of them delivered by what the sender was told", f, f.to, f.sent, f.arrived, f.ended-f.failed)
+		if !f.lossy {
+			o.violated(f.ExactlyOnce(), "%v to node %d", f, f.to)
+		} else if lost := f.Lost(); len(lost) > 0 {
+			o.w.violated("C4", "%v to node %d: %d sent, %d arrived, and no reset", f, f.to, f.Sent, f.Arrived)
 		}
 	}
 	for _, n := range o.w.c.Nodes {
 		if n.Down {
 			continue
+		}
+		conns := o.nodes[n.Index].conns
+		for _, id := range slices.Sorted(maps.Keys(conns)) {
+			o.violated(conns[id].Settle(), "%v: connection %d", n.Name(), id)
 		}
 		s := n.Stats()
 		if told := o.nodes[n.Index].told; told != s.Connected+s.Accepted {
@@ -261,22 +236,33 @@ type ear struct {
 }
 
 func (e ear) watch(c msg.Connection, what string) *connWatch {
-	n := &e.o.nodes[e.node.Index]
-	w := e.o.conn(e.node.Index, peerOf(c), c)
-	if n.down || w.resets > 0 {
+	if e.o.nodes[e.node.Index].down {
 		e.o.w.violated("C3", "%v: %s of connection %d after its end", e.node.Name(), what, c.ID())
 	}
-	return w
+	return e.o.conn(e.node.Index, peerOf(c), c)
+}
+
+// told enters what the user of a connection was told.
+func (e ear) told(c msg.Connection, what string, broken []promise.Breach) {
+	e.o.violated(broken, "%v: %s of connection %d", e.node.Name(), what, c.ID())
 }
 
 // Dispatch implements msg.Dispatcher; messages are the Recorder's.
 func (ear) Dispatch(*msg.Message) bool { return false }
 
+func (e ear) ready(c msg.Connection) { e.watch(c, "ready").Ready(e.node.Host.Clock().Now()) }
+
 func (e ear) established(c msg.Connection, what string) {
-	e.watch(c, what).ready++
+	e.told(c, what, e.watch(c, what).Told())
 	e.o.nodes[e.node.Index].told++
 	e.o.w.result.Sessions++
 }
+
+// HandleFastConnect implements msg.FastConnectHandler.
+func (e ear) HandleFastConnect(c msg.Connection) { e.ready(c) }
+
+// HandleFastAccept implements msg.FastAcceptHandler.
+func (e ear) HandleFastAccept(c msg.Connection) { e.ready(c) }
 
 // HandleConnect implements msg.ConnectHandler.
 func (e ear) HandleConnect(c msg.Connection) { e.established(c, "connect") }
@@ -287,9 +273,9 @@ func (e ear) HandleAccept(c msg.Connection) { e.established(c, "accept") }
 // HandleReset implements msg.ResetHandler.
 func (e ear) HandleReset(c msg.Connection, reason error) bool {
 	w := e.watch(c, "reset")
-	w.resets++
-	if w.closed || w.resets > 1 {
-		e.o.w.violated("C2", "%v: connection %d was reset (%v), %d times, closed before: %v", e.node.Name(), c.ID(), reason, w.resets, w.closed)
+	e.told(c, fmt.Sprintf("reset (%v)", reason), w.Reset())
+	for _, f := range w.flows {
+		f.Excuse()
 	}
 	if f := e.o.w.reset; f != nil {
 		f(e.node.Index, c)
@@ -298,6 +284,8 @@ func (e ear) HandleReset(c msg.Connection, reason error) bool {
 }
 
 // HandleRemoteReset implements msg.RemoteResetHandler.
-func (e ear) HandleRemoteReset(c msg.Connection) { e.watch(c, "remote reset") }
+func (e ear) HandleRemoteReset(c msg.Connection) {
+	e.told(c, "remote reset", e.watch(c, "remote reset").RemoteReset())
+}
 
 func (f *flow) String() string { return fmt.Sprint(f.flowKey) }

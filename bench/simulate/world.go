@@ -200,7 +200,7 @@ func (w *world) play() {
 	w.oracle.settle()
 	w.tb.catch("R1", w.c.CheckNothingHeld)
 	w.s.check()
-	w.result.Invariants = []string{"L1", "L2", "L4", "L5", "Y1", "B1", "C1", "C2", "C3", "C4", "R1", "R2", "V1", "V2", "app"}
+	w.result.Invariants = []string{"L1", "L2", "Y1", "B1", "C1", "C2", "C3", "C4", "R1", "R2", "V1", "V2", "app"}
 }
 
 // sessions counts what happened to all sessions so far.

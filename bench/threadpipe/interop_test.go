@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/interop"
@@ -92,7 +93,7 @@ func TestClientOfMon(t *testing.T) {
 func TestLosslessWithMon(t *testing.T) {
 	flavours(t, func(t *testing.T, threads bool) {
 		mon := interop.StartMon(t, interop.MonOptions{Behind: true})
-		proxy := interop.StartProxy(t, mon.Addr, mon.Bind)
+		proxy := faultkit.StartProxy(t, mon.Addr, mon.Bind)
 		proxy.Plan(func(n int) (up, down int64) {
 			switch {
 			case n%5 == 4: // within the handshake, which has about 400 bytes up

@@ -123,7 +123,7 @@ func testDisposable(r *rig) {
 	c.MarkDisposable()
 	r.until("lossy", func() bool { return c.Policy().Lossy })
 	require.True(t, c.IsConnected())
-	require.Equal(t, 1, x.cutAll())
+	require.Equal(t, 1, x.CutAll())
 	require.ErrorIs(t, cl.want("reset", 1).err, msg.ErrReset)
 	require.True(t, c.IsClosed())
 }

@@ -96,7 +96,7 @@ func testFlush(r *rig) {
 	e := &ends{r: r}
 	for i := range rounds {
 		if i%10 == 5 {
-			x.cutAll()
+			x.CutAll()
 		}
 		r.sendAll(c, n, e)
 		require.NoError(t, c.Flush(r.timeout()))
@@ -145,7 +145,7 @@ func testCancel(r *rig) {
 	require.False(t, c.Cancel(done))
 	c.MarkDown()
 
-	x.freeze()
+	x.Freeze()
 	c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
 	require.NoError(t, err)
 	const n = 2000
@@ -174,7 +174,7 @@ func testCancel(r *rig) {
 	require.False(t, c.Cancel(ms[0]))
 	require.Empty(t, kept.all())
 	require.NoError(t, c.Send(ms[0]), "it is the sender's again")
-	x.melt()
+	x.Thaw()
 	require.Len(t, srv.wantMessages(1+left+1), 1+left+1)
 	kept.want(left)
 	cl.want("undeliverable", n-left)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
@@ -29,7 +30,7 @@ func testLosslessCuts(r *rig) {
 	srv.echo = true
 	r.up(srv)
 	cl, x := r.proxied(srv, 1, msg.LosslessClient())
-	x.setPlan(func(n int) (up, down int64) {
+	x.Plan(func(n int) (up, down int64) {
 		at := 11 * int64(n) // a handshake has about 400 bytes
 		if n%3 == 2 {
 			at = 300 + 97*int64(n) // in the session
@@ -43,16 +44,16 @@ func testLosslessCuts(r *rig) {
 	require.NoError(t, err)
 	e := &ends{r: r}
 	cuts, sent := shorter(80, 30), 0
-	for x.numCuts() < cuts {
+	for x.Cuts() < cuts {
 		for range 5 {
 			m := text("%d", sent)
 			m.Notify, m.Data = e, pattern(sent, sent%700)
 			require.NoError(t, c.Send(m))
 			sent++
 		}
-		r.until("echoes", func() bool { return cl.count.Load() >= int64(sent-20) || x.numCuts() >= cuts })
+		r.until("echoes", func() bool { return cl.count.Load() >= int64(sent-20) || x.Cuts() >= cuts })
 	}
-	x.setPlan(nil)
+	x.Plan(nil)
 	require.Equal(t, numbers(sent), cl.wantMessages(sent))
 	require.Equal(t, numbers(sent), srv.texts())
 	for i, s := range cl.of("message") {
@@ -65,7 +66,7 @@ func testLosslessCuts(r *rig) {
 	require.Zero(t, cl.Count().Undeliverable+srv.Count().Undeliverable)
 	require.Same(t, c, cl.Lookup(srv.Addrs()))
 	r.until("one connection", func() bool { return srv.Count().Connections == 1 })
-	t.Logf("%d messages, %d cuts, %d sent again", sent, x.numCuts(), cl.Count().Replayed)
+	t.Logf("%d messages, %d cuts, %d sent again", sent, x.Cuts(), cl.Count().Replayed)
 }
 
 // testPeerCuts: both peers send all the time and may call each other, each through
@@ -77,9 +78,9 @@ func testPeerCuts(r *rig) {
 	for _, p := range []msg.Policy{msg.LosslessPeer(), msg.LosslessPeerReuse()} {
 		r := &rig{t: t, server: r.server, client: r.client, changed: make(chan struct{}, 1)}
 		a, b, xa, xb := r.peers(p)
-		for i, x := range []*proxy{xa, xb} {
+		for i, x := range []*faultkit.Proxy{xa, xb} {
 			rng := rand.New(rand.NewPCG(seed, uint64(i)))
-			x.setPlan(func(int) (up, down int64) {
+			x.Plan(func(int) (up, down int64) {
 				if rng.IntN(2) == 0 {
 					return rng.Int64N(6000), -1
 				}
@@ -101,27 +102,27 @@ func testPeerCuts(r *rig) {
 				r.until("progress", func() bool { return a.count.Load() > int64(i-40) && b.count.Load() > int64(i-40) })
 			}
 		}
-		xa.setPlan(nil)
-		xb.setPlan(nil)
+		xa.Plan(nil)
+		xb.Plan(nil)
 		require.Equal(t, numbers(n), a.wantMessages(n))
 		require.Equal(t, numbers(n), b.wantMessages(n))
 		for _, x := range []*node{a, b} {
 			require.Zero(t, x.times("reset")+x.times("remote reset")+x.times("undeliverable"))
 		}
-		t.Logf("%d cuts", xa.numCuts()+xb.numCuts())
-		require.Positive(t, xa.numCuts()+xb.numCuts())
+		t.Logf("%d cuts", xa.Cuts()+xb.Cuts())
+		require.Positive(t, xa.Cuts()+xb.Cuts())
 	}
 }
 
 // peers are a server and a client that are equals: both are bound, and each dials
 // the other through a proxy.
-func (r *rig) peers(p msg.Policy) (a, b *node, xa, xb *proxy) {
+func (r *rig) peers(p msg.Policy) (a, b *node, xa, xb *faultkit.Proxy) {
 	r.t.Helper()
-	xa, xb = newProxy(r.t), newProxy(r.t)
-	a = r.up(r.node(r.server, entity.OSD(0), p, func(o *Options) { o.Via = xb.via }))
-	b = r.up(r.node(r.client, entity.OSD(1), p, func(o *Options) { o.Via = xa.via }))
-	xa.setTarget(a.Addrs()[0].AddrPort) // leads to a
-	xb.setTarget(b.Addrs()[0].AddrPort)
+	xa, xb = faultkit.StartProxy(r.t, local, local), faultkit.StartProxy(r.t, local, local)
+	a = r.up(r.node(r.server, entity.OSD(0), p, func(o *Options) { o.Via = xb.Via }))
+	b = r.up(r.node(r.client, entity.OSD(1), p, func(o *Options) { o.Via = xa.Via }))
+	xa.SetTarget(a.Addrs()[0].AddrPort) // leads to a
+	xb.SetTarget(b.Addrs()[0].AddrPort)
 	return a, b, xa, xb
 }
 
@@ -131,7 +132,7 @@ func testLossyCuts(r *rig) {
 	t := r.t
 	srv := r.srv(msg.StatelessServer())
 	cl, x := r.proxied(srv, 1, msg.LossyClient())
-	x.setPlan(func(n int) (up, down int64) {
+	x.Plan(func(n int) (up, down int64) {
 		if n%2 == 0 {
 			return 13 * int64(n), -1
 		}
@@ -139,7 +140,7 @@ func testLossyCuts(r *rig) {
 	})
 	sessions, resets, accepted := shorter(60, 24), 0, 0
 	e := &ends{r: r}
-	for i := 0; x.numCuts() < sessions; i++ {
+	for i := 0; x.Cuts() < sessions; i++ {
 		c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
 		require.NoError(t, err)
 		for j := range 50 {
@@ -157,7 +158,7 @@ func testLossyCuts(r *rig) {
 		require.True(t, c.IsClosed())
 		require.ErrorIs(t, c.Send(text("late")), msg.ErrReset)
 	}
-	x.setPlan(nil)
+	x.Plan(nil)
 	require.Len(t, e.want(accepted), accepted)
 	next := map[string]int{}
 	for _, s := range srv.texts() {
@@ -181,7 +182,7 @@ func testLargeCuts(r *rig) {
 	srv.echo = true
 	r.up(srv)
 	cl, x := r.proxied(srv, 1, msg.LosslessClient())
-	x.setPlan(func(n int) (up, down int64) {
+	x.Plan(func(n int) (up, down int64) {
 		if n%2 == 0 {
 			return 250_000 + 30_011*int64(n), -1
 		}
@@ -201,6 +202,6 @@ func testLargeCuts(r *rig) {
 		require.EqualValues(t, i, s.tid)
 		require.True(t, bytes.Equal(pattern(i, 200_000), s.m.Data), "data of %d", i)
 	}
-	require.Positive(t, x.numCuts())
+	require.Positive(t, x.Cuts())
 	require.Zero(t, cl.times("reset")+srv.times("reset"))
 }

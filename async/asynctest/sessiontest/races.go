@@ -67,7 +67,7 @@ func testReconnectRace(r *rig) {
 	ba := r.accepted(b, a)
 	rounds := shorter(60, 25)
 	for i := range rounds {
-		cut := xa.cutAll() + xb.cutAll()
+		cut := xa.CutAll() + xb.CutAll()
 		require.NoError(t, ab.Send(text("%d", i)))
 		require.NoError(t, ba.Send(text("%d", i)))
 		if i%3 == 0 {
@@ -77,7 +77,7 @@ func testReconnectRace(r *rig) {
 	}
 	require.Equal(t, numbers(rounds), a.wantMessages(rounds))
 	require.Equal(t, numbers(rounds), b.wantMessages(rounds))
-	require.Greater(t, xa.numCuts()+xb.numCuts(), rounds/3)
+	require.Greater(t, xa.Cuts()+xb.Cuts(), rounds/3)
 	for _, n := range []*node{a, b} {
 		require.Zero(t, n.times("reset")+n.times("remote reset"))
 		r.until("one connection", func() bool { return n.Count().Connections == 1 })

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
@@ -108,11 +109,10 @@ func (r *rig) cl(num int64, p msg.Policy, change ...func(*Options)) *node {
 }
 
 // proxied is a client that dials srv through a proxy.
-func (r *rig) proxied(srv *node, num int64, p msg.Policy, change ...func(*Options)) (*node, *proxy) {
+func (r *rig) proxied(srv *node, num int64, p msg.Policy, change ...func(*Options)) (*node, *faultkit.Proxy) {
 	r.t.Helper()
-	x := newProxy(r.t)
-	x.setTarget(srv.Addrs()[0].AddrPort)
-	return r.cl(num, p, append(change, func(o *Options) { o.Via = x.via })...), x
+	x := faultkit.StartProxy(r.t, local, srv.Addrs()[0].AddrPort)
+	return r.cl(num, p, append(change, func(o *Options) { o.Via = x.Via })...), x
 }
 
 // connect connects n with to and waits until the session stands.

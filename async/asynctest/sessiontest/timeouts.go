@@ -40,10 +40,10 @@ func testKeepaliveTimeout(r *rig) {
 	srv := r.srv(msg.StatelessServer())
 	cl, x := r.proxied(srv, 1, msg.LossyClient(), impatient)
 	c := r.connect(cl, srv)
-	x.freeze()
+	x.Freeze()
 	require.ErrorIs(t, cl.want("reset", 1).err, session.ErrKeepaliveTimeout)
 	require.True(t, c.IsClosed())
-	x.melt()
+	x.Thaw()
 }
 
 // testBlockedWriter: the same while the peer's socket takes no more bytes; what was
@@ -54,7 +54,7 @@ func testBlockedWriter(r *rig) {
 	cl, x := r.proxied(srv, 1, msg.LossyClient(), impatient)
 	c := r.connect(cl, srv)
 	e := &ends{r: r}
-	x.freeze()
+	x.Freeze()
 	const n = 30 // MiB, more than the sockets on the way hold
 	for range n {
 		m := &msg.Message{Type: 1, Data: make([]byte, 1<<20), Notify: e}
@@ -66,7 +66,7 @@ func testBlockedWriter(r *rig) {
 	require.ErrorIs(t, cl.want("reset", 1).err, session.ErrKeepaliveTimeout)
 	require.Len(t, e.want(n), n)
 	require.ErrorIs(t, e.all()[n-1], msg.ErrReset)
-	x.melt()
+	x.Thaw()
 	other := r.cl(2, msg.LossyClient())
 	require.NoError(t, r.connect(other, srv).Send(text("other")))
 	r.until("other", func() bool { return slices.Contains(srv.texts(), "other") })
@@ -80,14 +80,14 @@ func testBlockedReader(r *rig) {
 	cl, x := r.proxied(srv, 1, msg.LossyClient())
 	c := r.connect(cl, srv)
 	s := r.accepted(srv, cl)
-	x.setPlan(nil)
-	x.freezeAfter(3 << 20)
+	x.Plan(nil)
+	x.FreezeAfter(3 << 20)
 	require.NoError(t, c.Send(&msg.Message{Type: 1, Data: make([]byte, 8<<20)}))
 	h := srv.want("reset", 1)
 	require.Same(t, s, h.conn)
 	require.ErrorIs(t, h.err, session.ErrKeepaliveTimeout)
 	require.Zero(t, srv.count.Load())
-	x.melt()
+	x.Thaw()
 	r.until("nothing held", func() bool { return srv.Count().DispatchBytes == 0 })
 }
 
@@ -105,9 +105,9 @@ func testIdleTimeout(r *rig) {
 	r.until("an answer to the first question", func() bool { first = c.LastKeepaliveAck(); return !first.IsZero() })
 	r.until("an answer to another one", func() bool { return c.LastKeepaliveAck() != first })
 	require.Zero(t, cl.times("reset"))
-	x.freeze()
+	x.Freeze()
 	require.ErrorIs(t, cl.want("reset", 1).err, session.ErrIdleTimeout)
-	x.melt()
+	x.Thaw()
 	require.True(t, c.IsClosed())
 	srv.want("reset", 1)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/interop"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -227,7 +228,7 @@ func (deaf) Dispatch(*msg.Message) bool { return true }
 // TestPingOfARealMon cuts the connections to a ceph-mon at many bytes.
 func TestPingOfARealMon(t *testing.T) {
 	mon := interop.StartMon(t, interop.MonOptions{Behind: true})
-	proxy := interop.StartProxy(t, mon.Addr, mon.Bind)
+	proxy := faultkit.StartProxy(t, mon.Addr, mon.Bind)
 	proxy.Plan(func(n int) (up, down int64) { return -1, 2000 + 1777*int64(n) })
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"ping", "--count=30", "--interval=0", "v2:" + mon.Addr.String() + "/0"}, &stdout, &stderr)

@@ -1,4 +1,4 @@
-package demo
+package faultkit
 
 import (
 	"net/netip"

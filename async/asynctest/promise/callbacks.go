@@ -1,0 +1,122 @@
+package promise
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// Callbacks judges what happens to one Connection, and what its user is told, in the
+// order in which that happens. Times are those of the messenger's own clock.
+type Callbacks struct {
+	told, ready int
+	waiting     []time.Duration // when sessions became ready that were not told yet
+	begins      time.Duration   // the session after the last remote reset
+	resets      int
+	broken      int    // sendings that ended with ErrReset
+	over        string // what has ended it
+	marked      bool
+}
+
+// never is the beginning of a session that is not there yet.
+const never = time.Duration(math.MaxInt64)
+
+const byMarkDown = "a mark down"
+
+// Ready enters that a session became ready (HandleFastConnect, HandleFastAccept).
+func (c *Callbacks) Ready(at time.Duration) {
+	c.ready++
+	c.waiting = append(c.waiting, at)
+	if c.begins == never {
+		c.begins = at
+	}
+}
+
+// Told enters HandleConnect or HandleAccept.
+func (c *Callbacks) Told() []Breach {
+	c.told++
+	broken := c.late()
+	if len(c.waiting) == 0 {
+		return append(broken, breach("C1", "told without a session that became ready"))
+	}
+	c.waiting = c.waiting[1:]
+	return broken
+}
+
+// Deliver enters that a message was dispatched, which had come in at receivedAt. The
+// connection of a messenger with itself is ready without a word.
+func (c *Callbacks) Deliver(own bool, receivedAt time.Duration) []Breach {
+	broken := c.late()
+	if own {
+		return broken
+	}
+	if c.told == 0 {
+		broken = append(broken, breach("C1", "before the user was told of the connection"))
+	}
+	if receivedAt < c.begins {
+		broken = append(broken, breach("C3", "of a session that was lost"))
+	}
+	return broken
+}
+
+// RemoteReset enters HandleRemoteReset. Events are told in their order: the session
+// that follows is the first that was not told yet.
+func (c *Callbacks) RemoteReset() []Breach {
+	c.begins = never
+	if len(c.waiting) > 0 {
+		c.begins = c.waiting[0]
+	}
+	return c.late()
+}
+
+// Reset enters HandleReset.
+func (c *Callbacks) Reset() (broken []Breach) {
+	if c.resets++; c.resets > 1 {
+		broken = append(broken, breach("C2", "%d resets", c.resets))
+	}
+	if c.over == byMarkDown {
+		broken = append(broken, breach("C2", "a reset after a mark down"))
+	}
+	if c.over == "" {
+		c.over = "a reset"
+	}
+	return broken
+}
+
+// MarkDown enters that the user has closed the connection.
+func (c *Callbacks) MarkDown() {
+	c.marked = true
+	if c.over == "" {
+		c.over = byMarkDown
+	}
+}
+
+// Ended enters that a sending ended.
+func (c *Callbacks) Ended(err error) {
+	if errors.Is(err, msg.ErrReset) {
+		c.broken++
+	}
+}
+
+// Settle judges the rest of C1 and C2 at rest, if the messenger lives or was shut down.
+func (c *Callbacks) Settle() (broken []Breach) {
+	if c.marked {
+		return nil
+	}
+	if len(c.waiting) > 0 {
+		broken = append(broken, breach("C1", "ready %d times, told %d times", c.ready, c.told))
+	}
+	if c.broken > 0 && c.resets == 0 {
+		broken = append(broken, breach("C2", "%d messages lost by a reset that was not told", c.broken))
+	}
+	return broken
+}
+
+func (c *Callbacks) late() []Breach {
+	if c.over != "" {
+		return []Breach{breach("C3", "after %s", c.over)}
+	}
+	return nil
+}
