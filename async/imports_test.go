@@ -27,10 +27,11 @@ const modulePath = "github.com/asyncmsgr/asyncmsgr"
 // mayImport has, for each package of the root module, the packages of the
 // module that its non-test files may import. Tests may import more.
 var mayImport = map[string][]string{
+	"internal/callback":      {},
 	"async/planted":          {},
 	"async/denc":             {},
 	"async/entity":           {"async/denc"},
-	"async/msg":              {"async/entity"},
+	"async/msg":              {"internal/callback", "async/entity"},
 	"connection/frame":       {"async/planted", "async/denc", "async/entity"},
 	"connection/auth":        {"async/denc", "async/entity"},
 	"connection/auth/cephx":  {"async/denc", "async/entity"},
@@ -41,8 +42,8 @@ var mayImport = map[string][]string{
 	"eventloop/simnet":       {"eventloop"},
 	"eventloop/stacktest":    {"eventloop"},
 	"eventloop/netpollstack": {"eventloop"},
-	"dispatch":               {"async/planted", "async/msg", "async/entity"},
-	"async":                  {"async/planted", "connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
+	"dispatch":               {"internal/callback", "async/planted", "async/msg", "async/entity"},
+	"async":                  {"internal/callback", "async/planted", "connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
 	"async/asynctest":        {"async/planted", "async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
 	"async/interop":          {"async/denc", "async/msg", "async/entity"},
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/internal/callback"
 )
 
 // DefaultFastLimit is the default of ChainConfig.FastLimit.
@@ -235,9 +236,13 @@ func (c *Chain) FastOwing(m *msg.Message) Outcome {
 		return Unhandled
 	}
 	conn := m.Connection()
-	start := c.now()
-	out, method := c.fast(l, conn, m)
-	c.watch(conn, method, start)
+	out := Panicked
+	callback.OnWorker(func() {
+		var method string
+		start := c.now()
+		out, method = c.fast(l, conn, m)
+		c.watch(conn, method, start)
+	})
 	return out
 }
 

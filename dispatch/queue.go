@@ -10,6 +10,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/planted"
+	"github.com/asyncmsgr/asyncmsgr/internal/callback"
 )
 
 // Handler handles the items of a queue. Chain is the one for dispatchers.
@@ -333,7 +334,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 	}
 	running := q.dispatching
 	q.mu.Unlock()
-	if running > 0 && insideDispatch() {
+	if running > 0 && callback.InsidePool() {
 		return ErrInDispatch
 	}
 	select {
@@ -357,11 +358,16 @@ func (q *Queue) endLocked() {
 	}
 }
 
-// drop ends items that will not be dispatched.
+// drop ends items that will not be dispatched. Stop waits for that too: so what is told
+// of it is, beneath the Worker side, on that of the pool.
 func (q *Queue) drop(items []Item) {
-	for i := range items {
-		q.dropOne(&items[i])
-	}
+	callback.OnWorker(func() {
+		callback.OnPool(func() {
+			for i := range items {
+				q.dropOne(&items[i])
+			}
+		})
+	})
 }
 
 // dropOne gives a message's throttles back, then the message: nobody has it.

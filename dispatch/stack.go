@@ -26,10 +26,12 @@ const (
 	stacksPause = 100
 )
 
-// stackMark is what the goroutine of a drainer is found by: the argument of a function
-// on its stack, as the runtime writes it. It is an array, because that is passed in
-// memory: the runtime knows an argument that is passed in a register only as long as
-// the function keeps it.
+// stackMark is what the goroutine in a callback of a drainer is found by: the argument of
+// drainer.dispatch on its stack, as the runtime writes it. No other function has such an
+// argument, so its value is enough. It is an array, because that is passed in memory: the
+// runtime knows an argument that is passed in a register only as long as the function
+// keeps it. How the runtime writes arguments is no promise of Go's: what is not found is
+// said, and nothing is decided by it.
 type stackMark [2]uintptr
 
 var lastStackMark atomic.Uintptr
@@ -39,30 +41,16 @@ func newStackMark() stackMark {
 	return stackMark{n, ^n}
 }
 
-// inCallback is a function that is on the stack of a drainer's goroutine when a
-// callback is.
-var inCallback = nameOf((*drainer).dispatch)
-
 // goroutineOf returns the part of stacks that is the goroutine in a callback of the
 // drainer with that mark.
 func (mark stackMark) goroutineOf(stacks string) (goroutine string, ok bool) {
-	arguments := fmt.Sprintf("{%#x, %#x}", mark[0], mark[1])
+	argument := fmt.Sprintf("{%#x, %#x}", mark[0], mark[1])
 	for g := range strings.SplitSeq(stacks, "\n\n") {
-		if strings.Contains(g, inCallback+"(") && hasFrame(g, drainName, arguments) {
+		if strings.Contains(g, argument) {
 			return g, true
 		}
 	}
 	return "", false
-}
-
-// hasFrame says whether a goroutine has a frame of function with such arguments.
-func hasFrame(goroutine, function, arguments string) bool {
-	for line := range strings.SplitSeq(goroutine, "\n") {
-		if strings.HasPrefix(line, function+"(") && strings.Contains(line, arguments) {
-			return true
-		}
-	}
-	return false
 }
 
 // stacksNext is when the stacks may be written again.

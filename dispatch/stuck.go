@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/internal/callback"
 )
 
 // checksPerLimit is how often in the time of StuckLimit Check wants to be called while
@@ -212,7 +213,7 @@ func (q *Queue) tellStuck(left []InFlight) {
 	}
 }
 
-// guard runs a hook and reports its panic.
+// guard runs a hook, which may hold up a worker, and reports its panic.
 func (q *Queue) guard(conn msg.Connection, hook func()) {
 	returned := false
 	defer func() {
@@ -220,7 +221,7 @@ func (q *Queue) guard(conn msg.Connection, hook func()) {
 			q.told.report(conn, recover())
 		}
 	}()
-	hook()
+	callback.OnWorker(hook)
 	returned = true
 }
 

@@ -664,10 +664,10 @@ func (f InFlight) callbackReturned(s *stage) string {
 // A goroutine that is about to leave the job to another one is not the one in a callback.
 func TestStackMark(t *testing.T) {
 	m, other := stackMark{0x2a, 0xffd5}, stackMark{0x2b, 0xffd4}
-	frame := func(function, arguments string) string { return function + "(" + arguments + ")\n\tfile.go:1 +0x1\n" }
-	leaving := "goroutine 1 [runnable]:\n" + frame(drainName, "0xc000, {0x2a, 0xffd5}")
-	others := "goroutine 2 [select]:\n" + frame(inCallback, "0xc001, 0xc002") + frame(drainName, "0xc001, {0x2b, 0xffd4}")
-	its := "goroutine 3 [select]:\n" + frame(inCallback, "0xc000, 0xc002") + frame(drainName, "0xc000, {0x2a, 0xffd5}")
+	frame := func(arguments string) string { return "dispatch.f(" + arguments + ")\n\tfile.go:1 +0x1\n" }
+	leaving := "goroutine 1 [runnable]:\n" + frame("0xc000")
+	others := "goroutine 2 [select]:\n" + frame("0xc001, {0x2b, 0xffd4}, 0xc002") + frame("0xc001")
+	its := "goroutine 3 [select]:\n" + frame("0xc000, {0x2a, 0xffd5}, 0xc002?") + frame("0xc000")
 	g, ok := m.goroutineOf(leaving + "\n" + others + "\n" + its)
 	require.True(t, ok)
 	require.Equal(t, its, g)

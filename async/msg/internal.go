@@ -1,6 +1,10 @@
 package msg
 
-import "time"
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/internal/callback"
+)
 
 // The functions of this file are for the messenger's own packages.
 
@@ -96,6 +100,6 @@ func notify(c Connection, m *Message, n Notifier, err error, failed func(recover
 		}
 		failed(r)
 	}()
-	n.MessageSent(c, m, err)
+	callback.OnWorker(func() { n.MessageSent(c, m, err) })
 	returned = true
 }

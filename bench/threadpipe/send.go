@@ -6,7 +6,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
-	"github.com/asyncmsgr/asyncmsgr/dispatch"
+	"github.com/asyncmsgr/asyncmsgr/internal/callback"
 )
 
 // Send implements msg.Connection.
@@ -151,15 +151,10 @@ func await(ctx context.Context, done <-chan struct{}, c msg.Connection) error {
 // mayWait returns an error if the calling goroutine must not wait: it is a reader or a
 // writer, or closes a connection, and is in a callback.
 func mayWait() error {
-	if dispatch.Inside() == dispatch.OnWorker {
+	if callback.Inside() == callback.Worker {
 		return msg.ErrOnWorker
 	}
 	return nil
-}
-
-func init() {
-	dispatch.WorkerSide(msg.NotifySent)
-	dispatch.WorkerSide(msg.NotifyDelivered)
 }
 
 // SendKeepalive implements msg.Connection.
