@@ -165,7 +165,7 @@ func moduleFiles(t *testing.T) []goFile {
 			return nil
 		}
 		fset := token.NewFileSet()
-		tree, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		tree, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
 			return err
 		}

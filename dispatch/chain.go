@@ -12,9 +12,13 @@ import (
 )
 
 // DefaultFastLimit is the default of ChainConfig.FastLimit.
+//
+// Implementation: not for users of the library; may change in any release.
 const DefaultFastLimit = 100 * time.Millisecond
 
 // ChainConfig configures a Chain. The zero value works.
+//
+// Implementation: not for users of the library; may change in any release.
 type ChainConfig struct {
 	// Clock is monotonic time, for the watchdog. nil turns that off.
 	Clock func() time.Duration
@@ -45,6 +49,8 @@ type ChainConfig struct {
 // and reported the same way, as ErrGoexit. The goroutine cannot be saved, and the
 // caller gets nothing: its deferred functions run. An event reaches the other
 // handlers all the same, before that.
+//
+// Implementation: not for users of the library; may change in any release.
 type Chain struct {
 	cfg   ChainConfig
 	told  reporter
@@ -76,6 +82,8 @@ type links struct {
 }
 
 // ChainStats is what a Chain counted.
+//
+// Implementation: not for users of the library; may change in any release.
 type ChainStats struct {
 	Dispatchers int
 	Unhandled   uint64 // messages that no dispatcher wanted
@@ -85,6 +93,8 @@ type ChainStats struct {
 }
 
 // NewChain returns an empty chain.
+//
+// Implementation: not for users of the library; may change in any release.
 func NewChain(cfg ChainConfig) *Chain {
 	if cfg.FastLimit == 0 {
 		cfg.FastLimit = DefaultFastLimit

@@ -14,6 +14,8 @@ import (
 )
 
 // Handler handles the items of a queue. Chain is the one for dispatchers.
+//
+// Implementation: not for users of the library; may change in any release.
 type Handler interface {
 	// Handle handles one item, on a goroutine of the executor, never two at a time
 	// of the same class. it is valid until Handle returns. The queue gives the
@@ -22,8 +24,13 @@ type Handler interface {
 }
 
 // Outcome is how the handling of an item ended.
+//
+// Implementation: not for users of the library; may change in any release.
 type Outcome uint8
 
+// The outcomes.
+//
+// Implementation: not for users of the library; may change in any release.
 const (
 	// Handled: a dispatcher took it, or it was an event.
 	Handled Outcome = iota
@@ -35,6 +42,8 @@ const (
 )
 
 // Config configures a Queue.
+//
+// Implementation: not for users of the library; may change in any release.
 type Config struct {
 	// Executor runs the drain jobs. Required. It may be shared.
 	Executor Executor
@@ -95,6 +104,8 @@ type Config struct {
 }
 
 // Defaults of Config.
+//
+// Implementation: not for users of the library; may change in any release.
 const (
 	DefaultWidth     = 1
 	DefaultBatchMax  = 256
@@ -121,6 +132,8 @@ const (
 // A callback that does not return holds up its own connection. It holds up a job too,
 // until Check finds it: then another job takes the place of its own, up to WidthMax in
 // all. When it returns, its job goes on, or ends if there are Width without it.
+//
+// Implementation: not for users of the library; may change in any release.
 type Queue struct {
 	// Set by New.
 	cfg          Config
@@ -144,6 +157,8 @@ type Queue struct {
 }
 
 // Stats is what a Queue counted since its start, and its state.
+//
+// Implementation: not for users of the library; may change in any release.
 type Stats struct {
 	Len         int           // items queued
 	OldestAge   time.Duration // of the item that is queued longest
@@ -165,6 +180,8 @@ type Stats struct {
 }
 
 // The bands of Stats.EnqueuedBy.
+//
+// Implementation: not for users of the library; may change in any release.
 const (
 	BandEvents   = iota
 	BandHigh     // priority 196 and above
@@ -175,6 +192,8 @@ const (
 
 // New returns a queue. It has no goroutine until something is enqueued. A Config
 // without Executor or Handler, or with negative numbers, panics.
+//
+// Implementation: not for users of the library; may change in any release.
 func New(cfg Config) *Queue {
 	if cfg.Executor == nil || cfg.Handler == nil {
 		panic("dispatch: New without Executor or Handler")

@@ -14,6 +14,8 @@ import (
 const checksPerLimit = 2
 
 // InFlight is a callback that has been running for long.
+//
+// Implementation: not for users of the library; may change in any release.
 type InFlight struct {
 	Conn msg.Connection // nil for class 0
 	Kind Kind

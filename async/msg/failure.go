@@ -50,12 +50,14 @@ func (e *ConnectError) Hint() string {
 }
 
 // AcceptHint is what Hint is, for who was connected to: on an attempt that ended by err.
+//
+// Implementation: not for users of the library; may change in any release.
 func AcceptHint(reason Reason, err error) string {
 	var wrong *WrongPeerError
 	if errors.As(err, &wrong) && wrong.otherNonce() {
 		return "the peer means an earlier process at this address, or was given a wrong nonce (the number behind the slash): one that was given host:port alone finds this process by itself, any other has to be given its new address"
 	}
-	return reason.AcceptHint()
+	return reason.acceptHint()
 }
 
 // WrongPeerError says that another one answered than the one that was asked for.

@@ -92,7 +92,7 @@ type Message struct {
 	sum         uint64 // of the payload, while it is checked: see CheckPayloads
 	state       uint32 // atomic; see sending.go
 	gen         uint32 // of Flush: see connection's account
-	buf         *Buffer
+	buf         *buffer
 	small       []byte // a pooled message's own room for small payloads
 	pooled      bool   // the struct came from messagePool
 	autoRelease bool   // Release when the sending has ended
@@ -117,6 +117,8 @@ func (f NotifyFunc) MessageSent(c Connection, m *Message, err error) { f(c, m, e
 
 // Receipt takes back what a received message holds of the throttles.
 // Implemented by the messenger; any goroutine may call it.
+//
+// Implementation: not for users of the library; may change in any release.
 type Receipt interface {
 	// DispatchDone: the dispatcher returned, or the message was discarded.
 	// Everything that was charged for the message is given back.
@@ -181,7 +183,7 @@ func (m *Message) letGo() (reusable bool) {
 		m.receipt.Unhold(m.charge)
 	}
 	if b := m.buf; b != nil {
-		b.Free()
+		b.free()
 	}
 	if !m.pooled {
 		m.buf, m.held, m.released = nil, false, true
@@ -230,8 +232,8 @@ func (m *Message) reserve(n int) []byte {
 	case n <= len(m.small):
 		return m.small[:n:n]
 	}
-	m.buf = NewBuffer(n)
-	return m.buf.Bytes()
+	m.buf = newBuffer(n)
+	return m.buf.bytes()
 }
 
 // New returns a pooled message whose Front has the given length, in a pooled

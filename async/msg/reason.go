@@ -41,6 +41,7 @@ const (
 	// ReasonFull: HandshakesMax is reached.
 	ReasonFull
 
+	// Implementation: not for users of the library; may change in any release.
 	NumReasons = iota
 )
 
@@ -93,8 +94,8 @@ func (r Reason) Hint() string {
 	return ""
 }
 
-// AcceptHint is the same for who is connected to.
-func (r Reason) AcceptHint() string {
+// acceptHint is the same for who is connected to.
+func (r Reason) acceptHint() string {
 	if r < NumReasons {
 		return reasons[r].acceptHint
 	}

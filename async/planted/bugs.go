@@ -1,6 +1,8 @@
 // Package planted has named bugs that can be switched on in a test build, to
 // prove that the tests find them. In a normal build On is a constant false and
 // the compiler removes what depends on it.
+//
+// Implementation: not for users of the library; may change in any release.
 package planted
 
 // Bug is one mistake that a messenger could make.
