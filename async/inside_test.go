@@ -134,7 +134,8 @@ func TestCallbacksAreMarked(t *testing.T) {
 		require.NoError(t, c.Send(m))
 	}
 	send(7, "fast")
-	s.want(callback.Worker, "Throttler.Acquire", "FastPreprocess", "CanFastDispatch", "FastDispatch", "Throttler.Release", "Notify")
+	s.want(callback.Worker, "Throttler.Acquire", "FastPreprocess", "CanFastDispatch", "FastDispatch",
+		"Throttler.Release", "Notify")
 	s.want(callback.Outside, "a goroutine of FastDispatch")
 	send(1, "hold")
 	hold.wantArrived(1)

@@ -26,6 +26,9 @@ import (
 
 const implementationMark = "Implementation: not for users of the library; may change in any release."
 
+// methodsHeading is the heading of one part of the page.
+const methodsHeading = "### The methods of a Connection that are not in msg.Connection"
+
 // ofPackage are the exported names of one package.
 type ofPackage struct {
 	all, marked []string // functions, types, methods as Type.Method, variables, constants
@@ -143,7 +146,7 @@ func firstColumn(part string) (names []string, rest map[string]string) {
 // TestStabilityNames: in stable packages the marked names are those of the page.
 func TestStabilityNames(t *testing.T) {
 	found := exportedNames(t)
-	inMsg, _ := firstColumn(stabilityPage(t, "### async/msg", "### The methods of a Connection that are not in msg.Connection"))
+	inMsg, _ := firstColumn(stabilityPage(t, "### async/msg", methodsHeading))
 	inOthers, _ := firstColumn(stabilityPage(t, "### Other stable packages", "## Not promised"))
 	for i, name := range inMsg {
 		inMsg[i] = "msg." + name
@@ -163,7 +166,8 @@ func TestStabilityNames(t *testing.T) {
 // TestStabilityOfDispatch: there it is the stable names that the page lists.
 func TestStabilityOfDispatch(t *testing.T) {
 	p := exportedNames(t)["dispatch"]
-	row := regexp.MustCompile("(?m)^\\| `dispatch` \\| stable: ([^|]+) \\|").FindStringSubmatch(stabilityPage(t, "## Packages", "## What compatible means"))
+	page := stabilityPage(t, "## Packages", "## What compatible means")
+	row := regexp.MustCompile("(?m)^\\| `dispatch` \\| stable: ([^|]+) \\|").FindStringSubmatch(page)
 	require.NotNil(t, row)
 	var stable []string
 	for _, name := range p.all {
@@ -187,7 +191,8 @@ func TestStabilityOfPackages(t *testing.T) {
 		rest, ok := rows[pkg]
 		require.True(t, ok, "package %s has no row in docs/STABILITY.md", pkg)
 		if pkg != "dispatch" && pkg != "async/asynctest/sessiontest" { // dispatch has two rows
-			require.Equal(t, strings.HasPrefix(rest, " implementation"), p.whole, "%s: the page and the package comment", pkg)
+			require.Equal(t, strings.HasPrefix(rest, " implementation"), p.whole,
+				"%s: the page and the package comment", pkg)
 		}
 	}
 }
@@ -195,7 +200,7 @@ func TestStabilityOfPackages(t *testing.T) {
 // TestStabilityOfConnections: a type assertion from msg.Connection reaches methods that
 // the page lists, and no other.
 func TestStabilityOfConnections(t *testing.T) {
-	part := stabilityPage(t, "### The methods of a Connection that are not in msg.Connection", "### Other stable packages")
+	part := stabilityPage(t, methodsHeading, "### Other stable packages")
 	ofConn, ofLoopback, ok := strings.Cut(part, "\n| methods of the loopback |")
 	require.True(t, ok)
 	stack, err := netpollstack.Open(netpollstack.Config{Workers: 1})
@@ -207,7 +212,10 @@ func TestStabilityOfConnections(t *testing.T) {
 	for _, x := range []struct {
 		of   reflect.Type
 		part string
-	}{{reflect.TypeFor[*connection.Conn](), ofConn}, {reflect.TypeOf(m.Loopback()), "|" + ofLoopback}} {
+	}{
+		{reflect.TypeFor[*connection.Conn](), ofConn},
+		{reflect.TypeOf(m.Loopback()), "|" + ofLoopback},
+	} {
 		var more []string
 		for i := range x.of.NumMethod() {
 			name := x.of.Method(i).Name

@@ -215,7 +215,8 @@ func (c *Chain) Dispatch(m *msg.Message) Outcome {
 		c.guard(conn, func() { c.cfg.OnUnhandled(m) })
 	} else if n&(n-1) == 0 {
 		c.guard(conn, func() {
-			c.cfg.Logger.Warn("dispatch: message that no dispatcher handles", "type", m.Type, "from", m.Source(), "unhandled", n)
+			c.cfg.Logger.Warn("dispatch: message that no dispatcher handles",
+				"type", m.Type, "from", m.Source(), "unhandled", n)
 		})
 	}
 	return Unhandled

@@ -23,7 +23,9 @@ func (c *Chain) Accept(conn msg.Connection) Outcome {
 func (c *Chain) FastConnect(conn msg.Connection) (out Outcome) {
 	callback.OnWorker(func() {
 		start := c.now()
-		out = eachTold(c, conn, c.links.Load().fastConnect, func(h msg.FastConnectHandler) { h.HandleFastConnect(conn) })
+		out = eachTold(c, conn, c.links.Load().fastConnect, func(h msg.FastConnectHandler) {
+			h.HandleFastConnect(conn)
+		})
 		c.watch(conn, "HandleFastConnect", start)
 	})
 	return out
@@ -34,7 +36,9 @@ func (c *Chain) FastConnect(conn msg.Connection) (out Outcome) {
 func (c *Chain) FastAccept(conn msg.Connection) (out Outcome) {
 	callback.OnWorker(func() {
 		start := c.now()
-		out = eachTold(c, conn, c.links.Load().fastAccept, func(h msg.FastAcceptHandler) { h.HandleFastAccept(conn) })
+		out = eachTold(c, conn, c.links.Load().fastAccept, func(h msg.FastAcceptHandler) {
+			h.HandleFastAccept(conn)
+		})
 		c.watch(conn, "HandleFastAccept", start)
 	})
 	return out

@@ -83,7 +83,8 @@ func TestInside(t *testing.T) {
 	c.FastAccept(conn)
 	c.Undeliverable(conn, m, msg.ErrReset)
 	n.wantAll(t, callback.Worker, "FastPreprocess", "CanFastDispatch", "FastDispatch", "HandleFastConnect",
-		"HandleFastAccept", "HandleUndeliverable", "OnSlow FastDispatch", "OnSlow HandleFastConnect", "OnSlow HandleFastAccept")
+		"HandleFastAccept", "HandleUndeliverable", "OnSlow FastDispatch", "OnSlow HandleFastConnect",
+		"OnSlow HandleFastAccept")
 	for range 2 {
 		require.NoError(t, q.Enqueue(EventItem(KindConnect, conn, nil)))
 		q.Discard(conn.id, true)
@@ -94,8 +95,8 @@ func TestInside(t *testing.T) {
 	for _, it := range []Item{
 		EventItem(KindConnect, conn, nil), EventItem(KindAccept, conn, nil), EventItem(KindReset, conn, nil),
 		EventItem(KindRemoteReset, conn, nil), EventItem(KindRefused, conn, nil), EventItem(KindHighWater, conn, nil),
-		EventItem(KindConnectFailed, conn, new(msg.ConnectError)), EventItem(KindRejected, conn, new(msg.RejectedError)),
-		MessageItem(m),
+		EventItem(KindConnectFailed, conn, new(msg.ConnectError)),
+		EventItem(KindRejected, conn, new(msg.RejectedError)), MessageItem(m),
 	} {
 		require.NoError(t, q.Enqueue(it))
 	}

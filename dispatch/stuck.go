@@ -87,12 +87,14 @@ func (q *Queue) Check() {
 	}
 	if full {
 		q.guard(nil, func() {
-			q.cfg.Logger.Error("dispatch: all jobs are held up by stuck callbacks, everything waits", "jobs", q.cfg.WidthMax)
+			q.cfg.Logger.Error("dispatch: all jobs are held up by stuck callbacks, everything waits",
+				"jobs", q.cfg.WidthMax)
 		})
 	}
 	if late {
 		q.guard(nil, func() {
-			q.cfg.Logger.Error("dispatch: the executor does not begin a job, everything waits", "for", limit, "stuck", stuck)
+			q.cfg.Logger.Error("dispatch: the executor does not begin a job, everything waits",
+				"for", limit, "stuck", stuck)
 		})
 	}
 	q.tellStuck(takenTogether(q, found))
@@ -100,7 +102,10 @@ func (q *Queue) Check() {
 
 // askLocked says whether a call of Check is to be asked for, and notes that it was.
 func (q *Queue) askLocked() bool {
-	if q.checked || q.cfg.CheckAfter == nil || q.cfg.StuckLimit < 0 || q.jobs() == 0 || q.stopping && q.dispatching == 0 {
+	if q.checked || q.cfg.CheckAfter == nil || q.cfg.StuckLimit < 0 {
+		return false
+	}
+	if q.jobs() == 0 || q.stopping && q.dispatching == 0 {
 		return false
 	}
 	q.checked = true

@@ -325,8 +325,8 @@ func TestStuckExecutor(t *testing.T) {
 	s := newStage(Config{Logger: log.logger()})
 	said := func(n int) {
 		t.Helper()
-		require.Equal(t, n, strings.Count(log.String(),
-			`level=ERROR msg="dispatch: the executor does not begin a job, everything waits" for=1s stuck=`), log.String())
+		const late = `level=ERROR msg="dispatch: the executor does not begin a job, everything waits" for=1s stuck=`
+		require.Equal(t, n, strings.Count(log.String(), late), log.String())
 	}
 	s.fill(t, 1, 2)
 	s.settle()
@@ -686,7 +686,8 @@ func TestStuckStackNotFound(t *testing.T) {
 	s.check(time.Second)
 	s.q.stuck[0].mark = newStackMark()
 	stacksSoon()
-	require.Regexp(t, `^\(goroutine not found in \d+ bytes of stacks, which are cut there: false\)$`, s.found[0].Stack())
+	require.Regexp(t, `^\(goroutine not found in \d+ bytes of stacks, which are cut there: false\)$`,
+		s.found[0].Stack())
 	s.over(t)
 }
 
