@@ -55,9 +55,9 @@ func (q *Queue) startLocked() *drainer {
 // jobs is how many there are, stuck ones included.
 func (q *Queue) jobs() int { return len(q.drainers) + len(q.stuck) }
 
-// launch submits what startLocked returned, without the lock. If the executor
-// refuses, d runs as the stand-in, unless there is one already that is not stuck:
-// that one goes on until the queue is empty, so d is not needed for progress.
+// launch submits the job of a drainer that startLocked returned, without the lock. If
+// the executor refuses the job, d runs as the stand-in. If there is a stand-in already
+// that is not stuck, d is not needed: the stand-in goes on until the queue is empty.
 func (q *Queue) launch(d *drainer) {
 	if d == nil || q.submit(d.job) == nil {
 		return

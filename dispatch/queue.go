@@ -377,8 +377,8 @@ func (q *Queue) endLocked() {
 	}
 }
 
-// drop ends items that will not be dispatched. Stop waits for that too: so what is told
-// of it is, beneath the Worker side, on that of the pool.
+// drop ends items that will not be dispatched. OnDiscard is told on the Worker side. The
+// mark of the pool is for Stop, which waits for drop too and must not do so within it.
 func (q *Queue) drop(items []Item) {
 	callback.OnWorker(func() {
 		callback.OnPool(func() {

@@ -30,10 +30,10 @@ type InFlight struct {
 // Stack is the stack of the callback's goroutine, as in the report of a panic, or a
 // line in parentheses that says why there is none.
 //
-// The stacks of all goroutines have to be written for it, and the program stands still
-// meanwhile, some 40 us for each of them. So that is done once for all that one Check or
-// Stuck has found, when the first of their stacks is asked for; not with more than 4096
-// goroutines, and for no more than 1 % of the time.
+// To have one stack, those of all goroutines have to be written, and the program stands
+// still meanwhile, some 40 us for each goroutine. So the stacks of all callbacks that one
+// Check or Stuck has found are taken together, when the first of them is asked for; none
+// is taken while there are more than 4096 goroutines, nor for more than 1 % of the time.
 func (f InFlight) Stack() string {
 	if f.stacks == nil {
 		return "(no callback)"
@@ -161,8 +161,9 @@ func (d *drainer) inFlightLocked(since time.Duration) InFlight {
 	return InFlight{Conn: d.conn, Kind: d.kind, For: since, d: d, progress: d.progressLocked()}
 }
 
-// stickLocked takes d out of those that count against Width, and what is left of its
-// turn back, unless the callback that was looked at last has returned since.
+// stickLocked takes d out of the drainers that count against Width, and puts the rest of
+// d's turn back into the queue. It does neither, and says so, if the callback that was
+// looked at last has returned since.
 func (q *Queue) stickLocked(d *drainer) bool {
 	items, still := d.revokeAtLocked(int(uint32(d.seen)))
 	if !still {

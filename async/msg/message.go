@@ -38,9 +38,9 @@ const (
 // Message is one message: a small header and three payload segments. The zero
 // value with a Type is a valid message to send.
 //
-// Do not call Release unless a profile asks for it: the garbage collector takes what
-// is not released, and who releases too early lets others write into what is still
-// being read.
+// Do not call Release unless a profile asks for it: the garbage collector takes messages
+// that are not released, and a message that is released too early is overwritten by the
+// next one while its payload is still being read.
 //
 // A message to send is built by its sender, who does not touch it or its slices
 // after Send until its end (see Notify). It is sent over one connection at a time:
@@ -164,7 +164,7 @@ func (m *Message) Hold() {
 // throttles). It is optional: without it the garbage collector takes the
 // buffers. After Release neither the message nor any slice of it may be touched.
 // Releasing twice panics where it can be seen, and so does releasing a message that
-// was handed to Send and has not had its end: until then it is the messenger's.
+// was handed to Send and has not had its end: until then the message is the messenger's.
 func (m *Message) Release() {
 	if m.letGo() {
 		messagePool.Put(m)
