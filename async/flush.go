@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
-	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
 // Flush waits until every message that was accepted before the call, over all
@@ -68,16 +68,8 @@ func (m *Messenger) Drain(ctx context.Context) error {
 
 // mayWait returns an error if the calling goroutine must not wait: it is a worker.
 func mayWait() error {
-	if dispatch.Inside() == dispatch.OnWorker {
+	if callback.Inside() == callback.Worker {
 		return msg.ErrOnWorker
 	}
 	return nil
-}
-
-func init() {
-	for _, calls := range []any{
-		msg.NotifySent, msg.NotifyDelivered, guardedThrottler.call, guardedAuth.call, (*Messenger).rand64, (*Messenger).observing,
-	} {
-		dispatch.WorkerSide(calls)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 
+	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
@@ -43,7 +44,7 @@ func (m *Messenger) observing(observe func(session.State, frame.Tag)) func(sessi
 	return func(st session.State, tag frame.Tag) {
 		returned := false
 		defer m.guard("Config.Observe", &returned)
-		observe(st, tag)
+		callback.OnWorker(func() { observe(st, tag) })
 		returned = true
 	}
 }
@@ -57,7 +58,7 @@ func (m *Messenger) rand64() (x uint64) {
 			x = systemRand()
 		}
 	}()
-	x = m.cfg.Rand()
+	callback.OnWorker(func() { x = m.cfg.Rand() })
 	returned = true
 	return x
 }
@@ -103,7 +104,7 @@ func (g guardedThrottler) Release(n int64) { g.call("Throttler.Release", func() 
 func (g guardedThrottler) call(what string, f func()) {
 	returned := false
 	defer g.m.guard(what, &returned)
-	f()
+	callback.OnWorker(f)
 	returned = true
 }
 
@@ -114,7 +115,7 @@ func (g guardedAuth) call(what string, err *error, f func()) {
 	returned := false
 	*err = fmt.Errorf("%w: %s", ErrPanic, what)
 	defer g.m.guard(what, &returned)
-	f()
+	callback.OnWorker(f)
 	returned = true
 }
 
@@ -189,7 +190,8 @@ func (g guardedServerExchange) More(payload []byte) (r auth.Reply, err error) {
 }
 
 // guardedHandler is a log handler that may panic, and be left out then: there is no
-// place to say so.
+// place to say so. It has no mark of a callback: the goroutine that logs is the user's
+// as often as a worker.
 type guardedHandler struct{ slog.Handler }
 
 func guardedLogger(l *slog.Logger) *slog.Logger { return slog.New(guardedHandler{l.Handler()}) }

@@ -27,9 +27,10 @@ const modulePath = "github.com/asyncmsgr/asyncmsgr"
 // mayImport has, for each package of the root module, the packages of the
 // module that its non-test files may import. Tests may import more.
 var mayImport = map[string][]string{
+	"async/callback":         {},
 	"async/denc":             {},
 	"async/entity":           {"async/denc"},
-	"async/msg":              {"async/entity"},
+	"async/msg":              {"async/callback", "async/entity"},
 	"connection/frame":       {"async/denc", "async/entity"},
 	"connection/auth":        {"async/denc", "async/entity"},
 	"connection/auth/cephx":  {"async/denc", "async/entity"},
@@ -40,8 +41,8 @@ var mayImport = map[string][]string{
 	"eventloop/simnet":       {"eventloop"},
 	"eventloop/stacktest":    {"eventloop"},
 	"eventloop/netpollstack": {"eventloop"},
-	"dispatch":               {"async/msg", "async/entity"},
-	"async":                  {"connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
+	"dispatch":               {"async/callback", "async/msg", "async/entity"},
+	"async":                  {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
 	"async/asynctest":        {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
 	"async/interop":          {"async/denc", "async/msg", "async/entity"},
 
@@ -165,7 +166,7 @@ func moduleFiles(t *testing.T) []goFile {
 			return nil
 		}
 		fset := token.NewFileSet()
-		tree, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		tree, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
 			return err
 		}

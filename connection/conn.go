@@ -17,6 +17,8 @@ import (
 
 // Conn is one peer over a network. It implements msg.Connection; the exported
 // methods that are not part of that interface are for the messenger.
+//
+// Implementation: not for users of the library; may change in any release.
 type Conn struct {
 	// Constant.
 	id   uint64

@@ -14,4 +14,6 @@
 // the connection was placed on. It stays there for life; only an accepted
 // connection that turns out to belong to an existing one is moved, with its
 // transport, to that one's worker, before any user has seen it.
+//
+// Implementation: not for users of the library; may change in any release.
 package connection

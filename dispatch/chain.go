@@ -7,13 +7,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
 // DefaultFastLimit is the default of ChainConfig.FastLimit.
+//
+// Implementation: not for users of the library; may change in any release.
 const DefaultFastLimit = 100 * time.Millisecond
 
 // ChainConfig configures a Chain. The zero value works.
+//
+// Implementation: not for users of the library; may change in any release.
 type ChainConfig struct {
 	// Clock is monotonic time, for the watchdog. nil turns that off.
 	Clock func() time.Duration
@@ -44,6 +49,8 @@ type ChainConfig struct {
 // and reported the same way, as ErrGoexit. The goroutine cannot be saved, and the
 // caller gets nothing: its deferred functions run. An event reaches the other
 // handlers all the same, before that.
+//
+// Implementation: not for users of the library; may change in any release.
 type Chain struct {
 	cfg   ChainConfig
 	told  reporter
@@ -75,6 +82,8 @@ type links struct {
 }
 
 // ChainStats is what a Chain counted.
+//
+// Implementation: not for users of the library; may change in any release.
 type ChainStats struct {
 	Dispatchers int
 	Unhandled   uint64 // messages that no dispatcher wanted
@@ -84,6 +93,8 @@ type ChainStats struct {
 }
 
 // NewChain returns an empty chain.
+//
+// Implementation: not for users of the library; may change in any release.
 func NewChain(cfg ChainConfig) *Chain {
 	if cfg.FastLimit == 0 {
 		cfg.FastLimit = DefaultFastLimit
@@ -204,7 +215,8 @@ func (c *Chain) Dispatch(m *msg.Message) Outcome {
 		c.guard(conn, func() { c.cfg.OnUnhandled(m) })
 	} else if n&(n-1) == 0 {
 		c.guard(conn, func() {
-			c.cfg.Logger.Warn("dispatch: message that no dispatcher handles", "type", m.Type, "from", m.Source(), "unhandled", n)
+			c.cfg.Logger.Warn("dispatch: message that no dispatcher handles",
+				"type", m.Type, "from", m.Source(), "unhandled", n)
 		})
 	}
 	return Unhandled
@@ -235,9 +247,13 @@ func (c *Chain) FastOwing(m *msg.Message) Outcome {
 		return Unhandled
 	}
 	conn := m.Connection()
-	start := c.now()
-	out, method := c.fast(l, conn, m)
-	c.watch(conn, method, start)
+	out := Panicked
+	callback.OnWorker(func() {
+		var method string
+		start := c.now()
+		out, method = c.fast(l, conn, m)
+		c.watch(conn, method, start)
+	})
 	return out
 }
 

@@ -1,6 +1,9 @@
 package dispatch
 
-import "github.com/asyncmsgr/asyncmsgr/async/msg"
+import (
+	"github.com/asyncmsgr/asyncmsgr/async/callback"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
 
 // The events of a chain. A dispatcher that panics, or ends the goroutine, does not
 // keep the event from the others; the outcome is then Panicked.
@@ -17,19 +20,27 @@ func (c *Chain) Accept(conn msg.Connection) Outcome {
 
 // FastConnect tells all FastConnectHandlers. Called on the worker, when the session
 // is ready and before Connect is enqueued.
-func (c *Chain) FastConnect(conn msg.Connection) Outcome {
-	start := c.now()
-	out := eachTold(c, conn, c.links.Load().fastConnect, func(h msg.FastConnectHandler) { h.HandleFastConnect(conn) })
-	c.watch(conn, "HandleFastConnect", start)
+func (c *Chain) FastConnect(conn msg.Connection) (out Outcome) {
+	callback.OnWorker(func() {
+		start := c.now()
+		out = eachTold(c, conn, c.links.Load().fastConnect, func(h msg.FastConnectHandler) {
+			h.HandleFastConnect(conn)
+		})
+		c.watch(conn, "HandleFastConnect", start)
+	})
 	return out
 }
 
 // FastAccept tells all FastAcceptHandlers. Called on the worker, when the session
 // is ready and before Accept is enqueued.
-func (c *Chain) FastAccept(conn msg.Connection) Outcome {
-	start := c.now()
-	out := eachTold(c, conn, c.links.Load().fastAccept, func(h msg.FastAcceptHandler) { h.HandleFastAccept(conn) })
-	c.watch(conn, "HandleFastAccept", start)
+func (c *Chain) FastAccept(conn msg.Connection) (out Outcome) {
+	callback.OnWorker(func() {
+		start := c.now()
+		out = eachTold(c, conn, c.links.Load().fastAccept, func(h msg.FastAcceptHandler) {
+			h.HandleFastAccept(conn)
+		})
+		c.watch(conn, "HandleFastAccept", start)
+	})
 	return out
 }
 
@@ -75,10 +86,13 @@ func (c *Chain) SendPressure(conn msg.Connection, high bool) Outcome {
 
 // Undeliverable tells all UndeliverableHandlers of a message that was accepted by
 // Send and is dropped. Called on the worker or by whoever closed the connection.
-func (c *Chain) Undeliverable(conn msg.Connection, m *msg.Message, reason error) Outcome {
-	return eachTold(c, conn, c.links.Load().undeliverable, func(h msg.UndeliverableHandler) {
-		h.HandleUndeliverable(conn, m, reason)
+func (c *Chain) Undeliverable(conn msg.Connection, m *msg.Message, reason error) (out Outcome) {
+	callback.OnWorker(func() {
+		out = eachTold(c, conn, c.links.Load().undeliverable, func(h msg.UndeliverableHandler) {
+			h.HandleUndeliverable(conn, m, reason)
+		})
 	})
+	return out
 }
 
 // eachTold tells all handlers.

@@ -147,8 +147,10 @@ func TestChainPanics(t *testing.T) {
 	}})
 	r := new(receipts)
 	m := newMessage(conn, 127, 1, r, 7)
-	for _, method := range []string{"Dispatch", "Connect", "Accept", "Reset", "RemoteReset", "Refused",
-		"ConnectFailed3", "Rejected4", "Pressure true", "Pressure false", "FastConnect", "FastAccept", "Undeliverable", "Pre"} {
+	for _, method := range []string{
+		"Dispatch", "Connect", "Accept", "Reset", "RemoteReset", "Refused", "ConnectFailed3", "Rejected4",
+		"Pressure true", "Pressure false", "FastConnect", "FastAccept", "Undeliverable", "Pre",
+	} {
 		a.panics[method] = true
 	}
 	for _, k := range allKinds {
@@ -190,9 +192,12 @@ func TestChainWatchdog(t *testing.T) {
 	now := time.Duration(0)
 	took := time.Duration(0)
 	var slow []string
-	c := NewChain(ChainConfig{Clock: func() time.Duration { return now }, OnSlow: func(_ msg.Connection, method string, d time.Duration) {
-		slow = append(slow, fmt.Sprint(method, " ", d))
-	}})
+	c := NewChain(ChainConfig{
+		Clock: func() time.Duration { return now },
+		OnSlow: func(_ msg.Connection, method string, d time.Duration) {
+			slow = append(slow, fmt.Sprint(method, " ", d))
+		},
+	})
 	c.AddTail(fastOnly{func() { now += took }})
 	conn := newConns(1)[0]
 	call := func() {
@@ -205,7 +210,9 @@ func TestChainWatchdog(t *testing.T) {
 	require.Empty(t, slow)
 	took++
 	call()
-	require.Equal(t, []string{"FastDispatch 100.000001ms", "HandleFastConnect 100.000001ms", "HandleFastAccept 100.000001ms"}, slow)
+	require.Equal(t, []string{
+		"FastDispatch 100.000001ms", "HandleFastConnect 100.000001ms", "HandleFastAccept 100.000001ms",
+	}, slow)
 	require.EqualValues(t, 3, c.Stats().Slow)
 
 	off := NewChain(ChainConfig{FastLimit: -1, Clock: func() time.Duration { t.Error("read"); return 0 }})
@@ -260,7 +267,9 @@ func TestChainAddWhileDispatching(t *testing.T) {
 func TestChainInQueue(t *testing.T) {
 	e, r := new(Inline), new(receipts)
 	var panicked []uint64
-	c := NewChain(ChainConfig{OnPanic: func(cn msg.Connection, _ any, _ []byte) { panicked = append(panicked, cn.ID()) }})
+	c := NewChain(ChainConfig{OnPanic: func(cn msg.Connection, _ any, _ []byte) {
+		panicked = append(panicked, cn.ID())
+	}})
 	c.AddTail(dispatcherFunc(func(m *msg.Message) bool {
 		switch m.Seq() {
 		case 1:

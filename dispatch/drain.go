@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -50,11 +51,11 @@ func (q *Queue) startLocked() *drainer {
 // jobs is how many there are, stuck ones included.
 func (q *Queue) jobs() int { return len(q.drainers) + len(q.stuck) }
 
-// launch submits what startLocked returned, without the lock. If the executor
-// refuses, d runs as the stand-in, unless there is one already that is not stuck:
-// that one goes on until the queue is empty, so d is not needed for progress.
+// launch submits the job of a drainer that startLocked returned, without the lock. If
+// the executor refuses the job, d runs as the stand-in. If there is a stand-in already
+// that is not stuck, d is not needed: the stand-in goes on until the queue is empty.
 func (q *Queue) launch(d *drainer) {
-	if d == nil || q.cfg.Executor.Submit(d.job) == nil {
+	if d == nil || q.submit(d.job) == nil {
 		return
 	}
 	q.mu.Lock()
@@ -69,6 +70,13 @@ func (q *Queue) launch(d *drainer) {
 	q.stats.StandIns++
 	q.mu.Unlock()
 	q.cfg.Go(d.standInJob)
+}
+
+// submit hands the job to the executor, which must not block: a worker calls this. Should
+// the executor run the job at once, a worker waits for the job's callbacks.
+func (q *Queue) submit(job func()) (err error) {
+	callback.OnWorker(func() { err = q.cfg.Executor.Submit(job) })
+	return err
 }
 
 // retireLocked ends the job of d.
@@ -104,22 +112,19 @@ func without(all []*drainer, d *drainer) []*drainer {
 func (d *drainer) run() {
 	d.q.mu.Lock()
 	d.noStandInLocked() // it may have moved here from that goroutine
-	d.drain(d.mark)
+	callback.OnPool(d.drain)
 }
 
 // runStandIn is the job on the stand-in goroutine.
 func (d *drainer) runStandIn() {
 	d.q.mu.Lock()
-	d.drain(d.mark)
+	callback.OnPool(d.drain)
 }
 
 // drain dispatches items until none can be, or BatchMax of them and the executor
 // accepts the job anew, or until the job is one too many because another one is not
-// stuck any more. It is entered with the lock and takes it once per turn. The argument
-// is what its goroutine is found by among the stacks of all.
-//
-//go:noinline
-func (d *drainer) drain(stackMark) {
+// stuck any more. It is entered with the lock and takes it once per turn.
+func (d *drainer) drain() {
 	q := d.q
 	d.starting = false
 	q.starting--
@@ -151,7 +156,7 @@ func (d *drainer) drain(stackMark) {
 		q.mu.Unlock()
 		q.launch(next)
 		for it := d.claim(); it != nil; it = d.claim() {
-			d.dispatch(it)
+			d.dispatch(d.mark, it)
 		}
 		q.mu.Lock()
 		d.endLocked()
@@ -167,7 +172,7 @@ func (d *drainer) moveOn() bool {
 	d.starting = true
 	q.starting++
 	q.mu.Unlock()
-	if q.cfg.Executor.Submit(d.job) == nil {
+	if q.submit(d.job) == nil {
 		return true
 	}
 	q.mu.Lock()
@@ -178,8 +183,11 @@ func (d *drainer) moveOn() bool {
 }
 
 // dispatch hands the item to the handler and gives its throttles back, once,
-// whatever the handler does.
-func (d *drainer) dispatch(it *Item) {
+// whatever the handler does. The mark is what the goroutine of the callback is found by
+// among the stacks of all.
+//
+//go:noinline
+func (d *drainer) dispatch(_ stackMark, it *Item) {
 	q := d.q
 	if q.cfg.Stale(it) {
 		d.count.discarded++

@@ -79,7 +79,8 @@ func TestAddRefusesMisfits(t *testing.T) {
 		"dispatch.embedsDeep has the method HandleReset(msg.Connection, error)" + never +
 			"that of a msg.ResetHandler is HandleReset(msg.Connection, error) bool": embedsDeep{embeds{new(noResult)}},
 		"*dispatch.pointer has the method HandleUndeliverable(msg.Connection, *msg.Message)" + never +
-			"that of a msg.UndeliverableHandler is HandleUndeliverable(msg.Connection, *msg.Message, error)": &pointer{},
+			"that of a msg.UndeliverableHandler is " +
+			"HandleUndeliverable(msg.Connection, *msg.Message, error)": &pointer{},
 		"dispatch.otherInterface has the method HandleAccept()" + never +
 			"that of a msg.AcceptHandler is HandleAccept(msg.Connection)": otherInterface{},
 	} {

@@ -8,9 +8,13 @@ import (
 )
 
 // Kind says what an Item is: a message or one of the connection events.
+//
+// Implementation: not for users of the library; may change in any release.
 type Kind uint8
 
 // The kinds. All but KindMessage are events.
+//
+// Implementation: not for users of the library; may change in any release.
 const (
 	KindMessage Kind = iota
 	KindConnect
@@ -40,6 +44,8 @@ func (k Kind) String() string {
 }
 
 // Item is one thing to dispatch. Use MessageItem and EventItem, or fill it in.
+//
+// Implementation: not for users of the library; may change in any release.
 type Item struct {
 	// Kind selects the callback.
 	Kind Kind
@@ -62,6 +68,8 @@ type Item struct {
 
 // MessageItem is the item of a received message: of its connection's class and
 // its own priority.
+//
+// Implementation: not for users of the library; may change in any release.
 func MessageItem(m *msg.Message) Item {
 	it := Item{Kind: KindMessage, Priority: m.Priority, Msg: m, Conn: m.Connection()}
 	if it.Conn != nil {
@@ -72,6 +80,8 @@ func MessageItem(m *msg.Message) Item {
 
 // EventItem is the item of an event of c. err is for the kinds that have one, see
 // Item.Err.
+//
+// Implementation: not for users of the library; may change in any release.
 func EventItem(k Kind, c msg.Connection, err error) Item {
 	return Item{Kind: k, Class: c.ID(), Conn: c, Err: err}
 }

@@ -202,9 +202,9 @@ func (p *prio) take(f *flow, it *Item) *class {
 	return c
 }
 
-// more moves further items of c, of the level of the message that was popped last, to
-// into, and returns how many. They have the turn with that one: there are none if
-// something of c goes before them.
+// more moves further messages of c, of the level of the message that was popped last, to
+// into, and returns how many. All of these share one turn with the popped message, so none
+// is moved if another item of c comes before them.
 func (p *prio) more(c *class, lv uint8, into []Item) (n int) {
 	f := c.flows
 	if c.head != nil || f == nil || f.level != lv {

@@ -140,7 +140,8 @@ var bigData = make([]byte, 5000)
 func drawItem(t *rapid.T, id uint64) (Item, refItem) {
 	class := uint64(rapid.IntRange(0, 4).Draw(t, "class"))
 	if rapid.IntRange(0, 9).Draw(t, "kind") == 0 {
-		return Item{Kind: KindAccept, Class: class, at: 0, Conn: &fakeConn{id: id}}, refItem{id: id, class: class, event: true}
+		return Item{Kind: KindAccept, Class: class, at: 0, Conn: &fakeConn{id: id}},
+			refItem{id: id, class: class, event: true}
 	}
 	p := rapid.SampledFrom(someLevels).Draw(t, "prio")
 	n := rapid.SampledFrom([]int{0, 999, 1000, 1001, 2500, 5000}).Draw(t, "len")
@@ -235,11 +236,15 @@ func TestPrioSeveralDrainers(t *testing.T) {
 				}
 			},
 			"burst": func(t *rapid.T) { // something for a turn
-				r := refItem{class: uint64(rapid.IntRange(0, 4).Draw(t, "class")), prio: rapid.SampledFrom([]int{64, 127}).Draw(t, "prio")}
+				r := refItem{
+					class: uint64(rapid.IntRange(0, 4).Draw(t, "class")),
+					prio:  rapid.SampledFrom([]int{64, 127}).Draw(t, "prio"),
+				}
 				for range rapid.IntRange(3, 6).Draw(t, "n") {
 					id++
 					r.id = id
-					p.push(&Item{Class: r.class, Priority: uint8(r.prio), Msg: &msg.Message{Priority: uint8(r.prio), TID: id}})
+					m := &msg.Message{Priority: uint8(r.prio), TID: id}
+					p.push(&Item{Class: r.class, Priority: uint8(r.prio), Msg: m})
 					queued = append(queued, r)
 				}
 			},
@@ -279,7 +284,8 @@ func TestPrioSeveralDrainers(t *testing.T) {
 				more = more[:p.more(c, uint8(got.prio), more)]
 				for i := range more {
 					require.False(t, slices.ContainsFunc(queued, func(q refItem) bool {
-						return q.class == got.class && (q.event || q.prio > got.prio || q.prio == got.prio && q.id < itemID(&more[i]))
+						return q.class == got.class &&
+							(q.event || q.prio > got.prio || q.prio == got.prio && q.id < itemID(&more[i]))
 					}), "something goes before it")
 					r := take(&more[i])
 					require.Equal(t, [2]any{got.class, got.prio}, [2]any{r.class, r.prio})
@@ -293,8 +299,12 @@ func TestPrioSeveralDrainers(t *testing.T) {
 						putBack = true
 						turn = turn[rapid.IntRange(0, len(turn)).Draw(t, "dispatched"):]
 						for _, it := range turn {
-							r := refItem{id: itemID(&it), class: class, prio: int(it.Priority), cost: int64(len(it.Msg.Data))}
-							i, _ := slices.BinarySearchFunc(queued, r, func(a, b refItem) int { return cmp.Compare(a.id, b.id) })
+							r := refItem{
+								id: itemID(&it), class: class, prio: int(it.Priority), cost: int64(len(it.Msg.Data)),
+							}
+							i, _ := slices.BinarySearchFunc(queued, r, func(a, b refItem) int {
+								return cmp.Compare(a.id, b.id)
+							})
 							queued = slices.Insert(queued, i, r)
 						}
 						if len(turn) > 0 {

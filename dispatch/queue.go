@@ -8,10 +8,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
 // Handler handles the items of a queue. Chain is the one for dispatchers.
+//
+// Implementation: not for users of the library; may change in any release.
 type Handler interface {
 	// Handle handles one item, on a goroutine of the executor, never two at a time
 	// of the same class. it is valid until Handle returns. The queue gives the
@@ -20,8 +23,13 @@ type Handler interface {
 }
 
 // Outcome is how the handling of an item ended.
+//
+// Implementation: not for users of the library; may change in any release.
 type Outcome uint8
 
+// The outcomes.
+//
+// Implementation: not for users of the library; may change in any release.
 const (
 	// Handled: a dispatcher took it, or it was an event.
 	Handled Outcome = iota
@@ -33,6 +41,8 @@ const (
 )
 
 // Config configures a Queue.
+//
+// Implementation: not for users of the library; may change in any release.
 type Config struct {
 	// Executor runs the drain jobs. Required. It may be shared.
 	Executor Executor
@@ -93,6 +103,8 @@ type Config struct {
 }
 
 // Defaults of Config.
+//
+// Implementation: not for users of the library; may change in any release.
 const (
 	DefaultWidth     = 1
 	DefaultBatchMax  = 256
@@ -119,6 +131,8 @@ const (
 // A callback that does not return holds up its own connection. It holds up a job too,
 // until Check finds it: then another job takes the place of its own, up to WidthMax in
 // all. When it returns, its job goes on, or ends if there are Width without it.
+//
+// Implementation: not for users of the library; may change in any release.
 type Queue struct {
 	// Set by New.
 	cfg          Config
@@ -142,6 +156,8 @@ type Queue struct {
 }
 
 // Stats is what a Queue counted since its start, and its state.
+//
+// Implementation: not for users of the library; may change in any release.
 type Stats struct {
 	Len         int           // items queued
 	OldestAge   time.Duration // of the item that is queued longest
@@ -163,6 +179,8 @@ type Stats struct {
 }
 
 // The bands of Stats.EnqueuedBy.
+//
+// Implementation: not for users of the library; may change in any release.
 const (
 	BandEvents   = iota
 	BandHigh     // priority 196 and above
@@ -173,6 +191,8 @@ const (
 
 // New returns a queue. It has no goroutine until something is enqueued. A Config
 // without Executor or Handler, or with negative numbers, panics.
+//
+// Implementation: not for users of the library; may change in any release.
 func New(cfg Config) *Queue {
 	if cfg.Executor == nil || cfg.Handler == nil {
 		panic("dispatch: New without Executor or Handler")
@@ -332,7 +352,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 	}
 	running := q.dispatching
 	q.mu.Unlock()
-	if running > 0 && insideDispatch() {
+	if running > 0 && callback.InsidePool() {
 		return ErrInDispatch
 	}
 	select {
@@ -356,11 +376,16 @@ func (q *Queue) endLocked() {
 	}
 }
 
-// drop ends items that will not be dispatched.
+// drop ends items that will not be dispatched. OnDiscard is told on the Worker side. The
+// mark of the pool is for Stop, which waits for drop too and must not do so within it.
 func (q *Queue) drop(items []Item) {
-	for i := range items {
-		q.dropOne(&items[i])
-	}
+	callback.OnWorker(func() {
+		callback.OnPool(func() {
+			for i := range items {
+				q.dropOne(&items[i])
+			}
+		})
+	})
 }
 
 // dropOne gives a message's throttles back, then the message: nobody has it.

@@ -54,7 +54,8 @@ func TestQueueEventOrder(t *testing.T) {
 	q := New(Config{Executor: e, Handler: h})
 	c := newConns(2)
 	kinds := []Kind{
-		KindLowWater, KindRejected, KindConnectFailed, KindConnect, KindHighWater, KindReset, KindAccept, KindRefused, KindRemoteReset,
+		KindLowWater, KindRejected, KindConnectFailed, KindConnect, KindHighWater, KindReset, KindAccept,
+		KindRefused, KindRemoteReset,
 	}
 	require.Len(t, kinds, int(numKinds)-1)
 	var want []any

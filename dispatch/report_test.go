@@ -49,7 +49,8 @@ func TestChainGoexit(t *testing.T) {
 			"a.ConnectFailed3 b.ConnectFailed3"},
 		{"Rejected4", func(c *Chain, _ *receipts) { c.Rejected(conn, &msg.RejectedError{Attempts: 4}) },
 			"a.Rejected4 b.Rejected4"},
-		{"Pressure true", func(c *Chain, _ *receipts) { c.SendPressure(conn, true) }, "a.Pressure true b.Pressure true"},
+		{"Pressure true", func(c *Chain, _ *receipts) { c.SendPressure(conn, true) },
+			"a.Pressure true b.Pressure true"},
 		{"FastConnect", func(c *Chain, _ *receipts) { c.FastConnect(conn) }, "a.FastConnect b.FastConnect"},
 		{"FastAccept", func(c *Chain, _ *receipts) { c.FastAccept(conn) }, "a.FastAccept b.FastAccept"},
 		{"Undeliverable", func(c *Chain, _ *receipts) { c.Undeliverable(conn, message(nil), io.EOF) },
@@ -165,7 +166,9 @@ func TestOnPanicFails(t *testing.T) {
 			over := ends(func() { require.Equal(t, Panicked, c.Fast(newMessage(conn, 127, 1, r, 7))) })
 			require.Equal(t, what == "goexit", over)
 			require.Equal(t, map[int64]int{7: 1}, r.done)
-			for _, want := range []string{"panic=first", "the hook that was told of this: ", "conn 1", "TestOnPanicFails"} {
+			for _, want := range []string{
+				"panic=first", "the hook that was told of this: ", "conn 1", "TestOnPanicFails",
+			} {
 				require.Contains(t, log.String(), want)
 			}
 			require.Equal(t, what == "panic", strings.Contains(log.String(), "the hook's own"))

@@ -9,27 +9,30 @@ import (
 	"time"
 )
 
-// The stack of another goroutine is to be had only with those of all, as text, and the
-// program stands still while that is written: 0.2 ms with 10 goroutines, 100 ms with 2000
-// (10 frames each).
+// The runtime gives the stack of another goroutine only together with those of all, as
+// text, and the program stands still while the text is written: 0.2 ms with 10 goroutines,
+// 100 ms with 2000 (10 frames each).
 
-// The bounds. Over one of them there is no stack, and what is there instead says why.
+// The bounds. Over one of them there is no stack, but a line that says why.
 const (
-	// stacksFirst is how much is asked for first, stacksMax the most: a goroutine that
-	// comes later among those of the program is not found.
+	// stacksFirst is how many bytes of text are asked for first, stacksMax how many at
+	// most: a goroutine whose stack comes after these is not found.
 	stacksFirst = 256 << 10
 	stacksMax   = 4 << 20
-	// goroutinesMax is how many there may be: the time it takes goes by that.
+	// goroutinesMax is the number of goroutines up to which stacks are taken: the time that
+	// writing takes is in proportion to it.
 	goroutinesMax = 4096
-	// stacksPause is for how many times as long as it took it is not done again: at most
-	// 1 % of the time.
+	// stacksPause is the length of the pause after the stacks were written, as a multiple of
+	// the time that writing took: so writing takes at most 1 % of all time.
 	stacksPause = 100
 )
 
-// stackMark is what the goroutine of a drainer is found by: the argument of a function
-// on its stack, as the runtime writes it. It is an array, because that is passed in
-// memory: the runtime knows an argument that is passed in a register only as long as
-// the function keeps it.
+// stackMark is what the goroutine in a callback of a drainer is found by: the argument of
+// drainer.dispatch on its stack, as the runtime writes it. No other function has such an
+// argument, so its value is enough. It is an array, because that is passed in memory: the
+// runtime knows an argument that is passed in a register only as long as the function
+// keeps it. How the runtime writes arguments is no promise of Go's: nothing is decided by
+// the mark, and the report says when no goroutine was found.
 type stackMark [2]uintptr
 
 var lastStackMark atomic.Uintptr
@@ -39,30 +42,16 @@ func newStackMark() stackMark {
 	return stackMark{n, ^n}
 }
 
-// inCallback is a function that is on the stack of a drainer's goroutine when a
-// callback is.
-var inCallback = nameOf((*drainer).dispatch)
-
 // goroutineOf returns the part of stacks that is the goroutine in a callback of the
 // drainer with that mark.
 func (mark stackMark) goroutineOf(stacks string) (goroutine string, ok bool) {
-	arguments := fmt.Sprintf("{%#x, %#x}", mark[0], mark[1])
+	argument := fmt.Sprintf("{%#x, %#x}", mark[0], mark[1])
 	for g := range strings.SplitSeq(stacks, "\n\n") {
-		if strings.Contains(g, inCallback+"(") && hasFrame(g, drainName, arguments) {
+		if strings.Contains(g, argument) {
 			return g, true
 		}
 	}
 	return "", false
-}
-
-// hasFrame says whether a goroutine has a frame of function with such arguments.
-func hasFrame(goroutine, function, arguments string) bool {
-	for line := range strings.SplitSeq(goroutine, "\n") {
-		if strings.HasPrefix(line, function+"(") && strings.Contains(line, arguments) {
-			return true
-		}
-	}
-	return false
 }
 
 // stacksNext is when the stacks may be written again.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -13,6 +14,8 @@ import (
 const checksPerLimit = 2
 
 // InFlight is a callback that has been running for long.
+//
+// Implementation: not for users of the library; may change in any release.
 type InFlight struct {
 	Conn msg.Connection // nil for class 0
 	Kind Kind
@@ -27,10 +30,10 @@ type InFlight struct {
 // Stack is the stack of the callback's goroutine, as in the report of a panic, or a
 // line in parentheses that says why there is none.
 //
-// The stacks of all goroutines have to be written for it, and the program stands still
-// meanwhile, some 40 us for each of them. So that is done once for all that one Check or
-// Stuck has found, when the first of their stacks is asked for; not with more than 4096
-// goroutines, and for no more than 1 % of the time.
+// To have one stack, those of all goroutines have to be written, and the program stands
+// still meanwhile, some 40 us for each goroutine. So the stacks of all callbacks that one
+// Check or Stuck has found are taken together, when the first of them is asked for; none
+// is taken while there are more than 4096 goroutines, nor for more than 1 % of the time.
 func (f InFlight) Stack() string {
 	if f.stacks == nil {
 		return "(no callback)"
@@ -84,12 +87,14 @@ func (q *Queue) Check() {
 	}
 	if full {
 		q.guard(nil, func() {
-			q.cfg.Logger.Error("dispatch: all jobs are held up by stuck callbacks, everything waits", "jobs", q.cfg.WidthMax)
+			q.cfg.Logger.Error("dispatch: all jobs are held up by stuck callbacks, everything waits",
+				"jobs", q.cfg.WidthMax)
 		})
 	}
 	if late {
 		q.guard(nil, func() {
-			q.cfg.Logger.Error("dispatch: the executor does not begin a job, everything waits", "for", limit, "stuck", stuck)
+			q.cfg.Logger.Error("dispatch: the executor does not begin a job, everything waits",
+				"for", limit, "stuck", stuck)
 		})
 	}
 	q.tellStuck(takenTogether(q, found))
@@ -97,7 +102,10 @@ func (q *Queue) Check() {
 
 // askLocked says whether a call of Check is to be asked for, and notes that it was.
 func (q *Queue) askLocked() bool {
-	if q.checked || q.cfg.CheckAfter == nil || q.cfg.StuckLimit < 0 || q.jobs() == 0 || q.stopping && q.dispatching == 0 {
+	if q.checked || q.cfg.CheckAfter == nil || q.cfg.StuckLimit < 0 {
+		return false
+	}
+	if q.jobs() == 0 || q.stopping && q.dispatching == 0 {
 		return false
 	}
 	q.checked = true
@@ -153,8 +161,9 @@ func (d *drainer) inFlightLocked(since time.Duration) InFlight {
 	return InFlight{Conn: d.conn, Kind: d.kind, For: since, d: d, progress: d.progressLocked()}
 }
 
-// stickLocked takes d out of those that count against Width, and what is left of its
-// turn back, unless the callback that was looked at last has returned since.
+// stickLocked takes d out of the drainers that count against Width, and puts the rest of
+// d's turn back into the queue. It does neither, and says so, if the callback that was
+// looked at last has returned since.
 func (q *Queue) stickLocked(d *drainer) bool {
 	items, still := d.revokeAtLocked(int(uint32(d.seen)))
 	if !still {
@@ -212,7 +221,7 @@ func (q *Queue) tellStuck(left []InFlight) {
 	}
 }
 
-// guard runs a hook and reports its panic.
+// guard runs a hook, which may hold up a worker, and reports its panic.
 func (q *Queue) guard(conn msg.Connection, hook func()) {
 	returned := false
 	defer func() {
@@ -220,7 +229,7 @@ func (q *Queue) guard(conn msg.Connection, hook func()) {
 			q.told.report(conn, recover())
 		}
 	}()
-	hook()
+	callback.OnWorker(hook)
 	returned = true
 }
 

@@ -325,8 +325,8 @@ func TestStuckExecutor(t *testing.T) {
 	s := newStage(Config{Logger: log.logger()})
 	said := func(n int) {
 		t.Helper()
-		require.Equal(t, n, strings.Count(log.String(),
-			`level=ERROR msg="dispatch: the executor does not begin a job, everything waits" for=1s stuck=`), log.String())
+		const late = `level=ERROR msg="dispatch: the executor does not begin a job, everything waits" for=1s stuck=`
+		require.Equal(t, n, strings.Count(log.String(), late), log.String())
 	}
 	s.fill(t, 1, 2)
 	s.settle()
@@ -664,10 +664,10 @@ func (f InFlight) callbackReturned(s *stage) string {
 // A goroutine that is about to leave the job to another one is not the one in a callback.
 func TestStackMark(t *testing.T) {
 	m, other := stackMark{0x2a, 0xffd5}, stackMark{0x2b, 0xffd4}
-	frame := func(function, arguments string) string { return function + "(" + arguments + ")\n\tfile.go:1 +0x1\n" }
-	leaving := "goroutine 1 [runnable]:\n" + frame(drainName, "0xc000, {0x2a, 0xffd5}")
-	others := "goroutine 2 [select]:\n" + frame(inCallback, "0xc001, 0xc002") + frame(drainName, "0xc001, {0x2b, 0xffd4}")
-	its := "goroutine 3 [select]:\n" + frame(inCallback, "0xc000, 0xc002") + frame(drainName, "0xc000, {0x2a, 0xffd5}")
+	frame := func(arguments string) string { return "dispatch.f(" + arguments + ")\n\tfile.go:1 +0x1\n" }
+	leaving := "goroutine 1 [runnable]:\n" + frame("0xc000")
+	others := "goroutine 2 [select]:\n" + frame("0xc001, {0x2b, 0xffd4}, 0xc002") + frame("0xc001")
+	its := "goroutine 3 [select]:\n" + frame("0xc000, {0x2a, 0xffd5}, 0xc002?") + frame("0xc000")
 	g, ok := m.goroutineOf(leaving + "\n" + others + "\n" + its)
 	require.True(t, ok)
 	require.Equal(t, its, g)
@@ -686,7 +686,8 @@ func TestStuckStackNotFound(t *testing.T) {
 	s.check(time.Second)
 	s.q.stuck[0].mark = newStackMark()
 	stacksSoon()
-	require.Regexp(t, `^\(goroutine not found in \d+ bytes of stacks, which are cut there: false\)$`, s.found[0].Stack())
+	require.Regexp(t, `^\(goroutine not found in \d+ bytes of stacks, which are cut there: false\)$`,
+		s.found[0].Stack())
 	s.over(t)
 }
 

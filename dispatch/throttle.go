@@ -201,10 +201,10 @@ func (t *Throttle) remove(e *throttleWait) {
 }
 
 // grantAndUnlock grants from the head of the line while there is room. Only one
-// goroutine does so at a time: what others give back meanwhile, a callback that
-// is being told included, is found by its loop. So callbacks come in order and
-// never nest. leaving says that the goroutine is on its way out of one already, by a
-// panic or runtime.Goexit.
+// goroutine grants at a time. Its loop finds what other goroutines give back meanwhile,
+// and what the waiter that is being told gives back. So waiters are told in order, and
+// never one within another. leaving says that the goroutine is on its way out of a waiter
+// already, by a panic or runtime.Goexit.
 func (t *Throttle) grantAndUnlock(leaving bool) {
 	if t.granting {
 		t.mu.Unlock()

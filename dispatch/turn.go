@@ -86,14 +86,14 @@ func (t *turn) claim() *Item {
 	return nil
 }
 
-// claimed is how many items are.
+// claimed is the number of items that are claimed.
 func (t *turn) claimed() int { return min(int(t.next.Load()), t.n) }
 
-// left is how many are not.
+// left is the number of items that are not claimed.
 func (t *turn) left() int { return t.n - t.claimed() }
 
-// givenLocked is how many items the job has got: the last of them is the one whose
-// callback runs.
+// givenLocked is the number of items that the job has got: the callback that runs is that
+// of the last one.
 func (t *turn) givenLocked() int {
 	if k := int(t.next.Load()); k < revoked {
 		return min(k, t.n)
@@ -101,7 +101,7 @@ func (t *turn) givenLocked() int {
 	return t.given
 }
 
-// revokeLocked takes away what is not claimed: it is the caller's.
+// revokeLocked takes away the items that are not claimed. They are the caller's.
 func (t *turn) revokeLocked() []Item {
 	if t.class == nil {
 		return nil
@@ -109,8 +109,8 @@ func (t *turn) revokeLocked() []Item {
 	return t.revokedLocked(t.next.Swap(revoked))
 }
 
-// revokeAtLocked does the same if the callback of the last of so many items has not
-// returned, as far as the job has said: it asks for the next one then.
+// revokeAtLocked does the same if the callback of item number given has not returned. The
+// job says that a callback has returned by asking for the next item.
 func (t *turn) revokeAtLocked(given int) (items []Item, still bool) {
 	was := int32(given)
 	if t.next.Load() >= revoked {
@@ -122,7 +122,7 @@ func (t *turn) revokeAtLocked(given int) (items []Item, still bool) {
 	return t.revokedLocked(was), true
 }
 
-// revokedLocked is what was not claimed when next was that.
+// revokedLocked returns the items that were not claimed when t.next had that value.
 func (t *turn) revokedLocked(next int32) []Item {
 	if next >= revoked {
 		return nil

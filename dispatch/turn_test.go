@@ -67,7 +67,8 @@ func TestTurnsFitTheCallbacks(t *testing.T) {
 	var turns []int // how many in a row
 	last := uint64(0)
 	e := new(Inline)
-	q := New(Config{Executor: e, Clock: func() time.Duration { return now }, Handler: handlerFunc(func(it *Item) Outcome {
+	clock := func() time.Duration { return now }
+	q := New(Config{Executor: e, Clock: clock, Handler: handlerFunc(func(it *Item) Outcome {
 		now += slow
 		if it.Class != last {
 			turns, last = append(turns, 0), it.Class

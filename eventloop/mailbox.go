@@ -18,6 +18,8 @@ const mailboxKeep = 1 << 16
 //
 // The worker's life is Awake, Run, ..., Sleep: while it is awake a post needs
 // no wake-up, because the worker looks at the mailbox before it sleeps.
+//
+// Implementation: not for users of the library; may change in any release.
 type Mailbox struct {
 	wake   func()       // any goroutine; set once
 	waking atomic.Int32 // posters that are calling wake

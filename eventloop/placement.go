@@ -4,6 +4,8 @@ import "sync/atomic"
 
 // Placement chooses workers for new connections: the least loaded one, equal
 // ones in turn. The zero value is ready; any goroutine may use it.
+//
+// Implementation: not for users of the library; may change in any release.
 type Placement struct{ next atomic.Uint32 }
 
 // Pick returns the index, 0 <= i < n, with the smallest load(i).

@@ -19,6 +19,8 @@ import (
 //
 // Timers armed by the handlers meanwhile never fire in the same loop, not even
 // with a deadline in the past, so the loop ends.
+//
+// Implementation: not for users of the library; may change in any release.
 type TimerHeap struct {
 	entries []timerEntry
 	seq     uint64        // last number given to an armed timer

@@ -5,4 +5,6 @@
 // append and of [encoding/binary.LittleEndian]'s AppendUintNN, which serves for
 // the integers. Consuming goes through a [Reader], a cursor with a sticky error.
 // Nothing here panics on input or allocates more than the input is long.
+//
+// Implementation: not for users of the library; may change in any release.
 package denc

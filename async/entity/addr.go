@@ -123,6 +123,8 @@ func (a Addr) sockaddr() (img [sockaddr6Len]byte, n int) {
 // Append appends the wire form of a, marker 1 (docs/PROTOCOL.md 1.1):
 //
 //	u8 1 | u8 v 1 | u8 compat 1 | u32 12+elen | u32 type | u32 nonce | u32 elen | elen bytes
+//
+// Implementation: not for users of the library; may change in any release.
 func (a Addr) Append(dst []byte) []byte {
 	le := binary.LittleEndian
 	img, n := a.sockaddr()
@@ -137,6 +139,8 @@ func (a Addr) Append(dst []byte) []byte {
 // ConsumeAddr consumes one address, in the form of marker 1 or of marker 0, the
 // legacy form. It refuses other markers, an image longer than its family's and
 // families other than INET, INET6 and none.
+//
+// Implementation: not for users of the library; may change in any release.
 func ConsumeAddr(r *denc.Reader) Addr {
 	switch m := r.U8(); m {
 	case 0:

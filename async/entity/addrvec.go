@@ -18,6 +18,8 @@ const AddrVecMax = 64
 
 // Append appends the wire form, marker 2: u32 count and the addresses (msgr2
 // spec 1.1). More than AddrVecMax addresses panic, for no peer would read them.
+//
+// Implementation: not for users of the library; may change in any release.
 func (v AddrVec) Append(dst []byte) []byte {
 	if len(v) > AddrVecMax {
 		panic(fmt.Sprintf("entity: AddrVec of %d addresses, at most %d", len(v), AddrVecMax))
@@ -31,6 +33,8 @@ func (v AddrVec) Append(dst []byte) []byte {
 
 // ConsumeAddrVec consumes a vector: marker 2, or marker 1 or 0 for a single
 // address. The result does not alias the input.
+//
+// Implementation: not for users of the library; may change in any release.
 func ConsumeAddrVec(r *denc.Reader) AddrVec {
 	var v AddrVec
 	switch m := r.U8(); m {
@@ -91,6 +95,8 @@ func (v AddrVec) First() Addr {
 // Key is v as a map key: equal vectors have equal keys and no others do, as far
 // as the wire can tell (named IPv6 zones do not count). It is not for people;
 // see String.
+//
+// Implementation: not for users of the library; may change in any release.
 func (v AddrVec) Key() string {
 	b := make([]byte, 0, len(v)*(8+sockaddr6Len))
 	for _, a := range v {

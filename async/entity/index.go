@@ -9,6 +9,8 @@ import "net/netip"
 // any nonce finds who was put in last at that place. Who was put in under an address
 // of any nonce is found under each address at that place which nobody else has: it
 // is whoever listens there.
+//
+// Implementation: not for users of the library; may change in any release.
 type Index[T comparable] struct {
 	byAddr  map[Addr]T // by Normal addresses, AnyNonce ones included
 	byPlace map[netip.AddrPort]T

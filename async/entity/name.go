@@ -132,11 +132,15 @@ func (n *Name) UnmarshalText(b []byte) (err error) {
 }
 
 // Append appends the wire form: u8 type, s64 number (docs/PROTOCOL.md 1.1).
+//
+// Implementation: not for users of the library; may change in any release.
 func (n Name) Append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint64(append(dst, byte(n.Type)), uint64(n.Num))
 }
 
 // ConsumeName consumes the wire form of a Name.
+//
+// Implementation: not for users of the library; may change in any release.
 func ConsumeName(r *denc.Reader) Name {
 	return Name{Type: Type(r.U8()), Num: r.S64()}
 }
@@ -174,12 +178,16 @@ func (a *AuthName) UnmarshalText(b []byte) (err error) {
 }
 
 // Append appends the wire form: u32 type, string id (docs/PROTOCOL.md 1.1).
+//
+// Implementation: not for users of the library; may change in any release.
 func (a AuthName) Append(dst []byte) []byte {
 	return denc.AppendString(binary.LittleEndian.AppendUint32(dst, uint32(a.Type)), a.ID)
 }
 
 // ConsumeAuthName consumes the wire form of an AuthName. A type beyond 255 is
 // an error (denc.ErrValue).
+//
+// Implementation: not for users of the library; may change in any release.
 func ConsumeAuthName(r *denc.Reader) AuthName {
 	t, id := r.U32(), r.String()
 	if t > 255 {

@@ -9,4 +9,6 @@
 // failure, and ASYNCMSGR_INTEROP=off skips the tests everywhere.
 //
 // Everything stays on 127.0.0.1 and in folders that the tests remove.
+//
+// Implementation: not for users of the library; may change in any release.
 package interop

@@ -72,8 +72,8 @@ type FastAcceptHandler interface{ HandleFastAccept(c Connection) }
 
 // ResetHandler is told that a connection is gone for good without a local
 // MarkDown: a lossy session broke, the connection was refused by the protocol, or its
-// peer stayed away for Config.StandbyTimeout. At most once per Connection. The first handler that returns true
-// ends the chain. reason wraps the cause.
+// peer stayed away for Config.StandbyTimeout. At most once per Connection. The first
+// handler that returns true ends the chain. reason wraps the cause.
 type ResetHandler interface {
 	HandleReset(c Connection, reason error) bool
 }
@@ -115,10 +115,10 @@ type SendPressureHandler interface {
 
 // UndeliverableHandler is told of each message that was accepted by Send and is
 // dropped, with the reason: ErrMarkedDown, ErrReset, ErrRemoteReset, ErrShutdown,
-// ErrNoSession, ErrCancelled, ErrDeadline, ErrRejected, ErrPeerAbsent. "Dropped" means not known to be delivered: one that
-// was written but not acknowledged may have arrived. It runs on the worker or on
-// the goroutine that closed the connection, after Message.Notify, and must not
-// block. All handlers of the chain are told.
+// ErrNoSession, ErrCancelled, ErrDeadline, ErrRejected, ErrPeerAbsent. "Dropped"
+// means not known to be delivered: a message that was written but not acknowledged
+// may have arrived. HandleUndeliverable runs on the worker or on the goroutine that
+// closed the connection, after Message.Notify, and must not block. All handlers of the chain are told.
 type UndeliverableHandler interface {
 	HandleUndeliverable(c Connection, m *Message, reason error)
 }

@@ -40,22 +40,32 @@ func (e *ConnectError) Hint() string {
 	var wrong *WrongPeerError
 	switch {
 	case e.Reason == ReasonClosed && e.State == "SESSION_CONNECTING":
-		return "the peer hung up when it saw who calls and whom it is taken for: it may be shutting down (its log says so); Ceph's daemons do that if the address asked for is not theirs, nonce included (a mon's is 0; the maps have those of others)"
+		return "the peer hung up when it saw who calls and whom it is taken for: " +
+			"it may be shutting down (its log says so); " +
+			"Ceph's daemons do that if the address asked for is not theirs, nonce included " +
+			"(a mon's is 0; the maps have those of others)"
 	case e.Reason == ReasonTimeout && e.State != "CONNECTING" && e.State != "READY":
 		return "something accepts connections there and then says nothing: another program, or a peer that hangs"
 	case errors.As(e.Err, &wrong) && wrong.otherNonce():
-		return "the number behind the slash, the nonce, tells the processes apart that listen there after each other: the one asked for has ended, or the nonce is wrong; ask for host:port without it to get whichever process is there"
+		return "the number behind the slash, the nonce, " +
+			"tells the processes apart that listen there after each other: " +
+			"the one asked for has ended, or the nonce is wrong; " +
+			"ask for host:port without it to get whichever process is there"
 	}
 	return e.Reason.Hint()
 }
 
 // AcceptHint is what Hint is, for who was connected to: on an attempt that ended by err.
+//
+// Implementation: not for users of the library; may change in any release.
 func AcceptHint(reason Reason, err error) string {
 	var wrong *WrongPeerError
 	if errors.As(err, &wrong) && wrong.otherNonce() {
-		return "the peer means an earlier process at this address, or was given a wrong nonce (the number behind the slash): one that was given host:port alone finds this process by itself, any other has to be given its new address"
+		return "the peer means an earlier process at this address, or " +
+			"was given a wrong nonce (the number behind the slash): " +
+			"one that was given host:port alone finds this process by itself, any other has to be given its new address"
 	}
-	return reason.AcceptHint()
+	return reason.acceptHint()
 }
 
 // WrongPeerError says that another one answered than the one that was asked for.
@@ -97,12 +107,14 @@ func (e *RejectedError) Hint() string {
 	if e.Dropped {
 		fate = "it is given up and reported undeliverable, and what is behind it is sent"
 	}
-	return fate + "; most often such a message is over a limit of the peer's, whose log then says so: send less at a time, or raise the peer's Config.Limits"
+	return fate + "; most often such a message is over a limit of the peer's, whose log then says so: " +
+		"send less at a time, or raise the peer's Config.Limits"
 }
 
 // Error is one line with the message and the last fault.
 func (e *RejectedError) Error() string {
-	return fmt.Sprintf("%v: type %d, tid %d, seq %d, %d bytes, sent %d times: %v", ErrRejected, e.Type, e.TID, e.Seq, e.Size, e.Attempts, e.Err)
+	return fmt.Sprintf("%v: type %d, tid %d, seq %d, %d bytes, sent %d times: %v",
+		ErrRejected, e.Type, e.TID, e.Seq, e.Size, e.Attempts, e.Err)
 }
 
 // Unwrap returns ErrRejected and the last fault.

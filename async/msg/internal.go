@@ -1,10 +1,16 @@
 package msg
 
-import "time"
+import (
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/callback"
+)
 
 // The functions of this file are for the messenger's own packages.
 
 // Incoming holds what the messenger knows of a received message.
+//
+// Implementation: not for users of the library; may change in any release.
 type Incoming struct {
 	Conn    Connection
 	Receipt Receipt
@@ -15,6 +21,8 @@ type Incoming struct {
 }
 
 // SetIncoming sets the receive side of a message.
+//
+// Implementation: not for users of the library; may change in any release.
 func SetIncoming(m *Message, in Incoming) {
 	m.conn, m.receipt, m.seq, m.recvAt, m.charge = in.Conn, in.Receipt, in.Seq, in.At, in.Charge
 }
@@ -22,6 +30,8 @@ func SetIncoming(m *Message, in Incoming) {
 // Deliverable returns the message that a loopback connection delivers for m: a
 // shallow copy, so that the sender's Notify and the receiver's Release do not
 // meet; or, if m is to be released after its sending, m itself, without its Notifier.
+//
+// Implementation: not for users of the library; may change in any release.
 func Deliverable(m *Message, in Incoming) *Message {
 	if m.autoRelease && m.pooled {
 		// The same object changes sides; the sender has given it away.
@@ -41,18 +51,18 @@ func Deliverable(m *Message, in Incoming) *Message {
 	return d
 }
 
-// SetReceipt sets what is told when the dispatch of m is over, and the size it
-// was charged with.
-func SetReceipt(m *Message, r Receipt, charge int64) { m.receipt, m.charge = r, charge }
-
 // Ticket is what is owed to the throttles for one received message. It is taken
 // before user code sees the message, which may release it at any time.
+//
+// Implementation: not for users of the library; may change in any release.
 type Ticket struct {
 	receipt Receipt
 	charge  int64
 }
 
 // TicketFor returns m's ticket.
+//
+// Implementation: not for users of the library; may change in any release.
 func TicketFor(m *Message) Ticket { return Ticket{m.receipt, m.charge} }
 
 // Done gives the charge back; called exactly once, when dispatch is over or the
@@ -66,6 +76,8 @@ func (t Ticket) Done() {
 // NotifySent gives m back to its sender and tells the message's Notifier how the
 // sending ended. failed is told of a panic in it, which goes no further, and with
 // ErrGoexit of a runtime.Goexit, which cannot be stopped.
+//
+// Implementation: not for users of the library; may change in any release.
 func NotifySent(c Connection, m *Message, err error, failed func(recovered any)) {
 	GiveBack(m)
 	notify(c, m, m.Notify, err, failed)
@@ -73,6 +85,8 @@ func NotifySent(c Connection, m *Message, err error, failed func(recovered any))
 
 // NotifyDelivered is NotifySent for a message that Deliverable made d of. n was its
 // Notifier before; one that does not return keeps nobody from dispatching d.
+//
+// Implementation: not for users of the library; may change in any release.
 func NotifyDelivered(c Connection, m, d *Message, n Notifier, failed func(recovered any)) {
 	if m != d {
 		GiveBack(m)
@@ -96,6 +110,6 @@ func notify(c Connection, m *Message, n Notifier, err error, failed func(recover
 		}
 		failed(r)
 	}()
-	n.MessageSent(c, m, err)
+	callback.OnWorker(func() { n.MessageSent(c, m, err) })
 	returned = true
 }

@@ -38,9 +38,9 @@ const (
 // Message is one message: a small header and three payload segments. The zero
 // value with a Type is a valid message to send.
 //
-// Do not call Release unless a profile asks for it: the garbage collector takes what
-// is not released, and who releases too early lets others write into what is still
-// being read.
+// Do not call Release unless a profile asks for it: the garbage collector takes messages
+// that are not released, and a message that is released too early is overwritten by the
+// next one while its payload is still being read.
 //
 // A message to send is built by its sender, who does not touch it or its slices
 // after Send until its end (see Notify). It is sent over one connection at a time:
@@ -92,7 +92,7 @@ type Message struct {
 	sum         uint64 // of the payload, while it is checked: see CheckPayloads
 	state       uint32 // atomic; see sending.go
 	gen         uint32 // of Flush: see connection's account
-	buf         *Buffer
+	buf         *buffer
 	small       []byte // a pooled message's own room for small payloads
 	pooled      bool   // the struct came from messagePool
 	autoRelease bool   // Release when the sending has ended
@@ -117,6 +117,8 @@ func (f NotifyFunc) MessageSent(c Connection, m *Message, err error) { f(c, m, e
 
 // Receipt takes back what a received message holds of the throttles.
 // Implemented by the messenger; any goroutine may call it.
+//
+// Implementation: not for users of the library; may change in any release.
 type Receipt interface {
 	// DispatchDone: the dispatcher returned, or the message was discarded.
 	// Everything that was charged for the message is given back.
@@ -162,7 +164,7 @@ func (m *Message) Hold() {
 // throttles). It is optional: without it the garbage collector takes the
 // buffers. After Release neither the message nor any slice of it may be touched.
 // Releasing twice panics where it can be seen, and so does releasing a message that
-// was handed to Send and has not had its end: until then it is the messenger's.
+// was handed to Send and has not had its end: until then the message is the messenger's.
 func (m *Message) Release() {
 	if m.letGo() {
 		messagePool.Put(m)
@@ -181,7 +183,7 @@ func (m *Message) letGo() (reusable bool) {
 		m.receipt.Unhold(m.charge)
 	}
 	if b := m.buf; b != nil {
-		b.Free()
+		b.free()
 	}
 	if !m.pooled {
 		m.buf, m.held, m.released = nil, false, true
@@ -230,8 +232,8 @@ func (m *Message) reserve(n int) []byte {
 	case n <= len(m.small):
 		return m.small[:n:n]
 	}
-	m.buf = NewBuffer(n)
-	return m.buf.Bytes()
+	m.buf = newBuffer(n)
+	return m.buf.bytes()
 }
 
 // New returns a pooled message whose Front has the given length, in a pooled

@@ -57,8 +57,8 @@ func LossyClient() Policy { return Policy{Lossy: true, RegisterLossyClients: tru
 func LosslessClient() Policy { return Policy{ResetCheck: true, RegisterLossyClients: true} }
 
 // LosslessPeer: between equals; either side connects. A peer that restarts under the
-// same addresses, nonce included, gets what is queued for it if it is the one that calls;
-// if it is called it does not know the session, and what was queued is reported
+// same addresses, nonce included, gets the messages queued for it if the peer calls. If
+// the peer is called, it does not know the session, and the queued messages are reported
 // (HandleRemoteReset, ErrRemoteReset).
 func LosslessPeer() Policy { return Policy{Standby: true, RegisterLossyClients: true} }
 

@@ -41,37 +41,54 @@ const (
 	// ReasonFull: HandshakesMax is reached.
 	ReasonFull
 
+	// Implementation: not for users of the library; may change in any release.
 	NumReasons = iota
 )
 
 var reasons = [NumReasons]struct{ name, hint, acceptHint string }{
 	ReasonOther: {"failed", "",
 		""},
-	ReasonRefused: {"connection refused", "nothing listens at that address and port: is the peer running, is the port right?",
+	ReasonRefused: {"connection refused",
+		"nothing listens at that address and port: is the peer running, is the port right?",
 		""},
-	ReasonUnreachable: {"unreachable", "the system knows no way to that address: check the address, the routes and the limits on open files",
+	ReasonUnreachable: {"unreachable",
+		"the system knows no way to that address: check the address, the routes and the limits on open files",
 		"the network between failed, or the system has no room for another socket"},
 	ReasonTimeout: {"no answer in time", "a firewall, a wrong address, or a host that is down",
-		"what connected says nothing, or not all that it has to say within Config.ReadyTimeout: is it a messenger, does it hang?"},
+		"what connected says nothing, or not all that it has to say within Config.ReadyTimeout: " +
+			"is it a messenger, does it hang?"},
 	ReasonClosed: {"closed by the other end", "the peer says no more than that: its log may say why",
 		"the peer hung up during the handshake: its log may say why"},
 	ReasonNotMsgr: {"not a messenger", "another program listens there: is the port right?",
 		"what connected does not speak msgr v2: a browser, a port scan, a client of something else?"},
-	ReasonVersion: {"another protocol version", "only msgr v2.1 is spoken here: use the peer's v2 address (Ceph's monitors: port 3300)",
+	ReasonVersion: {"another protocol version",
+		"only msgr v2.1 is spoken here: use the peer's v2 address (Ceph's monitors: port 3300)",
 		"the peer speaks msgr v1 or v2.0, or requires a feature of the wire that is not here"},
-	ReasonWrongPeer: {"wrong peer", "another process than the one asked for answers there: is the address right, and the type that was given to ConnectTo?",
+	ReasonWrongPeer: {"wrong peer",
+		"another process than the one asked for answers there: " +
+			"is the address right, and the type that was given to ConnectTo?",
 		"the peer looks for another address or process: if this host is known by that address, set Config.Advertise"},
-	ReasonAuth: {"authentication refused", "both ends have to be configured for a common method and mode, and know the same keys",
+	ReasonAuth: {"authentication refused",
+		"both ends have to be configured for a common method and mode, and know the same keys",
 		"the peer proposes a method or mode that is not allowed here, or has other keys"},
-	ReasonFeatures: {"missing features", "the policies of the two ends (FeaturesSupported, FeaturesRequired) do not fit",
+	ReasonFeatures: {"missing features",
+		"the policies of the two ends (FeaturesSupported, FeaturesRequired) do not fit",
 		"the policies of the two ends (FeaturesSupported, FeaturesRequired) do not fit"},
-	ReasonLimit: {"over a limit", "the peer sends more at a time than Config.Limits allows on this side: raise it here, or have the peer send less",
-		"the peer sends more at a time than Config.Limits allows on this side: raise it here, or have the peer send less"},
+	ReasonLimit: {"over a limit",
+		"the peer sends more at a time than Config.Limits allows on this side: " +
+			"raise it here, or have the peer send less",
+		"the peer sends more at a time than Config.Limits allows on this side: " +
+			"raise it here, or have the peer send less"},
 	ReasonProtocol: {"protocol error", "a faulty peer, or a network that damages data",
 		"a faulty peer, or a network that damages data"},
-	ReasonDisplaced: {"displaced", "do two peers use one address, or several anonymous connections (ConnectAnon) a server that registers its clients?",
-		"two peers under one address, or several anonymous connections (ConnectAnon) to a policy that registers its clients?"},
-	ReasonBroken: {"broken right after it was up", "the connection comes up and breaks within seconds, more than once: the peer restarts, or refuses what it is sent; its log may say why",
+	ReasonDisplaced: {"displaced",
+		"do two peers use one address, " +
+			"or several anonymous connections (ConnectAnon) a server that registers its clients?",
+		"two peers under one address, " +
+			"or several anonymous connections (ConnectAnon) to a policy that registers its clients?"},
+	ReasonBroken: {"broken right after it was up",
+		"the connection comes up and breaks within seconds, more than once: " +
+			"the peer restarts, or refuses what it is sent; its log may say why",
 		""},
 	ReasonFull: {"too many handshakes", "more connections arrive at a time than Config.HandshakesMax",
 		"more connections arrive at a time than Config.HandshakesMax, or peers do not finish their handshakes"},
@@ -93,8 +110,8 @@ func (r Reason) Hint() string {
 	return ""
 }
 
-// AcceptHint is the same for who is connected to.
-func (r Reason) AcceptHint() string {
+// acceptHint is the same for who is connected to.
+func (r Reason) acceptHint() string {
 	if r < NumReasons {
 		return reasons[r].acceptHint
 	}

@@ -4,6 +4,8 @@ package msg
 // receives: what it sends back it got from itself, and a plain list costs a tenth
 // of a pool that all goroutines share. It belongs to one worker. A nil Recycler
 // goes to the pool each time. It is for the messenger's own packages.
+//
+// Implementation: not for users of the library; may change in any release.
 type Recycler struct{ free []*Message }
 
 // recyclerMax bounds what a Recycler keeps; the rest goes to the pool.

@@ -18,6 +18,8 @@ const (
 
 // Take makes m the messenger's: Send was called. The error is ErrInUse. A message that
 // was released panics: its memory may be another message's by now.
+//
+// Implementation: not for users of the library; may change in any release.
 func Take(m *Message) error {
 	if m.released {
 		panic("msg: Send of a Message that was released")
@@ -29,35 +31,51 @@ func Take(m *Message) error {
 }
 
 // GiveBack makes m the user's again: its sending has ended, or was not accepted.
+//
+// Implementation: not for users of the library; may change in any release.
 func GiveBack(m *Message) {
 	m.sum, m.expires = 0, 0
 	atomic.StoreUint32(&m.state, stateFree)
 }
 
 // Begin is called before m is encoded for the first time. false: it was cancelled.
+//
+// Implementation: not for users of the library; may change in any release.
 func Begin(m *Message) bool {
 	return atomic.CompareAndSwapUint32(&m.state, stateQueued, stateSending) || !Cancelled(m)
 }
 
 // Cancel takes m out of a send queue, if it is still waiting there. What is left of it
 // in the queue has to be swept away. Any goroutine.
+//
+// Implementation: not for users of the library; may change in any release.
 func Cancel(m *Message) bool {
 	return atomic.CompareAndSwapUint32(&m.state, stateQueued, stateCancelled)
 }
 
 // Cancelled says whether Cancel succeeded.
+//
+// Implementation: not for users of the library; may change in any release.
 func Cancelled(m *Message) bool { return atomic.LoadUint32(&m.state) == stateCancelled }
 
 // SetExpiry sets m's deadline in the stack's time; 0: none.
+//
+// Implementation: not for users of the library; may change in any release.
 func SetExpiry(m *Message, at time.Duration) { m.expires = at }
 
 // Expiry is what SetExpiry set.
+//
+// Implementation: not for users of the library; may change in any release.
 func Expiry(m *Message) time.Duration { return m.expires }
 
 // SetGeneration and Generation mark m for Connection.Flush.
+//
+// Implementation: not for users of the library; may change in any release.
 func SetGeneration(m *Message, g uint32) { m.gen = g }
 
 // Generation is what SetGeneration set.
+//
+// Implementation: not for users of the library; may change in any release.
 func Generation(m *Message) uint32 { return m.gen }
 
 // sumOf is a checksum of the payload, never 0.
@@ -73,7 +91,11 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Seal notes the payload of a message that is handed to Send, and Intact says whether
 // it is as it was then; a message that was never sealed is.
+//
+// Implementation: not for users of the library; may change in any release.
 func Seal(m *Message) { m.sum = sumOf(m) }
 
 // Intact is the other half of Seal.
+//
+// Implementation: not for users of the library; may change in any release.
 func Intact(m *Message) bool { return m.sum == 0 || m.sum == sumOf(m) }

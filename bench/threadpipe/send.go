@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
-	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
 // Send implements msg.Connection.
@@ -114,15 +114,10 @@ func (p *Pipe) Flush(ctx context.Context) error {
 // mayWait returns an error if the calling goroutine must not wait: it is a reader or a
 // writer, or closes a connection, and is in a callback.
 func mayWait() error {
-	if dispatch.Inside() == dispatch.OnWorker {
+	if callback.Inside() == callback.Worker {
 		return msg.ErrOnWorker
 	}
 	return nil
-}
-
-func init() {
-	dispatch.WorkerSide(msg.NotifySent)
-	dispatch.WorkerSide(msg.NotifyDelivered)
 }
 
 // SendKeepalive implements msg.Connection.

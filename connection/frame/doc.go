@@ -53,4 +53,6 @@
 // pulled with whatever bytes have arrived. Neither is safe for concurrent use.
 //
 // msgr v2.0 framing (revision 0) is not spoken; [CheckBanner] refuses such peers.
+//
+// Implementation: not for users of the library; may change in any release.
 package frame

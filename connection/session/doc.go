@@ -18,4 +18,6 @@
 // pauses once the peer has said who it is: OutArbitrate asks the shell to find
 // an existing session with that peer, and Settle decides (by Arbitrate, a pure function)
 // and carries the verdict out on both sessions. What is left to the shell is an Outcome.
+//
+// Implementation: not for users of the library; may change in any release.
 package session

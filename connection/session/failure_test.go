@@ -381,7 +381,7 @@ func TestReasonNames(t *testing.T) {
 		require.False(t, seen[r.String()], r.String())
 		seen[r.String()] = true
 		if r != msg.ReasonOther {
-			require.NotEmpty(t, r.Hint()+fmt.Sprint(r.AcceptHint()))
+			require.NotEmpty(t, r.Hint()+fmt.Sprint(msg.AcceptHint(r, nil)))
 		}
 	}
 }

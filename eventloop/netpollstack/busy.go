@@ -58,8 +58,10 @@ func (w *worker) lookFor(d time.Duration) bool {
 	var atOnce unix.Timespec
 	until := w.clock.Now() + d
 	for i := 1; ; i++ {
-		// Not epoll_wait, which would swallow what is edge-triggered.
-		if n, _, _ := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&atOnce)), 0, 0, 0); n == 1 {
+		// Not epoll_wait, which would swallow edge-triggered events.
+		n, _, _ := syscall.RawSyscall6(unix.SYS_PPOLL,
+			uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&atOnce)), 0, 0, 0)
+		if n == 1 {
 			return true
 		}
 		// No processor is taken from other threads, those of other processes included.

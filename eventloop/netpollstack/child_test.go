@@ -65,7 +65,9 @@ func childLentPanic() {
 // A panic on a worker ends the process with a stack trace: netpoll has no
 // recover on that path, and one of a borrower's is of no use.
 func TestPanicIsLoud(t *testing.T) {
-	for name, where := range map[string]string{"panic": "netpollstack.childPanic", "lent panic": "netpollstack.childLentPanic"} {
+	for name, where := range map[string]string{
+		"panic": "netpollstack.childPanic", "lent panic": "netpollstack.childLentPanic",
+	} {
 		out, err := child(t, name).CombinedOutput()
 		require.Error(t, err, "the process survived: %s", out)
 		require.Contains(t, string(out), "panic: broken invariant")
@@ -102,7 +104,9 @@ func childFork() {
 	foreign()
 	another, err := Open(Config{Workers: 5, Logger: slog.New(logs)})
 	check(err)
-	l, err := s.Listen(loopback, eventloop.ListenConfig{}, func(sock eventloop.Socket) { s.Worker(0).Adopt(sock, newIdle()) })
+	l, err := s.Listen(loopback, eventloop.ListenConfig{}, func(sock eventloop.Socket) {
+		s.Worker(0).Adopt(sock, newIdle())
+	})
 	check(err)
 	h := newIdle()
 	check(s.Worker(1).Post(eventloop.TaskFunc(func() { s.Worker(1).Dial(l.Addr(), eventloop.DialConfig{}, h) })))

@@ -22,7 +22,8 @@ func TestDialsItself(t *testing.T) {
 		do(t, s.Worker(0), func() {}) // closed
 		self, h := l.Addr(), newIdle()
 		do(t, s.Worker(0), func() {
-			s.Worker(0).Dial(netip.AddrPortFrom(netip.MustParseAddr(host), self.Port()), eventloop.DialConfig{Local: self}, h)
+			to := netip.AddrPortFrom(netip.MustParseAddr(host), self.Port())
+			s.Worker(0).Dial(to, eventloop.DialConfig{Local: self}, h)
 		})
 		select {
 		case err := <-h.closed:

@@ -24,22 +24,30 @@ func TestPreferredAddrs(t *testing.T) {
 	for _, ip := range ips("127.0.0.1", "::1", "10.9.9.9") {
 		others = append(others, interfaceAddr{ip, true})
 	}
-	for _, ip := range ips("fe80::1%2", "169.254.1.1", "10.0.0.1", "2001:db8::7", "224.0.0.1", "10.0.0.2", "fe80::1%3", "fd00::1", "10.0.0.1") {
+	for _, ip := range ips(
+		"fe80::1%2", "169.254.1.1", "10.0.0.1", "2001:db8::7", "224.0.0.1", "10.0.0.2", "fe80::1%3",
+		"fd00::1", "10.0.0.1",
+	) {
 		others = append(others, interfaceAddr{ip, false})
 	}
-	require.Equal(t, ips("10.0.0.2", "fd00::1", "10.0.0.1", "2001:db8::7", "fe80::1%2", "169.254.1.1", "fe80::1%3", "127.0.0.1", "::1", "10.9.9.9"),
-		preferred(ips("10.0.0.2", "fd00::1"), others))
+	want := ips(
+		"10.0.0.2", "fd00::1", "10.0.0.1", "2001:db8::7", "fe80::1%2", "169.254.1.1", "fe80::1%3",
+		"127.0.0.1", "::1", "10.9.9.9",
+	)
+	require.Equal(t, want, preferred(ips("10.0.0.2", "fd00::1"), others))
 	require.Empty(t, preferred(nil, nil))
 }
 
 func TestAddrOf(t *testing.T) {
 	for _, test := range []struct{ of, want string }{
-		{"10.0.0.1/8", "10.0.0.1"}, {"fd00::1/64", "fd00::1"}, {"fe80::1/64", "fe80::1%7"}, {"169.254.1.1/16", "169.254.1.1"},
+		{"10.0.0.1/8", "10.0.0.1"}, {"fd00::1/64", "fd00::1"},
+		{"fe80::1/64", "fe80::1%7"}, {"169.254.1.1/16", "169.254.1.1"},
 	} {
 		ip, n, err := net.ParseCIDR(test.of)
 		require.NoError(t, err)
 		n.IP = ip // in 16 bytes
-		require.Equal(t, interfaceAddr{netip.MustParseAddr(test.want), true}, addrOf(&net.Interface{Index: 7, Flags: net.FlagLoopback}, n))
+		lo := &net.Interface{Index: 7, Flags: net.FlagLoopback}
+		require.Equal(t, interfaceAddr{netip.MustParseAddr(test.want), true}, addrOf(lo, n))
 	}
 	require.False(t, addrOf(&net.Interface{}, &net.UnixAddr{}).ip.IsValid())
 }

@@ -58,7 +58,8 @@ func (w *worker) linger(fd int) bool {
 // handleEvents implements pollable.
 func (l *lingering) handleEvents(uint32) {
 	scratch := l.w.scratch
-	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(l.fd), uintptr(unsafe.Pointer(&scratch[0])), uintptr(len(scratch)))
+	n, _, e := syscall.RawSyscall(unix.SYS_READ,
+		uintptr(l.fd), uintptr(unsafe.Pointer(&scratch[0])), uintptr(len(scratch)))
 	if e == errNone && n == 0 || e != errNone && e != syscall.EAGAIN && e != syscall.EINTR {
 		l.closeDescriptor()
 	}

@@ -41,7 +41,9 @@ type listener struct {
 }
 
 // listen is called by any goroutine.
-func (w *worker) listen(addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket)) (*listener, error) {
+func (w *worker) listen(
+	addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket),
+) (*listener, error) {
 	fd, err := bindListener(addr, cfg)
 	if err != nil {
 		return nil, err

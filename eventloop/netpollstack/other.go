@@ -12,6 +12,7 @@ import (
 // Open returns an error that wraps eventloop.ErrNotSupported: this stack needs Linux
 // on a processor whose epoll netpoll knows.
 func Open(Config) (eventloop.Stack, error) {
-	return nil, fmt.Errorf("netpollstack: no network for %s/%s: %w; give Config.Stack one of your own, or a host of eventloop/simnet",
+	return nil, fmt.Errorf("netpollstack: no network for %s/%s: %w; "+
+		"give Config.Stack one of your own, or a host of eventloop/simnet",
 		runtime.GOOS, runtime.GOARCH, eventloop.ErrNotSupported)
 }

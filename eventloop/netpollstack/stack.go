@@ -86,7 +86,9 @@ func (s *stack) Pick() eventloop.Worker {
 
 func (s *stack) load(i int) int { return s.workers[i].Load() }
 
-func (s *stack) Listen(addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket)) (eventloop.Listener, error) {
+func (s *stack) Listen(
+	addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket),
+) (eventloop.Listener, error) {
 	w := s.workers[s.listeners.Pick(len(s.workers), func(i int) int { return int(s.workers[i].listening.Load()) })]
 	return w.listen(addr, cfg, accept)
 }

@@ -5,13 +5,13 @@ package netpollstack
 import "time"
 
 // sweep keeps account of a worker's looks into its sockets, for the sake of its timers:
-// a deadline that something in a socket would have moved must not be believed before
-// that socket was looked at. So timers fire by the time at which the last sweep began,
-// a look that found all that was ready, or several if that was much.
+// a deadline that bytes in a socket would have moved must not be believed before that
+// socket was looked at. So timers fire by the time at which the last sweep began. A sweep
+// is one look that found all ready sockets, or several looks if these were many.
 //
 // A worker that has been held up (by a callback, for want of CPU, by SIGSTOP) makes
 // one sweep more before it believes any deadline, after the other workers of its
-// poller had their turn: its peers may have been held up by the same.
+// poller had their turn: its peers may have been held up for the same reason.
 type sweep struct {
 	due   time.Duration // of the last look, or the deadline that the worker sleeps for
 	from  time.Duration // when the sweep under way began
@@ -30,7 +30,7 @@ const (
 
 // begin is called before each look, with the number of sockets. A sweep ends with the
 // first look that does not fill its batch, or when each socket could have had its turn:
-// they have it in a circle.
+// epoll goes round all ready sockets before it reports one of them again.
 func (s *sweep) begin(now time.Duration, sockets int) {
 	s.check(now)
 	s.due = now

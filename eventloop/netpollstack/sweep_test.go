@@ -179,7 +179,9 @@ func TestTimersWaitAfterHoldUp(t *testing.T) {
 	})
 	t.Run("lent meanwhile", func(t *testing.T) {
 		w, clock, heard, log := setup(t)
-		require.True(t, w.Lend(eventloop.TaskFunc(func() { timerAt(w, w.Now()+1, func(time.Duration) { *log += "lent " }) })))
+		require.True(t, w.Lend(eventloop.TaskFunc(func() {
+			timerAt(w, w.Now()+1, func(time.Duration) { *log += "lent " })
+		})))
 		clock.now += heldUp + 1 // later than what the borrower wants by heldUp, than the other deadline by half of it
 		w.kick()
 		accept(t, w)

@@ -57,8 +57,8 @@ type worker struct {
 	asleep    atomic.Bool  // changed by who has the token
 
 	// token is held by who is the worker at the moment: the poller goroutine while
-	// it runs Accept, or the goroutine that the worker is lent to. It guards what
-	// follows.
+	// it runs Accept, or the goroutine that the worker is lent to. It guards the fields
+	// below.
 	token    sync.Mutex
 	poll     *pollSet
 	now      time.Duration // of the round's beginning, or later: see tick
@@ -77,10 +77,10 @@ type worker struct {
 	running  bool
 	stopping bool
 
-	// calling is who is being called by the worker, or was last; nil: a task of the mailbox, or
-	// nobody who might want to know that the call did not return. See turns.
+	// calling is whose callback runs or ran last; nil: that of a task of the mailbox, or
+	// of somebody who need not know that the callback did not return. See turns.
 	calling     any
-	interrupted bool // it did not return, and has not been told yet
+	interrupted bool // that callback did not return, and its owner has not been told yet
 }
 
 // failure is a HandleClosed that must not happen within the call that caused it.
@@ -116,10 +116,11 @@ func (w *worker) openDescriptors() (err error) {
 	if w.timerfd, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC); err != nil {
 		return os.NewSyscallError("timerfd_create", err)
 	}
-	if err = w.poll.control(unix.EPOLL_CTL_ADD, w.eventfd, w.poll.insert(wakeUp{}), unix.EPOLLIN|unix.EPOLLET); err != nil {
+	const edges = unix.EPOLLIN | unix.EPOLLET
+	if err = w.poll.control(unix.EPOLL_CTL_ADD, w.eventfd, w.poll.insert(wakeUp{}), edges); err != nil {
 		return err
 	}
-	if err = w.poll.control(unix.EPOLL_CTL_ADD, w.timerfd, w.poll.insert(alarm{w}), unix.EPOLLIN|unix.EPOLLET); err != nil {
+	if err = w.poll.control(unix.EPOLL_CTL_ADD, w.timerfd, w.poll.insert(alarm{w}), edges); err != nil {
 		return err
 	}
 	w.loop, err = netpoll.NewEventLoop(nil)
@@ -168,14 +169,17 @@ func (w *worker) Accept() (net.Conn, error) {
 	}
 	if o == goexited {
 		w.bury()
-		// Others on the poller have their turn; what the round had taken up is not
-		// forgotten, but need not make the set readable.
+		// The other workers of the poller have their turn now. The fields of this worker
+		// still hold the rest of the round, which need not make the epoll set readable.
 		w.kick()
 	}
-	// netpoll gives way once before it blocks in epoll_wait, where it keeps the P. One
-	// time in 61 Go's scheduler comes back from that at once, to look at its global
-	// queue, and who was woken here, and waits in the queue of the P, waits on until
-	// sysmon sees it: 10 ms and more. That does not happen twice in a row.
+	// A goroutine that this round has woken waits in the local queue of this P, and must
+	// run before netpoll blocks in epoll_wait, since the thread keeps the P there. netpoll
+	// yields once before it blocks. But in every 61st scheduling of a P, Go's scheduler
+	// looks into the global queue first, where a goroutine that yields is put: it then
+	// resumes netpoll's goroutine at once, and the woken goroutine waits until sysmon takes
+	// the P away from the blocked thread, 10 ms and more. So the worker yields here as well:
+	// of two yields in a row only one can be a 61st.
 	runtime.Gosched()
 	if d := w.stack.cfg.BusyPoll; o == sleepy && d > 0 && w.events < crowd && w.busy.again() {
 		w.busy.was(w.lookFor(d))
@@ -183,9 +187,9 @@ func (w *worker) Accept() (net.Conn, error) {
 	return nil, nil
 }
 
-// work runs rounds until nothing is left to do, or others on the poller have waited
-// long enough. It says whether the worker may sleep now. If it did not return the last
-// time, it goes on where it was.
+// work runs rounds until nothing is left to do, or the other workers of the poller have
+// waited long enough. It says whether the worker may sleep now. If the last call of work
+// did not return, this one goes on with the round of that one.
 func (w *worker) work() outcome {
 	w.token.Lock()
 	defer w.token.Unlock()
@@ -212,7 +216,7 @@ func (w *worker) work() outcome {
 		w.end()
 		return busy
 	}
-	w.calling = nil // let go of it
+	w.calling = nil // keeps no closed transport in memory
 	w.roundTime.Store(0)
 	// Ready sockets keep the set readable; whatever else is left needs a kick.
 	if w.hasLeftovers() || !w.armTimer() || !w.mailbox.Sleep() {
@@ -236,9 +240,9 @@ func (w *worker) LoadOrStore(key, v any) any {
 }
 
 // round handles everything that is ready once, in the order that package
-// eventloop promises, and says whether there may be more to do right away. How far it
-// has come is in the worker: a round that did not return, since user code has ended the
-// coroutine, has lost nothing of what the next one takes up.
+// eventloop promises, and says whether there may be more to do right away. How far the
+// round has come is kept in the worker: when user code has ended the coroutine, and so the
+// round, the next round goes on with all that was left.
 func (w *worker) round() bool {
 	w.rounds++
 	w.setNow(w.clock.Now())
@@ -277,7 +281,7 @@ func (w *worker) handleReady() {
 }
 
 // fireTimers fires the timers whose deadlines had passed before the worker looked into
-// its sockets: what might have moved a deadline has been handled.
+// its sockets. Events that might have moved such a deadline have been handled by then.
 func (w *worker) fireTimers() {
 	now := w.sweep.seen
 	w.timers.Expire(now)
@@ -298,8 +302,8 @@ func (w *worker) runTasks() int {
 	return n
 }
 
-// flush calls HandleFlush of the transports that asked for it. Those who ask
-// again meanwhile get it in the next round.
+// flush calls HandleFlush of the transports that asked for that. A transport that asks
+// again meanwhile is called in the next round.
 func (w *worker) flush() {
 	w.dirty.begin()
 	for t, ok := w.dirty.take(); ok; {
@@ -315,9 +319,9 @@ func (w *worker) setNow(now time.Duration) {
 	w.roundTime.Store(int64(now))
 }
 
-// tick stands between two callbacks of a round: if the first has held up the round, the
-// second sees the time after it. Otherwise the time does not move. Taking the clock costs
-// 30 ns, a callback with the system call that led to it or follows a microsecond and more.
+// tick stands between two callbacks of a round: if the first callback has held up the
+// round, the second sees the time after that. Otherwise the time does not move. A look at
+// the clock costs 30 ns, a callback and its system call a microsecond and more.
 func (w *worker) tick() {
 	if now := w.clock.Now(); now-w.now >= tickMin {
 		w.setNow(now)

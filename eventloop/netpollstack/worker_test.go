@@ -195,7 +195,9 @@ func TestStaleEvent(t *testing.T) {
 // Options of the listener and of Dial reach both ends.
 func TestSocketOptions(t *testing.T) {
 	s := openStack(t, Config{Workers: 1})
-	opts := eventloop.SocketOptions{RecvBuffer: 20 << 10, SendBuffer: 30 << 10, Priority: 3, UserTimeout: 7 * time.Second}
+	opts := eventloop.SocketOptions{
+		RecvBuffer: 20 << 10, SendBuffer: 30 << 10, Priority: 3, UserTimeout: 7 * time.Second,
+	}
 	c, srv := connect(t, s.workers[0], opts)
 	do(t, s.workers[0], func() {
 		for _, h := range []*idle{c, srv} {

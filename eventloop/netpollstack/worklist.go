@@ -2,10 +2,10 @@
 
 package netpollstack
 
-// worklist holds what is to be worked off at one point of each round. What is added
-// meanwhile is for the next round, and a walk that did not come to its end goes on
-// where it was. Two slices change places, so that nothing is allocated in the steady
-// state.
+// worklist holds values that are worked off at one point of each round. A value that is
+// added during the walk is for the next round, and a walk that user code has ended is
+// continued by the next round. Two slices change places, so that nothing is allocated in
+// the steady state.
 type worklist[T any] struct {
 	in, out []T
 	next    int // out[next:] is still to be taken

@@ -47,7 +47,8 @@ func (n *Network) Chart(cfg ChartConfig) *Chart {
 
 // see is Add for what may be of no interest, which most of it is.
 func (c *Chart) see(r *record) {
-	if r.at < c.cfg.From || c.cfg.To > 0 && r.at > c.cfg.To || r.s != nil && r.kind == Ack && !c.cfg.Acks || aside(r.note) && !c.cfg.Notes {
+	if r.at < c.cfg.From || c.cfg.To > 0 && r.at > c.cfg.To ||
+		r.s != nil && r.kind == Ack && !c.cfg.Acks || aside(r.note) && !c.cfg.Notes {
 		return
 	}
 	c.Add(r.event())

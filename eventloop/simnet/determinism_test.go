@@ -48,11 +48,14 @@ func tangle(seed uint64, bystander bool) (uint64, *Network) {
 	}
 	for i := range 4 {
 		names = append(names, fmt.Sprint("host", i))
-		listen(n.AddHost(names[i], HostConfig{Workers: 1 + rnd.IntN(3), ClockDrift: time.Duration(rnd.IntN(2e6) - 1e6), Addrs: someAddrs[i : i+1]}))
+		listen(n.AddHost(names[i], HostConfig{
+			Workers: 1 + rnd.IntN(3), ClockDrift: time.Duration(rnd.IntN(2e6) - 1e6), Addrs: someAddrs[i : i+1],
+		}))
 	}
 	host := func() *Host { return n.Host(names[rnd.IntN(len(names))]) }
 	faults := []Rule{
-		Groups(names[:1], names[1:2], names[2:]), Isolate(names[0]), OneWay(names[1], names[2]), Once(CutAt(100, true, nil)),
+		Groups(names[:1], names[1:2], names[2:]), Isolate(names[0]), OneWay(names[1], names[2]),
+		Once(CutAt(100, true, nil)),
 		Loss(rand.New(rand.NewPCG(seed, 2)), 0.3),
 		func(p *Packet) Verdict { return Deliver(time.Duration(len(p.Data)) * 1000) },
 		func(p *Packet) Verdict { return Flip(7) },

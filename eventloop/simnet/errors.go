@@ -24,7 +24,8 @@ func (e *StuckError) Error() string {
 }
 
 func (n *Network) stuck(format string, args ...any) *StuckError {
-	return &StuckError{At: n.Now(), Why: fmt.Sprintf(format, args...), Seed: n.seed, Sockets: n.Netstat(), Last: n.Last()}
+	why := fmt.Sprintf(format, args...)
+	return &StuckError{At: n.Now(), Why: why, Seed: n.seed, Sockets: n.Netstat(), Last: n.Last()}
 }
 
 // PanicError says that a rule panicked, and ends the run.
@@ -41,7 +42,8 @@ type PanicError struct {
 
 func (e *PanicError) Error() string {
 	p := &e.Packet
-	return fmt.Sprintf("simnet: rule %q panicked at %v (seed %d): %v\nit was asked about a %v of %d bytes at offset %d of connection %d, from %s (%s) to %s (%s)\n%s",
+	return fmt.Sprintf("simnet: rule %q panicked at %v (seed %d): %v\n"+
+		"it was asked about a %v of %d bytes at offset %d of connection %d, from %s (%s) to %s (%s)\n%s",
 		e.Rule, e.At, e.Seed, e.Value, p.Kind, len(p.Data), p.Offset, p.Conn, p.From, p.Src, p.To, p.Dst, e.Stack)
 }
 

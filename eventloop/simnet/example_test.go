@@ -92,7 +92,8 @@ func Example_gate() {
 
 func ExampleNetwork_Chart() {
 	framer := func(simnet.Conn, bool) simnet.Framer { return frames{} }
-	n := simnet.New(1, simnet.Config{Framer: framer, Smooth: true, Link: simnet.LinkConfig{Latency: simnet.Fixed(time.Millisecond)}})
+	link := simnet.LinkConfig{Latency: simnet.Fixed(time.Millisecond)}
+	n := simnet.New(1, simnet.Config{Framer: framer, Smooth: true, Link: link})
 	chart := n.Chart(simnet.ChartConfig{Hosts: []string{"client", "server"}, To: time.Minute, Max: 100})
 	talk(n, "p2abc0")
 	_ = n.Run(time.Second)

@@ -46,7 +46,8 @@ func (l *link) delay(now time.Duration, size int) time.Duration {
 		d = max(l.cfg.Latency(&l.rand), 0)
 	}
 	if l.cfg.Bandwidth > 0 {
-		if waiting := (l.free - now).Seconds() * l.cfg.Bandwidth; l.cfg.Queue > 0 && waiting > 0 && int(waiting)+size > l.cfg.Queue {
+		waiting := (l.free - now).Seconds() * l.cfg.Bandwidth
+		if l.cfg.Queue > 0 && waiting > 0 && int(waiting)+size > l.cfg.Queue {
 			d += retransmit
 		}
 		l.free = max(l.free, now) + time.Duration(float64(size+headerSize)/l.cfg.Bandwidth*float64(time.Second))

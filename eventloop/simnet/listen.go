@@ -56,7 +56,9 @@ func (h *Host) portUsed(p uint16) bool {
 }
 
 // Listen implements eventloop.Stack.
-func (h *Host) Listen(addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket)) (eventloop.Listener, error) {
+func (h *Host) Listen(
+	addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket),
+) (eventloop.Listener, error) {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	switch {
 	case h.state != running:

@@ -19,8 +19,9 @@ func (n *Network) Netstat() string {
 		}
 		for e := h.sockets.first; e != nil; e = e.next {
 			out := e.out()
-			fmt.Fprintf(&b, "%-10s %-11s %s %s conn %d unread %d sent %d under way %d%s%s\n", h.name, e.stateName(), e.local(), e.remote(),
-				e.s.id, e.in().arrived-e.in().read, out.sent()-out.granted, out.sent()-out.arrived, out.heldBy(), e.flags())
+			fmt.Fprintf(&b, "%-10s %-11s %s %s conn %d unread %d sent %d under way %d%s%s\n",
+				h.name, e.stateName(), e.local(), e.remote(), e.s.id, e.in().arrived-e.in().read,
+				out.sent()-out.granted, out.sent()-out.arrived, out.heldBy(), e.flags())
 		}
 		switch {
 		case h.state == crashed:

@@ -100,7 +100,8 @@ func New(seed uint64, cfg Config) *Network {
 		cfg.Crowd = 1_000_000
 	}
 	n := &Network{
-		cfg: cfg, seed: seed, local: LinkConfig{Latency: Fixed(10 * time.Microsecond)}, scratch: make([]byte, scratchSize),
+		cfg: cfg, seed: seed, scratch: make([]byte, scratchSize),
+		local:  LinkConfig{Latency: Fixed(10 * time.Microsecond)},
 		byName: map[string]*machine{}, byAddr: map[netip.Addr]*machine{}, links: map[linkKey]*link{},
 	}
 	n.trace.hash = hashSeed

@@ -260,7 +260,8 @@ func TestLinks(t *testing.T) {
 
 	r := mathrand.New(split(1, "x"))
 	for name, lat := range map[string]Latency{
-		"uniform": Uniform(1, 10), "none": Uniform(3, 3), "exponential": Exponential(1, 10), "lognormal": LogNormal(10, 1),
+		"uniform": Uniform(1, 10), "none": Uniform(3, 3),
+		"exponential": Exponential(1, 10), "lognormal": LogNormal(10, 1),
 	} {
 		for range 1000 {
 			require.GreaterOrEqual(t, lat(r), time.Duration(0), name)

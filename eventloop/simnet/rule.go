@@ -183,7 +183,9 @@ func (n *Network) ask(f *Fault, p *Packet) (v Verdict) {
 		if value := recover(); value != nil {
 			copied := *p
 			copied.Data = slices.Clone(p.Data)
-			n.fail(&PanicError{Rule: f.name, Packet: copied, At: n.Now(), Seed: n.seed, Value: value, Stack: string(debug.Stack())})
+			n.fail(&PanicError{
+				Rule: f.name, Packet: copied, At: n.Now(), Seed: n.seed, Value: value, Stack: string(debug.Stack()),
+			})
 			v = Stall()
 		}
 	}()

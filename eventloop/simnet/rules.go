@@ -92,7 +92,8 @@ func RefuseDials(to netip.AddrPort) Rule {
 // (or the accepting side) sends: the peer gets n bytes and then a reset.
 func CutAt(n int64, fromDialer bool, match func(p *Packet) bool) Rule {
 	return func(p *Packet) Verdict {
-		if p.Kind != Data || p.FromDialer != fromDialer || p.Offset+int64(len(p.Data)) <= n || p.Offset > n || match != nil && !match(p) {
+		if p.Kind != Data || p.FromDialer != fromDialer || p.Offset+int64(len(p.Data)) <= n || p.Offset > n ||
+			match != nil && !match(p) {
 			return Pass()
 		}
 		return Cut(int(n - p.Offset))

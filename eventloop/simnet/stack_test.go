@@ -24,7 +24,9 @@ func TestStack(t *testing.T) {
 		{"smooth", 2, 2, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			stacktest.Run(t, func(t testing.TB) stacktest.Harness { return harness(t, test.client, test.server, test.smooth) })
+			stacktest.Run(t, func(t testing.TB) stacktest.Harness {
+				return harness(t, test.client, test.server, test.smooth)
+			})
 		})
 	}
 }
@@ -38,10 +40,14 @@ func harness(t testing.TB, clients, servers int, smooth bool) stacktest.Harness 
 	})
 	n := New(seed, Config{Smooth: smooth, Asleep: 2})
 	six := netip.MustParseAddr("fd00::1")
-	server := n.AddHost("server", HostConfig{Workers: servers, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.3"), six}})
+	server := n.AddHost("server", HostConfig{Workers: servers, Addrs: []netip.Addr{
+		netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.3"), six,
+	}})
 	client := server
 	if clients > 0 {
-		client = n.AddHost("client", HostConfig{Workers: clients, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3").Next(), netip.MustParseAddr("fd00::2")}})
+		client = n.AddHost("client", HostConfig{Workers: clients, Addrs: []netip.Addr{
+			netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3").Next(), netip.MustParseAddr("fd00::2"),
+		}})
 	}
 	t.Cleanup(func() {
 		require.NoError(t, client.Close())

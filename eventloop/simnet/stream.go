@@ -23,7 +23,11 @@ type stream struct {
 // connect sends a SYN.
 func (n *Network) connect(h *Host, local, remote netip.AddrPort) *endpoint {
 	n.lastID++
-	s := &stream{net: n, id: n.lastID, addrs: [2]netip.AddrPort{local, remote}, machines: [2]*machine{h.machine, n.byAddr[remote.Addr()]}}
+	s := &stream{
+		net: n, id: n.lastID,
+		addrs:    [2]netip.AddrPort{local, remote},
+		machines: [2]*machine{h.machine, n.byAddr[remote.Addr()]},
+	}
 	for i := range s.pipes {
 		s.pipes[i] = pipe{s: s, side: uint8(i), link: n.link(s.machines[i], s.machines[1-i])}
 		if n.cfg.Framer != nil {

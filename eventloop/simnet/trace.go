@@ -192,7 +192,10 @@ func (n *Network) record(pk *packet, what uint8, v Verdict, rule string) {
 		t.mix(uint64(crc32.Checksum(pk.data(), castagnoli)))
 	}
 	r := &t.last[t.next]
-	*r = record{at: n.Now(), s: s, text: rule, off: pk.off, size: pk.size, what: what, side: p.side, kind: pk.kind, act: v.act}
+	*r = record{
+		at: n.Now(), s: s, text: rule, off: pk.off, size: pk.size,
+		what: what, side: p.side, kind: pk.kind, act: v.act,
+	}
 	if p.frames != nil && pk.size > 0 && t.watched() {
 		r.begun = p.begun(pk.off, pk.size)
 	}

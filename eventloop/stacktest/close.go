@@ -18,7 +18,9 @@ func testCloseInEveryCallback(e *env) {
 		{"Abort", (*peer).abort},
 		{"Detach", func(p *peer) { _ = p.detach().Close() }},
 	}
-	for _, at := range []string{"HandleConnected", "ReadInto", "HandleRead", "HandleEOF", "HandleFlush", "HandleClosed", "task", "timer"} {
+	for _, at := range []string{
+		"HandleConnected", "ReadInto", "HandleRead", "HandleEOF", "HandleFlush", "HandleClosed", "task", "timer",
+	} {
 		for _, by := range ends {
 			name := fmt.Sprintf("%s in %s", by.name, at)
 			end := func(p *peer) {

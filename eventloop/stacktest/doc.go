@@ -6,4 +6,6 @@
 // The tests never sleep and never look at a clock of their own. What they
 // observe on workers is kept behind a mutex and awaited with Harness.Until.
 // Random choices come from a seed that is printed when a test fails.
+//
+// Implementation: not for users of the library; may change in any release.
 package stacktest

@@ -92,7 +92,8 @@ func (c *crowd) unhurt(name string) {
 	}
 	for i, m := range c.members {
 		c.e.check(string(m.bytes()) == strings.Repeat("ping", c.got/4), "neighbour %d of %s got %q", i, name, m.bytes())
-		c.e.check(m.count("closed")+m.count("eof")+m.count("abandoned") == 0, "neighbour %d of %s: %v", i, name, m.history())
+		ended := m.count("closed") + m.count("eof") + m.count("abandoned")
+		c.e.check(ended == 0, "neighbour %d of %s: %v", i, name, m.history())
 	}
 }
 
@@ -114,7 +115,9 @@ func firstTime(f func(*peer)) func(*peer) {
 func testGoexitInCallbacks(e *env) {
 	e.mayExit()
 	c := e.crowd(6)
-	for _, at := range []string{"HandleConnected", "ReadInto", "HandleRead", "HandleEOF", "HandleFlush", "HandleClosed"} {
+	for _, at := range []string{
+		"HandleConnected", "ReadInto", "HandleRead", "HandleEOF", "HandleFlush", "HandleClosed",
+	} {
 		if at == "HandleConnected" {
 			l := e.serve(c.sw, echo)
 			var two []*peer
@@ -382,7 +385,8 @@ func testGoexitWhileClosing(e *env) {
 		go func() { _ = e.Client.Close() }()
 	})
 	e.must(e.Client.Close())
-	e.check(x.calls.get() == 5 && x.told.get() == 3, "5 tasks: %d calls, told %d times of 3", x.calls.get(), x.told.get())
+	calls, told := x.calls.get(), x.told.get()
+	e.check(calls == 5 && told == 3, "5 tasks: %d calls, told %d times of 3", calls, told)
 }
 
 // testGoexitStorm sends streams back and forth while callbacks end their goroutines at

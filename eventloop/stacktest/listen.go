@@ -30,7 +30,8 @@ func (e *env) meet(l eventloop.Listener, accepted *guarded[eventloop.Socket], to
 	s := accepted.get()
 	c.do(func() {
 		if c.t.RemoteAddr() != want || c.t.LocalAddr() != s.RemoteAddr() || c.t.LocalAddr().Addr().Is4In6() {
-			e.t.Errorf("dialled %v: client %v -> %v, server %v <- %v", to, c.t.LocalAddr(), c.t.RemoteAddr(), s.LocalAddr(), s.RemoteAddr())
+			e.t.Errorf("dialled %v: client %v -> %v, server %v <- %v",
+				to, c.t.LocalAddr(), c.t.RemoteAddr(), s.LocalAddr(), s.RemoteAddr())
 		}
 		c.close()
 	})
@@ -39,7 +40,9 @@ func (e *env) meet(l eventloop.Listener, accepted *guarded[eventloop.Socket], to
 	e.must(s.Close())
 }
 
-func (e *env) listenAt(addr netip.AddrPort, cfg eventloop.ListenConfig) (eventloop.Listener, *guarded[eventloop.Socket]) {
+func (e *env) listenAt(
+	addr netip.AddrPort, cfg eventloop.ListenConfig,
+) (eventloop.Listener, *guarded[eventloop.Socket]) {
 	e.t.Helper()
 	var accepted guarded[eventloop.Socket]
 	l, err := e.Server.Listen(addr, cfg, func(s eventloop.Socket) {
@@ -58,7 +61,8 @@ func testListenUnspecified(e *env) {
 	}
 	any4 := netip.IPv4Unspecified()
 	one, _ := e.listenAt(netip.AddrPortFrom(e.Homes[0], 0), eventloop.ListenConfig{})
-	_, err := e.Server.Listen(netip.AddrPortFrom(any4, one.Addr().Port()), eventloop.ListenConfig{}, func(eventloop.Socket) {})
+	taken := netip.AddrPortFrom(any4, one.Addr().Port())
+	_, err := e.Server.Listen(taken, eventloop.ListenConfig{}, func(eventloop.Socket) {})
 	e.check(errors.Is(err, syscall.EADDRINUSE), "listening on %v and all others: %v", one.Addr(), err)
 	l, accepted := e.listenAt(netip.AddrPortFrom(any4, 0), eventloop.ListenConfig{})
 	e.must(one.Close())
@@ -151,7 +155,9 @@ func testDialMapped(e *env) {
 				e.t.Errorf("dialled from %v, local address %v", from, c.t.LocalAddr())
 			}
 		})
-		e.Until("accepted", func() bool { return accepted.get() != nil && accepted.get().RemoteAddr().Addr() == e.Local })
+		e.Until("accepted", func() bool {
+			return accepted.get() != nil && accepted.get().RemoteAddr().Addr() == e.Local
+		})
 	}
 	e.must(l.Close())
 }

@@ -46,7 +46,8 @@ func testTimerOrder(e *env) {
 	e.check(len(shots) == timers, "%d timers fired %d times", timers, len(shots))
 	for i := 1; i < timers; i++ {
 		a, b := shots[i-1], shots[i]
-		e.check(a.at < b.at || a.at == b.at && a.seq < b.seq, "timer %d for %v before timer %d for %v", a.seq, a.at, b.seq, b.at)
+		e.check(a.at < b.at || a.at == b.at && a.seq < b.seq,
+			"timer %d for %v before timer %d for %v", a.seq, a.at, b.seq, b.at)
 	}
 }
 

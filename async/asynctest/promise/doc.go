@@ -16,6 +16,8 @@
 // Who feeds them knows which flows a judgement is for: a crash of an end excuses
 // much. The judges remember flows and connections and not messages, and are not safe
 // for concurrent use.
+//
+// Implementation: not for users of the library; may change in any release.
 package promise
 
 import "fmt"

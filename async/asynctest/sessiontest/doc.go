@@ -5,4 +5,6 @@
 // and a client of another one, over real TCP on loopback.
 //
 // A kind is a factory of Messengers; Async is that of package async.
+//
+// Implementation: not for users of the library; may change in any release.
 package sessiontest

@@ -8,4 +8,6 @@
 //
 // All of it may be used by several goroutines as long as nobody changes what others
 // read. Structures that were parsed alias the bytes they were parsed from.
+//
+// Implementation: not for users of the library; may change in any release.
 package cephx
