@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -22,37 +23,54 @@ import (
 // have others of that kind that are meant to be inherited. So a probe goes to each
 // poller, as a listener: the epoll set that has the probe's descriptor in it, as the
 // system tells in /proc/self/fdinfo, is netpoll's, and the eventfd in that is too.
-// netpoll gives its pollers listeners in turn, so that it takes as many probes as there are pollers.
+// netpoll gives its pollers listeners in turn, so that it takes as many probes as there
+// are pollers, and one more to see that the turn is over: the order of the pollers is then
+// known too, which is what workers are placed by (see ring).
 //
 // A child that is started by another goroutine while Open runs may still inherit them.
 
-// closeOnExec marks the descriptors of n pollers that are not among those marked, and
-// returns all that are now.
-func closeOnExec(n int, marked []int) ([]int, error) {
+// errOrder: netpoll does not give its pollers listeners in turn.
+var errOrder = errors.New("netpoll's pollers do not take turns: somebody else uses netpoll, or has set its load balance")
+
+// survey marks the descriptors of n pollers, all there are, that are not among those
+// marked, and returns all that are now. order has the epoll sets of the pollers in the
+// order of their turns, beginning with the one that had the last; it is nil with an error.
+func survey(n int, marked []int) (order, all []int, err error) {
 	sets, err := inheritable("anon_inode:[eventpoll]")
 	if err != nil {
-		return marked, err
+		return nil, marked, err
 	}
-	// If the program has had netpoll pick pollers by chance, a few more are needed.
-	for end, tries := len(marked)+n, 4*n; len(marked) < end && tries > 0; tries-- {
-		set, err := sendProbe(slices.Concat(sets, marked))
+	sets = append(sets, marked...)
+	slices.Sort(sets) // pollers that were opened after each other have their turns after each other
+	for range 4*n + 1 {
+		set, err := sendProbe(sets)
 		if err != nil {
-			return marked, err
+			return nil, marked, err
 		}
-		if set >= 0 { // otherwise it is not inheritable
-			if slices.Contains(marked, set) {
-				continue
-			}
+		if set < 0 {
+			return nil, marked, errOrder
+		}
+		if !slices.Contains(marked, set) {
 			if err := markWithEventfd(set); err != nil {
-				return marked, err
+				return nil, marked, err
 			}
+			marked = append(marked, set)
 		}
-		marked = append(marked, set)
+		i := slices.Index(sets, set)
+		sets = slices.Concat(sets[i+1:], sets[:i+1]) // the next one first
+		switch i := slices.Index(order, set); {
+		case i == 0 && len(order) == n:
+			return order, marked, nil
+		case i >= 0:
+			order = append(slices.Clone(order[i+1:]), set) // somebody else had a turn between
+		default:
+			order = append(order, set)
+		}
 	}
-	return marked, nil
+	return nil, marked, errOrder
 }
 
-// probeFiles is how many descriptors closeOnExec has open at a time: the probe, and
+// probeFiles is how many descriptors survey has open at a time: the probe, and
 // what it reads in /proc.
 const probeFiles = 2
 
@@ -62,7 +80,7 @@ type probe struct {
 	fd     int
 	sets   []int // epoll sets that may be netpoll's
 	set    int   // the one that the probe was in; -1: none of them
-	err    error // reading what is in a set
+	err    error // of setOf
 	called chan struct{}
 }
 
@@ -81,22 +99,12 @@ func sendProbe(sets []int) (set int, err error) {
 		return -1, err
 	}
 	<-p.called // netpoll has let go of the descriptor
-	if p.set >= 0 {
-		return p.set, nil
-	}
-	return -1, p.err
+	return p.set, p.err
 }
 
 // Accept runs on the poller's goroutine, as that of a worker does.
 func (p *probe) Accept() (net.Conn, error) {
-	for _, set := range p.sets {
-		in, err := targets(set)
-		if err != nil {
-			p.err = err
-		} else if slices.Contains(in, p.fd) {
-			p.set = set
-		}
-	}
+	p.set, p.err = setOf(p.fd, p.sets)
 	_ = p.loop.Shutdown(context.Background()) // Serve returns nil
 	close(p.called)
 	return nil, nil
@@ -150,6 +158,20 @@ func inheritable(kind string) (fds []int, err error) {
 		}
 	}
 	return fds, nil
+}
+
+// setOf is which of the epoll sets has fd in it, -1 if none. An error is that of reading
+// what is in one of the others.
+func setOf(fd int, sets []int) (set int, err error) {
+	for _, set := range sets {
+		in, e := targets(set)
+		if e != nil {
+			err = e
+		} else if slices.Contains(in, fd) {
+			return set, nil
+		}
+	}
+	return -1, err
 }
 
 // targets returns the descriptors in an epoll set.

@@ -35,9 +35,11 @@
 // The number of netpoll's pollers is global to the process. Open raises it to
 // the number of workers of all open stacks and never lowers it; see
 // Config.Pollers if the program uses netpoll itself. The poller goroutines live
-// as long as the process. With fewer pollers than workers, which netpoll's
-// round-robin placement can also bring about after stacks were closed, workers
-// share a poller goroutine: correct, just one after the other, BusyPoll included.
+// as long as the process. Each worker gets a poller of its own: netpoll gives listeners
+// to its pollers in turn, and Open has turns passed until the next poller is free. Should
+// that fail, because somebody else uses netpoll at the same time or has set its load
+// balance, workers share a poller goroutine: correct, just one after the other, BusyPoll
+// included. Open tells Config.Logger.
 //
 // netpoll's descriptors would be inherited by child processes; Open marks them, and no
 // others, close-on-exec. It needs /proc for that, and tells Config.Logger if it cannot.

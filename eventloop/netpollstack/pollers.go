@@ -19,6 +19,7 @@ var pollers = struct {
 	set     int        // what netpoll is set to; it starts with this number
 	running int        // how many of them were started under our eyes
 	marked  []int      // their epoll sets that children do not inherit
+	ring    ring
 }{set: runtime.GOMAXPROCS(0)/20 + 1}
 
 // raisePollers makes room for n more workers; pollers.mu is held. The number
@@ -39,10 +40,15 @@ func raisePollers(n, least int, log *slog.Logger) error {
 		}
 		netpoll.Initialize() // starts them now
 		pollers.set, pollers.running = want, want
-		var err error
-		pollers.marked, err = closeOnExec(want-len(pollers.marked), pollers.marked)
-		if left := want - len(pollers.marked); left > 0 {
+		order, marked, err := survey(want, pollers.marked)
+		pollers.marked = marked
+		pollers.ring.reset(order)
+		if left := want - len(marked); left > 0 {
 			log.Warn("child processes inherit descriptors of netpoll", "pollers", left, "err", err)
+		}
+		if order == nil {
+			log.Warn("workers may share a poller of netpoll, and wait for each other: it is not known which worker gets which",
+				"pollers", want, "err", err)
 		}
 	}
 	pollers.workers += n

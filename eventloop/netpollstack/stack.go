@@ -46,15 +46,53 @@ func (s *stack) start() error {
 		s.discard(0)
 		return err
 	}
-	for i, w := range s.workers {
-		if err := w.serve(); err != nil {
-			pollers.workers -= len(s.workers)
-			s.stop(s.workers[:i])
+	shared := 0
+	for i := range s.workers {
+		alone, err := s.place(i)
+		if err != nil {
+			s.left(s.workers[:i])
 			s.discard(i)
 			return err
 		}
+		if !alone {
+			shared++
+		}
+	}
+	if shared > 0 && pollers.set >= pollers.workers {
+		s.cfg.Logger.Warn("workers share a poller of netpoll, and wait for each other: somebody else used netpoll meanwhile",
+			"workers", shared, "pollers", pollers.set)
 	}
 	return nil
+}
+
+// placeTries is how often a worker is begun anew that has got a poller which is taken.
+const placeTries = 3
+
+// place has netpoll serve worker i, alone on its poller if possible; pollers.mu is held.
+func (s *stack) place(i int) (alone bool, err error) {
+	for range placeTries {
+		if alone, err = pollers.ring.serve(s.workers[i]); err != nil || alone || pollers.ring.free() < 0 {
+			return alone, err
+		}
+		// Somebody else had netpoll pick a poller in between.
+		w, err := newWorker(s, i)
+		if err != nil {
+			return false, nil // it is served all the same
+		}
+		s.stop(s.workers[i : i+1])
+		pollers.ring.leave(s.workers[i])
+		s.workers[i] = w
+	}
+	return pollers.ring.serve(s.workers[i])
+}
+
+// left stops workers of this stack; pollers.mu is held.
+func (s *stack) left(workers []*worker) {
+	pollers.workers -= len(s.workers)
+	s.stop(workers)
+	for _, w := range workers {
+		pollers.ring.leave(w)
+	}
 }
 
 // discard releases the workers from number i on, which netpoll does not serve.
@@ -99,8 +137,11 @@ func (s *stack) Close() error {
 	s.closeOnce.Do(func() {
 		s.stop(s.workers)
 		pollers.mu.Lock()
+		defer pollers.mu.Unlock()
 		pollers.workers -= len(s.workers)
-		pollers.mu.Unlock()
+		for _, w := range s.workers {
+			pollers.ring.leave(w)
+		}
 	})
 	return nil
 }
