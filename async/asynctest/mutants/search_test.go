@@ -23,7 +23,8 @@ const (
 	alsoSeeds = 200
 )
 
-var hunting = flag.Bool("search", false, "search for 3000 seeds: of TestMutants, which builds this program with a mutant in it")
+var hunting = flag.Bool("search", false,
+	"search for 3000 seeds: of TestMutants, which builds this program with a mutant in it")
 
 // TestSearch finds nothing: no scenario of asynctest/testdata fails, no checker complains
 // of a swarm, and each state and tag that can meet does. In the program that TestMutants
