@@ -34,7 +34,8 @@ func (m *Messenger) Flush(ctx context.Context) error {
 		select {
 		case <-done:
 		case <-ctx.Done():
-			return fmt.Errorf("msgr: %d of %d connections still hold messages that were sent: %w", len(waits)-i, len(waits), ctx.Err())
+			return fmt.Errorf("msgr: %d of %d connections still hold messages that were sent: %w",
+				len(waits)-i, len(waits), ctx.Err())
 		}
 	}
 	return nil
@@ -76,7 +77,8 @@ func mayWait() error {
 
 func init() {
 	for _, calls := range []any{
-		msg.NotifySent, msg.NotifyDelivered, guardedThrottler.call, guardedAuth.call, (*Messenger).rand64, (*Messenger).observing,
+		msg.NotifySent, msg.NotifyDelivered, guardedThrottler.call, guardedAuth.call, (*Messenger).rand64,
+		(*Messenger).observing,
 	} {
 		dispatch.WorkerSide(calls)
 	}
