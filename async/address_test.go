@@ -158,7 +158,8 @@ func TestMappedAndZones(t *testing.T) {
 	l.reaches(mapped, at("::ffff:127.0.0.1", mapped))
 
 	cl := l.client(entity.Client(1), msg.LosslessClient())
-	_, err := cl.ConnectTo(entity.TypeOSD, entity.AddrVec{{Type: entity.AddrMsgr2, AddrPort: netip.MustParseAddrPort("[fe80::1%nosuch0]:1")}})
+	_, err := cl.ConnectTo(entity.TypeOSD,
+		entity.AddrVec{{Type: entity.AddrMsgr2, AddrPort: netip.MustParseAddrPort("[fe80::1%nosuch0]:1")}})
 	require.ErrorContains(t, err, `no network interface "nosuch0"`)
 
 	ip, name := linkLocal()
@@ -190,11 +191,14 @@ func linkLocal() (netip.Addr, string) {
 func TestAdvertise(t *testing.T) {
 	l := newLab(t)
 	srv := l.bound("127.0.0.1:0", func(c *Config) {
-		c.Advertise = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.77:0"), netip.MustParseAddrPort("192.0.2.7:7001")}
+		c.Advertise = []netip.AddrPort{
+			netip.MustParseAddrPort("127.0.0.77:0"), netip.MustParseAddrPort("192.0.2.7:7001"),
+		}
 	})
 	port := srv.listeners[0].Addr().Port()
 	require.Equal(t, entity.AddrVec{
-		{Type: entity.AddrMsgr2, Nonce: srv.nonce, AddrPort: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.77"), port)},
+		{Type: entity.AddrMsgr2, Nonce: srv.nonce,
+			AddrPort: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.77"), port)},
 		{Type: entity.AddrMsgr2, Nonce: srv.nonce, AddrPort: netip.MustParseAddrPort("192.0.2.7:7001")},
 	}, srv.Addrs())
 	l.reaches(srv, at("127.0.0.1", srv))
@@ -256,11 +260,13 @@ func TestBindInUse(t *testing.T) {
 	defer ln.Close()
 	taken := netip.MustParseAddrPort(ln.Addr().String())
 	var book logbook
-	n := l.node(entity.OSD(0), msg.StatefulServer(), l.withLog(&book), func(c *Config) { c.BindRetries, c.BindRetryDelay = 2, time.Hour })
+	n := l.node(entity.OSD(0), msg.StatefulServer(), l.withLog(&book),
+		func(c *Config) { c.BindRetries, c.BindRetryDelay = 2, time.Hour })
 	failed := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { failed <- n.BindContext(ctx, taken) }()
-	l.until("it says so while it waits", func() bool { return len(book.lines("level=WARN", "address in use", taken.String())) == 1 })
+	l.until("it says so while it waits",
+		func() bool { return len(book.lines("level=WARN", "address in use", taken.String())) == 1 })
 	cancel()
 	err = <-failed
 	require.ErrorIs(t, err, syscall.EADDRINUSE)

@@ -110,7 +110,8 @@ func TestArbitrationMoves(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			l := newLab(t)
 			s, log := &pickStack{Stack: l.stack}, &hookLog{}
-			srv := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) { c.Stack, c.Logger = s.whole(), slog.New(log) })
+			srv := l.node(entity.OSD(0), msg.LosslessPeer(),
+				func(c *Config) { c.Stack, c.Logger = s.whole(), slog.New(log) })
 			srv.Messenger.shared.Sink = movedSink{sink{srv.Messenger}, moves}
 			require.NoError(t, srv.Bind(local))
 			require.NoError(t, srv.Start())

@@ -206,7 +206,11 @@ func TestMarkDownInCallbacks(t *testing.T) {
 			}
 			// The client's policy is lossy, the server's is not, which it adopts: it
 			// comes again. A few rounds.
-			l.until("connections closed", func() bool { n := 0; closed.Range(func(_, _ any) bool { n++; return true }); return n >= 1 })
+			l.until("connections closed", func() bool {
+				n := 0
+				closed.Range(func(_, _ any) bool { n++; return true })
+				return n >= 1
+			})
 			require.NoError(t, srv.Shutdown(timeout(t)))
 			require.Zero(t, after.Load())
 			require.Zero(t, srv.times("reset"))

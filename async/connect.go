@@ -40,8 +40,9 @@ func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connecti
 func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
 	if p := m.policies.get(t); !p.Lossy {
 		if _, before := m.warned.LoadOrStore(warnedAnon{t}, true); !before {
-			m.log.Warn("an anonymous connection under a lossless policy: a peer that keeps lossless sessions registers its clients by "+
-				"address, and takes several connections of one client for each other; use a lossy policy, or one connection", "type", t)
+			m.log.Warn("an anonymous connection under a lossless policy: a peer that keeps lossless sessions "+
+				"registers its clients by address, and takes several connections of one client for each other; "+
+				"use a lossy policy, or one connection", "type", t)
 		}
 	}
 	return m.connect(t, addrs, true)
@@ -157,8 +158,8 @@ func (m *Messenger) accept(sock eventloop.Socket) {
 	if !m.reg.addHandshake(c, m.cfg.HandshakesMax) {
 		if m.usable() == nil {
 			m.counts.TurnedAway.Add(1)
-			m.failures.acceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect", sock.RemoteAddr(), msg.ReasonFull,
-				errHandshakes, "handshakes", m.cfg.HandshakesMax)
+			m.failures.acceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect",
+				sock.RemoteAddr(), msg.ReasonFull, errHandshakes, "handshakes", m.cfg.HandshakesMax)
 		}
 		_ = sock.Close()
 		return

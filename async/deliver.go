@@ -111,7 +111,8 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 		kind = dispatch.KindConnectFailed
 	case connection.EventRejected:
 		why := err.(*msg.RejectedError)
-		m.log.Warn("a message breaks its connection each time that it is sent", "conn", c, "err", why, "hint", why.Hint())
+		m.log.Warn("a message breaks its connection each time that it is sent", "conn", c,
+			"err", why, "hint", why.Hint())
 		kind = dispatch.KindRejected
 	case connection.EventHighWater:
 		kind = dispatch.KindHighWater
@@ -180,21 +181,24 @@ type (
 
 // Adopted implements connection.Sink.
 func (k sink) Adopted(c *connection.Conn) {
-	what := "the server keeps no sessions: this connection ends when its transport breaks, and what is under way then is reported undeliverable"
+	what := "the server keeps no sessions: this connection ends when its transport breaks, " +
+		"and what is under way then is reported undeliverable"
 	if !c.Policy().Lossy {
-		what = "the server keeps the session: this connection is resumed when its transport breaks, and sends again what was not acknowledged"
+		what = "the server keeps the session: this connection is resumed when its transport breaks, " +
+			"and sends again what was not acknowledged"
 	}
 	if _, before := k.m.warned.LoadOrStore(warnedPolicy{c.PeerType(), c.Policy().Lossy}, true); before {
 		return
 	}
-	k.m.log.Warn("the policies of the two ends do not match, and the server's is followed", "conn", c, "lossy", c.Policy().Lossy, "which means", what)
+	k.m.log.Warn("the policies of the two ends do not match, and the server's is followed", "conn", c,
+		"lossy", c.Policy().Lossy, "which means", what)
 }
 
 // Changed implements connection.Sink.
 func (k sink) Changed(c *connection.Conn, x *msg.Message) {
 	k.m.counts.Changed.Add(1)
-	k.m.log.Error("a message was changed after Send: it is the messenger's until its end", "conn", c, "type", x.Type, "tid", x.TID,
-		"bytes", x.PayloadLen())
+	k.m.log.Error("a message was changed after Send: it is the messenger's until its end", "conn", c,
+		"type", x.Type, "tid", x.TID, "bytes", x.PayloadLen())
 }
 
 // Arbitrate implements connection.Sink.

@@ -66,16 +66,22 @@ func TestFailuresAreTold(t *testing.T) {
 		says   string // in the client's log
 		told   string // in the server's log
 	}{
-		"nobody":       {at: nobody, reason: msg.ReasonRefused, says: "nothing listens at that address"},
-		"a web server": {at: func(t *testing.T) entity.AddrVec { return saying(t, "HTTP/1.1 400 Bad Request\r\n") }, reason: msg.ReasonNotMsgr, says: "begins with 'HTTP/1.1 400 Bad Request'"},
-		"msgr v1":      {at: func(t *testing.T) entity.AddrVec { return saying(t, "ceph v027") }, reason: msg.ReasonVersion, says: "use the peer's v2 address"},
-		"silence":      {at: func(t *testing.T) entity.AddrVec { return saying(t, "") }, reason: msg.ReasonTimeout, says: "accepts connections there and then says nothing"},
-		"another nonce": {target: func(a *entity.Addr) { a.Nonce++ }, reason: msg.ReasonWrongPeer, says: "ask for host:port without it",
+		"nobody": {at: nobody, reason: msg.ReasonRefused, says: "nothing listens at that address"},
+		"a web server": {at: func(t *testing.T) entity.AddrVec { return saying(t, "HTTP/1.1 400 Bad Request\r\n") },
+			reason: msg.ReasonNotMsgr, says: "begins with 'HTTP/1.1 400 Bad Request'"},
+		"msgr v1": {at: func(t *testing.T) entity.AddrVec { return saying(t, "ceph v027") },
+			reason: msg.ReasonVersion, says: "use the peer's v2 address"},
+		"silence": {at: func(t *testing.T) entity.AddrVec { return saying(t, "") }, reason: msg.ReasonTimeout,
+			says: "accepts connections there and then says nothing"},
+		"another nonce": {target: func(a *entity.Addr) { a.Nonce++ }, reason: msg.ReasonWrongPeer,
+			says: "ask for host:port without it",
 			told: "the peer means an earlier process at this address"},
-		"another type": {target: func(a *entity.Addr) { a.Type = entity.AddrMsgr2 }, server: func(c *Config) { c.Name = entity.MDS(0) },
+		"another type": {target: func(a *entity.Addr) { a.Type = entity.AddrMsgr2 },
+			server: func(c *Config) { c.Name = entity.MDS(0) },
 			reason: msg.ReasonWrongPeer, says: "it is a mds, expected a osd"},
 		"authentication": {server: func(c *Config) { c.AuthServer = refusing{} }, reason: msg.ReasonAuth,
-			says: "none refused with -13 (permission denied); allowed: methods [cephx], modes [secure]", told: "authentication refused"},
+			says: "none refused with -13 (permission denied); allowed: methods [cephx], modes [secure]",
+			told: "authentication refused"},
 		"features": {policy: func(p *msg.Policy) { p.FeaturesRequired = 1 << 62 }, reason: msg.ReasonFeatures,
 			says: "this side lacks", told: "peer lacks 0x4000000000000000"},
 	} {
@@ -101,7 +107,8 @@ func TestFailuresAreTold(t *testing.T) {
 					tc.target(&addrs[0])
 				}
 			}
-			cl := l.client(entity.Client(1), msg.LosslessClient(), l.withLog(&ours), func(c *Config) { c.ReadyTimeout = 300 * time.Millisecond })
+			cl := l.client(entity.Client(1), msg.LosslessClient(), l.withLog(&ours),
+				func(c *Config) { c.ReadyTimeout = 300 * time.Millisecond })
 			c, err := cl.ConnectTo(entity.TypeOSD, addrs)
 			require.NoError(t, err)
 			want := 3
@@ -118,12 +125,15 @@ func TestFailuresAreTold(t *testing.T) {
 			lines := ours.lines("level=WARN", "cannot connect", tc.says)
 			require.Len(t, lines, 1, "told once: %s", ours.buf.String())
 			for _, b := range []*logbook{&ours, &theirs} {
-				for _, bad := range []string{"invalid AddrPort", "type0", "invalid IP", "_CONNECTING", "_ACCEPTING", "bad banner"} {
+				for _, bad := range []string{
+					"invalid AddrPort", "type0", "invalid IP", "_CONNECTING", "_ACCEPTING", "bad banner",
+				} {
 					require.Empty(t, b.lines(bad))
 				}
 			}
 			if tc.told != "" {
-				require.Len(t, theirs.lines("level=WARN", "a peer could not connect", "from=127.0.0.1:", tc.told), 1, theirs.buf.String())
+				require.Len(t, theirs.lines("level=WARN", "a peer could not connect", "from=127.0.0.1:", tc.told), 1,
+					theirs.buf.String())
 				require.NotZero(t, srv.Stats().AcceptFailures[tc.reason])
 			}
 		})
@@ -139,7 +149,8 @@ func TestHints(t *testing.T) {
 	}
 	hints := func(asked, is string) (ours, theirs string) {
 		err := fmt.Errorf("wrapped: %w", &msg.WrongPeerError{Asked: at(asked), Is: entity.AddrVec{at(is)}})
-		return (&msg.ConnectError{Reason: msg.ReasonWrongPeer, Err: err}).Hint(), msg.AcceptHint(msg.ReasonWrongPeer, err)
+		ours = (&msg.ConnectError{Reason: msg.ReasonWrongPeer, Err: err}).Hint()
+		return ours, msg.AcceptHint(msg.ReasonWrongPeer, err)
 	}
 	ours, theirs := hints("10.0.0.1:7/1", "10.0.0.1:7/2")
 	require.Contains(t, ours, "the nonce")
@@ -167,13 +178,16 @@ func TestHints(t *testing.T) {
 func TestOverTheLimitIsTold(t *testing.T) {
 	l := newLab(t)
 	var ours, theirs logbook
-	srv := l.server(entity.OSD(0), msg.StatefulServer(), l.withLog(&theirs), func(c *Config) { c.Limits.Data = 1 << 10 })
+	srv := l.server(entity.OSD(0), msg.StatefulServer(), l.withLog(&theirs),
+		func(c *Config) { c.Limits.Data = 1 << 10 })
 	cl := l.client(entity.Client(1), msg.LosslessClient(), l.withLog(&ours))
 	c := l.connect(cl, srv)
 	require.NoError(t, c.Send(&msg.Message{Type: 1, Data: make([]byte, 2<<10)}))
 	cl.want("connect failed", 1)
-	l.until("it is told", func() bool { return len(ours.lines("a connection does not last", "its log may say why")) == 1 })
-	require.Len(t, theirs.lines("a peer sends more than is allowed here", "Data of 2048 bytes, the limit is 1024", "Config.Limits"), 1)
+	l.until("it is told",
+		func() bool { return len(ours.lines("a connection does not last", "its log may say why")) == 1 })
+	require.Len(t, theirs.lines("a peer sends more than is allowed here", "Data of 2048 bytes, the limit is 1024",
+		"Config.Limits"), 1)
 }
 
 // TestStrangersAreTold: who connects and speaks something else is named in the log once;
@@ -297,7 +311,8 @@ func TestRetryNow(t *testing.T) {
 	require.NoError(t, err)
 	at := netip.MustParseAddrPort(ln.Addr().String())
 	ln.Close()
-	cl := l.client(entity.Client(1), msg.LosslessClient(), func(c *Config) { c.InitialBackoff, c.MaxBackoff = time.Hour, time.Hour })
+	cl := l.client(entity.Client(1), msg.LosslessClient(),
+		func(c *Config) { c.InitialBackoff, c.MaxBackoff = time.Hour, time.Hour })
 	c, err := cl.ConnectTo(entity.TypeOSD, entity.AddrVec{{Type: entity.AddrMsgr2, AnyNonce: true, AddrPort: at}})
 	require.NoError(t, err)
 	cl.want("connect failed", 1)

@@ -167,7 +167,8 @@ func (l *failureLog) connected(now time.Duration, c *connection.Conn) {
 	}
 	l.mu.Unlock()
 	if say {
-		l.log.Info("connected after failed attempts", "conn", c, "failures", f.total, "after", (now - f.first).Round(time.Millisecond))
+		l.log.Info("connected after failed attempts", "conn", c, "failures", f.total,
+			"after", (now - f.first).Round(time.Millisecond))
 	}
 }
 
@@ -180,7 +181,9 @@ func (l *failureLog) gone(c *connection.Conn) {
 
 // acceptFailed is an accepted connection that did not come up, or was refused what it
 // asked for; or one that broke by what its peer sent.
-func (l *failureLog) acceptFailed(now time.Duration, text string, from netip.AddrPort, reason msg.Reason, err error, args ...any) {
+func (l *failureLog) acceptFailed(
+	now time.Duration, text string, from netip.AddrPort, reason msg.Reason, err error, args ...any,
+) {
 	f, say := l.note(now, failureKey{reason: reason, host: from.Addr()}, reason)
 	if !say {
 		return

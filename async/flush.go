@@ -34,7 +34,8 @@ func (m *Messenger) Flush(ctx context.Context) error {
 		select {
 		case <-done:
 		case <-ctx.Done():
-			return fmt.Errorf("msgr: %d of %d connections still hold messages that were sent: %w", len(waits)-i, len(waits), ctx.Err())
+			return fmt.Errorf("msgr: %d of %d connections still hold messages that were sent: %w",
+				len(waits)-i, len(waits), ctx.Err())
 		}
 	}
 	return nil

@@ -122,7 +122,8 @@ func TestCallbacksThatFail(t *testing.T) {
 			}},
 			"auth.Client": {gone: true, client: func(fail func()) func(*Config) {
 				return func(c *Config) {
-					c.AuthClient = failingAuth{Client: auth.NoneClient{Name: entity.AuthName{Type: entity.TypeClient, ID: "1"}}, fail: fail}.client()
+					name := entity.AuthName{Type: entity.TypeClient, ID: "1"}
+					c.AuthClient = failingAuth{Client: auth.NoneClient{Name: name}, fail: fail}.client()
 				}
 			}},
 			"auth.Server": {server: func(fail func()) func(*Config) {
@@ -170,7 +171,8 @@ func TestCallbacksThatFail(t *testing.T) {
 				}
 				l.until("it failed", func() bool { return left.Load() <= 0 })
 				l.until("it is counted", func() bool { return srv.Stats().Panics+cl.Stats().Panics == 1 })
-				l.until("it is logged", func() bool { return len(book.lines("level=ERROR", "panic in a callback")) == 1 })
+				l.until("it is logged",
+					func() bool { return len(book.lines("level=ERROR", "panic in a callback")) == 1 })
 				if how == "goexit" {
 					require.Len(t, book.lines("level=ERROR", "runtime.Goexit"), 1)
 				} else {

@@ -62,7 +62,8 @@ func (m *Messenger) knownAs(bound netip.AddrPort) (as []netip.AddrPort) {
 	host := m.hostAddrs()
 	pick := func(fits func(netip.Addr) bool) {
 		for _, v6 := range []bool{true, false} {
-			i := slices.IndexFunc(host, func(a netip.Addr) bool { return a.Is6() == v6 && m.standsFor(ip, a) && fits(a) })
+			i := slices.IndexFunc(host,
+				func(a netip.Addr) bool { return a.Is6() == v6 && m.standsFor(ip, a) && fits(a) })
 			if i >= 0 {
 				as = append(as, netip.AddrPortFrom(host[i], bound.Port()))
 			}

@@ -42,13 +42,16 @@ var mayImport = map[string][]string{
 	"eventloop/stacktest":    {"eventloop"},
 	"eventloop/netpollstack": {"eventloop"},
 	"dispatch":               {"async/callback", "async/msg", "async/entity"},
-	"async":                  {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth", "dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
-	"async/asynctest":        {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch", "async/msg", "async/entity", "connection/session", "connection/frame", "connection/auth"},
 	"async/interop":          {"async/denc", "async/msg", "async/entity"},
+	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
+		"dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
 
-	"async/asynctest/promise":     {"async/msg"},
-	"async/asynctest/faultkit":    {"eventloop", "eventloop/forward"},
-	"async/asynctest/sessiontest": {"async/asynctest/faultkit", "async", "eventloop", "eventloop/forward", "eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},
+	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
+		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
+	"async/asynctest/promise":  {"async/msg"},
+	"async/asynctest/faultkit": {"eventloop", "eventloop/forward"},
+	"async/asynctest/sessiontest": {"async/asynctest/faultkit", "async", "eventloop", "eventloop/forward",
+		"eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
@@ -139,6 +142,11 @@ func under(path, prefix string) bool {
 	return path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/")
 }
 
+// passedOver says whether a folder of that name has no packages, as the go command has it.
+func passedOver(dir string) bool {
+	return dir == "testdata" || dir == "vendor" || dir[0] == '.' || dir[0] == '_'
+}
+
 func moduleFiles(t *testing.T) []goFile {
 	t.Helper()
 	root, err := filepath.Abs("..")
@@ -154,7 +162,7 @@ func moduleFiles(t *testing.T) []goFile {
 		}
 		rel = filepath.ToSlash(rel)
 		if d.IsDir() {
-			if name := d.Name(); rel != "." && (name == "testdata" || name == "vendor" || name[0] == '.' || name[0] == '_') {
+			if rel != "." && passedOver(d.Name()) {
 				return filepath.SkipDir
 			}
 			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil && rel != "." {
@@ -170,7 +178,8 @@ func moduleFiles(t *testing.T) []goFile {
 		if err != nil {
 			return err
 		}
-		files = append(files, goFile{path: rel, pkg: filepath.ToSlash(filepath.Dir(rel)), test: strings.HasSuffix(rel, "_test.go"), fset: fset, ast: tree})
+		files = append(files, goFile{path: rel, pkg: filepath.ToSlash(filepath.Dir(rel)),
+			test: strings.HasSuffix(rel, "_test.go"), fset: fset, ast: tree})
 		return nil
 	})
 	require.NoError(t, err)
@@ -322,7 +331,8 @@ func TestDirectRequiresAreAllowed(t *testing.T) {
 			t.Errorf("go.mod must not replace anything: whoever requires the module would not get it: %s", line)
 		}
 	}
-	require.ElementsMatch(t, directRequires, direct, "direct requires of go.mod; a new one needs a line here and a paragraph in docs/DEPENDENCIES.md")
+	require.ElementsMatch(t, directRequires, direct,
+		"direct requires of go.mod; a new one needs a line here and a paragraph in docs/DEPENDENCIES.md")
 }
 
 func TestReadmeShowsTheExample(t *testing.T) {

@@ -36,7 +36,8 @@ func (l loopbackOwner) Dispatch(d *msg.Message) (over bool) {
 	if l.m.chain.FastOwing(d) != dispatch.Unhandled {
 		return true
 	}
-	l.items = append(l.items, dispatch.Item{Kind: dispatch.KindMessage, Priority: prio, Class: l.ID(), Msg: d, Conn: l.loopback})
+	l.items = append(l.items,
+		dispatch.Item{Kind: dispatch.KindMessage, Priority: prio, Class: l.ID(), Msg: d, Conn: l.loopback})
 	return false
 }
 

@@ -82,7 +82,8 @@ func New(cfg Config) (*Messenger, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Messenger{cfg: cfg, log: guardedLogger(cfg.Logger).With("messenger", cfg.Name.String()), nonce: cfg.Nonce, closing: make(chan struct{})}
+	log := guardedLogger(cfg.Logger).With("messenger", cfg.Name.String())
+	m := &Messenger{cfg: cfg, log: log, nonce: cfg.Nonce, closing: make(chan struct{})}
 	if m.cfg.AuthClient == nil {
 		m.cfg.AuthClient = auth.NoneClient{Name: cfg.AuthName, GlobalID: m.globalID.Load}
 	}
@@ -116,8 +117,10 @@ func New(cfg Config) (*Messenger, error) {
 				MessagesMax: cfg.SendQueueMessages, BytesMax: cfg.SendQueueBytes, HighWater: max(cfg.SendHighWater, 0),
 			},
 			DefaultPriority: &m.defaultPrio,
-			Dial:            eventloop.DialConfig{Local: cfg.BindBeforeConnect, Timeout: cfg.DialTimeout, Socket: cfg.Socket},
-			WriteBatch:      cfg.WriteBatch, WriteBudget: cfg.WriteBudget,
+			Dial: eventloop.DialConfig{
+				Local: cfg.BindBeforeConnect, Timeout: cfg.DialTimeout, Socket: cfg.Socket,
+			},
+			WriteBatch: cfg.WriteBatch, WriteBudget: cfg.WriteBudget,
 		},
 		Stats:   make([]connection.Stats, cfg.Stack.NumWorkers()),
 		Buffers: connection.WorkerBuffers(cfg.Stack),

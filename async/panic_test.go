@@ -15,7 +15,9 @@ import (
 // that is ignored. The session is lossless, so everything goes on.
 func TestPanics(t *testing.T) {
 	for _, ignore := range []bool{false, true} {
-		for _, where := range []string{"message", "fast", "preprocess", "can fast", "accept", "fast accept", "notify", "undeliverable"} {
+		for _, where := range []string{
+			"message", "fast", "preprocess", "can fast", "accept", "fast accept", "notify", "undeliverable",
+		} {
 			name := where
 			if ignore {
 				name += ", ignored"

@@ -14,7 +14,8 @@ import (
 
 func TestSendQueueBound(t *testing.T) {
 	l := newLab(t)
-	n := l.client(entity.Client(1), msg.LosslessClient(), func(c *Config) { c.SendQueueMessages = 10; c.SendQueueBytes = 1000 })
+	n := l.client(entity.Client(1), msg.LosslessClient(),
+		func(c *Config) { c.SendQueueMessages = 10; c.SendQueueBytes = 1000 })
 	c, err := n.ConnectTo(entity.TypeOSD, silent(t))
 	require.NoError(t, err)
 	sendAll(t, c, 10, nil)

@@ -145,6 +145,6 @@ func (p *rawPeer) ident(from entity.AddrVec, globalSeq, cookie uint64) {
 	if cookie == 0 {
 		flags = frame.FlagLossy
 	}
-	p.say(&frame.ClientIdent{Addrs: from, Target: p.to, GID: 9, GlobalSeq: globalSeq, FeaturesSupported: msg.FeaturesAll,
-		FeaturesRequired: msg.FeatureMsgAddr2, Flags: flags, Cookie: cookie})
+	p.say(&frame.ClientIdent{Addrs: from, Target: p.to, GID: 9, GlobalSeq: globalSeq, Flags: flags, Cookie: cookie,
+		FeaturesSupported: msg.FeaturesAll, FeaturesRequired: msg.FeatureMsgAddr2})
 }

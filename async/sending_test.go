@@ -244,7 +244,8 @@ func TestSendPressure(t *testing.T) {
 	var hold atomic.Pointer[gate]
 	hold.Store(l.gate())
 	srv.onMessage = func(*msg.Message) { hold.Load().pass() }
-	cl := l.client(entity.Client(1), msg.LosslessClient(), func(c *Config) { c.SendQueueBytes, c.SendHighWater = 100_000, 10_000 })
+	cl := l.client(entity.Client(1), msg.LosslessClient(),
+		func(c *Config) { c.SendQueueBytes, c.SendHighWater = 100_000, 10_000 })
 	c := l.connect(cl, srv)
 	for range 3 {
 		for range 15 {
@@ -398,8 +399,9 @@ func TestConfigIsChecked(t *testing.T) {
 		require.ErrorContains(t, err, "async: Config."+field)
 	}
 	l := newLab(t)
-	m, err := New(Config{Stack: l.stack, Executor: l.pool, IdleTimeout: -1, KeepaliveTimeout: -1, AckDelay: -1, FastDispatchLimit: -1, DispatchLimit: -1, BindRetries: -1,
-		DispatchThrottleBytes: -1, SendTotalBytes: -1, SendHighWater: -1, StandbyTimeout: -1, StandbyMax: -1, RejectAfter: -1})
+	m, err := New(Config{Stack: l.stack, Executor: l.pool, IdleTimeout: -1, KeepaliveTimeout: -1, AckDelay: -1,
+		FastDispatchLimit: -1, DispatchLimit: -1, BindRetries: -1, DispatchThrottleBytes: -1, SendTotalBytes: -1,
+		SendHighWater: -1, StandbyTimeout: -1, StandbyMax: -1, RejectAfter: -1})
 	require.NoError(t, err)
 	require.NoError(t, m.Shutdown(timeout(t)))
 }

@@ -24,14 +24,22 @@ import (
 // SYNTHETIC_SEED repeats a run's choices.
 func TestSynthetic(t *testing.T) {
 	for _, test := range []synthetic{
-		{name: "stress stateful", server: msg.StatefulServer(), client: msg.LosslessClient(), servers: 8, clients: 16, ops: 2500, drop: 5, largest: 128 << 10},
-		{name: "stress peer reuse", server: msg.LosslessPeerReuse(), client: msg.LosslessPeerReuse(), servers: 8, clients: 8, ops: 2500, drop: 10, largest: 64 << 10},
-		{name: "inject stateful", server: msg.StatefulServer(), client: msg.LosslessClient(), servers: 4, clients: 8, ops: 2500, cut: 0.7, largest: 64 << 10},
-		{name: "inject peer", server: msg.LosslessPeer(), client: msg.LosslessPeer(), servers: 4, clients: 4, ops: 2500, cut: 0.7, largest: 64 << 10},
-		{name: "inject peer reuse", server: msg.LosslessPeerReuse(), client: msg.LosslessPeerReuse(), servers: 4, clients: 4, ops: 2500, cut: 0.7, largest: 64 << 10},
-		{name: "inject stateless", server: msg.StatelessServer(), client: msg.LossyClient(), servers: 4, clients: 8, ops: 2500, cut: 0.3, largest: 64 << 10},
-		{name: "inject and drop", server: msg.LosslessPeerReuse(), client: msg.LosslessPeerReuse(), servers: 4, clients: 4, ops: 2500, cut: 0.5, drop: 10, largest: 64 << 10},
-		{name: "throttled", server: msg.StatefulServer(), client: msg.LosslessClient(), servers: 2, clients: 8, ops: 1600, cut: 0.5, largest: 64 << 10, throttle: 128 << 10},
+		{name: "stress stateful", server: msg.StatefulServer(), client: msg.LosslessClient(), servers: 8, clients: 16,
+			ops: 2500, drop: 5, largest: 128 << 10},
+		{name: "stress peer reuse", server: msg.LosslessPeerReuse(), client: msg.LosslessPeerReuse(), servers: 8,
+			clients: 8, ops: 2500, drop: 10, largest: 64 << 10},
+		{name: "inject stateful", server: msg.StatefulServer(), client: msg.LosslessClient(), servers: 4, clients: 8,
+			ops: 2500, cut: 0.7, largest: 64 << 10},
+		{name: "inject peer", server: msg.LosslessPeer(), client: msg.LosslessPeer(), servers: 4, clients: 4, ops: 2500,
+			cut: 0.7, largest: 64 << 10},
+		{name: "inject peer reuse", server: msg.LosslessPeerReuse(), client: msg.LosslessPeerReuse(), servers: 4,
+			clients: 4, ops: 2500, cut: 0.7, largest: 64 << 10},
+		{name: "inject stateless", server: msg.StatelessServer(), client: msg.LossyClient(), servers: 4, clients: 8,
+			ops: 2500, cut: 0.3, largest: 64 << 10},
+		{name: "inject and drop", server: msg.LosslessPeerReuse(), client: msg.LosslessPeerReuse(), servers: 4,
+			clients: 4, ops: 2500, cut: 0.5, drop: 10, largest: 64 << 10},
+		{name: "throttled", server: msg.StatefulServer(), client: msg.LosslessClient(), servers: 2, clients: 8,
+			ops: 1600, cut: 0.5, largest: 64 << 10, throttle: 128 << 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			seed := rand.Uint64()

@@ -113,7 +113,8 @@ func testWatchdog(t *testing.T, limit time.Duration) {
 func TestWatchdogWithinARound(t *testing.T) {
 	l := newLab(t)
 	s := newLateStack(l.stack)
-	m := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) { c.Stack, c.FastDispatchLimit = s.whole(), time.Hour })
+	m := l.node(entity.OSD(0), msg.LosslessPeer(),
+		func(c *Config) { c.Stack, c.FastDispatchLimit = s.whole(), time.Hour })
 	b, round := &batch{}, s.Clock().Now()
 	m.watch(nil, b, round)
 	require.Zero(t, m.Stats().SlowFastDispatches)

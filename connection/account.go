@@ -137,7 +137,8 @@ func (a *Account) Take(m *msg.Message, wait bool) (room <-chan struct{}, err err
 	l := a.limits
 	if a.n >= l.MessagesMax || a.n > 0 && a.bytes+size > l.BytesMax {
 		if !wait {
-			return nil, fmt.Errorf("%w: %d messages, %d bytes (at most %d, %d)", msg.ErrQueueFull, a.n, a.bytes, l.MessagesMax, l.BytesMax)
+			return nil, fmt.Errorf("%w: %d messages, %d bytes (at most %d, %d)",
+				msg.ErrQueueFull, a.n, a.bytes, l.MessagesMax, l.BytesMax)
 		}
 		if a.room == nil {
 			a.room = make(chan struct{})
@@ -155,7 +156,8 @@ func (a *Account) Take(m *msg.Message, wait bool) (room <-chan struct{}, err err
 				a.inLine = true
 				return room, nil
 			}
-			return nil, fmt.Errorf("%w: all connections together hold %d bytes (at most %d)", msg.ErrQueueFull, l.Total.Held(), l.Total.max)
+			return nil, fmt.Errorf("%w: all connections together hold %d bytes (at most %d)",
+				msg.ErrQueueFull, l.Total.Held(), l.Total.max)
 		}
 		a.over = over
 	}

@@ -135,7 +135,10 @@ func newTestConn(t *testing.T, policy msg.Policy, limit int) (*Conn, *stepWorker
 	sh := &Shared{
 		Session: &cfg, Env: testEnv{}, Sink: r, Log: slog.New(slog.DiscardHandler), Stats: make([]Stats, 2),
 		Buffers: []*session.Buffers{new(session.Buffers), new(session.Buffers)},
-		Options: Options{Send: SendLimits{MessagesMax: limit, BytesMax: 1000}, DefaultPriority: prio, WriteBatch: 1 << 16, WriteBudget: 1 << 20},
+		Options: Options{
+			Send: SendLimits{MessagesMax: limit, BytesMax: 1000}, DefaultPriority: prio,
+			WriteBatch: 1 << 16, WriteBudget: 1 << 20,
+		},
 	}
 	w := &stepWorker{}
 	addrs := entity.AddrVec{{Type: entity.AddrMsgr2, Nonce: 1, AddrPort: netip.MustParseAddrPort("127.0.0.1:1")}}

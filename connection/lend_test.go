@@ -186,7 +186,10 @@ func unmet(client, server msg.Policy) *pair {
 		return &Shared{
 			Session: &cfg, Env: addrEnv{addrs: addr(at), policy: policy}, Sink: r, Log: slog.New(slog.DiscardHandler),
 			Stats: make([]Stats, 2), Buffers: []*session.Buffers{new(session.Buffers), new(session.Buffers)},
-			Options: Options{Send: SendLimits{MessagesMax: 100, BytesMax: 1 << 20}, DefaultPriority: prio, WriteBatch: 1 << 16, WriteBudget: 1 << 20},
+			Options: Options{
+				Send: SendLimits{MessagesMax: 100, BytesMax: 1 << 20}, DefaultPriority: prio,
+				WriteBatch: 1 << 16, WriteBudget: 1 << 20,
+			},
 		}
 	}
 	p.a = Connect(1, shared(entity.Client(1), "127.0.0.1:1", client, p.ra), p.wa,

@@ -40,8 +40,10 @@ func TakeMessage(m *msg.Message, cfg *session.Config, clock eventloop.Clock) err
 		panic("msgr: Send of a nil Message")
 	}
 	l := &cfg.Limits
-	if uint64(len(m.Front)) > uint64(l.Front) || uint64(len(m.Middle)) > uint64(l.Middle) || uint64(len(m.Data)) > uint64(l.Data) {
-		return fmt.Errorf("%w: front %d (Limits.Front is %d), middle %d (Limits.Middle is %d), data %d (Limits.Data is %d)",
+	if uint64(len(m.Front)) > uint64(l.Front) || uint64(len(m.Middle)) > uint64(l.Middle) ||
+		uint64(len(m.Data)) > uint64(l.Data) {
+		return fmt.Errorf(
+			"%w: front %d (Limits.Front is %d), middle %d (Limits.Middle is %d), data %d (Limits.Data is %d)",
 			msg.ErrTooLarge, len(m.Front), l.Front, len(m.Middle), l.Middle, len(m.Data), l.Data)
 	}
 	if err := takeMessage(m, clock); err != nil {

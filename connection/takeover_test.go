@@ -254,7 +254,9 @@ func TestMoveTo(t *testing.T) {
 // TestMoveToFails: what becomes of a connection that cannot move, or is closed on the
 // way; in each case its end is told once, and its socket closed.
 func TestMoveToFails(t *testing.T) {
-	for _, how := range []string{"detach fails", "marked down on the way", "marked down when it arrives", "stack closed"} {
+	for _, how := range []string{
+		"detach fails", "marked down on the way", "marked down when it arrives", "stack closed",
+	} {
 		t.Run(how, func(t *testing.T) {
 			p, to, then := moving(t)
 			move := p.rb.onArbitrate

@@ -39,8 +39,10 @@ func wait(ctx context.Context, done <-chan struct{}, mayWait func() error) error
 // SendWaiting has enqueue take m, which was taken from its sender, as soon as there is
 // room for it: enqueue returns a channel that is closed when it is to be tried again, or
 // the end of it. If there is none, m is given back.
-func SendWaiting(ctx context.Context, m *msg.Message, enqueue func(m *msg.Message, wait bool) (room <-chan struct{}, err error),
-	mayWait func() error) error {
+func SendWaiting(
+	ctx context.Context, m *msg.Message,
+	enqueue func(m *msg.Message, wait bool) (room <-chan struct{}, err error), mayWait func() error,
+) error {
 	for {
 		room, err := enqueue(m, true)
 		if room == nil {

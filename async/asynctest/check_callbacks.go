@@ -8,8 +8,10 @@ import (
 // checkRefused is what C2 says of refusals.
 func checkRefused(d *digest) (bad []string) {
 	for k, n := range d.nodes {
-		if n.end != nil && n.end.Alive && (uint64(n.refused) > n.end.Refused || uint64(n.refused) < n.end.Refused && !n.marked) {
-			bad = append(bad, fmt.Sprintf("node %d.%d: refused %d times, told %d times", k.node, k.life, n.end.Refused, n.refused))
+		if n.end != nil && n.end.Alive &&
+			(uint64(n.refused) > n.end.Refused || uint64(n.refused) < n.end.Refused && !n.marked) {
+			bad = append(bad, fmt.Sprintf("node %d.%d: refused %d times, told %d times",
+				k.node, k.life, n.end.Refused, n.refused))
 		}
 	}
 	return bad

@@ -64,13 +64,15 @@ func checkL3(d *digest) (bad []string) {
 				switch w.Tag {
 				case frame.TagMessage:
 					if want := seq + 1; seen && w.Seq != want || !seen && w.Seq != s.firstSeq(side, w.At) {
-						bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: seq %d after %d", w.Stream, w.From, w.To, w.At, w.Seq, seq))
+						bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: seq %d after %d",
+							w.Stream, w.From, w.To, w.At, w.Seq, seq))
 					}
 					seq, seen = w.Seq, true
 					fallthrough
 				case frame.TagAck:
 					if w.Ack < ack {
-						bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: ack %d after %d", w.Stream, w.From, w.To, w.At, w.Ack, ack))
+						bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: ack %d after %d",
+							w.Stream, w.From, w.To, w.At, w.Ack, ack))
 					}
 					ack = w.Ack
 				}
@@ -143,7 +145,8 @@ func (s *streamDigest) acksTooMuch() (bad []string) {
 				claimed = w.Ack
 			case frame.TagMessage, frame.TagAck:
 				if w.Ack > max(sent, claimed) {
-					bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: ack %d of %d", w.Stream, w.From, w.To, w.At, w.Ack, max(sent, claimed)))
+					bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: ack %d of %d",
+						w.Stream, w.From, w.To, w.At, w.Ack, max(sent, claimed)))
 				}
 			}
 		}
@@ -219,7 +222,8 @@ func checkResets(d *digest) (bad []string) {
 					continue
 				}
 				if ready := f.from.begins(r); ready == nil || m.wires[0].at < ready.At {
-					bad = append(bad, fmt.Sprintf("%v, though it belonged to the session that was lost: %v", m.ended, r))
+					bad = append(bad, fmt.Sprintf("%v, though it belonged to the session that was lost: %v",
+						m.ended, r))
 				}
 			}
 		}
@@ -235,7 +239,8 @@ func checkResets(d *digest) (bad []string) {
 					cookie = w.Cookie
 				}
 				if w.Tag == frame.TagClientIdent && w.At > reset.At && w.Cookie == cookie {
-					bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: a new session with the cookie of the old one", w.Stream, w.From, w.To, w.At))
+					bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: "+
+						"a new session with the cookie of the old one", w.Stream, w.From, w.To, w.At))
 				}
 			}
 		}

@@ -133,7 +133,8 @@ func checkBackoff(d *digest) (bad []string) {
 			r.n = 0
 		}
 		if least := min(d.h.Backoff<<max(r.n-2, 0), d.h.MaxBackoff) / 2; r.n >= 2 && s.At-r.last < least {
-			bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: attempt %d came %v after the one before, not %v",
+			bad = append(bad, fmt.Sprintf(
+				"stream %d, node %d to %d at %v: attempt %d came %v after the one before, not %v",
 				i+1, s.From, s.To, s.At, r.n+1, s.At-r.last, least))
 		}
 		rows[pair] = row{min(r.n+1, 32), s.At}
@@ -179,7 +180,8 @@ func checkCosts(d *digest) (bad []string) {
 	}
 	for _, cost := range d.h.costs {
 		if cost.N > cost.AtMost {
-			bad = append(bad, fmt.Sprintf("%v: %d connections harmed, %d pairs of nodes, %d times force, %d timeouts, %d refusals",
+			bad = append(bad, fmt.Sprintf(
+				"%v: %d connections harmed, %d pairs of nodes, %d times force, %d timeouts, %d refusals",
 				cost, harmed, len(pairs), forced, e.Timeouts, e.Refusals))
 		}
 	}

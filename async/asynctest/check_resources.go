@@ -17,7 +17,8 @@ func checkR1(d *digest) (bad []string) {
 	}
 	for _, e := range d.h.Ends {
 		if e.DispatchBytes != 0 || e.Queue != 0 || e.PolicyHeld != 0 {
-			bad = append(bad, fmt.Sprintf("node %d.%d holds %d bytes of dispatch, %d in the queue, %d of policy throttles",
+			bad = append(bad, fmt.Sprintf(
+				"node %d.%d holds %d bytes of dispatch, %d in the queue, %d of policy throttles",
 				e.Node, e.Life, e.DispatchBytes, e.Queue, e.PolicyHeld))
 		}
 		if e.Panics > d.h.Panics {
@@ -63,7 +64,8 @@ func checkV1(d *digest) (bad []string) {
 		case RecDelivered:
 			waiting--
 			if r.At-last > h.Quiet {
-				bad = append(bad, fmt.Sprintf("%v: nothing arrived for %v before, with %d waiting; the network was healed at %v", r, r.At-last, waiting+1, h.Healed))
+				bad = append(bad, fmt.Sprintf("%v: nothing arrived for %v before, with %d waiting; "+
+					"the network was healed at %v", r, r.At-last, waiting+1, h.Healed))
 			}
 			last = max(last, r.At)
 		}
@@ -81,7 +83,8 @@ func checkV2(d *digest) (bad []string) {
 	}
 	for pair, n := range d.h.Dials {
 		if n > d.h.Attempts {
-			bad = append(bad, fmt.Sprintf("node %d dialled node %d %d times after the network was healed", pair[0], pair[1], n))
+			bad = append(bad, fmt.Sprintf("node %d dialled node %d %d times after the network was healed",
+				pair[0], pair[1], n))
 		}
 	}
 	return bad
@@ -107,13 +110,15 @@ func checkAttempts(d *digest) (bad []string) {
 			}
 			attempts[k] = append(attempts[k], w)
 			if r := told[w.Stream]; r != nil && r.At < w.At && w.ConnectSeq <= r.ConnectSeq {
-				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d, though it had to be more than %d", w.Stream, w.From, w.To, w.At, w.ConnectSeq, r.ConnectSeq))
+				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d, "+
+					"though it had to be more than %d", w.Stream, w.From, w.To, w.At, w.ConnectSeq, r.ConnectSeq))
 			}
 		case frame.TagSessionRetry:
 			told[w.Stream] = w
 		case frame.TagWait:
 			if w.From > w.To {
-				bad = append(bad, fmt.Sprintf("stream %d at %v: node %d has %d wait, whose address is smaller", w.Stream, w.At, w.From, w.To))
+				bad = append(bad, fmt.Sprintf("stream %d at %v: node %d has %d wait, whose address is smaller",
+					w.Stream, w.At, w.From, w.To))
 			}
 		}
 	}
@@ -143,7 +148,8 @@ func checkResumed(d *digest) (bad []string) {
 			asked[w.Stream] = w
 			r, ok := resumed[session{w.From, w.Cookie, w.ServerCookie}]
 			if ok && d.dialledAt(w.Stream) > r.at && w.ConnectSeq <= r.connectSeq {
-				bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d, though %d was resumed at %v",
+				bad = append(bad, fmt.Sprintf(
+					"stream %d, node %d to %d at %v: connect_seq %d, though %d was resumed at %v",
 					w.Stream, w.From, w.To, w.At, w.ConnectSeq, r.connectSeq, r.at))
 			}
 		case frame.TagSessionReconnectOK:
@@ -170,8 +176,10 @@ func checkNumbers(attempts []*WireRecord) (bad []string) {
 	for i, w := range attempts[1:] {
 		// SESSION_RETRY_GLOBAL makes the same attempt have another global_seq only.
 		last := attempts[i]
-		if w.ConnectSeq < last.ConnectSeq || w.ConnectSeq == last.ConnectSeq && (w.Stream != last.Stream || w.GlobalSeq == last.GlobalSeq) {
-			bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d after %d", w.Stream, w.From, w.To, w.At, w.ConnectSeq, last.ConnectSeq))
+		if w.ConnectSeq < last.ConnectSeq ||
+			w.ConnectSeq == last.ConnectSeq && (w.Stream != last.Stream || w.GlobalSeq == last.GlobalSeq) {
+			bad = append(bad, fmt.Sprintf("stream %d, node %d to %d at %v: connect_seq %d after %d",
+				w.Stream, w.From, w.To, w.At, w.ConnectSeq, last.ConnectSeq))
 		}
 	}
 	return bad

@@ -63,7 +63,8 @@ func (c *Cluster) CheckNothingHeld() {
 func (n *Node) unsettled() (faults []string) {
 	for conn := range n.Connections() {
 		if messages, bytes := conn.SendQueue(); messages != 0 || bytes != 0 {
-			faults = append(faults, fmt.Sprintf("%v holds %d messages, %d bytes, for sending on %v", n.Name(), messages, bytes, conn))
+			faults = append(faults, fmt.Sprintf("%v holds %d messages, %d bytes, for sending on %v",
+				n.Name(), messages, bytes, conn))
 		}
 	}
 	if s := n.Stats(); len(faults) == 0 && s.SendBytes != 0 {

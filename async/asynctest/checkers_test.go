@@ -90,9 +90,10 @@ func TestNothingHeldSeesSendQueues(t *testing.T) {
 func TestCrashAndRestart(t *testing.T) {
 	for _, how := range []string{"crash", "kill"} {
 		t.Run(how, func(t *testing.T) {
-			c := NewCluster(t, Options{Seed: 1, N: 3, Policy: msg.LosslessPeerReuse(), Config: func(_ int, cfg *async.Config) {
+			beats := func(_ int, cfg *async.Config) {
 				cfg.KeepaliveInterval = 10 * time.Second // or nobody would ever miss who is silent
-			}})
+			}
+			c := NewCluster(t, Options{Seed: 1, N: 3, Policy: msg.LosslessPeerReuse(), Config: beats})
 			send := func(n int) {
 				for i := range n {
 					require.NoError(t, c.Send(i%3, (i+1)%3, 100, 0))
@@ -132,5 +133,6 @@ func TestRecorder(t *testing.T) {
 	require.Equal(t, 1, c.Nodes[0].Count("connect"))
 	require.Equal(t, "accept", c.Nodes[1].Events[0].What)
 	e := c.Nodes[1].Events[1]
-	require.Equal(t, Event{At: e.At, What: "message", Conn: e.Conn, Peer: c.Nodes[0].Name(), Type: 7, TID: 8, Priority: msg.PriorityDefault, Front: "hello"}, e)
+	require.Equal(t, Event{At: e.At, What: "message", Conn: e.Conn, Peer: c.Nodes[0].Name(), Type: 7, TID: 8,
+		Priority: msg.PriorityDefault, Front: "hello"}, e)
 }

@@ -25,21 +25,24 @@ func (c Checker) judge(d *digest) []string {
 func Checkers() []Checker {
 	return []Checker{
 		{"L1", "a lossless session that lives at both ends delivers what was sent exactly once", nil},
-		{"L2", "messages of one connection and priority arrive in the order of sending, and a higher priority overtakes what waits", checkOvertaking},
+		{"L2", "messages of one connection and priority arrive in the order of sending, " +
+			"and a higher priority overtakes what waits", checkOvertaking},
 		{"L3", "sequence numbers of a session rise by one, acknowledgements never fall", checkL3},
 		{"L4", "nothing is acknowledged before it was sent, and nothing forgotten before it is acknowledged", checkL4},
 		{"L5", "what a remote reset drops is reported, and does not arrive afterwards", checkL5},
 		{"Y1", "a lossy session delivers what was sent first: in order, nothing twice, no holes", nil},
 		{"B1", "what arrives is what was sent", checkB1},
 		{"C1", "each time a session becomes ready its user is told once, before the first message", nil},
-		{"C2", "a reset is told at most once, always unless the user closed the connection himself, and not after that", checkRefused},
+		{"C2", "a reset is told at most once, always unless the user closed the connection himself, and not after that",
+			checkRefused},
 		{"C3", "nothing is delivered or told after the end of a connection, nor before its beginning", checkTheDead},
 		{"C4", "nothing is lost without a word, and lossless sessions are not reset without a reason", checkReasons},
 		{"R1", "throttles bound what is held, and are given back", checkR1},
 		{"R2", "nothing is left after the end", checkR2},
 		{"V1", "a healed network brings everything home in bounded time", checkV1},
 		{"V2", "attempts to connect are counted, those that cross end in one, and a healed network needs few", checkV2},
-		{"E1", "trouble costs a bounded number of connections, faults and replays, and no peer is accused of a breach", checkE1},
+		{"E1", "trouble costs a bounded number of connections, faults and replays, and no peer is accused of a breach",
+			checkE1},
 		{"V3", "a stuck dispatcher does not hold up other connections", checkV3},
 	}
 }

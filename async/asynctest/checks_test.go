@@ -16,7 +16,8 @@ import (
 
 // truth is the history of a run in which all went well: two nodes, cut once.
 func truth(t *testing.T, policy func(i int) msg.Policy) *History {
-	c := NewCluster(t, Options{Seed: 1, N: 2, History: true, Setup: func(n *Node) { n.SetDefaultPolicy(policy(n.Index)) }})
+	c := NewCluster(t,
+		Options{Seed: 1, N: 2, History: true, Setup: func(n *Node) { n.SetDefaultPolicy(policy(n.Index)) }})
 	for range 3 {
 		require.NoError(t, c.Send(0, 1, 100, 0))
 	}
@@ -81,10 +82,13 @@ func TestCheckersSeeLies(t *testing.T) {
 		policy       func(int) msg.Policy
 		tell         func(h *History)
 	}{
-		{"lost", "L1", peer, func(h *History) { d := *h.find(RecDelivered, 1); h.remove(func(r *Record) bool { return *r == d }) }},
+		{"lost", "L1", peer,
+			func(h *History) { d := *h.find(RecDelivered, 1); h.remove(func(r *Record) bool { return *r == d }) }},
 		{"twice", "L1", peer, func(h *History) { h.add(*h.find(RecDelivered, 1)) }},
-		{"not told of the end", "L1", peer, func(h *History) { e := *h.find(RecEnded, 1); h.remove(func(r *Record) bool { return *r == e }) }},
-		{"out of order", "L2", peer, func(h *History) { a, b := h.find(RecDelivered, 0), h.find(RecDelivered, 1); *a, *b = *b, *a }},
+		{"not told of the end", "L1", peer,
+			func(h *History) { e := *h.find(RecEnded, 1); h.remove(func(r *Record) bool { return *r == e }) }},
+		{"out of order", "L2", peer,
+			func(h *History) { a, b := h.find(RecDelivered, 0), h.find(RecDelivered, 1); *a, *b = *b, *a }},
 		{"inverted", "L2", peer, func(h *History) {
 			a, b := h.find(RecDelivered, 4), h.find(RecDelivered, 5)
 			a.Flow.Priority, a.ReceivedAt = 100, b.ReceivedAt+1
@@ -118,13 +122,16 @@ func TestCheckersSeeLies(t *testing.T) {
 		{"dropped silently", "L5", peer, func(h *History) { h.find(RecEnded, 0).Err = msg.ErrRemoteReset }},
 		{"kept through a reset", "L5", peer, func(h *History) {
 			s := h.find(RecSent, 0)
-			reset := Record{Kind: RecRemoteReset, At: h.find(RecEnded, 0).At - 1, Node: s.Node, Life: s.Life, Conn: s.Conn, Peer: 1}
+			reset := Record{Kind: RecRemoteReset, At: h.find(RecEnded, 0).At - 1, Node: s.Node, Life: s.Life,
+				Conn: s.Conn, Peer: 1}
 			h.find(RecReady, 1).At = reset.At
 			h.frame(frame.TagMessage, 0).At = 0
 			i := slices.IndexFunc(h.Records, func(r Record) bool { return r.Kind == RecEnded })
-			h.Records = slices.Insert(h.Records, i, Record{Kind: RecReady, At: reset.At, Node: s.Node, Life: s.Life, Conn: s.Conn, Peer: 1}, reset)
+			h.Records = slices.Insert(h.Records, i,
+				Record{Kind: RecReady, At: reset.At, Node: s.Node, Life: s.Life, Conn: s.Conn, Peer: 1}, reset)
 		}},
-		{"hole", "Y1", lossy, func(h *History) { d := *h.find(RecDelivered, 1); h.remove(func(r *Record) bool { return *r == d }) }},
+		{"hole", "Y1", lossy,
+			func(h *History) { d := *h.find(RecDelivered, 1); h.remove(func(r *Record) bool { return *r == d }) }},
 		{"lossy and twice", "Y1", lossy, func(h *History) { h.add(*h.find(RecDelivered, 1)) }},
 		{"a hole, and it was to be lossless", "Y1", adopted, func(h *History) {
 			d := *h.find(RecDelivered, 1)
@@ -142,8 +149,10 @@ func TestCheckersSeeLies(t *testing.T) {
 				}
 			}
 		}},
-		{"forged", "B1", peer, func(h *History) { h.Broken = append(h.Broken, "number 1 arrived with other contents") }},
-		{"connect not told", "C1", peer, func(h *History) { h.remove(func(r *Record) bool { return r.Kind == RecConnect }) }},
+		{"forged", "B1", peer,
+			func(h *History) { h.Broken = append(h.Broken, "number 1 arrived with other contents") }},
+		{"connect not told", "C1", peer,
+			func(h *History) { h.remove(func(r *Record) bool { return r.Kind == RecConnect }) }},
 		{"accept told late", "C1", peer, func(h *History) {
 			a := *h.find(RecAccept, 0)
 			h.remove(func(r *Record) bool { return r.Kind == RecAccept })
@@ -179,18 +188,22 @@ func TestCheckersSeeLies(t *testing.T) {
 			s := h.find(RecSent, 0)
 			h.add(Record{Kind: RecRemoteReset, Node: s.Node, Conn: s.Conn, Peer: 1})
 		}},
-		{"throttle exceeded", "R1", peer, func(h *History) { d := h.find(RecDelivered, 0); d.Limit, d.Held = 1000, 1<<20 }},
+		{"throttle exceeded", "R1", peer,
+			func(h *History) { d := h.find(RecDelivered, 0); d.Limit, d.Held = 1000, 1<<20 }},
 		{"throttle kept", "R1", peer, func(h *History) { h.Ends[1].DispatchBytes = 1 }},
 		{"policy throttle kept", "R1", peer, func(h *History) { h.Ends[1].PolicyHeld = 1 }},
 		{"panic", "R1", peer, func(h *History) { h.Ends[1].Panics = 1 }},
 		{"handshake left", "R2", peer, func(h *History) { h.Ends[0].Handshakes = 1 }},
 		{"socket left", "R2", peer, func(h *History) { h.Left = append(h.Left, "a socket") }},
 		{"late", "V1", peer, func(h *History) { h.find(RecDelivered, 3).At += 2 * time.Minute }},
-		{"never", "V1", peer, func(h *History) { d := *h.find(RecDelivered, 5); h.remove(func(r *Record) bool { return *r == d }) }},
+		{"never", "V1", peer,
+			func(h *History) { d := *h.find(RecDelivered, 5); h.remove(func(r *Record) bool { return *r == d }) }},
 		{"dials without end", "V2", peer, func(h *History) { h.Dials[[2]int{0, 1}] = 6 }},
-		{"the larger address wins", "V2", peer, func(h *History) { h.Wire = append(h.Wire, WireRecord{Stream: 99, From: 1, To: 0, Tag: frame.TagWait}) }},
+		{"the larger address wins", "V2", peer,
+			func(h *History) { h.Wire = append(h.Wire, WireRecord{Stream: 99, From: 1, To: 0, Tag: frame.TagWait}) }},
 		{"attempts not counted", "V2", peer, func(h *History) {
-			h.Wire = append(h.Wire, WireRecord{Stream: 98, FromDialer: true, Tag: frame.TagSessionReconnect, To: 1}, WireRecord{Stream: 99, FromDialer: true, Tag: frame.TagSessionReconnect, To: 1})
+			h.Wire = append(h.Wire, WireRecord{Stream: 98, FromDialer: true, Tag: frame.TagSessionReconnect, To: 1},
+				WireRecord{Stream: 99, FromDialer: true, Tag: frame.TagSessionReconnect, To: 1})
 		}},
 		{"attempts begin again", "V2", peer, func(h *History) {
 			// Node 1 has resumed attempt 1 of node 0, and makes its own first one.
@@ -212,7 +225,8 @@ func TestCheckersSeeLies(t *testing.T) {
 			h.Flips[0]++ // of the other one
 			h.ProtocolErrors = append(h.ProtocolErrors, ProtocolErrorRecord{Node: 1, Err: session.ErrProtocol})
 		}},
-		{"dials without a cause", "E1", peer, func(h *History) { h.Streams = append(h.Streams, make([]StreamRecord, 20)...) }},
+		{"dials without a cause", "E1", peer,
+			func(h *History) { h.Streams = append(h.Streams, make([]StreamRecord, 20)...) }},
 		{"attempts without a pause", "E1", peer, func(h *History) {
 			for i := range 3 {
 				at := time.Hour + time.Duration(i)*time.Second/20
@@ -249,7 +263,8 @@ func TestCheckersSeeLies(t *testing.T) {
 func TestCheckersExcuseWhatIsPlanned(t *testing.T) {
 	h := truth(t, func(int) msg.Policy { return msg.LosslessPeer() })
 	s := *h.find(RecSent, 0)
-	h.add(Record{Kind: RecRemoteReset, At: time.Minute, Node: s.Node, Conn: s.Conn, Peer: 1, Err: errors.Join(ErrPlanned)})
+	h.add(Record{Kind: RecRemoteReset, At: time.Minute, Node: s.Node, Conn: s.Conn, Peer: 1,
+		Err: errors.Join(ErrPlanned)})
 	require.Empty(t, h.Violations())
 
 	// So is an accusation of a peer whose bytes were altered.
@@ -300,7 +315,8 @@ func TestEffortIsNoted(t *testing.T) {
 	require.Equal(t, 6, h.Disturbed)
 	c.CloseHistory()
 	h.Panics = 0 // there was none
-	require.Empty(t, Checkers()[slices.IndexFunc(Checkers(), func(c Checker) bool { return c.Letter == "E1" })].Check(h))
+	require.Empty(t,
+		Checkers()[slices.IndexFunc(Checkers(), func(c Checker) bool { return c.Letter == "E1" })].Check(h))
 }
 
 // Who calls an address whose process is another one by now breaks no protocol.
@@ -338,7 +354,8 @@ func TestTwiceAfterARemoteReset(t *testing.T) {
 			for i := range h.Records {
 				h.Records[i].order = i
 			}
-			require.Equal(t, told && sender.Lossy, len(l1.Check(h)) == 0, "sender lossy %v, told %v", sender.Lossy, told)
+			require.Equal(t, told && sender.Lossy, len(l1.Check(h)) == 0,
+				"sender lossy %v, told %v", sender.Lossy, told)
 		}
 	}
 }

@@ -15,7 +15,9 @@ const year = 365 * 24 * time.Hour
 // Clocks of two nodes that disagree, more and more, are nobody's broken promise: what
 // is compared between nodes is the network's time.
 func TestClocksThatDisagree(t *testing.T) {
-	for _, drift := range []time.Duration{-800 * time.Millisecond, -time.Millisecond, time.Millisecond, 5 * time.Second} {
+	for _, drift := range []time.Duration{
+		-800 * time.Millisecond, -time.Millisecond, time.Millisecond, 5 * time.Second,
+	} {
 		for _, jump := range []time.Duration{0, year, -year} {
 			t.Run(fmt.Sprint(drift, jump), func(t *testing.T) {
 				for wrong := range 2 {
@@ -72,7 +74,8 @@ func TestClocksHideNoOldMessage(t *testing.T) {
 		}
 	}
 	// It was received a second before the session began that follows the loss.
-	reset := Record{Kind: RecRemoteReset, At: c.Net.Now(), Local: c.Nodes[1].Host.Clock().Now(), Node: 1, Conn: d.Conn, Peer: 0}
+	reset := Record{Kind: RecRemoteReset, At: c.Net.Now(), Local: c.Nodes[1].Host.Clock().Now(), Node: 1,
+		Conn: d.Conn, Peer: 0}
 	ready := reset
 	ready.Kind, ready.Local = RecReady, d.ReceivedAt+time.Second
 	h := c.History

@@ -106,7 +106,8 @@ func NewCluster(tb TB, opt Options) *Cluster {
 	if opt.Name == nil {
 		opt.Name = func(i int) entity.Name { return entity.OSD(int64(i)) }
 	}
-	c := &Cluster{Net: simnet.New(opt.Seed, opt.Network), tb: tb, opt: opt, byName: map[entity.Name]int{}, byHost: map[string]int{}}
+	c := &Cluster{Net: simnet.New(opt.Seed, opt.Network), tb: tb, opt: opt, byName: map[entity.Name]int{},
+		byHost: map[string]int{}}
 	c.ledger.init()
 	if opt.History {
 		c.History = newHistory()
@@ -193,8 +194,10 @@ func (c *Cluster) state() string {
 	for _, n := range c.Nodes {
 		if !n.Down {
 			s := n.Stats()
-			fmt.Fprintf(&b, "%v: %d connections, %d handshakes, %d bytes in dispatch, %d in the queue; received %d, dispatched %d, discarded %d, faults %d, remote resets %d\n",
-				n.Name(), s.Connections, s.Handshakes, s.DispatchBytes, s.Queue.Len, s.Received, s.Queue.Dispatched, s.Discarded, s.Faults, s.RemoteResets)
+			fmt.Fprintf(&b, "%v: %d connections, %d handshakes, %d bytes in dispatch, %d in the queue; "+
+				"received %d, dispatched %d, discarded %d, faults %d, remote resets %d\n",
+				n.Name(), s.Connections, s.Handshakes, s.DispatchBytes, s.Queue.Len, s.Received, s.Queue.Dispatched,
+				s.Discarded, s.Faults, s.RemoteResets)
 		}
 	}
 	return b.String()
@@ -380,8 +383,10 @@ func (c *Cluster) shutdown() {
 		if !c.await(done, n) {
 			return
 		}
-		if s := n.Stats(); !c.tb.Failed() && (s.Connections != 0 || s.Handshakes != 0 || s.DispatchBytes != 0 || s.Queue.Len != 0) {
-			c.tb.Errorf("asynctest: %v leaves %d connections, %d handshakes, %d bytes in dispatch, %d in the queue (seed %d)",
+		if s := n.Stats(); !c.tb.Failed() &&
+			(s.Connections != 0 || s.Handshakes != 0 || s.DispatchBytes != 0 || s.Queue.Len != 0) {
+			c.tb.Errorf(
+				"asynctest: %v leaves %d connections, %d handshakes, %d bytes in dispatch, %d in the queue (seed %d)",
 				n.Name(), s.Connections, s.Handshakes, s.DispatchBytes, s.Queue.Len, c.opt.Seed)
 		}
 		_ = n.Host.Close()

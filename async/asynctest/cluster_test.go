@@ -22,7 +22,8 @@ func TestMain(m *testing.M) {
 // exchange has three nodes send to each other while connections are cut, and
 // returns the hash of all that happened.
 func exchange(t *testing.T, seed uint64, change func(i int, cfg *async.Config)) uint64 {
-	c := asynctest.NewCluster(t, asynctest.Options{Seed: seed, N: 3, Workers: 2, Network: simnet.Config{ShortWrites: 16}, Config: change})
+	c := asynctest.NewCluster(t,
+		asynctest.Options{Seed: seed, N: 3, Workers: 2, Network: simnet.Config{ShortWrites: 16}, Config: change})
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	for i := range 60 {
 		from := rnd.IntN(3)
@@ -51,7 +52,8 @@ func TestSameSeedSameTrace(t *testing.T) {
 func TestSameSeedSameTraceInline(t *testing.T) {
 	run := func(seed uint64) uint64 {
 		var inline dispatch.Inline
-		c := asynctest.NewCluster(t, asynctest.Options{Seed: seed, N: 3, Config: func(_ int, cfg *async.Config) { cfg.Executor = &inline }})
+		c := asynctest.NewCluster(t,
+			asynctest.Options{Seed: seed, N: 3, Config: func(_ int, cfg *async.Config) { cfg.Executor = &inline }})
 		t.Cleanup(func() { inline.Run() })
 		for i := range 30 {
 			require.NoError(t, c.Send(i%3, (i+1)%3, 100*i, 0))

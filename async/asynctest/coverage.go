@@ -38,7 +38,8 @@ type Pair struct {
 
 // unreachable are pairs of the state table that no run of ours can reach, and why.
 var unreachable = map[Pair]string{
-	{session.StateSessionReconnecting, frame.TagSessionRetryGlobal}: "a messenger draws a higher global_seq for each attempt, and does not read from those that it gave up",
+	{session.StateSessionReconnecting, frame.TagSessionRetryGlobal}: "a messenger draws a higher global_seq for " +
+		"each attempt, and does not read from those that it gave up",
 }
 
 // Reachable are the pairs that the state table of the session allows, without

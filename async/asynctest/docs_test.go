@@ -13,7 +13,9 @@ func TestSimulationPageShowsTheExamples(t *testing.T) {
 	page, err := os.ReadFile("../../docs/SIMULATION.md")
 	require.NoError(t, err)
 	var source strings.Builder
-	for _, name := range []string{"example_test.go", "example_gossip_test.go", "../../eventloop/simnet/example_test.go"} {
+	for _, name := range []string{
+		"example_test.go", "example_gossip_test.go", "../../eventloop/simnet/example_test.go",
+	} {
 		b, err := os.ReadFile(name)
 		require.NoError(t, err)
 		source.Write(b)

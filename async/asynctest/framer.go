@@ -32,7 +32,8 @@ func (f *framer) Next(b []byte) (simnet.Frame, bool) {
 			return simnet.Frame{}, false
 		}
 		f.banner = true
-		return simnet.Frame{Tag: TagBanner, Name: "BANNER", Size: bannerHead + int64(binary.LittleEndian.Uint16(b[bannerHead-2:]))}, true
+		return simnet.Frame{Tag: TagBanner, Name: "BANNER",
+			Size: bannerHead + int64(binary.LittleEndian.Uint16(b[bannerHead-2:]))}, true
 	}
 	if len(b) < frame.PreambleLen {
 		return simnet.Frame{}, false

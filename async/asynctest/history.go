@@ -32,8 +32,8 @@ const (
 	RecFree                              // and no longer does
 )
 
-var recordNames = [...]string{"?", "sent", "ended", "delivered", "ready", "connect", "accept", "reset", "remote reset", "refused",
-	"mark down", "disposable", "down", "up", "shutdown", "healed", "stuck", "free"}
+var recordNames = [...]string{"?", "sent", "ended", "delivered", "ready", "connect", "accept", "reset",
+	"remote reset", "refused", "mark down", "disposable", "down", "up", "shutdown", "healed", "stuck", "free"}
 
 func (k RecordKind) String() string { return recordNames[k] }
 

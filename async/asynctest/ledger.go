@@ -137,7 +137,8 @@ func (f Flow) appendTracked(b []byte, num uint64, sum uint32) []byte {
 func parseTracked(b []byte) (f Flow, num uint64) {
 	le := binary.LittleEndian
 	return Flow{
-		From: int(le.Uint32(b)), To: int(le.Uint32(b[4:])), Life: le.Uint32(b[8:]), Conn: le.Uint64(b[12:]), Priority: b[20],
+		From: int(le.Uint32(b)), To: int(le.Uint32(b[4:])), Life: le.Uint32(b[8:]),
+		Conn: le.Uint64(b[12:]), Priority: b[20],
 	}, le.Uint64(b[21:])
 }
 
@@ -231,7 +232,8 @@ func (l *ledger) missing(most int) string {
 			b.WriteString("...\n")
 			break
 		}
-		fmt.Fprintf(&b, "%v: sent %d, arrived %d, ended %d, %d of them well; last error: %v\n", a.Flow, a.Sent, a.Arrived, a.Ended, a.Ended-a.Failed, a.Failure)
+		fmt.Fprintf(&b, "%v: sent %d, arrived %d, ended %d, %d of them well; last error: %v\n",
+			a.Flow, a.Sent, a.Arrived, a.Ended, a.Ended-a.Failed, a.Failure)
 	}
 	return b.String()
 }

@@ -39,7 +39,8 @@ type wayModel struct {
 
 func newModel(t *rapid.T) *model {
 	m := &model{ways: map[way]*wayModel{}, stuck: map[int]bool{}, n: rapid.IntRange(2, 4).Draw(t, "nodes")}
-	policy := rapid.SampledFrom([]func() msg.Policy{msg.LosslessPeer, msg.LosslessPeerReuse, msg.DefaultPolicy}).Draw(t, "policy")()
+	policies := []func() msg.Policy{msg.LosslessPeer, msg.LosslessPeerReuse, msg.DefaultPolicy}
+	policy := rapid.SampledFrom(policies).Draw(t, "policy")()
 	m.same = rapid.Bool().Draw(t, "same address")
 	window := rapid.SampledFrom([]int{500, 64 << 10}).Draw(t, "window")
 	throttle := rapid.SampledFrom([]int64{0, 2000}).Draw(t, "throttle")
@@ -192,9 +193,9 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel(t)
 		t.Repeat(map[string]func(*rapid.T){
-			"Send": m.Send, "Send again": m.Send, "Cut": m.Cut, "CutAt": m.CutAt, "Partition": m.Partition, "Stall": m.Stall,
-			"Heal": m.Heal, "Restart": m.Restart, "MarkDown": m.MarkDown, "Advance": m.Advance, "Advance more": m.Advance,
-			"Stick": m.Stick, "Free": m.Free, "Quiesce": m.Quiesce,
+			"Send": m.Send, "Send again": m.Send, "Cut": m.Cut, "CutAt": m.CutAt, "Partition": m.Partition,
+			"Stall": m.Stall, "Heal": m.Heal, "Restart": m.Restart, "MarkDown": m.MarkDown,
+			"Advance": m.Advance, "Advance more": m.Advance, "Stick": m.Stick, "Free": m.Free, "Quiesce": m.Quiesce,
 		})
 		m.Quiesce(t)
 		if bad := m.c.History.Violations(); len(bad) > 0 {

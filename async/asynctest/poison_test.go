@@ -37,7 +37,9 @@ type poisonCase struct {
 
 const poisonSize = 5000
 
-func (p *poisonCase) cluster(t *testing.T, seed uint64, link simnet.LinkConfig) (*Cluster, *rejections, msg.Connection) {
+func (p *poisonCase) cluster(
+	t *testing.T, seed uint64, link simnet.LinkConfig,
+) (*Cluster, *rejections, msg.Connection) {
 	told := &rejections{}
 	c := NewCluster(t, Options{
 		Seed: seed, N: 2, History: true, SameNonce: true, Network: simnet.Config{Link: link},
@@ -163,7 +165,8 @@ func TestPoisonIsSentOn(t *testing.T) {
 	p := poisonCase{policies: [2]msg.Policy{msg.LosslessClient(), msg.StatefulServer()}, rejectAfter: -5, limit: 1000}
 	c, told, conn := p.cluster(t, seed, simnet.LinkConfig{})
 	ended := 0
-	require.NoError(t, conn.Send(&msg.Message{Type: 77, Data: make([]byte, poisonSize), Notify: notifier(func(error) { ended++ })}))
+	require.NoError(t,
+		conn.Send(&msg.Message{Type: 77, Data: make([]byte, poisonSize), Notify: notifier(func(error) { ended++ })}))
 	require.NoError(t, c.SendOn(conn, 0, 1, 100, 0))
 	c.Run(time.Minute)
 	require.Len(t, told.told, 1)

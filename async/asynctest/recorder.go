@@ -72,7 +72,8 @@ func (r *Recorder) Dispatch(m *msg.Message) bool {
 	if m.Type == TypeTracked {
 		n.Cluster.arrived(n, m)
 	} else {
-		r.record(Event{What: "message", Conn: m.Connection(), Type: m.Type, TID: m.TID, Priority: m.Priority, Front: string(m.Front)})
+		r.record(Event{What: "message", Conn: m.Connection(), Type: m.Type, TID: m.TID, Priority: m.Priority,
+			Front: string(m.Front)})
 	}
 	if f := n.Cluster.opt.Dispatch; f != nil {
 		f(n, m)

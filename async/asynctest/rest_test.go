@@ -77,8 +77,10 @@ func TestRoomComesBack(t *testing.T) {
 // whichever it is, each message arrives once, and as it was sent.
 func TestFlipsAmongEqualSizes(t *testing.T) {
 	const seed, size, each = 11, 200, 6
-	c := asynctest.NewCluster(t, asynctest.Options{Seed: seed, N: 2, History: true, Network: simnet.Config{Smooth: true},
-		Config: func(_ int, cfg *async.Config) { cfg.InitialBackoff = time.Millisecond }})
+	c := asynctest.NewCluster(t, asynctest.Options{
+		Seed: seed, N: 2, History: true, Network: simnet.Config{Smooth: true},
+		Config: func(_ int, cfg *async.Config) { cfg.InitialBackoff = time.Millisecond },
+	})
 	conn := c.Connect(0, 1)
 	frameLen := frame.PreambleLen + frame.HeaderLen + 4 + 33 + size + frame.EpilogueLen
 	rnd := rand.New(rand.NewPCG(seed, 1))

@@ -25,7 +25,8 @@ type scenarioRun struct {
 // the first step, for traces. If it uses Network.EndOn, a run that was ended has an Err
 // that is simnet.ErrEnded.
 func (s *Scenario) Run(prepare func(*Cluster)) (res ScenarioResult) {
-	r := &scenarioRun{s: s, dials: map[[2]string]int{}, holds: map[[2]int][]*simnet.Fault{}, busy: map[[2]int]time.Duration{}}
+	r := &scenarioRun{s: s, dials: map[[2]string]int{}, holds: map[[2]int][]*simnet.Fault{},
+		busy: map[[2]int]time.Duration{}}
 	var stepErr error
 	ended := func() bool { return errors.Is(r.c.Net.Err(), simnet.ErrEnded) }
 	err := Try(func(tb TB) {
@@ -193,7 +194,8 @@ func parseExpectation(p *scenarioParser) (e *expectation, err error) {
 	case "faults", "received", "sent", "replayed":
 		e.count = func(r *scenarioRun) int {
 			s := r.c.Nodes[a].Stats()
-			return int(map[string]uint64{"faults": s.Faults, "received": s.Received, "sent": s.Sent, "replayed": s.Replayed}[w.text])
+			return int(map[string]uint64{"faults": s.Faults, "received": s.Received, "sent": s.Sent,
+				"replayed": s.Replayed}[w.text])
 		}
 	default:
 		return nil, w.errorf("unknown expectation %q", w.text)

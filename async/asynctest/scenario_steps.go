@@ -76,7 +76,8 @@ func init() {
 		}),
 		"print": nodeStep(func(r *scenarioRun, a int) error {
 			s := r.c.Nodes[a].Stats()
-			r.logf("%s: received %d, faults %d, connected %d, accepted %d, replayed %d", r.name(a), s.Received, s.Faults, s.Connected, s.Accepted, s.Replayed)
+			r.logf("%s: received %d, faults %d, connected %d, accepted %d, replayed %d",
+				r.name(a), s.Received, s.Faults, s.Connected, s.Accepted, s.Replayed)
 			return nil
 		}),
 		"heal": func(p *scenarioParser) (func(*scenarioRun) error, error) {
@@ -157,7 +158,8 @@ func parseLink(p *scenarioParser) (func(*scenarioRun) error, error) {
 		return nil, err
 	}
 	latency, bandwidth := 200*time.Microsecond, 0
-	err = p.options(map[string]func(word) error{"latency": durationOption(&latency), "bandwidth": intOption(&bandwidth, 1, bandwidthMax)})
+	err = p.options(map[string]func(word) error{"latency": durationOption(&latency),
+		"bandwidth": intOption(&bandwidth, 1, bandwidthMax)})
 	return func(r *scenarioRun) error {
 		cfg := simnet.LinkConfig{Latency: simnet.Fixed(latency), Bandwidth: float64(bandwidth)}
 		r.c.Net.SetLink(r.host(a), r.host(b), cfg)

@@ -146,7 +146,9 @@ type hooked struct {
 
 func (h *hooked) Clock() eventloop.Clock { return hookedClock{h.Stack.Clock(), h} }
 
-func (h *hooked) Listen(a netip.AddrPort, lc eventloop.ListenConfig, f func(eventloop.Socket)) (eventloop.Listener, error) {
+func (h *hooked) Listen(
+	a netip.AddrPort, lc eventloop.ListenConfig, f func(eventloop.Socket),
+) (eventloop.Listener, error) {
 	h.onError = lc.OnError
 	return h.Stack.Listen(a, lc, f)
 }
@@ -243,7 +245,8 @@ func (noExecutor) Submit(func()) error { return errors.New("no room") }
 func statsOfStandIns(t *testing.T, m moved) {
 	net := simnet.New(1, simnet.Config{})
 	h := net.AddHost("alone", simnet.HostConfig{})
-	x, err := async.New(async.Config{Name: entity.OSD(1), Stack: h, Executor: noExecutor{}, Rand: h.Rand, Logger: slog.New(slog.DiscardHandler)})
+	x, err := async.New(async.Config{Name: entity.OSD(1), Stack: h, Executor: noExecutor{}, Rand: h.Rand,
+		Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	require.NoError(t, x.Start())
 	require.NoError(t, x.Loopback().Send(&msg.Message{}))

@@ -61,7 +61,8 @@ type testExchange struct {
 
 func (x *testExchange) Request(r auth.Request) (auth.Reply, error) {
 	if x.refused = x.refusals && !x.refused; x.refused {
-		return auth.Reply{}, &auth.RefusedError{Method: r.Method, Result: -13, Methods: []uint32{testMethod}, Modes: []uint32{x.mode}}
+		return auth.Reply{}, &auth.RefusedError{Method: r.Method, Result: -13, Methods: []uint32{testMethod},
+			Modes: []uint32{x.mode}}
 	}
 	return x.next()
 }

@@ -244,7 +244,8 @@ func (s *swarm) breakHandshake(d time.Duration) {
 	default:
 		// The answer is lost, and the caller does not notice at once.
 		s.addFor(d, "half made", simnet.Once(func(p *simnet.Packet) simnet.Verdict {
-			if p.Kind == simnet.Data && !p.FromDialer && between(p) && (s.tap.saw(frame.TagServerIdent) || s.tap.saw(frame.TagSessionReconnectOK)) {
+			if p.Kind == simnet.Data && !p.FromDialer && between(p) &&
+				(s.tap.saw(frame.TagServerIdent) || s.tap.saw(frame.TagSessionReconnectOK)) {
 				return simnet.Reset()
 			}
 			return simnet.Pass()
@@ -265,7 +266,8 @@ func (s *swarm) crossing(i, j int, d time.Duration) {
 	s.post(i, j)
 	var held uint64
 	f := s.Add("hold ident", func(p *simnet.Packet) simnet.Verdict {
-		if held == 0 && p.Kind == simnet.Data && p.FromDialer && p.From == b && p.To == a && (s.tap.saw(frame.TagClientIdent) || s.tap.saw(frame.TagSessionReconnect)) {
+		if held == 0 && p.Kind == simnet.Data && p.FromDialer && p.From == b && p.To == a &&
+			(s.tap.saw(frame.TagClientIdent) || s.tap.saw(frame.TagSessionReconnect)) {
 			held = p.Conn
 		}
 		if p.Conn == held && p.FromDialer {
@@ -329,7 +331,8 @@ func (s *swarm) halfMade(i, j int, d time.Duration) {
 	s.post(i, j)
 	var held uint64
 	f := s.Add("hold answer", func(p *simnet.Packet) simnet.Verdict {
-		if held == 0 && p.Kind == simnet.Data && !p.FromDialer && p.From == b && p.To == a && s.tap.saw(frame.TagServerIdent) {
+		if held == 0 && p.Kind == simnet.Data && !p.FromDialer && p.From == b && p.To == a &&
+			s.tap.saw(frame.TagServerIdent) {
 			held = p.Conn
 			s.panicAccept = s.Nodes[j]
 		}

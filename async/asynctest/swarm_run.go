@@ -48,7 +48,8 @@ func (s *swarm) run() {
 func (s *swarm) rest(ended bool) {
 	for quiet, i := 0, 0; quiet < 3; i++ {
 		if i == int(patience/time.Second) {
-			s.tb.Fatalf("asynctest: no rest after %v\n%s%s%s", patience, s.ledger.missing(8), s.state(), s.Net.Netstat())
+			s.tb.Fatalf("asynctest: no rest after %v\n%s%s%s",
+				patience, s.ledger.missing(8), s.state(), s.Net.Netstat())
 		}
 		s.Run(time.Second)
 		if quiet++; !s.atRest(ended) {
@@ -96,7 +97,8 @@ func (s *swarm) greeting(from, to int) {
 		if tries++; arrived() || tries > 100 {
 			return
 		}
-		_ = s.Nodes[from].SendTo(&msg.Message{Type: 9, Front: []byte(front)}, s.Nodes[to].Name().Type, s.Nodes[to].Addrs())
+		_ = s.Nodes[from].SendTo(&msg.Message{Type: 9, Front: []byte(front)},
+			s.Nodes[to].Name().Type, s.Nodes[to].Addrs())
 		s.Net.After(20*time.Second, again)
 	}
 	again()

@@ -55,7 +55,8 @@ func (s *swarm) plan() (net simnet.Config) {
 	s.servers = 1 + rnd.IntN(s.nodes-1)
 	s.largest = []int{100, 100, 100, 2_000, 2_000, 2_000, 20_000, 100_000}[rnd.IntN(8)]
 	s.windows = []time.Duration{time.Millisecond, 20 * time.Millisecond, time.Second}[rnd.IntN(3)]
-	net = simnet.Config{Window: max([]int{2000, 16 << 10, 256 << 10}[rnd.IntN(3)], s.largest/2), ShortWrites: rnd.IntN(20)}
+	net = simnet.Config{Window: max([]int{2000, 16 << 10, 256 << 10}[rnd.IntN(3)], s.largest/2),
+		ShortWrites: rnd.IntN(20)}
 	net.Asleep = rnd.IntN(4) // 0: workers are never lent
 	switch rnd.IntN(4) {
 	case 0:
@@ -74,7 +75,8 @@ func (s *swarm) plan() (net simnet.Config) {
 		s.auth = &testAuth{mode: 1 + uint32(rnd.IntN(2)), rounds: rnd.IntN(3), refusals: rnd.IntN(2) == 0}
 	}
 	topology := s.connect()
-	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, slow %v, "+
+	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, "+
+		"slow %v, "+
 		"panics %v, auth %+v, wrong clocks %v",
 		s.kind, topology, s.nodes, s.servers, s.largest, s.deaths, s.same, s.slow, s.panics, s.auth, s.clocks.wrong)
 	if s.unlike.bound {
@@ -220,7 +222,8 @@ func (s *swarm) dispatch(n *Node, m *msg.Message) {
 	}
 	// Servers talk too.
 	if s.hasServers() && n.Index < s.servers && s.sent < s.cfg.Messages && s.rnd.IntN(2) == 0 {
-		if to := int(conn.PeerName().Num) - 1; to >= s.servers && to < s.nodes && s.SendOn(conn, n.Index, to, s.size(), s.priority()) == nil {
+		if to := int(conn.PeerName().Num) - 1; to >= s.servers && to < s.nodes &&
+			s.SendOn(conn, n.Index, to, s.size(), s.priority()) == nil {
 			s.sent++
 		}
 	}

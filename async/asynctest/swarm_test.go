@@ -28,9 +28,9 @@ const coverageSeeds = 2000
 // kindsOfFaults are all that a swarm makes.
 var kindsOfFaults = []string{
 	"clock", "crash", "crossing", "cut", "cut a node", "cut a packet", "cut at a tag", "flip", "flip a whole message",
-	"half made", "half made and held", "half open", "hold a tag", "isolate", "keepalive", "kill", "kill connection", "late",
-	"late connection", "mark down", "one way", "orphan", "panic", "partition", "race", "refuse", "reset", "restart",
-	"stall connection", "stuck", "uneven",
+	"half made", "half made and held", "half open", "hold a tag", "isolate", "keepalive", "kill", "kill connection",
+	"late", "late connection", "mark down", "one way", "orphan", "panic", "partition", "race", "refuse", "reset",
+	"restart", "stall connection", "stuck", "uneven",
 }
 
 // TestSwarm runs small random systems: nodes, topology, policies, sizes, priorities,
@@ -62,7 +62,8 @@ func TestSwarm(t *testing.T) {
 		return len(r.Violations) == 0
 	})
 	for _, r := range sum.Failed {
-		t.Fatalf("%s\n%s\nrepeat with: SWARM_SEED=%d go test ./async/asynctest -run 'TestSwarm$'", r.System, strings.Join(r.Violations, "\n"), r.Seed)
+		t.Fatalf("%s\n%s\nrepeat with: SWARM_SEED=%d go test ./async/asynctest -run 'TestSwarm$'",
+			r.System, strings.Join(r.Violations, "\n"), r.Seed)
 	}
 	var faults []string
 	for _, what := range slices.Sorted(maps.Keys(sum.Faults)) {
@@ -72,7 +73,8 @@ func TestSwarm(t *testing.T) {
 		t.Logf("%3.0f %% of the bound, seed %d: %v", 100*c.Share(), sum.Dearest[i], c)
 	}
 	t.Logf("%d seeds from %d in %v: %d messages, %d of them delivered; %d (state, tag, fault) triples\nfaults: %s\n%v",
-		sum.Seeds, first, time.Since(began).Round(time.Millisecond), sum.Messages, sum.Delivered, len(sum.Coverage), strings.Join(faults, ", "), sum.Coverage)
+		sum.Seeds, first, time.Since(began).Round(time.Millisecond), sum.Messages, sum.Delivered, len(sum.Coverage),
+		strings.Join(faults, ", "), sum.Coverage)
 	if n >= coverageSeeds {
 		require.Empty(t, sum.Coverage.Missed(), "these pairs of state and tag were never hit")
 		require.Subset(t, slices.Collect(maps.Keys(sum.Faults)), kindsOfFaults)

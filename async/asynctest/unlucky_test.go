@@ -27,7 +27,8 @@ func TestUnluckyIsNotRejected(t *testing.T) {
 
 func testUnlucky(t *testing.T, p *poisonCase, seed uint64) {
 	const size, life = 500_000, 3 * time.Second // of 5 s
-	c, told, conn := p.cluster(t, seed, simnet.LinkConfig{Latency: simnet.Fixed(20 * time.Millisecond), Bandwidth: 100_000})
+	c, told, conn := p.cluster(t, seed,
+		simnet.LinkConfig{Latency: simnet.Fixed(20 * time.Millisecond), Bandwidth: 100_000})
 	cuts, bad := 0, true
 	c.Add("short lives", func(p *simnet.Packet) simnet.Verdict {
 		if id := p.Conn; p.Kind == simnet.Syn {

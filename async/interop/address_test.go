@@ -62,7 +62,8 @@ func TestWrongDaemon(t *testing.T) {
 		reason msg.Reason
 		says   string
 	}{
-		"another process":  {entity.TypeOSD, osd.Addr.WithNonce(osd.Addr.Nonce + 1), msg.ReasonClosed, "nonce included"},
+		"another process": {entity.TypeOSD, osd.Addr.WithNonce(osd.Addr.Nonce + 1),
+			msg.ReasonClosed, "nonce included"},
 		"by host and port": {entity.TypeOSD, osd.Addr.WithAnyNonce(), msg.ReasonClosed, "nonce included"},
 		"a mon's nonce":    {entity.TypeMon, peerOf(mon.Addr)[0].WithNonce(5), msg.ReasonClosed, "a mon's is 0"},
 		"another type":     {entity.TypeMon, osd.Addr, msg.ReasonWrongPeer, "another process than the one asked for"},

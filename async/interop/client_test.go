@@ -101,7 +101,9 @@ func TestClientOfMon(t *testing.T) {
 }
 
 // command runs a command at a monitor.
-func command(t *testing.T, box *inbox, conn msg.Connection, tid uint64, cmd string, input []byte) (code int32, status string, output []byte) {
+func command(
+	t *testing.T, box *inbox, conn msg.Connection, tid uint64, cmd string, input []byte,
+) (code int32, status string, output []byte) {
 	t.Helper()
 	fsid, err := ParseUUID(FSID)
 	require.NoError(t, err)

@@ -43,7 +43,8 @@ func (s *MonServer) Dispatch(m *msg.Message) bool {
 	case msg.TypeMonGetMap:
 		reply = &msg.Message{Type: msg.TypeMonMap, Version: 1, Front: denc.AppendBL(nil, s.Map.Append(nil))}
 	case msg.TypePing:
-		reply = &msg.Message{Type: msg.TypePing, Version: 1, Priority: msg.PriorityHigh, Front: denc.AppendString(nil, s.status())}
+		reply = &msg.Message{Type: msg.TypePing, Version: 1, Priority: msg.PriorityHigh,
+			Front: denc.AppendString(nil, s.status())}
 	case msg.TypeMonSubscribe:
 		// The configuration is what clients wait for; theirs is empty here.
 		reply = &msg.Message{Type: msg.TypeConfig, Version: 1, Front: le.AppendUint32(nil, 0)}

@@ -66,12 +66,14 @@ func (s clusterSide) Dispatch(m *msg.Message) bool {
 	switch m.Type {
 	case typeReplicate:
 		o.replicate(m, p)
-		o.answer(from.back, newMessage(typeReplicated, prioNormal, m.TID, payload{Object: p.Object, Gen: p.Gen}, nil, nil))
+		o.answer(from.back,
+			newMessage(typeReplicated, prioNormal, m.TID, payload{Object: p.Object, Gen: p.Gen}, nil, nil))
 	case typeReplicated:
 		o.replicated(m.TID)
 	case typePush:
 		o.pushed(m, p)
-		o.answer(from.back, newMessage(typePushed, prioRecovery, m.TID, payload{Object: p.Object, Gen: p.Gen}, nil, nil))
+		o.answer(from.back,
+			newMessage(typePushed, prioRecovery, m.TID, payload{Object: p.Object, Gen: p.Gen}, nil, nil))
 	case typePushed:
 		o.endOfPush(m.TID)
 	default:
@@ -147,7 +149,8 @@ func (o *osd) pushed(m *msg.Message, p payload) {
 	case !have && isCold(p.Object):
 		o.objects[p.Object] = newObject(p.Gen, m)
 	case x.gen < p.Gen:
-		o.d.oracle.Failed("%s: push of object %d gen %d overtook its writes, have gen %d", o.name, p.Object, p.Gen, x.gen)
+		o.d.oracle.Failed("%s: push of object %d gen %d overtook its writes, have gen %d",
+			o.name, p.Object, p.Gen, x.gen)
 	case x.gen == p.Gen && !(bytes.Equal(x.header(), m.Middle) && bytes.Equal(x.data(), m.Data)):
 		o.d.oracle.Failed("%s: object %d gen %d differs from the primary's", o.name, p.Object, p.Gen)
 	}

@@ -103,7 +103,8 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	objects := c.Conns*objectsPerClient + c.OSDs*coldPerOSD
 	if need := int64(objects) * int64(c.Replicas) * int64(largest); need > memoryMax {
-		return c, fmt.Errorf("%w: %d objects of up to %d bytes in %d copies need %d bytes, more than %d", ErrConfig, objects, largest, c.Replicas, need, int64(memoryMax))
+		return c, fmt.Errorf("%w: %d objects of up to %d bytes in %d copies need %d bytes, more than %d",
+			ErrConfig, objects, largest, c.Replicas, need, int64(memoryMax))
 	}
 	return c, nil
 }

@@ -116,7 +116,8 @@ func newDemo(cfg Config) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{cfg: cfg, oracle: NewOracle(), contents: newContents(cfg.Seed, cfg.Sizes), rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
+	d := &demo{cfg: cfg, oracle: NewOracle(), contents: newContents(cfg.Seed, cfg.Sizes),
+		rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
 	for i := range d.meters {
 		d.meters[i] = newMeter()
 	}
@@ -207,7 +208,8 @@ func (d *demo) quiet(limit time.Duration) {
 			return
 		}
 		if time.Now().After(deadline) {
-			d.oracle.Failed("not quiet after %v: %d operations, %d pushes and replications, %d messages, %d notifications, %d polls; %d held of throttles",
+			d.oracle.Failed("not quiet after %v: %d operations, %d pushes and replications, %d messages, "+
+				"%d notifications, %d polls; %d held of throttles",
 				limit, ops, pushes, missing, notifies, polls, held)
 			for _, m := range d.messengers {
 				for _, l := range d.linksOf(m) {
@@ -340,7 +342,8 @@ func (d *demo) leaks(before int) int {
 			return n
 		}
 		if time.Now().After(deadline) {
-			d.oracle.Failed("%d goroutines are left, there were %d and %d pollers", n, before, d.stack.Stack().NumWorkers())
+			d.oracle.Failed("%d goroutines are left, there were %d and %d pollers",
+				n, before, d.stack.Stack().NumWorkers())
 			return n
 		}
 		time.Sleep(time.Millisecond)

@@ -46,7 +46,9 @@ func TestDemo(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, r.Write(&out))
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
-	require.Regexp(t, `^demo: ok ops=\d+ cuts=\d+ reconnects=\d+ replayed=\d+ lost=0 duplicated=0 goroutines=\d+/\d+ threads=\d+$`, lines[len(lines)-1])
+	require.Regexp(t,
+		`^demo: ok ops=\d+ cuts=\d+ reconnects=\d+ replayed=\d+ lost=0 duplicated=0 goroutines=\d+/\d+ threads=\d+$`,
+		lines[len(lines)-1])
 	b, err := json.Marshal(r)
 	require.NoError(t, err)
 	require.Contains(t, string(b), `"ok":true`)
@@ -78,7 +80,8 @@ func TestDrain(t *testing.T) {
 	d = startFor(t, Config{OSDs: 2, Clients: 1, Conns: 1, CutRate: -1})
 	away := d.osds[1].clu.Addrs()
 	require.NoError(t, d.osds[1].clu.Shutdown(t.Context()))
-	require.NoError(t, d.osds[0].clu.SendTo(newMessage(typePing, prioHeartbeat, 1, payload{}, nil, nil), entity.TypeOSD, away))
+	require.NoError(t,
+		d.osds[0].clu.SendTo(newMessage(typePing, prioHeartbeat, 1, payload{}, nil, nil), entity.TypeOSD, away))
 	require.False(t, d.drain(50*time.Millisecond))
 	_, first := d.oracle.Failures()
 	require.Len(t, first, 1)
@@ -114,7 +117,8 @@ func (c cancelOnWrite) Write(p []byte) (int, error) {
 }
 
 func TestDemoWithoutCutsAndReplicas(t *testing.T) {
-	r, err := Run(context.Background(), Config{Duration: 200 * time.Millisecond, OSDs: 1, Clients: 2, Conns: 2, CutRate: -1, Sizes: []int{1, 100000}})
+	r, err := Run(context.Background(),
+		Config{Duration: 200 * time.Millisecond, OSDs: 1, Clients: 2, Conns: 2, CutRate: -1, Sizes: []int{1, 100000}})
 	require.NoError(t, err)
 	require.True(t, r.OK, "%+v", r)
 	require.Zero(t, r.Cuts)

@@ -67,7 +67,8 @@ func (g *manager) connectLocked(id int) error {
 		return nil
 	}
 	g.epoch++
-	p := &polled{id: id, link: &link{conn: c, out: g.d.oracle.Stream(g.name, g.d.osds[id].name, "public", g.epoch, true)}}
+	p := &polled{id: id,
+		link: &link{conn: c, out: g.d.oracle.Stream(g.name, g.d.osds[id].name, "public", g.epoch, true)}}
 	c.SetValue(p)
 	g.polls[id] = p
 	return nil

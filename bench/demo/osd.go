@@ -239,7 +239,8 @@ func (o *osd) write(m *msg.Message, p payload, from *peer) {
 
 // finish answers the client: all replicas have it.
 func (w *writeOp) finish() {
-	w.o.answer(w.reply, newMessage(typeWriteReply, prioNormal, w.m.TID, payload{Object: w.p.Object, Gen: w.p.Gen}, nil, nil))
+	w.o.answer(w.reply,
+		newMessage(typeWriteReply, prioNormal, w.m.TID, payload{Object: w.p.Object, Gen: w.p.Gen}, nil, nil))
 	w.unref()
 }
 

@@ -130,6 +130,8 @@ func (d *demo) progress(now time.Duration) {
 		o, b := d.meters[c].total()
 		ops, bytes = ops+o, bytes+b
 	}
-	fmt.Fprintf(d.cfg.Progress, "\r%4.1f s  %d client ops, %.0f MB  %d cuts  lost %d  duplicated %d  %d goroutines \x1b[K",
-		now.Seconds(), ops, float64(bytes)/1e6, d.stack.Cuts(), d.oracle.lost.Load(), d.oracle.duplicated.Load(), d.used.goroutines)
+	fmt.Fprintf(d.cfg.Progress,
+		"\r%4.1f s  %d client ops, %.0f MB  %d cuts  lost %d  duplicated %d  %d goroutines \x1b[K",
+		now.Seconds(), ops, float64(bytes)/1e6, d.stack.Cuts(), d.oracle.lost.Load(),
+		d.oracle.duplicated.Load(), d.used.goroutines)
 }

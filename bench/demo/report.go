@@ -133,13 +133,18 @@ func (r *Report) Write(w io.Writer) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n%d osds, %d clients (%d busy), %d sessions, %.1f s, seed %d\n", r.OSDs, r.Clients, r.Busy, r.Sessions, r.Seconds, r.Seed)
-	fmt.Fprintf(w, "cuts       %d: %d rst, %d fin, %d fin unnoticed; %d writing, %d reading; %d during a handshake\n", r.Cuts,
-		r.CutKinds["rst"], r.CutKinds["fin"], r.CutKinds["vanish"], r.CutKinds["write"], r.CutKinds["read"], r.HandshakeCuts)
-	fmt.Fprintf(w, "sessions   %d reconnects after %d faults, %d messages sent again, %d writes by their sender, %d waits for throttles\n",
+	fmt.Fprintf(w, "\n%d osds, %d clients (%d busy), %d sessions, %.1f s, seed %d\n",
+		r.OSDs, r.Clients, r.Busy, r.Sessions, r.Seconds, r.Seed)
+	fmt.Fprintf(w, "cuts       %d: %d rst, %d fin, %d fin unnoticed; %d writing, %d reading; %d during a handshake\n",
+		r.Cuts, r.CutKinds["rst"], r.CutKinds["fin"], r.CutKinds["vanish"],
+		r.CutKinds["write"], r.CutKinds["read"], r.HandshakeCuts)
+	fmt.Fprintf(w, "sessions   %d reconnects after %d faults, %d messages sent again, %d writes by their sender, "+
+		"%d waits for throttles\n",
 		r.Reconnects, r.Faults, r.Replayed, r.Lent, r.ThrottleWaits)
-	fmt.Fprintf(w, "lossy      %d sessions broke, each told once; %d messages went with them\n", r.LossyResets, r.LossyDropped)
-	fmt.Fprintf(w, "verified   %d objects, %d copies, %.1f MB; %d cold copies not recovered yet\n", r.Objects, r.Copies, float64(r.CopyBytes)/1e6, r.NotRecovered)
+	fmt.Fprintf(w, "lossy      %d sessions broke, each told once; %d messages went with them\n",
+		r.LossyResets, r.LossyDropped)
+	fmt.Fprintf(w, "verified   %d objects, %d copies, %.1f MB; %d cold copies not recovered yet\n",
+		r.Objects, r.Copies, float64(r.CopyBytes)/1e6, r.NotRecovered)
 	if r.Drained {
 		fmt.Fprintf(w, "drained    every messenger ended when all that was sent had been acknowledged\n")
 	}
@@ -167,6 +172,8 @@ func (r *Report) Line() string {
 	case r.Interrupted:
 		verdict = "interrupted, ok so far"
 	}
-	return fmt.Sprintf("demo: %s ops=%d cuts=%d reconnects=%d replayed=%d lost=%d duplicated=%d goroutines=%d/%d threads=%d",
-		verdict, r.Ops, r.Cuts, r.Reconnects, r.Replayed, r.Lost, r.Duplicated, r.GoroutinesBefore, r.GoroutinesDuring, r.Threads)
+	return fmt.Sprintf(
+		"demo: %s ops=%d cuts=%d reconnects=%d replayed=%d lost=%d duplicated=%d goroutines=%d/%d threads=%d",
+		verdict, r.Ops, r.Cuts, r.Reconnects, r.Replayed, r.Lost, r.Duplicated, r.GoroutinesBefore,
+		r.GoroutinesDuring, r.Threads)
 }

@@ -152,7 +152,8 @@ func newUrgentSim(b testing.TB, window, size int) (net *simnet.Network, c *bulkC
 	}
 	srv := node(entity.OSD(0), msg.StatefulServer(), bulkServer{})
 	answers, bulk = new(int), new(int64)
-	c = &bulkClient{data: make([]byte, size), done: make(chan struct{}), sent: func(n int) { *bulk += int64(n) }, answer: func() { *answers++ }}
+	c = &bulkClient{data: make([]byte, size), done: make(chan struct{}), sent: func(n int) { *bulk += int64(n) },
+		answer: func() { *answers++ }}
 	cl := node(entity.OSD(1), msg.LosslessClient(), c)
 	var err error
 	c.conn, err = cl.ConnectTo(entity.TypeOSD, srv.Addrs())

@@ -132,7 +132,8 @@ func again(cfg Config, r *Result) error {
 	r.Interrupted = r.Interrupted || second.Interrupted
 	if second.Hash != r.Hash && !r.Interrupted {
 		r.Violations++
-		r.Violated = append(r.Violated, fmt.Sprintf("seed %d has two hashes, %016x and %016x", cfg.Seed, r.Hash, second.Hash))
+		r.Violated = append(r.Violated, fmt.Sprintf("seed %d has two hashes, %016x and %016x",
+			cfg.Seed, r.Hash, second.Hash))
 	}
 	r.Real += second.Real
 	return nil

@@ -38,7 +38,9 @@ func TestParse(t *testing.T) {
 		_, err := ParseSeeds(s)
 		require.Error(t, err, s)
 	}
-	for s, want := range map[string]Faults{"": {}, "none": {Given: true}, "20": {Given: true, Count: 20}, "2.5/s": {Given: true, PerSecond: 2.5}} {
+	for s, want := range map[string]Faults{
+		"": {}, "none": {Given: true}, "20": {Given: true, Count: 20}, "2.5/s": {Given: true, PerSecond: 2.5},
+	} {
 		got, err := ParseFaults(s)
 		require.NoError(t, err)
 		require.Equal(t, want, got)

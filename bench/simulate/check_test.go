@@ -96,10 +96,13 @@ func TestChecksFail(t *testing.T) {
 				_ = w.send(0, 1, typeCompare, 0, make([]byte, 8))
 			})
 		}},
-		{letter: "R1", scenario: "fan-in", atEnd: func(w *world) { w.s.(*saboteur).scenario.(*fanIn).messages.Take(1) }},
-		{letter: "app", scenario: "store", atEnd: func(w *world) { w.s.(*saboteur).scenario.(*store).acked[0] += 1000 }},
+		{letter: "R1", scenario: "fan-in",
+			atEnd: func(w *world) { w.s.(*saboteur).scenario.(*fanIn).messages.Take(1) }},
+		{letter: "app", scenario: "store",
+			atEnd: func(w *world) { w.s.(*saboteur).scenario.(*store).acked[0] += 1000 }},
 		{letter: "app", atEnd: func(w *world) { w.s.(*saboteur).scenario.(*gossip).knows[1] = 0 }},
-		{letter: "app", scenario: "storm", atEnd: func(w *world) { w.s.(*saboteur).scenario.(*storm).longest = stormBack + 1 }},
+		{letter: "app", scenario: "storm",
+			atEnd: func(w *world) { w.s.(*saboteur).scenario.(*storm).longest = stormBack + 1 }},
 		{letter: "sim", onTenth: func(w *world, _ *asynctest.Node, _ *msg.Message) {
 			w.net.Add("broken", func(*simnet.Packet) simnet.Verdict { panic("a rule") })
 		}},

@@ -30,7 +30,8 @@ func write(t *testing.T, text string) (file string) {
 	return file
 }
 
-const textScenario = "node a\nnode b\nsend a b 300 size=10000\nrun 5s\nsend b a 300\nrun 100s\nexpect delivered a b 300\nexpect delivered b a 300\n"
+const textScenario = "node a\nnode b\nsend a b 300 size=10000\nrun 5s\nsend b a 300\nrun 100s\n" +
+	"expect delivered a b 300\nexpect delivered b a 300\n"
 
 // In this one the step that is interrupted fails.
 const untilScenario = "node a\nnode b\nsend a b 300 size=10000\nuntil delivered a b 300\ncheck\n"
@@ -71,7 +72,8 @@ func TestDoneWithAViolation(t *testing.T) {
 	c := &closer{done: make(chan struct{}), left: 1 << 20}
 	cfg := Config{Scenario: "gossip", Nodes: 10, Seed: 1, Trace: c, Done: c.done}
 	w := kindOf("gossip").world(cfg)
-	w.run(&saboteur{scenario: w.s, w: w, onTenth: func(w *world, _ *asynctest.Node, _ *msg.Message) { w.violated("L9", "planted") }})
+	w.run(&saboteur{scenario: w.s, w: w,
+		onTenth: func(w *world, _ *asynctest.Node, _ *msg.Message) { w.violated("L9", "planted") }})
 	require.True(t, w.result.Interrupted)
 	require.Equal(t, 1, w.result.Violations)
 }

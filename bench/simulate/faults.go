@@ -64,7 +64,8 @@ const (
 )
 
 // netFaults are those that break the network alone.
-var netFaults = []faultKind{faultKill, faultCut, faultPartition, faultIsolate, faultOneWay, faultStall, faultRefuse, faultFlip, faultLate}
+var netFaults = []faultKind{faultKill, faultCut, faultPartition, faultIsolate, faultOneWay, faultStall, faultRefuse,
+	faultFlip, faultLate}
 
 // allFaults are netFaults and the ends of nodes.
 var allFaults = append([]faultKind{faultCrash, faultDeath}, netFaults...)
@@ -144,7 +145,8 @@ func (in *injector) strike() {
 		}
 	case faultCut:
 		at, dialer := int64(in.rnd.IntN(1+in.rnd.IntN(3000))), in.rnd.IntN(2) == 0
-		net.AddFor(d, "cut", simnet.Once(simnet.CutAt(at, dialer, func(p *simnet.Packet) bool { return p.From == a || p.To == a })))
+		net.AddFor(d, "cut",
+			simnet.Once(simnet.CutAt(at, dialer, func(p *simnet.Packet) bool { return p.From == a || p.To == a })))
 	case faultPartition:
 		net.AddFor(d, "partition", in.partition())
 	case faultIsolate:

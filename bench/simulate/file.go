@@ -41,8 +41,8 @@ func OwnSeed(scenario string) (uint64, error) {
 
 // faultSteps are the first words of the lines that break something.
 var faultSteps = map[string]bool{
-	"cut": true, "partition": true, "oneway": true, "refuse": true, "hold": true, "reset": true, "fault": true, "stick": true,
-	"crash": true, "kill": true, "mark_down": true,
+	"cut": true, "partition": true, "oneway": true, "refuse": true, "hold": true, "reset": true,
+	"fault": true, "stick": true, "crash": true, "kill": true, "mark_down": true,
 }
 
 // checkFile says what is wrong with a text scenario, or cannot be asked of it.
@@ -55,7 +55,8 @@ func checkFile(cfg *Config) error {
 		return fmt.Errorf("%w: %s has no nodes; a scenario begins with lines such as node a", ErrConfig, cfg.Scenario)
 	}
 	if cfg.Nodes != 0 || cfg.Faults.Given || cfg.Until != 0 {
-		return fmt.Errorf("%w: the file of a scenario says which nodes and faults there are, and when it ends", ErrConfig)
+		return fmt.Errorf("%w: the file of a scenario says which nodes and faults there are, and when it ends",
+			ErrConfig)
 	}
 	return nil
 }
@@ -83,7 +84,8 @@ func runFile(cfg Config) (Result, error) {
 		net.EndOn(cfg.Done)
 	})
 	out.Interrupted = errors.Is(r.Err, simnet.ErrEnded)
-	out.Sent, out.Deliveries, out.Virtual, out.Hash, out.Notes = uint64(r.Sent), uint64(r.Delivered), r.Virtual, r.Hash, r.Log
+	out.Sent, out.Deliveries = uint64(r.Sent), uint64(r.Delivered)
+	out.Virtual, out.Hash, out.Notes = r.Virtual, r.Hash, r.Log
 	out.Invariants = []string{"what the file expects"}
 	if r.Err != nil && !out.Interrupted {
 		out.Violations, out.Violated = 1, []string{firstLine(r.Err)}

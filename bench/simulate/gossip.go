@@ -73,7 +73,8 @@ func (g *gossip) begin() {
 // live has a node compare what it knows with its peers, until everybody knows everything.
 func (g *gossip) live(i int) {
 	g.w.every(i, gossipCompare, func() bool { return !g.done() }, func() {
-		_ = g.w.send(i, g.peers[i][g.w.rnd.IntN(len(g.peers[i]))], typeCompare, 0, le.AppendUint64(nil, uint64(g.knows[i])))
+		_ = g.w.send(i, g.peers[i][g.w.rnd.IntN(len(g.peers[i]))], typeCompare, 0,
+			le.AppendUint64(nil, uint64(g.knows[i])))
 	})
 }
 

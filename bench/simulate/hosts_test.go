@@ -20,7 +20,9 @@ func TestCheckChart(t *testing.T) {
 	}{
 		{many, nil, ""},
 		{many, []string{"osd.0", "osd.11"}, ""},
-		{many, []string{"osd.0", "osd.12"}, `"osd.12": there is no such host; there are osd.0, osd.1, osd.2, osd.3, osd.4, osd.5, osd.6, osd.7 and 4 more, up to osd.11`},
+		{many, []string{"osd.0", "osd.12"},
+			`"osd.12": there is no such host; there are osd.0, osd.1, osd.2, osd.3, ` +
+				`osd.4, osd.5, osd.6, osd.7 and 4 more, up to osd.11`},
 		{many, []string{"osd.1", "osd.1"}, "named twice"},
 		{many, []string{"osd.1"}, "name two or more of osd.0"},
 		{Config{Scenario: "fan-in", Nodes: 3}, []string{"osd.0", "client.2"}, ""},

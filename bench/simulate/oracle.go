@@ -156,7 +156,8 @@ func (o *oracle) arrive(i int, m *msg.Message) (header, bool) {
 	ok := h.parse(m)
 	f := o.flows[h.flowKey]
 	if !ok || f == nil {
-		o.w.violated("B1", "node %d: a message of %d bytes that nobody sent so: %v number %d", i, m.PayloadLen(), h.flowKey, h.num)
+		o.w.violated("B1", "node %d: a message of %d bytes that nobody sent so: %v number %d",
+			i, m.PayloadLen(), h.flowKey, h.num)
 		return h, false
 	}
 	if f.to != i || h.to != uint32(i) {

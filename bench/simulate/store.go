@@ -78,7 +78,9 @@ func newStore(w *world) scenario { return &store{w: w, servers: max(storeCopies,
 
 func (s *store) options() asynctest.Options {
 	return asynctest.Options{
-		Network: simnet.Config{Link: simnet.LinkConfig{Latency: simnet.Exponential(200*time.Microsecond, time.Millisecond)}},
+		Network: simnet.Config{
+			Link: simnet.LinkConfig{Latency: simnet.Exponential(200*time.Microsecond, time.Millisecond)},
+		},
 		Name: func(i int) entity.Name {
 			if i < s.servers {
 				return entity.OSD(int64(i))
@@ -116,7 +118,8 @@ func (s *store) victim() int {
 
 func (s *store) begin() {
 	n := s.w.cfg.Nodes
-	s.disks, s.pending, s.clients = make([]map[uint32]object, s.servers), make([]map[uint64]*quorum, s.servers), make([]storeClient, n)
+	s.disks, s.pending = make([]map[uint32]object, s.servers), make([]map[uint64]*quorum, s.servers)
+	s.clients = make([]storeClient, n)
 	for i := range s.servers {
 		s.disks[i], s.pending[i] = map[uint32]object{}, map[uint64]*quorum{}
 	}
@@ -248,7 +251,8 @@ func (s *store) message(n *asynctest.Node, h header, m *msg.Message) {
 
 // serve begins an operation on a server.
 func (s *store) serve(i, client int, m *msg.Message, op uint64, obj uint32, generation uint64, body []byte) {
-	q := &quorum{client: client, conn: m.Connection(), op: op, object: obj, need: storeEnough - 1, newest: s.disks[i][obj]}
+	q := &quorum{client: client, conn: m.Connection(), op: op, object: obj, need: storeEnough - 1,
+		newest: s.disks[i][obj]}
 	s.ops++
 	s.pending[i][s.ops] = q
 	typ, data := uint16(typeFetch), pack(s.ops, obj, 0, nil)
@@ -278,7 +282,8 @@ func (s *store) answer(i int, op uint64, q *quorum) {
 	}
 	delete(s.pending[i], op)
 	if !q.conn.IsClosed() {
-		_ = s.w.oracle.send(q.conn, i, q.client, typeDone, 0, pack(q.op, q.object, q.newest.generation, q.newest.content))
+		_ = s.w.oracle.send(q.conn, i, q.client, typeDone, 0,
+			pack(q.op, q.object, q.newest.generation, q.newest.content))
 	}
 }
 
@@ -293,7 +298,8 @@ func (s *store) finish(i int, op, generation uint64, body []byte) {
 		s.writes++
 		s.acked[obj] = max(s.acked[obj], c.generation)
 	case generation < c.floor || generation > s.tried[obj]:
-		s.w.violated("app", "object %d: read generation %d, %d was acknowledged before, %d is the last written", obj, generation, c.floor, s.tried[obj])
+		s.w.violated("app", "object %d: read generation %d, %d was acknowledged before, %d is the last written",
+			obj, generation, c.floor, s.tried[obj])
 	case generation > 0 && string(body) != string(content(obj, generation)):
 		s.w.violated("app", "object %d: generation %d is not what was written", obj, generation)
 	default:
@@ -333,7 +339,8 @@ func (s *store) check() {
 			}
 		}
 		if have < storeEnough {
-			s.w.violated("app", "object %d: generation %d was acknowledged, and %d servers have it", obj, generation, have)
+			s.w.violated("app", "object %d: generation %d was acknowledged, and %d servers have it",
+				obj, generation, have)
 		}
 	}
 	s.w.note("%d writes, %d reads; %d operations were tried again; %d servers", s.writes, s.reads, s.again, s.servers)

@@ -81,7 +81,8 @@ func newWorld(cfg Config) *world {
 func (w *world) violated(letter, format string, args ...any) {
 	w.result.Violations++
 	if len(w.result.Violated) < violatedMax {
-		w.result.Violated = append(w.result.Violated, fmt.Sprintf("%s at %v: %s", letter, w.now(), fmt.Sprintf(format, args...)))
+		w.result.Violated = append(w.result.Violated, fmt.Sprintf("%s at %v: %s",
+			letter, w.now(), fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -247,7 +248,8 @@ func (w *world) until(letter string, cond func() bool, limit time.Duration) bool
 		return true
 	default:
 		w.result.Stuck = stuck
-		w.violated(letter, "not done %v after the last fault: %s; %d sendings have no end%s", limit, stuck.Why, w.oracle.open, w.oracle.unended(3))
+		w.violated(letter, "not done %v after the last fault: %s; %d sendings have no end%s",
+			limit, stuck.Why, w.oracle.open, w.oracle.unended(3))
 	}
 	return false
 }

@@ -151,10 +151,11 @@ func TestArbitrationTellsAll(t *testing.T) {
 		arrived, release, ends := make(chan struct{}), make(chan struct{}), make(chan error, 10)
 		letGo := sync.OnceFunc(func() { close(release) })
 		t.Cleanup(letGo)
-		require.NoError(t, p.Send(&msg.Message{Type: 1, Notify: msg.NotifyFunc(func(msg.Connection, *msg.Message, error) {
+		held := msg.NotifyFunc(func(msg.Connection, *msg.Message, error) {
 			close(arrived)
 			<-release
-		})}))
+		})
+		require.NoError(t, p.Send(&msg.Message{Type: 1, Notify: held}))
 		wait(t, arrived)
 		for range 2 {
 			require.NoError(t, p.Send(&msg.Message{Type: 1,

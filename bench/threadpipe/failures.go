@@ -41,7 +41,8 @@ func (p *Pipe) blame(state session.State, err error) {
 		}
 	case p.accepted && !p.s.Announced():
 		p.counts.AcceptFailures[reason].Add(1)
-		if reason != msg.ReasonClosed || state != session.StateBannerAccepting { // somebody looked whether the port is open
+		// Else somebody looked whether the port is open.
+		if reason != msg.ReasonClosed || state != session.StateBannerAccepting {
 			p.m.acceptFailed("a peer could not connect", p.remote, reason, err)
 		}
 	}
@@ -66,7 +67,8 @@ func hinted(args []any, hint string) []any {
 // own policy; under mu.
 func (p *Pipe) adopted() {
 	if !p.m.adopted.Swap(true) {
-		p.m.log.Warn("the policies of the two ends do not match, and the server's is followed", "pipe", p, "lossy", p.s.Policy().Lossy)
+		p.m.log.Warn("the policies of the two ends do not match, and the server's is followed", "pipe", p,
+			"lossy", p.s.Policy().Lossy)
 	}
 }
 

@@ -71,7 +71,8 @@ func (l loopbackOwner) Dispatch(d *msg.Message) (over bool) {
 		c.FastDispatched.Add(1)
 		return true
 	}
-	_ = l.m.queue.Enqueue(dispatch.Item{Kind: dispatch.KindMessage, Priority: prio, Class: l.ID(), Msg: d, Conn: l.loopback})
+	_ = l.m.queue.Enqueue(dispatch.Item{Kind: dispatch.KindMessage, Priority: prio, Class: l.ID(),
+		Msg: d, Conn: l.loopback})
 	return false
 }
 

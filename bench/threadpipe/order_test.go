@@ -95,7 +95,9 @@ func (n *hookNet) listen(at netip.AddrPort) (listener, error) {
 }
 
 // hooked is a server whose sockets may be held up, and a client of it.
-func hooked(t *testing.T, threads bool, read, write *stop, d msg.Dispatcher) (srv *Messenger, in inbox, c msg.Connection) {
+func hooked(
+	t *testing.T, threads bool, read, write *stop, d msg.Dispatcher,
+) (srv *Messenger, in inbox, c msg.Connection) {
 	srv = newPipes(t, entity.OSD(0), msg.StatefulServer(), Config{Threads: threads})
 	srv.net = &hookNet{network: srv.net, read: read, write: write}
 	require.NoError(t, srv.Bind(local))

@@ -29,7 +29,8 @@ func kind(name string, flavour Config) sessiontest.Kind {
 		t.Helper()
 		cfg := flavour
 		cfg.Name, cfg.Nonce = o.Name, o.Nonce
-		cfg.DispatchThrottleBytes, cfg.SendQueueMessages, cfg.HandshakesMax = o.DispatchThrottleBytes, o.SendQueueMessages, o.HandshakesMax
+		cfg.DispatchThrottleBytes, cfg.SendQueueMessages = o.DispatchThrottleBytes, o.SendQueueMessages
+		cfg.HandshakesMax = o.HandshakesMax
 		cfg.SendTotalBytes, cfg.SendHighWater, cfg.StandbyMax = o.SendTotalBytes, o.SendHighWater, o.StandbyMax
 		cfg.ReadyTimeout, cfg.IdleTimeout = o.ReadyTimeout, o.IdleTimeout
 		cfg.KeepaliveInterval, cfg.KeepaliveTimeout = o.KeepaliveInterval, o.KeepaliveTimeout
@@ -48,7 +49,8 @@ func kind(name string, flavour Config) sessiontest.Kind {
 func TestSessions(t *testing.T) {
 	kinds := []sessiontest.Kind{sessiontest.Async(), kind("goroutines", Config{})}
 	if _, err := newThreadNetwork(); err == nil {
-		kinds = append(kinds, kind("threads", Config{Threads: true}), kind("threads in batches", Config{Threads: true, Batch: true}))
+		kinds = append(kinds, kind("threads", Config{Threads: true}),
+			kind("threads in batches", Config{Threads: true, Batch: true}))
 	}
 	for i, server := range kinds {
 		for j, client := range kinds {

@@ -70,7 +70,8 @@ func TestEcho(t *testing.T) {
 					n := 24
 					for i := range n {
 						tid := uint64(i)
-						x := &msg.Message{Type: 1, TID: tid, Front: []byte("front"), Data: payload(sizes[i%len(sizes)], tid)}
+						x := &msg.Message{Type: 1, TID: tid, Front: []byte("front"),
+							Data: payload(sizes[i%len(sizes)], tid)}
 						x.Notify = msg.NotifyFunc(func(_ msg.Connection, _ *msg.Message, err error) {
 							if err == nil {
 								ended.Add(1)
@@ -87,7 +88,8 @@ func TestEcho(t *testing.T) {
 						require.Equal(t, entity.OSD(0), m.Source())
 					}
 					require.Equal(t, "connect", <-in.told)
-					require.Eventually(t, func() bool { return ended.Load() == int64(n) }, 10*time.Second, time.Millisecond,
+					require.Eventually(t, func() bool { return ended.Load() == int64(n) },
+						10*time.Second, time.Millisecond,
 						"the echoes acknowledge")
 					require.True(t, c.IsConnected())
 				})

@@ -132,7 +132,8 @@ func (w *futexWaker) wait(d time.Duration) {
 		ts := unix.NsecToTimespec(int64(d))
 		limit = &ts
 	}
-	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&w.token)), futexWait, 0, uintptr(unsafe.Pointer(limit)), 0, 0)
+	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&w.token)), futexWait, 0,
+		uintptr(unsafe.Pointer(limit)), 0, 0)
 	atomic.StoreUint32(&w.token, 0)
 }
 

@@ -178,7 +178,8 @@ func (s *threadSocket) writeRest() (total int, err error) {
 	}
 	defer s.leave()
 	for len(s.rest) > 0 {
-		n, _, errno := unix.Syscall(unix.SYS_WRITEV, uintptr(s.fd), uintptr(unsafe.Pointer(&s.rest[0])), uintptr(min(len(s.rest), 1024)))
+		n, _, errno := unix.Syscall(unix.SYS_WRITEV, uintptr(s.fd), uintptr(unsafe.Pointer(&s.rest[0])),
+			uintptr(min(len(s.rest), 1024)))
 		switch errno {
 		case 0:
 			s.rest = skip(s.rest, n)

@@ -52,7 +52,8 @@ func TestNoneGlobalID(t *testing.T) {
 	s := &NoneServer{}
 	req := func(first byte, id uint64) uint64 {
 		p := binary.LittleEndian.AppendUint64(admin.Append([]byte{first}), id)
-		rep, err := s.NewExchange(0, 0).Request(Request{Method: MethodNone, Modes: []uint32{ModeSecure, ModeCRC}, Payload: p})
+		rep, err := s.NewExchange(0, 0).Request(
+			Request{Method: MethodNone, Modes: []uint32{ModeSecure, ModeCRC}, Payload: p})
 		require.NoError(t, err)
 		return rep.Result.GlobalID
 	}
@@ -75,7 +76,8 @@ func TestNoneGlobalID(t *testing.T) {
 }
 
 func TestNoneRefuses(t *testing.T) {
-	good := Request{Method: MethodNone, Modes: []uint32{ModeCRC}, Payload: binary.LittleEndian.AppendUint64(admin.Append([]byte{PayloadMon}), 0)}
+	good := Request{Method: MethodNone, Modes: []uint32{ModeCRC},
+		Payload: binary.LittleEndian.AppendUint64(admin.Append([]byte{PayloadMon}), 0)}
 	for name, tc := range map[string]struct {
 		change func(*Request)
 		errno  int32
@@ -94,7 +96,9 @@ func TestNoneRefuses(t *testing.T) {
 		var refusal *RefusedError
 		require.ErrorAs(t, err, &refusal, name)
 		require.ErrorIs(t, err, ErrRefused)
-		require.Equal(t, &RefusedError{Method: r.Method, Result: tc.errno, Methods: []uint32{MethodNone}, Modes: []uint32{ModeCRC}}, refusal, name)
+		require.Equal(t, &RefusedError{
+			Method: r.Method, Result: tc.errno, Methods: []uint32{MethodNone}, Modes: []uint32{ModeCRC},
+		}, refusal, name)
 		require.Equal(t, Reply{}, rep)
 		require.NotEmpty(t, err.Error())
 	}
@@ -130,7 +134,8 @@ func FuzzNoneServer(f *testing.F) {
 	f.Add(uint32(2), []byte{1})
 	f.Add(uint32(1), []byte("\x0a\x08\x00\x00\x00\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, method uint32, payload []byte) {
-		rep, err := (&NoneServer{RequireName: true}).NewExchange(0, 0).Request(Request{Method: method, Modes: []uint32{ModeCRC}, Payload: payload})
+		rep, err := (&NoneServer{RequireName: true}).NewExchange(0, 0).Request(
+			Request{Method: method, Modes: []uint32{ModeCRC}, Payload: payload})
 		if err != nil {
 			require.ErrorIs(t, err, ErrRefused)
 			require.False(t, rep.Done)

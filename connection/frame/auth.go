@@ -72,7 +72,8 @@ func (f *AuthBadMethod) Parse(p []byte) error {
 
 // String is the frame in one line.
 func (f AuthBadMethod) String() string {
-	return fmt.Sprintf("AUTH_BAD_METHOD method=%d result=%d methods=%v modes=%v", f.Method, f.Result, f.Methods, f.Modes)
+	return fmt.Sprintf("AUTH_BAD_METHOD method=%d result=%d methods=%v modes=%v",
+		f.Method, f.Result, f.Methods, f.Modes)
 }
 
 // AuthReplyMore is AUTH_REPLY_MORE: the acceptor's next step of the method.

@@ -16,10 +16,13 @@ func TestOneLine(t *testing.T) {
 		"AUTH_REQUEST_MORE payload=(5 bytes)",
 		"AUTH_DONE global_id=4123 mode=1 payload=(7 bytes)",
 		"AUTH_SIGNATURE signature=(32 bytes)",
-		"CLIENT_IDENT addrs=[v2:127.0.0.1:3300/7,v1:127.0.0.1:6789/7] target=v2:[fe80::1%3]:6800/9 gid=-1 gseq=3 sup=0x7 req=0x5 flags=lossy cookie=0xabc",
-		"SERVER_IDENT addrs=[v2:127.0.0.1:3300/7,v1:127.0.0.1:6789/7] gid=0 gseq=3 sup=0x7 req=0x5 flags=0 cookie=0xabc",
+		"CLIENT_IDENT addrs=[v2:127.0.0.1:3300/7,v1:127.0.0.1:6789/7] target=v2:[fe80::1%3]:6800/9 " +
+			"gid=-1 gseq=3 sup=0x7 req=0x5 flags=lossy cookie=0xabc",
+		"SERVER_IDENT addrs=[v2:127.0.0.1:3300/7,v1:127.0.0.1:6789/7] " +
+			"gid=0 gseq=3 sup=0x7 req=0x5 flags=0 cookie=0xabc",
 		"IDENT_MISSING_FEATURES features=0x800000000000000",
-		"SESSION_RECONNECT addrs=[v2:127.0.0.1:3300/7,v1:127.0.0.1:6789/7] client_cookie=0x1 server_cookie=0x2 gseq=3 cseq=4 msg_seq=5",
+		"SESSION_RECONNECT addrs=[v2:127.0.0.1:3300/7,v1:127.0.0.1:6789/7] " +
+			"client_cookie=0x1 server_cookie=0x2 gseq=3 cseq=4 msg_seq=5",
 		"SESSION_RESET full=true",
 		"SESSION_RETRY cseq=8",
 		"SESSION_RETRY_GLOBAL gseq=9",
@@ -37,8 +40,8 @@ func TestOneLine(t *testing.T) {
 		require.True(t, strings.HasPrefix(c.String(), c.Tag().String()))
 	}
 	p := Preamble{Tag: TagMessage, Segments: [4]Segment{{Len: 41}, {Len: 5}, {}, {Len: 6}}}
-	require.Equal(t, "MESSAGE seq=1 tid=2 type=42 prio=127 version=8 compat=3 ack_seq=5 flags=0x3 pre_padding=0 data_off=16 reserved=0 front=5 middle=0 data=6",
-		Describe(&p, nil, &testHeader))
+	require.Equal(t, "MESSAGE seq=1 tid=2 type=42 prio=127 version=8 compat=3 ack_seq=5 flags=0x3 pre_padding=0 "+
+		"data_off=16 reserved=0 front=5 middle=0 data=6", Describe(&p, nil, &testHeader))
 	require.Equal(t, "MESSAGE front=5 middle=0 data=6", Describe(&p, nil, nil))
 	require.Contains(t, Describe(&Preamble{Tag: TagAck}, nil, nil), "ACK (0 bytes: ")
 	require.Equal(t, "AUTH_SIGNATURE signature=(zero)", AuthSignature{}.String())

@@ -17,7 +17,9 @@ func FuzzDecoder(f *testing.F) {
 			f.Add(stream, m.name == "secure", uint64(1))
 		}
 	}
-	for _, name := range []string{"none-crc-ping.0.hex", "none-crc-lossless-reconnect.3.hex", "none-crc-radosput.3.hex"} {
+	for _, name := range []string{
+		"none-crc-ping.0.hex", "none-crc-lossless-reconnect.3.hex", "none-crc-radosput.3.hex",
+	} {
 		tr := readRecording(f, name)
 		f.Add(tr.Stream(FromConnector)[BannerLen:], false, uint64(2))
 		f.Add(tr.Stream(FromAcceptor)[BannerLen:], false, uint64(3))

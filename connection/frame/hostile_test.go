@@ -173,7 +173,8 @@ func TestPreambleRefused(t *testing.T) {
 		{"front too long", preamble(TagMessage, 2, 41, LimitFront+1), TooLarge},
 		{"middle too long", preamble(TagMessage, 3, 41, 0, LimitMiddle+1), TooLarge},
 		{"data too long", preamble(TagMessage, 4, 41, 0, 0, LimitData+1), TooLarge},
-		{"all of 4 GiB", preamble(TagMessage, 4, math.MaxUint32, math.MaxUint32, math.MaxUint32, math.MaxUint32), TooLarge},
+		{"all of 4 GiB", preamble(TagMessage, 4, math.MaxUint32, math.MaxUint32, math.MaxUint32, math.MaxUint32),
+			TooLarge},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			f := newFeeder(nil)

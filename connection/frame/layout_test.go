@@ -20,7 +20,8 @@ func rawFrame(e *Encoder, lens [MaxSegments]int) []byte {
 		return b.AppendTo(nil)
 	}
 	var pre [PreambleLen]byte
-	segments := putPreamble(&pre, TagMessage, &[MaxSegments]uint32{uint32(lens[0]), uint32(lens[1]), uint32(lens[2]), uint32(lens[3])})
+	segments := putPreamble(&pre, TagMessage,
+		&[MaxSegments]uint32{uint32(lens[0]), uint32(lens[1]), uint32(lens[2]), uint32(lens[3])})
 	out := append(pre[:], segs[0]...)
 	if lens[0] > 0 {
 		out = le.AppendUint32(out, segmentCRC(segs[0]))

@@ -181,7 +181,8 @@ func (l Limits) Check(p *Preamble, preAuth bool) error {
 // check is Check for limits whose defaults are set.
 func (l *Limits) check(p *Preamble, preAuth bool) error {
 	if preAuth {
-		sum := uint64(p.Segments[0].Len) + uint64(p.Segments[1].Len) + uint64(p.Segments[2].Len) + uint64(p.Segments[3].Len)
+		sum := uint64(p.Segments[0].Len) + uint64(p.Segments[1].Len) +
+			uint64(p.Segments[2].Len) + uint64(p.Segments[3].Len)
 		if sum > uint64(l.PreAuth) {
 			return &Error{Code: TooLarge, Tag: p.Tag, Len: int(sum), Limit: int(l.PreAuth)}
 		}

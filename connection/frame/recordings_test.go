@@ -70,7 +70,8 @@ func TestRecordingsVerify(t *testing.T) {
 		sum, err := tr.Walk(WalkOptions{Secret: secret}, func(r *Record) error {
 			if r.Banner == nil {
 				frames++
-				require.Equal(t, name == misparsed && r.Offset == 399, strings.Contains(r.String(), "bad payload"), "%s: %v", name, r)
+				require.Equal(t, name == misparsed && r.Offset == 399,
+					strings.Contains(r.String(), "bad payload"), "%s: %v", name, r)
 			}
 			return nil
 		})

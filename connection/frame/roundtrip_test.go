@@ -65,7 +65,8 @@ func genU32s() *rapid.Generator[[]uint32] {
 
 func genControl() *rapid.Generator[Control] {
 	return rapid.Custom(func(t *rapid.T) Control {
-		u32, u64 := func() uint32 { return rapid.Uint32().Draw(t, "u32") }, func() uint64 { return rapid.Uint64().Draw(t, "u64") }
+		u32 := func() uint32 { return rapid.Uint32().Draw(t, "u32") }
+		u64 := func() uint64 { return rapid.Uint64().Draw(t, "u64") }
 		bl := func() []byte { return genBytes(authPayloadMax-64).Draw(t, "payload") }
 		stamp := func() Stamp { return Stamp{u32(), u32()} }
 		switch tag := rapid.SampledFrom(everyControl).Draw(t, "kind").Tag(); tag {
@@ -84,7 +85,8 @@ func genControl() *rapid.Generator[Control] {
 		case TagAuthSignature:
 			return &AuthSignature{[32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "signature"))}
 		case TagClientIdent:
-			return &ClientIdent{genVec().Draw(t, "addrs"), genAddr().Draw(t, "target"), int64(u64()), u64(), u64(), u64(), u64(), u64()}
+			return &ClientIdent{genVec().Draw(t, "addrs"), genAddr().Draw(t, "target"),
+				int64(u64()), u64(), u64(), u64(), u64(), u64()}
 		case TagServerIdent:
 			return &ServerIdent{genVec().Draw(t, "addrs"), int64(u64()), u64(), u64(), u64(), u64(), u64()}
 		case TagIdentMissingFeatures:
@@ -127,11 +129,14 @@ func genMessage() *rapid.Generator[message] {
 		u16 := func() uint16 { return rapid.Uint16().Draw(t, "u16") }
 		return message{
 			h: Header{
-				Seq: rapid.Uint64().Draw(t, "seq"), TID: rapid.Uint64().Draw(t, "tid"), Type: u16(), Priority: u16(), Version: u16(),
-				DataPrePaddingLen: rapid.Uint32().Draw(t, "padding"), DataOff: u16(), AckSeq: rapid.Uint64().Draw(t, "ack"),
+				Seq: rapid.Uint64().Draw(t, "seq"), TID: rapid.Uint64().Draw(t, "tid"),
+				Type: u16(), Priority: u16(), Version: u16(), DataPrePaddingLen: rapid.Uint32().Draw(t, "padding"),
+				DataOff: u16(), AckSeq: rapid.Uint64().Draw(t, "ack"),
 				Flags: rapid.Byte().Draw(t, "flags"), CompatVersion: u16(), Reserved: u16(),
 			},
-			front: genBytes(3*chunkLen).Draw(t, "front"), middle: genBytes(3*copyMax).Draw(t, "middle"), data: genBytes(20*chunkLen).Draw(t, "data"),
+			front:  genBytes(3*chunkLen).Draw(t, "front"),
+			middle: genBytes(3*copyMax).Draw(t, "middle"),
+			data:   genBytes(20*chunkLen).Draw(t, "data"),
 		}
 	})
 }

@@ -50,7 +50,8 @@ const (
 // nonce 12, both slices of the connection secret.
 func NewGCM(key, nonce []byte) (*GCM, error) {
 	if len(key) != GCMKeyLen || len(nonce) != GCMNonceLen {
-		return nil, fmt.Errorf("frame: key of %d bytes and nonce of %d, want %d and %d", len(key), len(nonce), GCMKeyLen, GCMNonceLen)
+		return nil, fmt.Errorf("frame: key of %d bytes and nonce of %d, want %d and %d",
+			len(key), len(nonce), GCMKeyLen, GCMNonceLen)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {

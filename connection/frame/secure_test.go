@@ -183,5 +183,6 @@ func TestDecoderMisuse(t *testing.T) {
 	require.Panics(t, func() { d.SetCipher(testGCM()) })
 	d.Reset()
 	d.SetCipher(testGCM())
-	require.Equal(t, "NeedMore GotPreamble GotFrame Event(9)", NeedMore.String()+" "+GotPreamble.String()+" "+GotFrame.String()+" "+Event(9).String())
+	require.Equal(t, "NeedMore GotPreamble GotFrame Event(9)",
+		NeedMore.String()+" "+GotPreamble.String()+" "+GotFrame.String()+" "+Event(9).String())
 }

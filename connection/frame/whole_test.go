@@ -33,7 +33,8 @@ func TestWholeMessageSameAsNext(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(t, "abort") == 0 {
 				late = lateAborted
 			}
-			e.appendMessage(b, &Header{Seq: uint64(i), TID: uint64(i * 3), Type: uint16(i)}, segs[0], segs[1], segs[2], late)
+			e.appendMessage(b, &Header{Seq: uint64(i), TID: uint64(i * 3), Type: uint16(i)}, segs[0],
+				segs[1], segs[2], late)
 		}
 		stream := b.AppendTo(nil)
 		if rapid.Bool().Draw(t, "hurt") {

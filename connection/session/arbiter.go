@@ -77,7 +77,8 @@ const (
 	ActRefuse                            // the connection is closed (Err), and the existing one probed if Probe
 )
 
-var actionNames = [...]string{"?", "accept", "replace", "stop-accept", "wait", "reset", "retry", "retry-global", "refuse"}
+var actionNames = [...]string{"?", "accept", "replace", "stop-accept", "wait", "reset", "retry",
+	"retry-global", "refuse"}
 
 func (a Action) String() string { return actionNames[a] }
 
@@ -109,7 +110,8 @@ func Arbitrate(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 	// Addresses and cookies are claims of the peer. The session belongs to the
 	// entity that authenticated for it; another one does not get at it. (The
 	// origin does not check.)
-	if in.PeerType != ex.PeerType && ex.PeerType != entity.TypeAny || ex.Auth != (entity.AuthName{}) && in.Auth != ex.Auth {
+	if in.PeerType != ex.PeerType && ex.PeerType != entity.TypeAny ||
+		ex.Auth != (entity.AuthName{}) && in.Auth != ex.Auth {
 		return Verdict{Action: ActRefuse, Err: fmt.Errorf("%w: %s %s claims the address of %s %s",
 			ErrNotOwner, in.PeerType, in.Auth, ex.PeerType, ex.Auth)}
 	}
@@ -125,7 +127,8 @@ func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 		case ex.State == StateReady:
 			// The connection with the process that was there before is not known to be
 			// broken yet; nor whether this one is not the older of the two.
-			return Verdict{Action: ActRefuse, Probe: true, Err: fmt.Errorf("%w: another process than %s", ErrStale, ex.Target)}
+			return Verdict{Action: ActRefuse, Probe: true,
+				Err: fmt.Errorf("%w: another process than %s", ErrStale, ex.Target)}
 		case ex.racing() && !peerIsSmaller:
 			return Verdict{Action: ActWait}
 		}
@@ -141,7 +144,8 @@ func arbitrateIdent(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 		// nonce looks like it too; but then the keepalive finds out that our
 		// connection is dead, or makes us call the peer, which answers RESET. Only
 		// one who cannot call has to believe the newcomer.
-		return Verdict{Action: ActRefuse, Probe: true, Err: fmt.Errorf("%w: global_seq %d, have %d", ErrStale, in.GlobalSeq, ex.PeerGlobalSeq)}
+		return Verdict{Action: ActRefuse, Probe: true,
+			Err: fmt.Errorf("%w: global_seq %d, have %d", ErrStale, in.GlobalSeq, ex.PeerGlobalSeq)}
 	}
 	if ex.Lossy && !ex.trying() {
 		return Verdict{Action: ActStopAccept} // d

@@ -48,7 +48,8 @@ func (s *Session) connectorAuthBadMethod(_ time.Duration, payload []byte) error 
 	if err := s.countAuthRound(f.Tag()); err != nil {
 		return err
 	}
-	req, err := s.stream.hs.client.BadMethod(&auth.RefusedError{Method: f.Method, Result: f.Result, Methods: f.Methods, Modes: f.Modes})
+	req, err := s.stream.hs.client.BadMethod(&auth.RefusedError{Method: f.Method, Result: f.Result,
+		Methods: f.Methods, Modes: f.Modes})
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,8 @@ func (s *Session) answerAuth(rep auth.Reply, err error) error {
 	case errors.As(err, &refusal):
 		s.turnedAway(err)
 		s.state = StateAuthAccepting
-		s.queueControl(&frame.AuthBadMethod{Method: refusal.Method, Result: refusal.Result, Methods: refusal.Methods, Modes: refusal.Modes})
+		s.queueControl(&frame.AuthBadMethod{Method: refusal.Method, Result: refusal.Result, Methods: refusal.Methods,
+			Modes: refusal.Modes})
 		return nil
 	case err != nil:
 		return err
@@ -157,7 +159,8 @@ func (s *Session) authenticated(res auth.Result, client bool) error {
 // / server rx" (spec 1.4).
 func (s *Session) installKeys(secret []byte, client bool) error {
 	if len(secret) < 40 {
-		return s.ownError("secure mode", fmt.Errorf("the authentication method gives a connection secret of %d bytes, not 40", len(secret)))
+		return s.ownError("secure mode",
+			fmt.Errorf("the authentication method gives a connection secret of %d bytes, not 40", len(secret)))
 	}
 	toClient, err := frame.NewGCM(secret[:16], secret[16:28])
 	if err != nil {

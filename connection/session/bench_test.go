@@ -145,7 +145,8 @@ func TestSessionSize(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range n {
-		s := NewConnector(&na.cfg, na, benchGate{}, nil, nil, Peer{Type: entity.TypeOSD, Addrs: entity.AddrVec{labPeer}, Policy: msg.LosslessPeer()})
+		s := NewConnector(&na.cfg, na, benchGate{}, nil, nil,
+			Peer{Type: entity.TypeOSD, Addrs: entity.AddrVec{labPeer}, Policy: msg.LosslessPeer()})
 		l := &lab{t: t, w: w, n: na, c: &simConn{n: na, s: s, done: map[uint64]error{}}, s: s}
 		s.Start(0)
 		l.c.settle()

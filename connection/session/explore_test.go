@@ -243,7 +243,8 @@ func raceRest(dials int) func(w *world) {
 		if dials == 0 {
 			// Nothing broke: nobody had to wait, and the smaller address has won.
 			x := a.open()[0].end.w
-			if winner := x.ends[0].conn.n; w.now != w.began || w.dialed != 2 || winner.addr.Compare(w.other(winner).addr) > 0 {
+			if winner := x.ends[0].conn.n; w.now != w.began || w.dialed != 2 ||
+				winner.addr.Compare(w.other(winner).addr) > 0 {
 				w.failf("%v and %d dials, the connection of %s survived", w.now, w.dialed, winner.name)
 			}
 			return

@@ -45,14 +45,20 @@ func TestConnectFailures(t *testing.T) {
 		reason msg.Reason
 		says   string
 	}{
-		"refused":            {drive(StateConnecting), func(l *lab) { l.down(errRefused) }, StateConnecting, msg.ReasonRefused, "refused"},
-		"something":          {drive(StateConnecting), func(l *lab) { l.down(errors.New("odd")) }, StateConnecting, msg.ReasonOther, "odd"},
-		"TCP takes too long": {drive(StateConnecting), func(l *lab) { l.pass(10 * time.Second) }, StateConnecting, msg.ReasonTimeout, "timed out"},
+		"refused": {drive(StateConnecting), func(l *lab) { l.down(errRefused) },
+			StateConnecting, msg.ReasonRefused, "refused"},
+		"something": {drive(StateConnecting), func(l *lab) { l.down(errors.New("odd")) },
+			StateConnecting, msg.ReasonOther, "odd"},
+		"TCP takes too long": {drive(StateConnecting), func(l *lab) { l.pass(10 * time.Second) },
+			StateConnecting, msg.ReasonTimeout, "timed out"},
 		"handshake takes too long": {drive(StateAuthConnecting), func(l *lab) { l.pass(10 * time.Second) },
 			StateAuthConnecting, msg.ReasonTimeout, "timed out"},
-		"hung up": {drive(StateSessionConnecting), func(l *lab) { l.down(ErrPeerClosed) }, StateSessionConnecting, msg.ReasonClosed, "closed by peer"},
-		"reset":   {drive(StateHelloConnecting), func(l *lab) { l.down(errCut) }, StateHelloConnecting, msg.ReasonClosed, "reset"},
-		"an HTTP server": {drive(StateBannerConnecting), func(l *lab) { l.bytes([]byte("HTTP/1.1 400 Bad Request\r\n")) },
+		"hung up": {drive(StateSessionConnecting), func(l *lab) { l.down(ErrPeerClosed) },
+			StateSessionConnecting, msg.ReasonClosed, "closed by peer"},
+		"reset": {drive(StateHelloConnecting), func(l *lab) { l.down(errCut) },
+			StateHelloConnecting, msg.ReasonClosed, "reset"},
+		"an HTTP server": {drive(StateBannerConnecting),
+			func(l *lab) { l.bytes([]byte("HTTP/1.1 400 Bad Request\r\n")) },
 			StateBannerConnecting, msg.ReasonNotMsgr, "begins with 'HTTP/1.1 400 Bad Request'"},
 		"msgr v1": {drive(StateBannerConnecting), func(l *lab) { l.bytes([]byte("ceph v027")) },
 			StateBannerConnecting, msg.ReasonVersion, "msgr v1"},
@@ -60,21 +66,25 @@ func TestConnectFailures(t *testing.T) {
 			StateBannerConnecting, msg.ReasonNotMsgr, "msgr v2; what came begins with '......F'"},
 		"msgr v2.0": {drive(StateBannerConnecting), func(l *lab) { l.bytes(frame.Banner{}.Append(nil)) },
 			StateBannerConnecting, msg.ReasonVersion, "v2.1"},
-		"another type": {drive(StateHelloConnecting), func(l *lab) { l.say(&frame.Hello{EntityType: entity.TypeMDS, PeerAddr: labSelf}) },
+		"another type": {drive(StateHelloConnecting),
+			func(l *lab) { l.say(&frame.Hello{EntityType: entity.TypeMDS, PeerAddr: labSelf}) },
 			StateHelloConnecting, msg.ReasonWrongPeer, "it is a mds, expected a osd"},
 		"another nonce": {drive(StateSessionConnecting), func(l *lab) {
 			si := serverIdent(0, 5)
 			si.Addrs[0].Nonce++
 			l.say(si)
-		}, StateSessionConnecting, msg.ReasonWrongPeer, "asked for v2:10.0.0.9:6800/9, and the one that answers is v2:10.0.0.9:6800/10"},
+		}, StateSessionConnecting, msg.ReasonWrongPeer,
+			"asked for v2:10.0.0.9:6800/9, and the one that answers is v2:10.0.0.9:6800/10"},
 		"authentication": {drive(StateAuthConnecting), func(l *lab) {
 			l.say(&frame.AuthBadMethod{Method: 1, Result: -13, Methods: []uint32{2}, Modes: []uint32{2, 1}})
 		}, StateAuthConnecting, msg.ReasonAuth, "allowed: methods [cephx], modes [secure crc]"},
 		"features": {drive(StateSessionConnecting), func(l *lab) { l.say(&frame.IdentMissingFeatures{Features: 2}) },
 			StateSessionConnecting, msg.ReasonFeatures, "this side lacks 0x2"},
-		"too long": {drive(StateHelloConnecting), func(l *lab) { l.bytes(l.encode(rawFrame{frame.TagHello, make([]byte, 70<<10)})) },
+		"too long": {drive(StateHelloConnecting),
+			func(l *lab) { l.bytes(l.encode(rawFrame{frame.TagHello, make([]byte, 70<<10)})) },
 			StateHelloConnecting, msg.ReasonLimit, "too large"},
-		"nonsense": {drive(StateHelloConnecting), func(l *lab) { l.say(&frame.Ack{Seq: 1}) }, StateHelloConnecting, msg.ReasonProtocol, "not allowed"},
+		"nonsense": {drive(StateHelloConnecting), func(l *lab) { l.say(&frame.Ack{Seq: 1}) },
+			StateHelloConnecting, msg.ReasonProtocol, "not allowed"},
 	} {
 		l := connector(t, p)
 		for attempt := 1; attempt <= 3; attempt++ {
@@ -244,7 +254,8 @@ func TestForgottenInStandby(t *testing.T) {
 func TestGlobalID(t *testing.T) {
 	gid := func(typ entity.Type, self entity.Name, known uint64) (int64, *simNode) {
 		l := newLab(t, msg.LosslessClient(), func(n *simNode) { n.cfg.Self, n.globalID = self, known })
-		l.c.s = NewConnector(&l.n.cfg, l.n, l.c, nil, nil, Peer{Type: typ, Addrs: entity.AddrVec{labPeer}, Policy: l.n.policy})
+		l.c.s = NewConnector(&l.n.cfg, l.n, l.c, nil, nil,
+			Peer{Type: typ, Addrs: entity.AddrVec{labPeer}, Policy: l.n.policy})
 		l.s = l.c.s
 		l.s.Start(0)
 		l.c.settle()
@@ -271,7 +282,8 @@ func TestGlobalID(t *testing.T) {
 
 // TestStandbyTimeout: a session that only its peer can resume is not kept for ever.
 func TestStandbyTimeout(t *testing.T) {
-	l := readyAcceptor(t, msg.StatefulServer(), func(n *simNode) { n.cfg.StandbyTimeout = time.Minute }).send(1, 127).down(errCut)
+	l := readyAcceptor(t, msg.StatefulServer(), func(n *simNode) { n.cfg.StandbyTimeout = time.Minute })
+	l.send(1, 127).down(errCut)
 	require.Equal(t, StateStandby, l.s.State())
 	require.Equal(t, 1, l.c.absent)
 	l.pass(59 * time.Second)
@@ -360,13 +372,15 @@ func TestDurations(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]Config{
-		"InitialBackoff is -1ns": {InitialBackoff: -1}, "MaxBackoff": {MaxBackoff: -1}, "ReadyTimeout": {ReadyTimeout: -1},
-		"KeepaliveInterval": {KeepaliveInterval: -1}, "PreAuthBytes": {PreAuthBytes: -1},
-		"less than InitialBackoff": {InitialBackoff: 2, MaxBackoff: 1},
+		"InitialBackoff is -1ns": {InitialBackoff: -1}, "MaxBackoff": {MaxBackoff: -1},
+		"ReadyTimeout": {ReadyTimeout: -1}, "KeepaliveInterval": {KeepaliveInterval: -1},
+		"PreAuthBytes": {PreAuthBytes: -1}, "less than InitialBackoff": {InitialBackoff: 2, MaxBackoff: 1},
 	} {
 		require.ErrorContains(t, c.Check(), name)
 	}
-	for _, c := range []Config{{}, {IdleTimeout: -1, KeepaliveTimeout: -1, AckDelay: -1, StandbyTimeout: -1, RejectAfter: -1}} {
+	for _, c := range []Config{
+		{}, {IdleTimeout: -1, KeepaliveTimeout: -1, AckDelay: -1, StandbyTimeout: -1, RejectAfter: -1},
+	} {
 		require.NoError(t, c.Check())
 	}
 	c := Config{IdleTimeout: time.Minute}.WithDefaults()

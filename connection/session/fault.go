@@ -79,7 +79,8 @@ func (s *Session) failed(was State, err error, retry time.Duration) {
 	case errors.Is(err, ErrReplaced):
 		return // the peer's own attempt came first
 	case was == StateReady && s.rarely().forgotten > 1: // once is a peer that restarted
-		reason, err = msg.ReasonDisplaced, fmt.Errorf("%w, %d times in a row: %w", ErrForgotten, s.rarely().forgotten, err)
+		reason = msg.ReasonDisplaced
+		err = fmt.Errorf("%w, %d times in a row: %w", ErrForgotten, s.rarely().forgotten, err)
 	case was == StateReady:
 		reason = msg.ReasonBroken
 	}

@@ -95,7 +95,8 @@ func (l *lab) fuzzRun(t *testing.T, b []byte, step func(rest int) int) fuzzResul
 			b = b[k:]
 			drain()
 		}
-		if h := l.s.stream.hs; h != nil && (len(h.rxLog) > l.n.cfg.PreAuthBytes+1024 || len(h.txLog)+len(h.tx) > 64<<10 || len(h.banner) > bannerMax) {
+		if h := l.s.stream.hs; h != nil &&
+			(len(h.rxLog) > l.n.cfg.PreAuthBytes+1024 || len(h.txLog)+len(h.tx) > 64<<10 || len(h.banner) > bannerMax) {
 			t.Fatalf("unbounded: %d %d %d %d", len(h.rxLog), len(h.txLog), len(h.tx), len(h.banner))
 		}
 	}
@@ -107,9 +108,11 @@ func (l *lab) fuzzRun(t *testing.T, b []byte, step func(rest int) int) fuzzResul
 // unbounded memory, and how the bytes are split changes nothing.
 func FuzzHandleBytes(f *testing.F) {
 	for st := range uint8(NumStates) {
-		f.Add(st, false, false, uint64(3), []byte{byte(frame.TagMessage), 2, 1, 0, byte(frame.TagAck), 0, byte(frame.TagKeepalive), 0})
+		f.Add(st, false, false, uint64(3),
+			[]byte{byte(frame.TagMessage), 2, 1, 0, byte(frame.TagAck), 0, byte(frame.TagKeepalive), 0})
 		f.Add(st, true, false, uint64(9), []byte{1, 0, 2, 0, 7, 0, 8, 0, 17, 4, 1, 0, 5, 6, 17, 3, 2, 0, 9, 20, 0})
-		f.Add(st, true, true, uint64(1), []byte("ceph v2\n\x10\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+		f.Add(st, true, true, uint64(1),
+			[]byte("ceph v2\n\x10\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
 		f.Add(st, false, false, uint64(7), []byte{1, 0, 6, 0, 7, 0, 9, 0, 17, 2, 1, 0, 18, 0})
 		f.Add(st, false, false, uint64(7), []byte{15, 0, 17, 2, 1, 0, 17, 2, 2, 9})
 		f.Add(st, false, false, uint64(2), []byte{12, 1, 0, 9, 0, 13, 0, 14, 0, 16, 0})

@@ -59,7 +59,8 @@ func TestFaultAtEveryByte(t *testing.T) {
 					in.end = &wireEnd{w: &wire{}}
 					in.end.w.ends = [2]*wireEnd{in.end, in.end}
 					m.s.HandleBytes(0, m.encode(&frame.SessionReconnect{Addrs: clientIdent(0, 0).Addrs,
-						ClientCookie: l.s.id.clientCookie, ServerCookie: l.s.id.serverCookie, GlobalSeq: 5, ConnectSeq: 1}))
+						ClientCookie: l.s.id.clientCookie, ServerCookie: l.s.id.serverCookie,
+						GlobalSeq: 5, ConnectSeq: 1}))
 					in.settle()
 					require.Equal(t, ActReplace, l.n.verdicts[len(l.n.verdicts)-1])
 				}

@@ -74,7 +74,8 @@ func TestIdentChecks(t *testing.T) {
 	require.Equal(t, &msg.WrongPeerError{Asked: labPeer, Is: si.Addrs}, wrong)
 
 	for _, r := range []*frame.SessionReconnect{
-		{Addrs: entity.AddrVec{labSelf}}, {}, {Addrs: entity.AddrVec{labPeer}, GlobalSeq: 1 << 63}, {Addrs: entity.AddrVec{labPeer}, ConnectSeq: 1<<64 - 1},
+		{Addrs: entity.AddrVec{labSelf}}, {}, {Addrs: entity.AddrVec{labPeer}, GlobalSeq: 1 << 63},
+		{Addrs: entity.AddrVec{labPeer}, ConnectSeq: 1<<64 - 1},
 	} {
 		l := acceptor(t, msg.StatefulServer()).drive(StateSessionAccepting).say(r)
 		require.ErrorIs(t, l.lastFault(), ErrProtocol, r)
@@ -102,7 +103,8 @@ func TestPermanent(t *testing.T) {
 
 func TestPeerOfAnyType(t *testing.T) {
 	l := newLab(t, msg.LosslessPeer())
-	l.c.s = NewConnector(&l.n.cfg, l.n, l.c, nil, nil, Peer{Type: entity.TypeAny, Addrs: entity.AddrVec{labPeer}, Policy: msg.LosslessPeer()})
+	l.c.s = NewConnector(&l.n.cfg, l.n, l.c, nil, nil,
+		Peer{Type: entity.TypeAny, Addrs: entity.AddrVec{labPeer}, Policy: msg.LosslessPeer()})
 	l.s = l.c.s
 	l.s.Start(0)
 	l.c.settle()
@@ -300,7 +302,8 @@ func TestOwner(t *testing.T) {
 	w.nodes = append(w.nodes, thief)
 	for _, reconnect := range []bool{false, true} {
 		x := thief.newConn()
-		x.s = NewConnector(&thief.cfg, thief, x, nil, nil, Peer{Type: entity.TypeOSD, Addrs: b.vec(), Policy: thief.policy})
+		x.s = NewConnector(&thief.cfg, thief, x, nil, nil,
+			Peer{Type: entity.TypeOSD, Addrs: b.vec(), Policy: thief.policy})
 		if reconnect {
 			x.s.id.clientCookie, x.s.id.serverCookie, x.s.id.connectSeq = c.s.id.clientCookie, c.s.id.serverCookie, 5
 		}

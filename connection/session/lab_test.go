@@ -42,7 +42,8 @@ func newLab(t *testing.T, policy msg.Policy, opts ...nodeOption) *lab {
 // connector is a lab whose session calls the test; it is in CONNECTING.
 func connector(t *testing.T, policy msg.Policy, opts ...nodeOption) *lab {
 	l := newLab(t, policy, opts...)
-	l.c.s = NewConnector(&l.n.cfg, l.n, l.c, nil, nil, Peer{Type: entity.TypeOSD, Addrs: entity.AddrVec{labPeer}, Policy: policy})
+	l.c.s = NewConnector(&l.n.cfg, l.n, l.c, nil, nil,
+		Peer{Type: entity.TypeOSD, Addrs: entity.AddrVec{labPeer}, Policy: policy})
 	l.s = l.c.s
 	l.c.register(entity.AddrVec{labPeer})
 	l.s.Start(0)
@@ -118,7 +119,8 @@ func (l *lab) msg(seq, ack uint64) *lab { return l.bytes(l.encodeMsg(seq, ack)) 
 func (l *lab) encodeMsg(seq, ack uint64) []byte {
 	m := message(seq, 127, 0, 0, 0)
 	b := new(frame.Batch)
-	l.enc.AppendMessage(b, &frame.Header{Seq: seq, TID: seq, AckSeq: ack, Type: 1, Priority: 127}, m.Front, m.Middle, m.Data)
+	l.enc.AppendMessage(b, &frame.Header{Seq: seq, TID: seq, AckSeq: ack, Type: 1, Priority: 127},
+		m.Front, m.Middle, m.Data)
 	return b.AppendTo(nil)
 }
 

@@ -65,7 +65,8 @@ type Filled struct{ Messages, Bytes, Replayed uint64 }
 
 // TakeFilled returns what was encoded since the last call.
 func (s *Session) TakeFilled() Filled {
-	f := Filled{Messages: uint64(s.box.filledMessages), Bytes: s.box.filledBytes, Replayed: uint64(s.box.filledReplayed)}
+	f := Filled{Messages: uint64(s.box.filledMessages), Bytes: s.box.filledBytes,
+		Replayed: uint64(s.box.filledReplayed)}
 	s.box.filledMessages, s.box.filledBytes, s.box.filledReplayed = 0, 0, 0
 	return f
 }

@@ -29,8 +29,9 @@ type knowledge struct {
 func (l *lab) knows() knowledge {
 	s := l.s
 	return knowledge{
-		client: s.id.clientCookie, server: s.id.serverCookie, connectSeq: s.id.connectSeq, peerGlobalSeq: s.id.peerGlobalSeq,
-		globalID: s.globalID, in: s.num.in.Seq, out: s.num.out, acked: s.num.acked, max: s.num.max, hole: s.num.hole,
+		client: s.id.clientCookie, server: s.id.serverCookie, connectSeq: s.id.connectSeq,
+		peerGlobalSeq: s.id.peerGlobalSeq, globalID: s.globalID,
+		in: s.num.in.Seq, out: s.num.out, acked: s.num.acked, max: s.num.max, hole: s.num.hole,
 		name: s.PeerName().String(), addrs: s.PeerAddrs().String(), features: s.features,
 		pending: s.Pending(), unacked: s.Unacked(), learned: len(l.n.learned), events: len(l.c.events),
 		done: len(l.c.done), got: len(l.c.got), alive: l.c.alive, stamp: s.rarely().lastKeepaliveAck,
@@ -141,7 +142,8 @@ func TestAuthRoundsOfTheConnector(t *testing.T) {
 		"refused": &frame.AuthBadMethod{Method: 2, Result: -13, Methods: []uint32{2}, Modes: []uint32{auth.ModeCRC}},
 		"more":    &frame.AuthReplyMore{Payload: []byte("more")},
 	} {
-		l := connector(t, msg.LosslessClient(), useFake(fakeAuth{loop: true, mode: auth.ModeCRC})).drive(StateAuthConnecting)
+		l := connector(t, msg.LosslessClient(),
+			useFake(fakeAuth{loop: true, mode: auth.ModeCRC})).drive(StateAuthConnecting)
 		want[frame.AuthRequest](l)
 		for range authRoundsMax {
 			l.say(ask)
@@ -160,7 +162,8 @@ func TestAuthRoundsOfTheConnector(t *testing.T) {
 		l.quiet()
 	}
 	// Both count together.
-	l := connector(t, msg.LosslessClient(), useFake(fakeAuth{loop: true, mode: auth.ModeCRC})).drive(StateAuthConnecting)
+	l := connector(t, msg.LosslessClient(),
+		useFake(fakeAuth{loop: true, mode: auth.ModeCRC})).drive(StateAuthConnecting)
 	n := 0
 	for ; l.s.State() == StateAuthConnecting; n++ {
 		require.Less(t, n, 100)

@@ -221,9 +221,13 @@ func TestLinkLocalZones(t *testing.T) {
 	l.s.stream.hs.remote = netip.MustParseAddrPort("[fe80::9%3]:1000")
 	l.drive(StateSessionAccepting)
 	f := clientIdent(1, 2)
-	f.Addrs = entity.AddrVec{{Type: entity.AddrMsgr2, Nonce: 9, AddrPort: netip.MustParseAddrPort("[fe80::9%7]:6800")}, labPeer}
+	f.Addrs = entity.AddrVec{
+		{Type: entity.AddrMsgr2, Nonce: 9, AddrPort: netip.MustParseAddrPort("[fe80::9%7]:6800")}, labPeer,
+	}
 	l.say(f)
-	require.Equal(t, entity.AddrVec{{Type: entity.AddrMsgr2, Nonce: 9, AddrPort: netip.MustParseAddrPort("[fe80::9%3]:6800")}, labPeer}, l.s.PeerAddrs())
+	require.Equal(t, entity.AddrVec{
+		{Type: entity.AddrMsgr2, Nonce: 9, AddrPort: netip.MustParseAddrPort("[fe80::9%3]:6800")}, labPeer,
+	}, l.s.PeerAddrs())
 }
 
 // TestServerIdentHasTheTarget: a peer that reached us under a name of ours that we do

@@ -74,7 +74,8 @@ func (s *Session) reject(now time.Duration) {
 	}
 	m := s.box.sent.at(0).m
 	why := &msg.RejectedError{
-		Type: m.Type, TID: m.TID, Seq: o.suspect, Size: m.PayloadLen(), Attempts: o.breaks, Dropped: limit > 0, Err: o.breakErr,
+		Type: m.Type, TID: m.TID, Seq: o.suspect, Size: m.PayloadLen(), Attempts: o.breaks,
+		Dropped: limit > 0, Err: o.breakErr,
 	}
 	s.emitErr(OutRejected, why)
 	if limit < 0 {

@@ -186,7 +186,8 @@ func (s *Session) Announced() bool { return s.announced }
 // String describes the session in one line for logs.
 func (s *Session) String() string {
 	return fmt.Sprintf("%s %s %v gs=%d pgs=%d cs=%d in=%d out=%d queued=%d unacked=%d",
-		s.PeerName(), s.state, s.peerAddrs, s.id.globalSeq, s.id.peerGlobalSeq, s.id.connectSeq, s.num.in.Seq, s.num.out, s.box.queue.n, s.box.sent.len())
+		s.PeerName(), s.state, s.peerAddrs, s.id.globalSeq, s.id.peerGlobalSeq, s.id.connectSeq, s.num.in.Seq,
+		s.num.out, s.box.queue.n, s.box.sent.len())
 }
 
 // SetBuffers says whose memory the session uses: that of the worker that it is on.

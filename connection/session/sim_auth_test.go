@@ -75,7 +75,8 @@ type fakeServing struct {
 func (f *fakeServing) Request(r auth.Request) (auth.Reply, error) {
 	if f.refused < f.refusals {
 		f.refused++
-		return auth.Reply{}, &auth.RefusedError{Method: r.Method, Result: -13, Methods: []uint32{2}, Modes: []uint32{f.mode}}
+		return auth.Reply{}, &auth.RefusedError{Method: r.Method, Result: -13, Methods: []uint32{2},
+			Modes: []uint32{f.mode}}
 	}
 	return f.next()
 }

@@ -373,7 +373,8 @@ func filled(b []byte, seed uint64) bool {
 		}
 		return true
 	}
-	return binary.LittleEndian.Uint64(b) == seed && binary.LittleEndian.Uint64(b[8:]) == crc64.Checksum(b[16:], crcTable)
+	return binary.LittleEndian.Uint64(b) == seed &&
+		binary.LittleEndian.Uint64(b[8:]) == crc64.Checksum(b[16:], crcTable)
 }
 
 func (c *simConn) deliver(m *msg.Message) {

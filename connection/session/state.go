@@ -51,7 +51,8 @@ var stateSteps = [NumStates]string{
 	StateSessionReconnecting: "resuming the session", StateBannerAccepting: "waiting for the peer's first bytes",
 	StateHelloAccepting: "waiting for the peer's hello", StateAuthAccepting: "authenticating",
 	StateAuthAcceptingMore: "authenticating", StateAuthAcceptingSign: "authenticating",
-	StateSessionAccepting: "setting up the session", StateArbitrating: "setting up the session", StateReady: "in the session",
+	StateSessionAccepting: "setting up the session",
+	StateArbitrating:      "setting up the session", StateReady: "in the session",
 }
 
 // Step is what happens in that state, in words that need no knowledge of the protocol; ""

@@ -16,17 +16,18 @@ import (
 // allowed is the protocol: which tag may arrive in which state (docs/PROTOCOL.md 3.3).
 // Nothing else may.
 var allowed = map[State][]frame.Tag{
-	StateHelloConnecting:     {frame.TagHello},
-	StateAuthConnecting:      {frame.TagAuthBadMethod, frame.TagAuthReplyMore, frame.TagAuthDone},
-	StateAuthConnectingSign:  {frame.TagAuthSignature},
-	StateSessionConnecting:   {frame.TagServerIdent, frame.TagIdentMissingFeatures, frame.TagWait},
-	StateSessionReconnecting: {frame.TagSessionReconnectOK, frame.TagSessionReset, frame.TagSessionRetry, frame.TagSessionRetryGlobal, frame.TagWait},
-	StateHelloAccepting:      {frame.TagHello},
-	StateAuthAccepting:       {frame.TagAuthRequest},
-	StateAuthAcceptingMore:   {frame.TagAuthRequestMore},
-	StateAuthAcceptingSign:   {frame.TagAuthSignature},
-	StateSessionAccepting:    {frame.TagClientIdent, frame.TagSessionReconnect},
-	StateReady:               {frame.TagMessage, frame.TagKeepalive, frame.TagKeepaliveAck, frame.TagAck},
+	StateHelloConnecting:    {frame.TagHello},
+	StateAuthConnecting:     {frame.TagAuthBadMethod, frame.TagAuthReplyMore, frame.TagAuthDone},
+	StateAuthConnectingSign: {frame.TagAuthSignature},
+	StateSessionConnecting:  {frame.TagServerIdent, frame.TagIdentMissingFeatures, frame.TagWait},
+	StateSessionReconnecting: {frame.TagSessionReconnectOK, frame.TagSessionReset, frame.TagSessionRetry,
+		frame.TagSessionRetryGlobal, frame.TagWait},
+	StateHelloAccepting:    {frame.TagHello},
+	StateAuthAccepting:     {frame.TagAuthRequest},
+	StateAuthAcceptingMore: {frame.TagAuthRequestMore},
+	StateAuthAcceptingSign: {frame.TagAuthSignature},
+	StateSessionAccepting:  {frame.TagClientIdent, frame.TagSessionReconnect},
+	StateReady:             {frame.TagMessage, frame.TagKeepalive, frame.TagKeepaliveAck, frame.TagAck},
 }
 
 // rawFrame is a frame of any tag.
@@ -48,7 +49,8 @@ func sample(l *lab, tag frame.Tag) []byte {
 		&frame.AuthReplyMore{Payload: []byte("x")}, &frame.AuthRequestMore{Payload: []byte("x")},
 		&frame.AuthDone{ConMode: 1}, &frame.AuthSignature{}, clientIdent(1, 2), serverIdent(0, 3),
 		&frame.IdentMissingFeatures{Features: 4},
-		&frame.SessionReconnect{Addrs: entity.AddrVec{labPeer}, ClientCookie: 1, ServerCookie: 2, GlobalSeq: 3, ConnectSeq: 4, MsgSeq: 5},
+		&frame.SessionReconnect{Addrs: entity.AddrVec{labPeer}, ClientCookie: 1, ServerCookie: 2, GlobalSeq: 3,
+			ConnectSeq: 4, MsgSeq: 5},
 		&frame.SessionReset{Full: true}, &frame.SessionRetry{ConnectSeq: 8}, &frame.SessionRetryGlobal{GlobalSeq: 9},
 		&frame.SessionReconnectOK{}, &frame.Wait{}, &frame.Keepalive{}, &frame.KeepaliveAck{}, &frame.Ack{},
 		&frame.CompressionRequest{Compress: true, Methods: []uint32{1}}, &frame.CompressionDone{},
@@ -100,9 +102,13 @@ func inState(t *testing.T, st State) map[string]*lab {
 		l.c.send(1, 127, 0)
 		return map[string]*lab{"connector": l.drive(st)}
 	case StateAuthAcceptingMore:
-		return map[string]*lab{"acceptor": acceptor(t, msg.LosslessPeer(), useFake(fakeAuth{rounds: 2, mode: auth.ModeCRC})).drive(st)}
+		return map[string]*lab{
+			"acceptor": acceptor(t, msg.LosslessPeer(), useFake(fakeAuth{rounds: 2, mode: auth.ModeCRC})).drive(st),
+		}
 	case StateArbitrating:
-		return map[string]*lab{"acceptor": acceptor(t, msg.LosslessPeer(), func(n *simNode) { n.hold = true }).drive(st)}
+		return map[string]*lab{
+			"acceptor": acceptor(t, msg.LosslessPeer(), func(n *simNode) { n.hold = true }).drive(st),
+		}
 	}
 	if st.accepting() {
 		return map[string]*lab{"acceptor": a().drive(st)}
@@ -151,7 +157,8 @@ func TestEveryStateAndTag(t *testing.T) {
 				require.ErrorIs(t, l.lastFault(), ErrProtocol, name)
 				require.Equal(t, st, pe.State, name)
 				require.False(t, l.s.stream.up, name)
-				require.Contains(t, []State{StateClosed, StateBackoff, StateStandby, StateConnecting}, l.s.State(), name)
+				require.Contains(t,
+					[]State{StateClosed, StateBackoff, StateStandby, StateConnecting}, l.s.State(), name)
 			}
 		}
 	}

@@ -13,7 +13,10 @@ import (
 // invariants hold between any two calls into the session: of each of its states, and of
 // what they have to do with each other.
 func (s *Session) invariants() error {
-	for _, err := range []error{s.stream.invariants(), s.num.invariants(), s.id.invariants(), s.box.invariants(), s.acks.invariants(), s.ka.invariants()} {
+	for _, err := range []error{
+		s.stream.invariants(), s.num.invariants(), s.id.invariants(),
+		s.box.invariants(), s.acks.invariants(), s.ka.invariants(),
+	} {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s, err)
 		}

@@ -230,7 +230,8 @@ func TestRefused(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
-	l := connector(t, msg.LosslessPeer(), func(n *simNode) { n.cfg.MaxBackoff = 15 * time.Second }).drive(StateSessionConnecting)
+	l := connector(t, msg.LosslessPeer(), func(n *simNode) { n.cfg.MaxBackoff = 15 * time.Second })
+	l.drive(StateSessionConnecting)
 	l.say(&frame.Wait{})
 	require.Equal(t, StateWait, l.s.State())
 	require.ErrorIs(t, l.lastFault(), ErrLostRace)

@@ -30,7 +30,8 @@ import (
 // A child that is started by another goroutine while Open runs may still inherit them.
 
 // errOrder: netpoll does not give its pollers listeners in turn.
-var errOrder = errors.New("netpoll's pollers do not take turns: somebody else uses netpoll, or has set its load balance")
+var errOrder = errors.New(
+	"netpoll's pollers do not take turns: somebody else uses netpoll, or has set its load balance")
 
 // survey marks the descriptors of n pollers, all there are, that are not among those
 // marked, and returns all that are now. order has the epoll sets of the pollers in the

@@ -47,7 +47,7 @@ func raisePollers(n, least int, log *slog.Logger) error {
 			log.Warn("child processes inherit descriptors of netpoll", "pollers", left, "err", err)
 		}
 		if order == nil {
-			log.Warn("workers may share a poller of netpoll, and wait for each other: it is not known which worker gets which",
+			log.Warn("workers may share a poller of netpoll, and wait for each other: nobody knows which gets which",
 				"pollers", want, "err", err)
 		}
 	}

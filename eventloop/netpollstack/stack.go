@@ -59,8 +59,8 @@ func (s *stack) start() error {
 		}
 	}
 	if shared > 0 && pollers.set >= pollers.workers {
-		s.cfg.Logger.Warn("workers share a poller of netpoll, and wait for each other: somebody else used netpoll meanwhile",
-			"workers", shared, "pollers", pollers.set)
+		const why = "workers share a poller of netpoll, and wait for each other: somebody else used netpoll meanwhile"
+		s.cfg.Logger.Warn(why, "workers", shared, "pollers", pollers.set)
 	}
 	return nil
 }

@@ -113,7 +113,8 @@ func TestCuts(t *testing.T) {
 				there.t.WantFlush()
 			})
 			require.NoError(t, err)
-			require.NoError(t, w.Post(eventloop.TaskFunc(func() { here.t = w.Dial(l.Addr(), eventloop.DialConfig{}, here) })))
+			require.NoError(t,
+				w.Post(eventloop.TaskFunc(func() { here.t = w.Dial(l.Addr(), eventloop.DialConfig{}, here) })))
 			until("both ends to see the cut", func() bool {
 				mu.Lock()
 				defer mu.Unlock()
@@ -151,7 +152,8 @@ func TestCutStackArmAndCalm(t *testing.T) {
 	until, notify := stacktest.RealTime(t)
 	here, there := &end{mu: &mu, notify: notify}, &end{mu: &mu, notify: notify}
 	w := s.Stack().Worker(0)
-	l, err := s.Stack().Listen(anyPort, eventloop.ListenConfig{}, func(sock eventloop.Socket) { there.t = w.Adopt(sock, there) })
+	l, err := s.Stack().Listen(anyPort, eventloop.ListenConfig{},
+		func(sock eventloop.Socket) { there.t = w.Adopt(sock, there) })
 	require.NoError(t, err)
 	require.NoError(t, w.Post(eventloop.TaskFunc(func() { here.t = w.Dial(l.Addr(), eventloop.DialConfig{}, here) })))
 	until("the connection", func() bool {

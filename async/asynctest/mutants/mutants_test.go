@@ -56,7 +56,7 @@ func TestMutants(t *testing.T) {
 			t.Parallel()
 			pkg, args := "./async/asynctest/mutants", []string{"-test.run=^TestSearch$", "-search"}
 			if m.by != "" {
-				pkg, args = m.by, []string{"-test.short"}
+				pkg, args = m.by, []string{"-test.short", "-test.failfast"}
 			}
 			program := build(t, m, pkg)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)

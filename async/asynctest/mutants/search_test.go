@@ -20,10 +20,11 @@ const (
 	searchSeeds = 3000
 	// alsoSeeds are those that are tried though a scenario has found the mutant: to
 	// say whether they would have.
-	alsoSeeds = 200
+	alsoSeeds = 100
 )
 
-var hunting = flag.Bool("search", false, "search for 3000 seeds: of TestMutants, which builds this program with a mutant in it")
+var hunting = flag.Bool("search", false,
+	"search for 3000 seeds: of TestMutants, which builds this program with a mutant in it")
 
 // TestSearch finds nothing: no scenario of asynctest/testdata fails, no checker complains
 // of a swarm, and each state and tag that can meet does. In the program that TestMutants

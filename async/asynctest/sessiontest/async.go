@@ -34,11 +34,12 @@ func newAsync(t testing.TB, o Options) Messenger {
 	})
 	cfg := async.Config{
 		Name: o.Name, Nonce: o.Nonce, Stack: stack, Executor: pool, DispatchWidth: 1,
-		DispatchThrottleBytes: o.DispatchThrottleBytes, SendQueueMessages: o.SendQueueMessages, HandshakesMax: o.HandshakesMax,
+		DispatchThrottleBytes: o.DispatchThrottleBytes, SendQueueMessages: o.SendQueueMessages,
 		SendTotalBytes: o.SendTotalBytes, SendHighWater: o.SendHighWater, StandbyMax: o.StandbyMax,
-		ReadyTimeout: o.ReadyTimeout, IdleTimeout: o.IdleTimeout,
+		HandshakesMax: o.HandshakesMax, ReadyTimeout: o.ReadyTimeout, IdleTimeout: o.IdleTimeout,
 		KeepaliveInterval: o.KeepaliveInterval, KeepaliveTimeout: o.KeepaliveTimeout,
-		InitialBackoff: o.InitialBackoff, MaxBackoff: o.MaxBackoff, BindRetries: 5, BindRetryDelay: 100 * time.Millisecond,
+		InitialBackoff: o.InitialBackoff, MaxBackoff: o.MaxBackoff,
+		BindRetries: 5, BindRetryDelay: 100 * time.Millisecond,
 		Limits:            frame.Limits{Front: o.LimitFront, Data: o.LimitData},
 		FastDispatchLimit: -1,
 	}

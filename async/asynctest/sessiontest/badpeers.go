@@ -119,7 +119,9 @@ func testGarbage(r *rig) {
 // their preamble, before anything is allocated for them.
 func testLengthBombs(r *rig) {
 	say := map[string][]byte{}
-	for name, tag := range map[string]frame.Tag{"hello": frame.TagHello, "message": frame.TagMessage, "ident": frame.TagClientIdent} {
+	for name, tag := range map[string]frame.Tag{
+		"hello": frame.TagHello, "message": frame.TagMessage, "ident": frame.TagClientIdent,
+	} {
 		for _, n := range []uint32{1 << 17, 1 << 30, 1<<32 - 1} {
 			say[name+" of "+time.Duration(n).String()] = append(goodBanner(), preamble(tag, n)...)
 		}

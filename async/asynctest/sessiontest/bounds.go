@@ -58,7 +58,9 @@ func testPriorities(r *rig) {
 
 // throttled is a server whose dispatcher is held up by messages that begin with
 // "hold", with throttles for clients but not for MDSs, and one of each.
-func (r *rig) throttled(messages, bytes msg.Throttler, change ...func(*Options)) (srv *node, hold *gate, a, b msg.Connection) {
+func (r *rig) throttled(
+	messages, bytes msg.Throttler, change ...func(*Options),
+) (srv *node, hold *gate, a, b msg.Connection) {
 	r.t.Helper()
 	srv = r.node(r.server, entity.OSD(0), msg.StatefulServer(), change...)
 	hold = r.gate()

@@ -49,8 +49,10 @@ func testEcho(r *rig) {
 				n := 0
 				for range rounds {
 					for _, size := range sizes {
-						require.NoError(t, c.Send(&msg.Message{Type: 7, TID: uint64(n), Version: 3, Compat: 2, Notify: e,
-							Front: fmt.Append(nil, n), Middle: pattern(n+1, size/7), Data: pattern(n, size)}))
+						require.NoError(t, c.Send(&msg.Message{
+							Type: 7, TID: uint64(n), Version: 3, Compat: 2, Notify: e,
+							Front: fmt.Append(nil, n), Middle: pattern(n+1, size/7), Data: pattern(n, size),
+						}))
 						n++
 					}
 				}

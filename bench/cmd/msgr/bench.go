@@ -20,8 +20,8 @@ what draws the report. It takes the arguments that msgr bench took. In a checkou
 The exit code of msgr bench is 1.`
 }
 
-var errBench = errors.New("comparing is a command of its own, with the same arguments: in a checkout of the repository, " +
-	"make bench, or go run ./bench/compare/cmd/msgrbench")
+var errBench = errors.New("comparing is a command of its own, with the same arguments: " +
+	"in a checkout of the repository, make bench, or go run ./bench/compare/cmd/msgrbench")
 
 // Run runs nothing.
 func (benchCmd) Run() error { return errBench }

@@ -69,7 +69,8 @@ type cephxConn struct {
 }
 
 func (w *cephxWatch) connection(t *frame.Transcript, out io.Writer) *cephxConn {
-	return &cephxConn{cephxWatch: w, w: out, streams: [2][]byte{t.Stream(frame.FromConnector), t.Stream(frame.FromAcceptor)}}
+	return &cephxConn{cephxWatch: w, w: out,
+		streams: [2][]byte{t.Stream(frame.FromConnector), t.Stream(frame.FromAcceptor)}}
 }
 
 // connectionSecret implements frame.WalkOptions.Secret.
@@ -198,7 +199,8 @@ func (c *cephxConn) sessionOf(a *cephx.Authorizer) (cephx.Key, error) {
 	}
 	p, err := mon.Open(nil, cephx.UsageTicketInfo, a.Ticket.Blob)
 	if err != nil {
-		return nil, fmt.Errorf("the ticket does not open with the key of mon. in %s: the keyring is of another cluster: %w",
+		return nil, fmt.Errorf(
+			"the ticket does not open with the key of mon. in %s: the keyring is of another cluster: %w",
 			c.file, err)
 	}
 	info, err := cephx.ParseTicketInfo(p)

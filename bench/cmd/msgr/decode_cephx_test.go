@@ -33,30 +33,40 @@ func TestDecodeCephx(t *testing.T) {
 		signed        [2]int // bytes that the signatures of C and S cover
 	}{
 		{recordings + "keyring.cephx-crc", recordings + "cephx-crc-ping.0.hex",
-			"frames 14, preamble crcs 14 ok, segment crcs 16 ok\ncephx: 1 tickets opened, 2 signatures ok\n", [2]int{409, 248}},
+			"frames 14, preamble crcs 14 ok, segment crcs 16 ok\ncephx: 1 tickets opened, 2 signatures ok\n",
+			[2]int{409, 248}},
 		{recordings + "keyring.cephx-secure", recordings + "cephx-secure-ping.0.hex",
-			"frames 14, preamble crcs 14 ok, segment crcs 6 ok, sealed units 12 ok\ncephx: 1 tickets opened, 2 signatures ok\n", [2]int{473, 248}},
+			"frames 14, preamble crcs 14 ok, segment crcs 6 ok, sealed units 12 ok\n" +
+				"cephx: 1 tickets opened, 2 signatures ok\n", [2]int{473, 248}},
 		{recordings + "keyring.cephx-secure", recordings + "cephx-secure-lspools.0.hex",
-			"frames 15, preamble crcs 15 ok, segment crcs 6 ok, sealed units 15 ok\ncephx: 1 tickets opened, 2 signatures ok\n", [2]int{473, 248}},
+			"frames 15, preamble crcs 15 ok, segment crcs 6 ok, sealed units 15 ok\n" +
+				"cephx: 1 tickets opened, 2 signatures ok\n", [2]int{473, 248}},
 		{recordings + "keyring.cephx-secure", recordings + "cephx-secure-lspools.1.hex",
-			"frames 15, preamble crcs 15 ok, segment crcs 6 ok, sealed units 15 ok\ncephx: 1 tickets opened, 2 signatures ok\n", [2]int{473, 248}},
+			"frames 15, preamble crcs 15 ok, segment crcs 6 ok, sealed units 15 ok\n" +
+				"cephx: 1 tickets opened, 2 signatures ok\n", [2]int{473, 248}},
 		{recordings + "keyring.cephx-secure", recordings + "cephx-secure-lspools.2.hex",
-			"frames 19, preamble crcs 19 ok, segment crcs 6 ok, sealed units 23 ok\ncephx: 4 tickets opened, 2 signatures ok\n", [2]int{1023, 248}},
+			"frames 19, preamble crcs 19 ok, segment crcs 6 ok, sealed units 23 ok\n" +
+				"cephx: 4 tickets opened, 2 signatures ok\n", [2]int{1023, 248}},
 		{recordings20 + "keyring.cephx256", recordings20 + "cephx256-crc-ping-20.0.hex",
-			"frames 16, preamble crcs 16 ok, segment crcs 18 ok\ncephx: 1 tickets opened, 2 signatures ok\n", [2]int{554, 248}},
+			"frames 16, preamble crcs 16 ok, segment crcs 18 ok\ncephx: 1 tickets opened, 2 signatures ok\n",
+			[2]int{554, 248}},
 		{recordings20 + "keyring.cephx256", recordings20 + "cephx256-crc-radosput-20.0.hex",
-			"frames 21, preamble crcs 21 ok, segment crcs 29 ok\ncephx: 4 tickets opened, 2 signatures ok\n", [2]int{1429, 248}},
+			"frames 21, preamble crcs 21 ok, segment crcs 29 ok\ncephx: 4 tickets opened, 2 signatures ok\n",
+			[2]int{1429, 248}},
 		{recordings20 + "keyring.mixed", recordings20 + "cephx-mixed-ping-20.0.hex",
-			"frames 16, preamble crcs 16 ok, segment crcs 18 ok\ncephx: 1 tickets opened, 2 signatures ok\n", [2]int{447, 248}},
+			"frames 16, preamble crcs 16 ok, segment crcs 18 ok\ncephx: 1 tickets opened, 2 signatures ok\n",
+			[2]int{447, 248}},
 	} {
 		code, out, errs := decode("-keyring", c.keyring, c.file)
 		require.Equal(t, command.ExitOK, code, errs)
 		require.Empty(t, errs)
 		require.True(t, strings.HasSuffix(out, c.end), out)
-		commandtest.Wants(t, out, "    cephx: proof of client.admin ok\n", "    cephx: ticket for auth opened: session key of ", ", valid for 72h0m0s\n")
+		commandtest.Wants(t, out, "    cephx: proof of client.admin ok\n",
+			"    cephx: ticket for auth opened: session key of ", ", valid for 72h0m0s\n")
 		require.NotContains(t, out, "encrypted")
 		for i, side := range sides {
-			require.Regexp(t, fmt.Sprintf(`(?m)^%s @\d+ .* AUTH_SIGNATURE .*\n    cephx: signature of %d bytes ok$`, side, c.signed[i]), out)
+			require.Regexp(t, fmt.Sprintf(`(?m)^%s @\d+ .* AUTH_SIGNATURE .*\n    cephx: signature of %d bytes ok$`,
+				side, c.signed[i]), out)
 		}
 		noSecrets(t, out)
 	}
@@ -73,25 +83,32 @@ func TestDecodeAuthorizer(t *testing.T) {
 	login, session := recordings20+"cephx256-crc-radosput-20.0.hex", recordings20+"cephx256-crc-radosput-20.1.hex"
 	code, out, errs := decode("-keyring", recordings20+"keyring.cephx256", login, session)
 	require.Equal(t, command.ExitOK, code, errs)
-	commandtest.Wants(t, out, "    cephx: authorizer for osd of global id 4109 opened\n", "    cephx: challenge answered\n",
+	commandtest.Wants(t, out, "    cephx: authorizer for osd of global id 4109 opened\n",
+		"    cephx: challenge answered\n",
 		"    cephx: osd has shown that it could open the ticket; connection secret of 0 bytes\n",
 		"    cephx: signature of 706 bytes ok\n", "    cephx: signature of 310 bytes ok\n",
 		"frames 14, preamble crcs 14 ok, segment crcs 17 ok\ncephx: 0 tickets opened, 2 signatures ok\n")
 
 	code, out, errs = decode("-keyring", recordings20+"keyring.cephx256", session, login)
 	require.Equal(t, command.ExitOK, code, errs)
-	commandtest.Wants(t, out, "    cephx: the ticket for osd of global id 4109 is not known: decode the recording of its login with the monitor before this one\n",
-		"    cephx: signature not verified: the session key is not known\n", "cephx: 0 tickets opened, 0 signatures ok\n")
+	commandtest.Wants(t, out, "    cephx: the ticket for osd of global id 4109 is not known: "+
+		"decode the recording of its login with the monitor before this one\n",
+		"    cephx: signature not verified: the session key is not known\n",
+		"cephx: 0 tickets opened, 0 signatures ok\n")
 }
 
 // TestDecodeWithoutTheKey: what is not in the keyring is said, and stays as it is.
 func TestDecodeWithoutTheKey(t *testing.T) {
 	ring := filepath.Join(t.TempDir(), "keyring")
-	require.NoError(t, os.WriteFile(ring, []byte("[client.other]\nkey = AQAAAAAAAAAAABAAERITFBUWFxgZGhscHR4fIA==\n"), 0o600))
-	code, out, errs := decode("-keyring", ring, recordings+"cephx-secure-ping.0.hex", recordings+"cephx-crc-ping.0.hex", recordings+"none-crc-ping.0.hex")
+	require.NoError(t,
+		os.WriteFile(ring, []byte("[client.other]\nkey = AQAAAAAAAAAAABAAERITFBUWFxgZGhscHR4fIA==\n"), 0o600))
+	code, out, errs := decode("-keyring", ring, recordings+"cephx-secure-ping.0.hex", recordings+"cephx-crc-ping.0.hex",
+		recordings+"none-crc-ping.0.hex")
 	require.Equal(t, command.ExitOK, code, errs)
-	commandtest.Wants(t, out, "    cephx: there is no key of client.admin in "+ring+": nothing of this login is opened\n",
-		"C encrypted from here: 480 bytes\nS encrypted from here: 4496 bytes\nframes 6, ", "cephx: 0 tickets opened, 0 signatures ok\n",
+	commandtest.Wants(t, out, "    cephx: there is no key of client.admin in "+ring+
+		": nothing of this login is opened\n",
+		"C encrypted from here: 480 bytes\nS encrypted from here: 4496 bytes\nframes 6, ",
+		"cephx: 0 tickets opened, 0 signatures ok\n",
 		"    cephx: signature not verified: the session key is not known\n")
 	require.NotContains(t, out[strings.Index(out, "none-crc-ping"):], "cephx:")
 }
@@ -100,14 +117,17 @@ func TestDecodeWithoutTheKey(t *testing.T) {
 // at what.
 func TestDecodeWrongKeyring(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "keyring")
-	require.NoError(t, os.WriteFile(other, []byte("[client.admin]\nkey = AQAAAAAAAAAAABAAAAAAAAAAAAAAAAAAAAAAAA==\n"), 0o600))
+	require.NoError(t,
+		os.WriteFile(other, []byte("[client.admin]\nkey = AQAAAAAAAAAAABAAAAAAAAAAAAAAAAAAAAAAAA==\n"), 0o600))
 	for _, ring := range []string{other, recordings20 + "keyring.cephx256"} {
 		for _, file := range []string{"cephx-secure-ping.0.hex", "cephx-crc-ping.0.hex"} {
 			code, out, errs := decode("-keyring", ring, recordings+file)
 			require.Equal(t, command.ExitFault, code)
 			commandtest.Wants(t, out, "    cephx: proof of client.admin is not by its key in "+ring+"\n")
-			require.Equal(t, "msgr decode: "+recordings+file+": S @147: the ticket for auth does not open with the key of client.admin in "+ring+
-				": the keyring is of another cluster, or the key is another one now: cephx: does not open with this key\n", errs)
+			require.Equal(t, "msgr decode: "+recordings+file+
+				": S @147: the ticket for auth does not open with the key of client.admin in "+ring+
+				": the keyring is of another cluster, or the key is another one now: cephx: "+
+				"does not open with this key\n", errs)
 		}
 	}
 }
@@ -117,10 +137,11 @@ func TestDecodeKeyringRefused(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "keyring")
 	require.NoError(t, os.WriteFile(empty, []byte("[client.admin]\n"), 0o600))
 	for ring, want := range map[string]string{
-		filepath.Join(t.TempDir(), "absent"):   "no such file or directory; give the name of a keyring",
-		t.TempDir():                            "is a directory; give the name of a keyring",
-		empty:                                  "there is no key in it; give a file such as ceph.client.admin.keyring",
-		recordings + "cephx-secure-ping.0.hex": "line 2: neither a section nor an option with its value, such as key = AQ...==",
+		filepath.Join(t.TempDir(), "absent"): "no such file or directory; give the name of a keyring",
+		t.TempDir():                          "is a directory; give the name of a keyring",
+		empty:                                "there is no key in it; give a file such as ceph.client.admin.keyring",
+		recordings + "cephx-secure-ping.0.hex": "line 2: neither a section nor an option with its value, " +
+			"such as key = AQ...==",
 	} {
 		code, out, errs := decode("-keyring", ring, recordings+"cephx-secure-ping.0.hex")
 		require.Equal(t, command.ExitFault, code)
@@ -147,7 +168,8 @@ func TestDecodeChanged(t *testing.T) {
 		{1, "C @248: the signature is not that of the 473 bytes which C received from S: "},
 		{2, "S @473: the signature is not that of the 248 bytes which S received from C: "},
 	} {
-		code, _, errs := decode("-keyring", recordings+"keyring.cephx-secure", change("cephx-secure-ping.0.hex", c.line, banner, other))
+		code, _, errs := decode("-keyring", recordings+"keyring.cephx-secure",
+			change("cephx-secure-ping.0.hex", c.line, banner, other))
 		require.Equal(t, command.ExitFault, code)
 		commandtest.Wants(t, errs, c.want)
 	}
@@ -208,15 +230,21 @@ func TestDecodeMonitors(t *testing.T) {
 			x := &exchange{t: t}
 			x.raw(0, frame.Banner{Supported: 1}.Append(nil))
 			x.raw(1, frame.Banner{Supported: 1}.Append(nil))
-			info := cephx.TicketInfo{Name: entity.AuthName{Type: entity.TypeMon}, OldAUID: ^uint64(0), AllowAll: true, SessionKey: session}
-			a := cephx.Authorizer{Service: entity.TypeMon, Ticket: cephx.TicketBlob{SecretID: cephx.SecretMon, Blob: seal(mon, cephx.UsageTicketInfo, info.Append(nil))}}
+			info := cephx.TicketInfo{Name: entity.AuthName{Type: entity.TypeMon}, OldAUID: ^uint64(0), AllowAll: true,
+				SessionKey: session}
+			a := cephx.Authorizer{Service: entity.TypeMon, Ticket: cephx.TicketBlob{SecretID: cephx.SecretMon,
+				Blob: seal(mon, cephx.UsageTicketInfo, info.Append(nil))}}
 			a.Sealed = seal(session, cephx.UsageAuthorize, cephx.Authorize{Nonce: 5}.Append(nil))
-			x.frame(0, frame.AuthRequest{Method: auth.MethodCephX, Modes: []uint32{auth.ModeSecure}, Payload: a.Append(nil)})
-			x.frame(1, frame.AuthReplyMore{Payload: seal(session, cephx.UsageAuthorizeChallenge, cephx.Challenge(7).Append(nil))})
-			a.Sealed = seal(session, cephx.UsageAuthorize, cephx.Authorize{Nonce: 5, Answered: true, Answer: answer}.Append(nil))
+			x.frame(0,
+				frame.AuthRequest{Method: auth.MethodCephX, Modes: []uint32{auth.ModeSecure}, Payload: a.Append(nil)})
+			x.frame(1, frame.AuthReplyMore{Payload: seal(session, cephx.UsageAuthorizeChallenge,
+				cephx.Challenge(7).Append(nil))})
+			a.Sealed = seal(session, cephx.UsageAuthorize,
+				cephx.Authorize{Nonce: 5, Answered: true, Answer: answer}.Append(nil))
 			x.frame(0, frame.AuthRequestMore{Payload: a.Append(nil)})
 			secret := []byte("0123456789abcdef0123456789ab0123456789cd0123456789abcdef01234567")
-			reply := seal(session, cephx.UsageAuthorizeReply, cephx.AuthorizeReply{NoncePlusOne: nonce, Secret: secret}.Append(nil))
+			reply := seal(session, cephx.UsageAuthorizeReply,
+				cephx.AuthorizeReply{NoncePlusOne: nonce, Secret: secret}.Append(nil))
 			x.frame(1, frame.AuthDone{ConMode: auth.ModeSecure, Payload: denc.AppendBL(nil, reply)})
 			signed := [2][32]byte{session.Sign(x.sent[1]), session.Sign(x.sent[0])}
 			x.secure(secret)
@@ -233,15 +261,18 @@ func TestDecodeMonitors(t *testing.T) {
 		write("mon.", mon)
 		code, out, errs := decode("-keyring", ring, play(8, 6))
 		require.Equal(t, command.ExitOK, code, "%s%s", out, errs)
-		commandtest.Wants(t, out, "    cephx: ticket of mon. opened with the key of mon.\n", "    cephx: authorizer for mon of global id 0 opened\n",
-			"    cephx: challenge answered\n", "connection secret of 64 bytes\n", " ACK seq=77\n", ", sealed units 3 ok\ncephx: 1 tickets opened, 2 signatures ok\n")
+		commandtest.Wants(t, out, "    cephx: ticket of mon. opened with the key of mon.\n",
+			"    cephx: authorizer for mon of global id 0 opened\n",
+			"    cephx: challenge answered\n", "connection secret of 64 bytes\n", " ACK seq=77\n",
+			", sealed units 3 ok\ncephx: 1 tickets opened, 2 signatures ok\n")
 		noSecrets(t, out)
 
 		for _, c := range []struct {
 			answer, nonce uint64
 			want          string
 		}{
-			{7, 6, "the authorizer does not answer the challenge"}, {8, 5, "the reply does not have the nonce of the authorizer plus one"},
+			{7, 6, "the authorizer does not answer the challenge"},
+			{8, 5, "the reply does not have the nonce of the authorizer plus one"},
 		} {
 			code, _, errs = decode("-keyring", ring, play(c.answer, c.nonce))
 			require.Equal(t, command.ExitFault, code)

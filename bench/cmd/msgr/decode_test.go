@@ -87,16 +87,22 @@ func TestDecodeEndsInside(t *testing.T) {
 		text, errs string
 	}{
 		{4, "C 26 2 0.1 0101\n", command.ExitOK, "C ends inside a frame, after 2 bytes of it\nframes 1, ", ""},
-		{3, "C 26 2 0.1 0101\n", command.ExitFault, "frames 0, ", "no complete frame: it ends inside the first frame of C; record more"},
-		{3, "C 30 2 0.1 0101\n", command.ExitFault, "", "line 4: offset 30, want 26; a recording is described in msgr decode --help"},
+		{3, "C 26 2 0.1 0101\n", command.ExitFault, "frames 0, ",
+			"no complete frame: it ends inside the first frame of C; record more"},
+		{3, "C 30 2 0.1 0101\n", command.ExitFault, "",
+			"line 4: offset 30, want 26; a recording is described in msgr decode --help"},
 		// Banners alone are a connection that one side gave up.
 		{3, "", command.ExitOK, "C nothing follows its banner\nS nothing follows its banner\nframes 0, ", ""},
-		{1, banner, command.ExitOK, "C @0 len 26 BANNER sup=0x1 req=0x0\nC nothing follows its banner\nS sent nothing\nframes 0, ", ""},
-		{1, "S 0 3 0.1 636570\n", command.ExitFault, "S ends inside its banner, after 3 bytes of it\n", "it ends inside the banner of S; record more"},
-		{1, banner + "S 0 3 0.1 636570\n", command.ExitFault, "C nothing follows its banner\nS ends inside its banner", "inside the banner of S"},
+		{1, banner, command.ExitOK,
+			"C @0 len 26 BANNER sup=0x1 req=0x0\nC nothing follows its banner\nS sent nothing\nframes 0, ", ""},
+		{1, "S 0 3 0.1 636570\n", command.ExitFault, "S ends inside its banner, after 3 bytes of it\n",
+			"it ends inside the banner of S; record more"},
+		{1, banner + "S 0 3 0.1 636570\n", command.ExitFault, "C nothing follows its banner\nS ends inside its banner",
+			"inside the banner of S"},
 		{1, "", command.ExitFault, "", "there is nothing in it; a recording is described in msgr decode --help"},
 		{0, "", command.ExitFault, "", "there is nothing in it"},
-		{0, "# a comment\nnonsense\n", command.ExitFault, "", "line 2: 1 fields, want 5; a recording is described in msgr decode --help"},
+		{0, "# a comment\nnonsense\n", command.ExitFault, "",
+			"line 2: 1 fields, want 5; a recording is described in msgr decode --help"},
 	} {
 		code, out, errs := decode(record(t, strings.Join(lines[:c.lines], "")+c.more))
 		if code != c.code {

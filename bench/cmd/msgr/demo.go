@@ -50,13 +50,15 @@ The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
 // Run runs the demo. Interrupted, it ends early and reports what there is.
 func (c *demoCmd) Run(w io.Writer) error {
 	// NaN is none of this.
-	good := c.Seconds > 0 && c.Seconds <= command.SecondsMax && c.OSDs > 0 && c.Clients > 0 && c.ObjectSize > 0 && c.CutRate >= 0
+	good := c.Seconds > 0 && c.Seconds <= command.SecondsMax && c.OSDs > 0 && c.Clients > 0 &&
+		c.ObjectSize > 0 && c.CutRate >= 0
 	if !good {
 		return command.Usage(fmt.Errorf("--seconds is to be more than 0 and %d at most, "+
 			"--osds, --clients and --object-size more than 0, --cut-rate not less", command.SecondsMax))
 	}
 	cfg := demo.Config{
-		Duration: time.Duration(c.Seconds * float64(time.Second)), OSDs: c.OSDs, Clients: c.Clients, Conns: max(c.Conns, c.Clients),
+		Duration: time.Duration(c.Seconds * float64(time.Second)),
+		OSDs:     c.OSDs, Clients: c.Clients, Conns: max(c.Conns, c.Clients),
 		ObjectSize: c.ObjectSize, Sizes: c.Sizes, CutRate: c.CutRate, Seed: c.Seed,
 	}
 	if c.CutRate == 0 {

@@ -15,7 +15,8 @@ import (
 
 func TestDemo(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	args := []string{"demo", "--seconds", "0.3", "--clients", "2", "--conns", "3", "--object-size", "1000", "--cut-rate", "50", "--seed", "1"}
+	args := []string{"demo", "--seconds", "0.3", "--clients", "2", "--conns", "3", "--object-size", "1000",
+		"--cut-rate", "50", "--seed", "1"}
 	if code := run(args, &stdout, &stderr); code != command.ExitOK || stderr.Len() > 0 {
 		t.Fatalf("exit code %d\n%s%s", code, &stdout, &stderr)
 	}
@@ -42,7 +43,9 @@ func TestDemo(t *testing.T) {
 }
 
 func TestDemoUsage(t *testing.T) {
-	for _, args := range []string{"--seconds=0", "--osds=-1", "--osds=65", "--cut-rate=-1", "--sizes=0", "--clients=20000"} {
+	for _, args := range []string{
+		"--seconds=0", "--osds=-1", "--osds=65", "--cut-rate=-1", "--sizes=0", "--clients=20000",
+	} {
 		var stdout, stderr bytes.Buffer
 		if code := run([]string{"demo", args}, &stdout, &stderr); code != command.ExitUsage || stdout.Len() > 0 {
 			t.Errorf("msgr demo %s: exit code %d, %s%s", args, code, &stdout, &stderr)
@@ -52,9 +55,11 @@ func TestDemoUsage(t *testing.T) {
 
 // TestDemoInterrupted: it says so, and whether the promises held until then.
 func TestDemoInterrupted(t *testing.T) {
-	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: command.ExitSIGINT, syscall.SIGTERM: command.ExitSIGTERM} {
-		got, stdout, stderr := commandtest.Interrupt(t, sig, "traffic for 1h0m0s", "demo", "--seconds", "3600", "--clients", "2", "--conns", "3",
-			"--object-size", "1000")
+	for sig, code := range map[syscall.Signal]int{
+		syscall.SIGINT: command.ExitSIGINT, syscall.SIGTERM: command.ExitSIGTERM,
+	} {
+		got, stdout, stderr := commandtest.Interrupt(t, sig, "traffic for 1h0m0s", "demo",
+			"--seconds", "3600", "--clients", "2", "--conns", "3", "--object-size", "1000")
 		require.Equal(t, code, got, "%s%s", stdout, stderr)
 		require.Contains(t, stdout, "\nverified  ", "the objects were compared")
 		require.Contains(t, stdout, "\ndrained   ", "what was sent arrived")

@@ -29,12 +29,14 @@ var linked = []string{
 var rivals = []string{"github.com/nats-io/", "google.golang.org/grpc", "storj.io/drpc", "gonum.org/"}
 
 func TestMsgrIsSmall(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}} {{.ImportPath}}", ".").Output()
+	out, err := exec.Command("go", "list", "-deps", "-f",
+		"{{with .Module}}{{.Path}}{{end}} {{.ImportPath}}", ".").Output()
 	require.NoError(t, err)
 	for line := range strings.Lines(string(out)) {
 		module, pkg, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		if module != "" && !slices.Contains(linked, module) { // "" is the standard library
-			t.Errorf("msgr links %s: what it needs belongs to bench/compare, or %s into the list of this test", pkg, module)
+			t.Errorf("msgr links %s: what it needs belongs to bench/compare, or %s into the list of this test",
+				pkg, module)
 		}
 		if pkg == "net/http" || pkg == "testing" {
 			t.Errorf("msgr links %s, which is large and not needed", pkg)

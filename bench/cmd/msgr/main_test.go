@@ -23,12 +23,14 @@ func TestRun(t *testing.T) {
 		{[]string{"--help"}, command.ExitOK, "Commands:", ""},
 		{[]string{"version", "--help"}, command.ExitOK, "Usage: msgr version", ""},
 		{[]string{"nope"}, command.ExitUsage, "", "msgr: unexpected argument nope"},
-		{[]string{"version", "--nope"}, command.ExitUsage, "", "msgr version: unknown flag --nope (see msgr version --help)"},
+		{[]string{"version", "--nope"}, command.ExitUsage, "",
+			"msgr version: unknown flag --nope (see msgr version --help)"},
 		{[]string{"help"}, command.ExitOK, "Commands:", ""},
 		{[]string{"help", "ping"}, command.ExitOK, "Usage: msgr ping <addr>", ""},
 		{[]string{"help", "bench"}, command.ExitOK, "go run ./bench/compare/cmd/msgrbench", ""},
 		{[]string{"help", "help"}, command.ExitOK, "Usage: msgr help", ""},
-		{[]string{"help", "nope"}, command.ExitUsage, "", "msgr help: there is no subcommand nope; there are demo, bench, decode, sim, ping, version, help"},
+		{[]string{"help", "nope"}, command.ExitUsage, "",
+			"msgr help: there is no subcommand nope; there are demo, bench, decode, sim, ping, version, help"},
 		{[]string{"help", "ping", "nope"}, command.ExitUsage, "", "there is no subcommand ping nope; there are demo, "},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -59,7 +61,9 @@ func TestHelpIsHelp(t *testing.T) {
 		require.Contains(t, show("help"), "\n  "+name)
 	}
 	// The exit codes are written down where all can see them.
-	for _, code := range []int{command.ExitOK, command.ExitFault, command.ExitUsage, command.ExitSIGINT, command.ExitSIGTERM} {
+	for _, code := range []int{
+		command.ExitOK, command.ExitFault, command.ExitUsage, command.ExitSIGINT, command.ExitSIGTERM,
+	} {
 		require.Contains(t, show("help"), " "+strconv.Itoa(code))
 	}
 }

@@ -91,13 +91,16 @@ func (c pingCmd) target(ctx context.Context) (peer entity.Addr, typ entity.Type,
 	return peer, typ, err
 }
 
-func (c pingCmd) run(ctx context.Context, out *pingOutput, peer entity.Addr, typ entity.Type, sum *pingSummary) (err error) {
+func (c pingCmd) run(
+	ctx context.Context, out *pingOutput, peer entity.Addr, typ entity.Type, sum *pingSummary,
+) (err error) {
 	// The log is discarded: what goes wrong is in the output.
 	m, err := async.New(async.Config{Name: entity.Client(entity.NumNew), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
-	p := &pinger{m: m, typ: typ, peer: entity.AddrVec{peer}, answers: make(chan *msg.Message, 16), resets: make(chan pingReset, 16)}
+	p := &pinger{m: m, typ: typ, peer: entity.AddrVec{peer}, answers: make(chan *msg.Message, 16),
+		resets: make(chan pingReset, 16)}
 	m.SetDefaultPolicy(msg.LossyClient())
 	m.AddDispatcherTail(p)
 	if err := m.Start(); err != nil {

@@ -26,7 +26,8 @@ type cephxOnly struct{}
 func (cephxOnly) NewExchange(_, _ entity.Type) auth.ServerExchange { return cephxOnly{} }
 
 func (cephxOnly) Request(r auth.Request) (auth.Reply, error) {
-	return auth.Reply{}, &auth.RefusedError{Method: r.Method, Result: -13, Methods: []uint32{auth.MethodCephX}, Modes: []uint32{auth.ModeSecure}}
+	return auth.Reply{}, &auth.RefusedError{Method: r.Method, Result: -13, Methods: []uint32{auth.MethodCephX},
+		Modes: []uint32{auth.ModeSecure}}
 }
 
 func (cephxOnly) More([]byte) (auth.Reply, error) { panic("nothing was begun") }
@@ -69,12 +70,14 @@ func TestPingSaysWhy(t *testing.T) {
 			"authentication refused", "both ends have to be configured for a common method and mode"},
 		"another type": {stranger(t, func(c *async.Config) { c.Name = entity.OSD(3) }),
 			"it is a osd, expected a mon", "wrong peer", "another process than the one asked for"},
-		"a web server": {web.Listener.Addr().String(), "what came begins with 'HTTP/1.1", "not a messenger", "is the port right?"},
-		"msgr v1":      {v1.Addr().String(), "peer speaks msgr v1", "another protocol version", "port 3300"},
+		"a web server": {web.Listener.Addr().String(),
+			"what came begins with 'HTTP/1.1", "not a messenger", "is the port right?"},
+		"msgr v1": {v1.Addr().String(), "peer speaks msgr v1", "another protocol version", "port 3300"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			require.Equal(t, command.ExitFault, run([]string{"ping", "--count=1", "--timeout=30s", tc.addr}, &stdout, &stderr))
+			require.Equal(t, command.ExitFault,
+				run([]string{"ping", "--count=1", "--timeout=30s", tc.addr}, &stdout, &stderr))
 			require.Contains(t, stdout.String(), "1: no answer: msgr: attempt 1 to connect: "+tc.reason)
 			require.Contains(t, stdout.String(), tc.says)
 			require.Contains(t, stdout.String(), "\n   ", "the hint")
@@ -83,7 +86,8 @@ func TestPingSaysWhy(t *testing.T) {
 			require.Equal(t, "msgr ping: 1 of 1 pings were not answered\n", stderr.String())
 
 			stdout.Reset()
-			require.Equal(t, command.ExitFault, run([]string{"ping", "--json", "--count=1", "--timeout=30s", tc.addr}, &stdout, &stderr))
+			require.Equal(t, command.ExitFault,
+				run([]string{"ping", "--json", "--count=1", "--timeout=30s", tc.addr}, &stdout, &stderr))
 			l := objects(t, stdout.String())[0]
 			require.Equal(t, tc.reason, l["reason"])
 			require.Contains(t, l["hint"], tc.hint)

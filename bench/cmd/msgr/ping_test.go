@@ -88,7 +88,8 @@ func TestPingOverIPv6(t *testing.T) {
 	require.NoError(t, l.Close())
 	addr := serveAt(t, &interop.MonServer{Status: "{}"}, "[::1]:0")
 	var stdout, stderr bytes.Buffer
-	require.Equal(t, command.ExitOK, run([]string{"ping", "--count=1", addr.String()}, &stdout, &stderr), stderr.String())
+	require.Equal(t, command.ExitOK,
+		run([]string{"ping", "--count=1", addr.String()}, &stdout, &stderr), stderr.String())
 	require.Contains(t, stdout.String(), "ping mon v2:[::1]:")
 }
 
@@ -103,7 +104,8 @@ func TestPingIsSentAgainAfterACut(t *testing.T) {
 func TestPingOfNobody(t *testing.T) {
 	addr := interop.FreeAddr(t)
 	var stdout, stderr bytes.Buffer
-	code := run([]string{"ping", "--count=2", "--interval=0", "--timeout=50ms", "v2:" + addr.String() + "/0"}, &stdout, &stderr)
+	args := []string{"ping", "--count=2", "--interval=0", "--timeout=50ms", "v2:" + addr.String() + "/0"}
+	code := run(args, &stdout, &stderr)
 	require.Equal(t, command.ExitFault, code)
 	require.Contains(t, stdout.String(), "connection refused")
 	require.Contains(t, stdout.String(), "2 pings, 0 answers")
@@ -111,7 +113,9 @@ func TestPingOfNobody(t *testing.T) {
 }
 
 func TestPingUsage(t *testing.T) {
-	for _, args := range []string{"ping", "ping nonsense", "ping --count=0 v2:127.0.0.1:1/0", "ping --type=king v2:127.0.0.1:1/0"} {
+	for _, args := range []string{
+		"ping", "ping nonsense", "ping --count=0 v2:127.0.0.1:1/0", "ping --type=king v2:127.0.0.1:1/0",
+	} {
 		var stdout, stderr bytes.Buffer
 		require.Equal(t, command.ExitUsage, run(strings.Fields(args), &stdout, &stderr), args)
 		require.NotEmpty(t, stderr.String())
@@ -200,12 +204,14 @@ func TestPingJSONErrors(t *testing.T) {
 // not counted.
 func TestPingInterrupted(t *testing.T) {
 	addr := serve(t, &interop.MonServer{Status: "{}"}).String()
-	code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGTERM, "1: 2 bytes", "ping", "--count=2", "--interval=1h", addr)
+	code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGTERM, "1: 2 bytes",
+		"ping", "--count=2", "--interval=1h", addr)
 	require.Equal(t, command.ExitSIGTERM, code, stderr)
 	require.Regexp(t, `(?m)^interrupted: 1 pings, 1 answers, 0 sessions opened anew; round trip min/avg/max `, stdout)
 	require.Equal(t, "msgr ping: interrupted by SIGTERM\n", stderr)
 
-	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGINT, `"n":1`, "ping", "--json", "--count=2", "--interval=1h", addr)
+	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGINT, `"n":1`,
+		"ping", "--json", "--count=2", "--interval=1h", addr)
 	require.Equal(t, command.ExitSIGINT, code, stderr)
 	lines := objects(t, stdout)
 	require.Len(t, lines, 2)

@@ -145,7 +145,8 @@ func (c *simCmd) sameFile() string {
 			}
 			x, errA := os.Stat(a.file)
 			y, errB := os.Stat(b.file)
-			same := filepath.Clean(a.file) == filepath.Clean(b.file) && (i > 0 || errA == nil) // a scenario may be no file
+			// A scenario may be no file.
+			same := filepath.Clean(a.file) == filepath.Clean(b.file) && (i > 0 || errA == nil)
 			if errA == nil && errB == nil {
 				same = x.Mode().IsRegular() && os.SameFile(x, y) // /dev/null twice is nothing bad
 			}

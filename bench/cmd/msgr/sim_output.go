@@ -57,9 +57,10 @@ type simJSON struct {
 
 func toJSON(r *simulate.Result) simJSON {
 	j := simJSON{
-		Scenario: r.Scenario, Nodes: r.Nodes, Seed: r.Seed, Sent: r.Sent, Deliveries: r.Deliveries, Sessions: r.Sessions,
-		Events: r.Events, Faults: r.Faults, Violations: r.Violations, Violated: r.Violated, Invariants: r.Invariants, Early: r.Early,
-		VirtualS: r.Virtual.Seconds(), RealS: r.Real.Seconds(), EventsPerS: perSecond(r.Events, r.Real), Interrupted: r.Interrupted,
+		Scenario: r.Scenario, Nodes: r.Nodes, Seed: r.Seed, Sent: r.Sent, Deliveries: r.Deliveries,
+		Sessions: r.Sessions, Events: r.Events, Faults: r.Faults, Violations: r.Violations, Violated: r.Violated,
+		Invariants: r.Invariants, Early: r.Early, Interrupted: r.Interrupted,
+		VirtualS: r.Virtual.Seconds(), RealS: r.Real.Seconds(), EventsPerS: perSecond(r.Events, r.Real),
 	}
 	if !r.Interrupted {
 		j.TraceHash = hashText(r.Hash)
@@ -112,7 +113,8 @@ func (o *simOutput) end(sum simulate.Result, seeds simulate.Seeds) error {
 		j := toJSON(&sum)
 		j.Twice, j.Runs = o.twice, o.runs
 		if !o.single {
-			j.Seeds, j.Done, j.SeedsPerS = []uint64{seeds.First, seeds.Last}, o.done, perSecond(uint64(o.done), sum.Real)
+			j.Seeds, j.Done = []uint64{seeds.First, seeds.Last}, o.done
+			j.SeedsPerS = perSecond(uint64(o.done), sum.Real)
 		}
 		e := json.NewEncoder(o.w)
 		e.SetIndent("", "  ")
@@ -133,11 +135,13 @@ func (o *simOutput) end(sum simulate.Result, seeds simulate.Seeds) error {
 		row("scenario", "%s, up to %d nodes, %d seeds from %d to %d, %.1f seeds/s",
 			sum.Scenario, sum.Nodes, o.done, seeds.First, seeds.Last, perSecond(uint64(o.done), sum.Real))
 	}
-	row("time", "%v virtual, %v real: %.1f times as fast", round(sum.Virtual), round(sum.Real), sum.Virtual.Seconds()/max(sum.Real.Seconds(), 1e-9))
+	row("time", "%v virtual, %v real: %.1f times as fast",
+		round(sum.Virtual), round(sum.Real), sum.Virtual.Seconds()/max(sum.Real.Seconds(), 1e-9))
 	if sum.Events > 0 {
 		row("events", "%d, %.0f per second of real time", sum.Events, perSecond(sum.Events, sum.Real))
 	}
-	row("deliveries", "%d of %d messages sent, %.0f per second of real time", sum.Deliveries, sum.Sent, perSecond(sum.Deliveries, sum.Real))
+	row("deliveries", "%d of %d messages sent, %.0f per second of real time",
+		sum.Deliveries, sum.Sent, perSecond(sum.Deliveries, sum.Real))
 	if sum.Sessions > 0 {
 		row("sessions", "%d times established, both ends counted", sum.Sessions)
 	}

@@ -38,7 +38,9 @@ func simObject(t *testing.T, args ...string) map[string]any {
 
 func TestSimJSON(t *testing.T) {
 	a := simObject(t, "-nodes", "12", "-seed", "7")
-	for _, k := range []string{"nodes", "seed", "deliveries", "faults", "violations", "virtual_s", "real_s", "events_per_s", "trace_hash"} {
+	for _, k := range []string{
+		"nodes", "seed", "deliveries", "faults", "violations", "virtual_s", "real_s", "events_per_s", "trace_hash",
+	} {
 		require.Contains(t, a, k)
 	}
 	require.EqualValues(t, 12, a["nodes"])
@@ -104,7 +106,8 @@ func TestSimUsage(t *testing.T) {
 		{"-scenario swarm -nodes 3", "the seed chooses the nodes"},
 		{"-seed 3 -seeds 1-2", "exclude each other"},
 		{"-trace /nowhere/at/all", "/nowhere/at/all"},
-		{"-chart x -nodes 4 -chart-hosts osd.0,osd.9", `a chart of "osd.9": there is no such host; there are osd.0, osd.1, osd.2, osd.3`},
+		{"-chart x -nodes 4 -chart-hosts osd.0,osd.9",
+			`a chart of "osd.9": there is no such host; there are osd.0, osd.1, osd.2, osd.3`},
 		{"-chart x -nodes 4 -chart-hosts osd.0", "two or more of osd.0, osd.1"},
 		{"-chart x -nodes 4 -chart-hosts osd.0,osd.0", "named twice"},
 		{"-chart x -chart-from=-3s", "--chart-from=-3s: virtual time begins at 0s"},
@@ -128,7 +131,8 @@ func TestSimUsage(t *testing.T) {
 
 // TestSimInterrupted: seeds that are done, or what there is of a single one.
 func TestSimInterrupted(t *testing.T) {
-	code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGINT, "seed 3: ok", "sim", "-nodes", "4", "-seeds", "1-1000000")
+	code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGINT, "seed 3: ok",
+		"sim", "-nodes", "4", "-seeds", "1-1000000")
 	require.Equal(t, command.ExitSIGINT, code, stderr)
 	require.Equal(t, "msgr sim: interrupted by SIGINT\n", stderr)
 	m := regexp.MustCompile(`(?m)^interrupted +(\d+) of 1000000 seeds were done$`).FindStringSubmatch(stdout)
@@ -138,7 +142,8 @@ func TestSimInterrupted(t *testing.T) {
 	require.NotContains(t, stdout, "trace hash")
 
 	// The trace goes on all the time.
-	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGTERM, `{"at":`, "sim", "-nodes", "2000", "-json", "-trace", "/dev/stderr")
+	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGTERM, `{"at":`,
+		"sim", "-nodes", "2000", "-json", "-trace", "/dev/stderr")
 	require.Equal(t, command.ExitSIGTERM, code)
 	require.True(t, strings.HasSuffix(stderr, "}\nmsgr sim: interrupted by SIGTERM\n"), "the trace is whole lines")
 	var o map[string]any
@@ -176,7 +181,8 @@ func TestSimChartIsEmpty(t *testing.T) {
 
 func TestSimChart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "chart")
-	code, _, stderr := sim(t, "-nodes", "4", "-seed", "2", "-chart", file, "-chart-max", "30", "-chart-hosts", "osd.0,osd.1")
+	code, _, stderr := sim(t, "-nodes", "4", "-seed", "2", "-chart", file, "-chart-max", "30",
+		"-chart-hosts", "osd.0,osd.1")
 	require.Equal(t, command.ExitOK, code, stderr)
 	b, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -192,7 +198,8 @@ func TestSimFile(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		return file
 	}
-	good := write("good.txt", "seed 9\nnode a\nnode b\nsend a b 3 size=1000\ncut a b at 1500\nrun 5s\nexpect delivered a b 3\ncheck\n")
+	good := write("good.txt",
+		"seed 9\nnode a\nnode b\nsend a b 3 size=1000\ncut a b at 1500\nrun 5s\nexpect delivered a b 3\ncheck\n")
 	o := simObject(t, "-scenario", good)
 	require.EqualValues(t, 9, o["seed"])
 	require.EqualValues(t, 2, o["nodes"])
@@ -207,11 +214,13 @@ func TestSimFile(t *testing.T) {
 	require.Empty(t, stdout)
 	require.Contains(t, stderr, "bad.txt:2:10: ")
 
-	code, _, stderr = sim(t, "-scenario", write("wrong.txt", "node a\nnode b\nsend a b\nrun 1s\nexpect delivered a b 2\n"))
+	code, _, stderr = sim(t, "-scenario",
+		write("wrong.txt", "node a\nnode b\nsend a b\nrun 1s\nexpect delivered a b 2\n"))
 	require.Equal(t, command.ExitFault, code)
 	require.Contains(t, stderr, "wrong.txt:5:1: ")
 
-	code, stdout, stderr = sim(t, "-json", "-scenario", write("stuck.txt", "node a\nnode b\npartition a | b\nsend a b\nuntil delivered a b 1\n"))
+	code, stdout, stderr = sim(t, "-json", "-scenario",
+		write("stuck.txt", "node a\nnode b\npartition a | b\nsend a b\nuntil delivered a b 1\n"))
 	require.Equal(t, command.ExitFault, code)
 	require.NotContains(t, stdout, "LISTEN")
 	require.Contains(t, stderr, "stuck.txt:5:1: ")

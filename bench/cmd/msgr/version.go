@@ -18,7 +18,8 @@ func (versionCmd) Run(w io.Writer) error {
 			version = v
 		}
 	}
-	if _, err := fmt.Fprintf(w, "msgr %s, %s %s/%s, msgr v2.1\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH); err != nil {
+	if _, err := fmt.Fprintf(w, "msgr %s, %s %s/%s, msgr v2.1\n",
+		version, runtime.Version(), runtime.GOOS, runtime.GOARCH); err != nil {
 		return err
 	}
 	for _, d := range deps {

@@ -146,8 +146,9 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, good.Check())
 	for _, bad := range []func(c *Config){
 		func(c *Config) { c.Jobs = 0 }, func(c *Config) { c.Jobs = jobsMax + 1 }, func(c *Config) { c.Window = 0 },
-		func(c *Config) { c.Messages = 0 }, func(c *Config) { c.Length = -1 }, func(c *Config) { c.Length = lengthMax + 1 },
-		func(c *Config) { c.Think = -1 }, func(c *Config) { c.Workers = -1 }, func(c *Config) { c.Threads = -1 }, func(c *Config) { c.Patience = -1 },
+		func(c *Config) { c.Messages = 0 }, func(c *Config) { c.Length = -1 },
+		func(c *Config) { c.Length = lengthMax + 1 }, func(c *Config) { c.Think = -1 },
+		func(c *Config) { c.Workers = -1 }, func(c *Config) { c.Threads = -1 }, func(c *Config) { c.Patience = -1 },
 		func(c *Config) { c.Threadpipe, c.Workers = true, 1 },
 	} {
 		c := good
@@ -166,8 +167,10 @@ func TestJSON(t *testing.T) {
 	require.NoError(t, err)
 	var m map[string]any
 	require.NoError(t, json.Unmarshal(text, &m))
-	for _, name := range []string{"transport", "jobs", "window", "messages_per_job", "think_us", "length", "answered", "lost", "msgs_per_s",
-		"mb_per_s", "p50_us", "p99_us", "p999_us", "client", "server_end"} {
+	for _, name := range []string{
+		"transport", "jobs", "window", "messages_per_job", "think_us", "length", "answered", "lost", "msgs_per_s",
+		"mb_per_s", "p50_us", "p99_us", "p999_us", "client", "server_end",
+	} {
 		require.Contains(t, m, name)
 	}
 }

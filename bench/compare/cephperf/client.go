@@ -62,7 +62,8 @@ func Run(ctx context.Context, cfg Config, server netip.AddrPort) (r Result, err 
 		return r, err
 	}
 	c := &client{
-		network: n, data: make([]byte, cfg.Length), epoch: time.Now(), usages: make(chan []byte, 1), failed: make(chan error, 1),
+		network: n, data: make([]byte, cfg.Length), epoch: time.Now(), usages: make(chan []byte, 1),
+		failed: make(chan error, 1),
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
 	r = Result{

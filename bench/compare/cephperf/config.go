@@ -144,7 +144,7 @@ func (n *network) create(name entity.Name, nonce uint32, at netip.AddrPort) (mes
 	}
 	m, err := async.New(async.Config{
 		Name: name, Nonce: nonce, Stack: n.stack, DispatchWidth: n.Threads, ListenBacklog: 4096,
-		BindRetries: -1,                            // who waits at the terminal is told at once that an address is in use
+		BindRetries: -1,                            // who waits is told at once that an address is in use
 		Logger:      slog.New(slog.DiscardHandler), // what fails is in the result
 	})
 	if err == nil && at.IsValid() {

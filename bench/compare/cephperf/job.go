@@ -32,7 +32,8 @@ type job struct {
 }
 
 func newJob(c *client) *job {
-	j := &job{c: c, since: make([]int64, c.Window), hist: hdrhistogram.New(100, latencyMax, 3), free: make(chan int, c.Window)}
+	j := &job{c: c, since: make([]int64, c.Window), hist: hdrhistogram.New(100, latencyMax, 3),
+		free: make(chan int, c.Window)}
 	for i := range j.since {
 		j.since[i] = -1
 		j.free <- i

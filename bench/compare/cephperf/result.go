@@ -50,7 +50,8 @@ func (r *Result) CPU() float64 {
 }
 
 // published is what Ceph's own messengers did in this exchange.
-const published = `Ceph's C++ messengers in ceph_perf_msgr on a machine of 2 cores (64 B, 8 to 64 connections, window 64):
+const published = "Ceph's C++ messengers in ceph_perf_msgr on a machine of 2 cores " +
+	"(64 B, 8 to 64 connections, window 64):" + `
 AsyncMessenger   55 000 to 120 000 messages/s at 17 to 22 us of CPU each
 SimpleMessenger  43 000 to 87 000 messages/s at 24 to 31 us of CPU each
 (theirs include encoding and decoding MOSDOp and MOSDOpReply; another machine: look at the CPU first)
@@ -58,7 +59,8 @@ SimpleMessenger  43 000 to 87 000 messages/s at 24 to 31 us of CPU each
 
 // Write writes the result for people.
 func (r *Result) Write(w io.Writer) error {
-	fmt.Fprintf(w, "%s, server %s: %d jobs, window %d, %d messages each, data %d B (front %d B, reply %d B), think time %g us\n",
+	fmt.Fprintf(w,
+		"%s, server %s: %d jobs, window %d, %d messages each, data %d B (front %d B, reply %d B), think time %g us\n",
 		r.Transport, r.Server, r.Jobs, r.Window, r.Messages, r.Length, requestFront, replyFront, r.ThinkMicros)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if r.Interrupted {

@@ -100,10 +100,12 @@ func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 			end, fill := toX(v), shade(group.color, j)
 			if b.points {
 				c.StrokeLine2(draw.LineStyle{Color: pale, Width: 1}, c.Min.X, (hi+lo)/2, end, (hi+lo)/2)
-				c.DrawGlyph(draw.GlyphStyle{Color: fill, Radius: 3.5, Shape: draw.CircleGlyph{}}, vg.Point{X: end, Y: (hi + lo) / 2})
+				c.DrawGlyph(draw.GlyphStyle{Color: fill, Radius: 3.5, Shape: draw.CircleGlyph{}},
+					vg.Point{X: end, Y: (hi + lo) / 2})
 				end += 3
 			} else {
-				c.FillPolygon(fill, []vg.Point{{X: c.Min.X, Y: lo}, {X: end, Y: lo}, {X: end, Y: hi}, {X: c.Min.X, Y: hi}})
+				c.FillPolygon(fill,
+					[]vg.Point{{X: c.Min.X, Y: lo}, {X: end, Y: lo}, {X: end, Y: hi}, {X: c.Min.X, Y: hi}})
 			}
 			c.FillText(text, vg.Point{X: end + 3, Y: (hi + lo) / 2}, decimals(v))
 		}

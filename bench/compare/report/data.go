@@ -81,7 +81,8 @@ func Benchstat(w io.Writer, r *Report) error {
 		return err
 	}
 	goos, goarch, _ := strings.Cut(r.Environment.Platform, "/")
-	if _, err := fmt.Fprintf(w, "goos: %s\ngoarch: %s\npkg: github.com/asyncmsgr/asyncmsgr/bench\ncpu: %s\nUnit msgs/s better=higher\n",
+	if _, err := fmt.Fprintf(w,
+		"goos: %s\ngoarch: %s\npkg: github.com/asyncmsgr/asyncmsgr/bench\ncpu: %s\nUnit msgs/s better=higher\n",
 		goos, goarch, r.Environment.CPU); err != nil {
 		return err
 	}
@@ -95,10 +96,11 @@ func Benchstat(w io.Writer, r *Report) error {
 
 func benchmark(w io.Writer, s *Sample) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Benchmark%s/contestant=%s/connections=%d/size=%d/window=%d", benchmarkName(s.Scenario), s.Contestant,
-		s.Connections, s.Size, s.Window)
+	fmt.Fprintf(&b, "Benchmark%s/contestant=%s/connections=%d/size=%d/window=%d",
+		benchmarkName(s.Scenario), s.Contestant, s.Connections, s.Size, s.Window)
 	if s.Rounds == 0 {
-		_, err := fmt.Fprintf(w, "# %s round %d: %s\n", b.String(), s.Round, strings.Join(strings.Fields(why(&s.Row)), " "))
+		_, err := fmt.Fprintf(w, "# %s round %d: %s\n",
+			b.String(), s.Round, strings.Join(strings.Fields(why(&s.Row)), " "))
 		return err
 	}
 	b.WriteString(" 1")

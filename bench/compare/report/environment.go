@@ -100,7 +100,8 @@ func checkout() (string, error) {
 		return "", err
 	}
 	c := strings.TrimSpace(string(id))
-	if dirty, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err == nil && len(dirty) > 0 {
+	dirty, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output()
+	if err == nil && len(dirty) > 0 {
 		c += ", modified"
 	}
 	return c, nil
@@ -135,8 +136,9 @@ func (e Environment) Fields() []Field {
 		memory = fmt.Sprintf("%d MiB", e.MemoryMiB)
 	}
 	return []Field{
-		{"date", e.Date}, {"kernel", e.Kernel}, {"platform", e.Platform}, {"cpu", e.CPU}, {"cores", strconv.Itoa(e.Cores)},
-		{"memory", memory}, {"go", e.Go}, {"commit", e.Commit}, {"GOMAXPROCS", strconv.Itoa(e.GOMAXPROCS)}, {"GOGC", e.GOGC},
+		{"date", e.Date}, {"kernel", e.Kernel}, {"platform", e.Platform}, {"cpu", e.CPU},
+		{"cores", strconv.Itoa(e.Cores)}, {"memory", memory}, {"go", e.Go}, {"commit", e.Commit},
+		{"GOMAXPROCS", strconv.Itoa(e.GOMAXPROCS)}, {"GOGC", e.GOGC},
 		{"load average at the start", e.Load}, {"command", e.Command},
 	}
 }

@@ -84,7 +84,8 @@ func connections(r *Row) float64 { return float64(r.Connections) }
 
 // memoryFigure is memory against connections, or bars if there is one number of them.
 func memoryFigure(rows []Row) (f Figure, err error) {
-	f = Figure{Title: "Memory against connections", Caption: "RSS of the server for each idle connection, KiB; less is better."}
+	f = Figure{Title: "Memory against connections",
+		Caption: "RSS of the server for each idle connection, KiB; less is better."}
 	all, xs := seriesOf(rows, idle, connections, memory.of)
 	switch len(xs) {
 	case 0:
@@ -92,7 +93,8 @@ func memoryFigure(rows []Row) (f Figure, err error) {
 		f.Caption = fmt.Sprintf("RSS of the server for each of %s idle connections, KiB; less is better.", count(xs[0]))
 		f.SVG, err = barChart("KiB per connection", barsOf(rows, firstScenario(rows, idle), memory.of), nil)
 	default:
-		f.SVG, err = lines("idle connections", "KiB per connection", all, ticks(xs, func(x float64) string { return count(x) }))
+		f.SVG, err = lines("idle connections", "KiB per connection", all,
+			ticks(xs, func(x float64) string { return count(x) }))
 	}
 	return f, err
 }
@@ -135,10 +137,12 @@ func valueOf(r *Row, of func(r *Row) float64) (v float64, note string) {
 // loadFigure is a percentile of latency against the offered load.
 func loadFigure(rows []Row, name string, of func(r *Row) float64) (f Figure, err error) {
 	f = Figure{
-		Title:   "Latency against offered load, " + name,
-		Caption: "From the time a request was meant to be sent, so that a stall counts for all that should have been sent in it; µs, less is better.",
+		Title: "Latency against offered load, " + name,
+		Caption: "From the time a request was meant to be sent, so that a stall counts for all that should have " +
+			"been sent in it; µs, less is better.",
 	}
-	all, _ := seriesOf(rows, func(r *Row) bool { return group(r.Scenario) == "open" }, func(r *Row) float64 { return r.Offered }, of)
+	all, _ := seriesOf(rows, func(r *Row) bool { return group(r.Scenario) == "open" },
+		func(r *Row) float64 { return r.Offered }, of)
 	if len(all) > 0 {
 		f.SVG, err = lines("offered load, messages/s", name+", µs", all, nil)
 	}
@@ -155,7 +159,8 @@ func sizeFigures(rows []Row) (out []Figure, err error) {
 		}
 	}
 	slices.Sort(byConns)
-	f := Figure{Title: "Throughput against size", Caption: "Payload of one direction, both are as much; more is better."}
+	f := Figure{Title: "Throughput against size",
+		Caption: "Payload of one direction, both are as much; more is better."}
 	for _, n := range byConns {
 		all, xs := seriesOf(rows, func(r *Row) bool { return pipelined(r) && r.Connections == n },
 			func(r *Row) float64 { return float64(r.Size) }, func(r *Row) float64 { return r.MB })
@@ -167,7 +172,8 @@ func sizeFigures(rows []Row) (out []Figure, err error) {
 		}
 		g := f
 		g.Title += fmt.Sprintf(", %s connection%s", count(float64(n)), plural(n))
-		if g.SVG, err = lines("size of a payload", "MB/s", all, ticks(xs, func(x float64) string { return SizeName(int(x)) })); err != nil {
+		if g.SVG, err = lines("size of a payload", "MB/s", all,
+			ticks(xs, func(x float64) string { return SizeName(int(x)) })); err != nil {
 			return nil, err
 		}
 		out = append(out, g)
@@ -193,8 +199,9 @@ func best(points plotter.XYs) (out plotter.XYs) {
 // priorityFigure is the trickle's p99 with priorities off and on.
 func priorityFigure(rows []Row) (f Figure, err error) {
 	f = Figure{
-		Title:   "What priorities do",
-		Caption: "p99 of a trickle of messages while bulk traffic fills the link, µs: at the same priority, and at a high one; less is better.",
+		Title: "What priorities do",
+		Caption: "p99 of a trickle of messages while bulk traffic fills the link, µs: at the same priority, " +
+			"and at a high one; less is better.",
 	}
 	p99 := func(r *Row) float64 { return r.P99 }
 	off, on := barsOf(rows, "priority/off", p99), barsOf(rows, "priority/on", p99)
@@ -223,7 +230,8 @@ func cpuFigure(rows []Row) (f Figure, err error) {
 	if scenario == "" {
 		return f, nil
 	}
-	f.Caption = fmt.Sprintf("User and system time of both processes for a request and its reply in %s, µs; less is better.", scenario)
+	f.Caption = fmt.Sprintf(
+		"User and system time of both processes for a request and its reply in %s, µs; less is better.", scenario)
 	f.SVG, err = barChart("CPU µs per message", barsOf(rows, scenario, cpu.of), nil)
 	return f, err
 }

@@ -17,8 +17,11 @@ const reference = "threadpipe-goroutines"
 // first one, so that what comes out can be foreseen.
 func fixture() *Report {
 	r := &Report{
-		Environment: Environment{Date: "2026-01-02T03:04:05Z", Kernel: "6.1", Platform: "linux/amd64", CPU: "a <model> | 2", Cores: 2, Go: "go1.26"},
-		Reference:   reference, Rounds: 2, Seconds: 0.5, Took: time.Minute, Notes: []string{"a <note> | with signs"},
+		Environment: Environment{
+			Date: "2026-01-02T03:04:05Z", Kernel: "6.1", Platform: "linux/amd64",
+			CPU: "a <model> | 2", Cores: 2, Go: "go1.26",
+		},
+		Reference: reference, Rounds: 2, Seconds: 0.5, Took: time.Minute, Notes: []string{"a <note> | with signs"},
 	}
 	add := func(row Row, f func(row *Row, slow float64)) {
 		for i, name := range names {
@@ -29,9 +32,11 @@ func fixture() *Report {
 			row.Ratio = 3 / slow
 			switch {
 			case name == "nats" && group(row.Scenario) == "priority":
-				row = Row{Scenario: row.Scenario, Contestant: name, Connections: row.Connections, Skipped: "it has no priorities"}
+				row = Row{Scenario: row.Scenario, Contestant: name, Connections: row.Connections,
+					Skipped: "it has no priorities"}
 			case name == "netrpc" && row.Size > 64:
-				row = Row{Scenario: row.Scenario, Contestant: name, Connections: row.Connections, Failed: "it <broke> | off"}
+				row = Row{Scenario: row.Scenario, Contestant: name, Connections: row.Connections,
+					Failed: "it <broke> | off"}
 			case name == "drpc" && row.Scenario == "ping-pong":
 				row.Rounds, row.Failed = 1, "no answers"
 			}

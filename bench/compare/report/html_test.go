@@ -82,7 +82,9 @@ func TestHTML(t *testing.T) {
 		require.Contains(t, text, "<td>"+name+"</td>")
 		require.GreaterOrEqual(t, strings.Count(text, ">"+name+"</text>"), 6, "%s in plots", name)
 	}
-	for _, want := range []string{"FAILED: it &lt;broke&gt; | off", "skipped: it has no priorities", "a &lt;note&gt;", "a &lt;model&gt;"} {
+	for _, want := range []string{
+		"FAILED: it &lt;broke&gt; | off", "skipped: it has no priorities", "a &lt;note&gt;", "a &lt;model&gt;",
+	} {
 		require.Contains(t, text, want)
 	}
 }
@@ -123,7 +125,8 @@ func TestFiguresOfLittle(t *testing.T) {
 		for _, r := range all {
 			if r.Scenario == s {
 				rows = append(rows, r)
-				broken = append(broken, Row{Scenario: s, Contestant: r.Contestant, Connections: r.Connections, Failed: "no"})
+				broken = append(broken,
+					Row{Scenario: s, Contestant: r.Contestant, Connections: r.Connections, Failed: "no"})
 			}
 		}
 		require.Contains(t, pageOf(t, &Report{Rows: rows, Reference: reference}), "<svg", s)

@@ -17,13 +17,15 @@ func Markdown(w io.Writer, r *Report) error {
 	for _, f := range r.Environment.Fields() {
 		fmt.Fprintf(&b, "| %s | %s |\n", f.Name, escape(f.Value))
 	}
-	fmt.Fprintf(&b, "\n%s\n\n## Targets\n\n| against | what | wanted | measured | |\n|---|---|---|---|---|\n", strings.Join(method(r), " "))
+	fmt.Fprintf(&b, "\n%s\n\n## Targets\n\n| against | what | wanted | measured | |\n|---|---|---|---|---|\n",
+		strings.Join(method(r), " "))
 	for _, t := range Targets(r.Rows) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", t.Against, t.What, t.Want, escape(t.Got), t.Verdict)
 	}
 	fmt.Fprintf(&b, "\n## Ratios to %s\n\n", r.Reference)
 	o := Overview(r.Rows)
-	fmt.Fprintf(&b, "| scenario | %s |\n|---|%s\n", strings.Join(o.Columns, " | "), strings.Repeat("---:|", len(o.Columns)))
+	fmt.Fprintf(&b, "| scenario | %s |\n|---|%s\n",
+		strings.Join(o.Columns, " | "), strings.Repeat("---:|", len(o.Columns)))
 	for _, l := range o.Lines {
 		fmt.Fprintf(&b, "| %s | %s |\n", l.Scenario, strings.Join(l.Cells, " | "))
 	}

@@ -7,13 +7,16 @@ const title = "asyncmsgr: comparison of messengers"
 // method says in five sentences how the figures were made.
 func method(r *Report) []string {
 	return []string{
-		fmt.Sprintf("Server and client of every contestant are processes of their own on one machine, over loopback, and are started anew for each of the %d round%s.",
-			r.Rounds, plural(r.Rounds)),
-		fmt.Sprintf("The contestants alternate within a round, each round begins with another one, and a measurement of %s follows a warm-up.", r.seconds()),
+		fmt.Sprintf("Server and client of every contestant are processes of their own on one machine, "+
+			"over loopback, and are started anew for each of the %d round%s.", r.Rounds, plural(r.Rounds)),
+		fmt.Sprintf("The contestants alternate within a round, each round begins with another one, "+
+			"and a measurement of %s follows a warm-up.", r.seconds()),
 		"A figure is the median over the rounds, the spread is (largest - smallest) / median of the rate.",
-		fmt.Sprintf("The ratio is the median over the rounds of rate / rate of %s in the same round (of memory where nothing is sent, of p99 with given load or priorities), which is what counts: absolute figures move with the machine.",
-			r.Reference),
-		"msgs/s counts round trips, CPU is user and system time of both processes, memory, goroutines and threads are the server's; what failed or was skipped is shown as such.",
+		fmt.Sprintf("The ratio is the median over the rounds of rate / rate of %s in the same round (of memory "+
+			"where nothing is sent, of p99 with given load or priorities), which is what counts: "+
+			"absolute figures move with the machine.", r.Reference),
+		"msgs/s counts round trips, CPU is user and system time of both processes, memory, " +
+			"goroutines and threads are the server's; what failed or was skipped is shown as such.",
 	}
 }
 

@@ -132,7 +132,8 @@ func inline(svg string) template.HTML {
 	if i := strings.Index(svg, "<svg"); i > 0 {
 		svg = svg[i:]
 	}
-	svg = strings.ReplaceAll(svg, "font-family:Liberation Sans;font-variant:normal;font-weight:normal;font-style:normal;", "")
+	svg = strings.ReplaceAll(svg,
+		"font-family:Liberation Sans;font-variant:normal;font-weight:normal;font-style:normal;", "")
 	head, rest, _ := strings.Cut(svg, ">")
 	if i := strings.Index(head, "viewBox"); i >= 0 {
 		head = `<svg role="img" font-family="Liberation Sans,Arial,Helvetica,sans-serif" ` + head[i:]

@@ -12,7 +12,9 @@ import (
 // ratioFigure is every contestant's ratio to the reference in every scenario where more
 // is better.
 func ratioFigure(rows []Row, reference string) (f Figure, err error) {
-	f = Figure{Title: "Ratios", Caption: "Rate by that of " + reference + " in the same rounds; more is better. Memory and latency are not in it."}
+	f = Figure{Title: "Ratios",
+		Caption: "Rate by that of " + reference + " in the same rounds; more is better. " +
+			"Memory and latency are not in it."}
 	var names []string
 	o := Overview(rows)
 	at := map[string]float64{}

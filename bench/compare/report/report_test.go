@@ -14,7 +14,8 @@ import (
 )
 
 var rows = []Row{
-	{Scenario: "ping-pong", Contestant: "a", Connections: 1, Size: 64, Window: 1, Msgs: 12345.6, Ratio: 1.5, Rounds: 3, Spread: 0.1},
+	{Scenario: "ping-pong", Contestant: "a", Connections: 1, Size: 64, Window: 1, Msgs: 12345.6, Ratio: 1.5,
+		Rounds: 3, Spread: 0.1},
 	{Scenario: "ping-pong", Contestant: "b", Connections: 1, Size: 64, Window: 1, Rounds: 2, Failed: "oops"},
 	{Scenario: "idle", Contestant: "a", Connections: 1000, Failed: "no such thing"},
 	{Scenario: "idle", Contestant: "b", Connections: 1000, Skipped: "not here"},
@@ -34,7 +35,9 @@ func TestTextTables(t *testing.T) {
 func TestText(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, Text(&b, fixture()))
-	for _, want := range []string{"kernel: 6.1", "2 rounds of 0.5 s, 60 s in all", reference, "reached", "note: a <note>"} {
+	for _, want := range []string{
+		"kernel: 6.1", "2 rounds of 0.5 s, 60 s in all", reference, "reached", "note: a <note>",
+	} {
 		require.Contains(t, b.String(), want)
 	}
 }
@@ -48,8 +51,11 @@ func TestJSON(t *testing.T) {
 	require.Equal(t, rows, back)
 	var names []map[string]any
 	require.NoError(t, json.Unmarshal(b.Bytes(), &names))
-	for _, want := range []string{"scenario", "contestant", "connections", "size", "window", "msgs_per_s", "mb_per_s", "p50_us", "p99_us",
-		"p999_us", "cpu_us_per_msg", "syscalls_per_msg", "rss_kib_per_conn", "goroutines", "threads", "ratio", "rounds", "spread"} {
+	for _, want := range []string{
+		"scenario", "contestant", "connections", "size", "window", "msgs_per_s", "mb_per_s", "p50_us", "p99_us",
+		"p999_us", "cpu_us_per_msg", "syscalls_per_msg", "rss_kib_per_conn", "goroutines", "threads", "ratio",
+		"rounds", "spread",
+	} {
 		require.Contains(t, names[0], want)
 	}
 	b.Reset()
@@ -102,7 +108,8 @@ func TestBenchstat(t *testing.T) {
 	}
 	require.Equal(t, want, good)
 	require.Equal(t, len(r.Samples)-want, bad)
-	require.Contains(t, b.String(), "BenchmarkPingPong/contestant=async-fast/connections=1/size=64/window=1 1 1000 ns/op 1e+06 msgs/s")
+	require.Contains(t, b.String(),
+		"BenchmarkPingPong/contestant=async-fast/connections=1/size=64/window=1 1 1000 ns/op 1e+06 msgs/s")
 	require.Contains(t, b.String(), "Unit msgs/s better=higher\n")
 }
 
@@ -114,7 +121,10 @@ func TestMarkdown(t *testing.T) {
 	for _, s := range Scenarios(r.Rows) {
 		require.Contains(t, text, "\n## "+s+"\n")
 	}
-	for _, want := range []string{"| kernel | 6.1 |", `a <model> \| 2`, `FAILED: it <broke> \| off`, "skipped: it has no priorities", "(a round FAILED: no answers)", "## Targets"} {
+	for _, want := range []string{
+		"| kernel | 6.1 |", `a <model> \| 2`, `FAILED: it <broke> \| off`,
+		"skipped: it has no priorities", "(a round FAILED: no answers)", "## Targets",
+	} {
 		require.Contains(t, text, want)
 	}
 	// In every table all lines have as many cells.
@@ -151,7 +161,9 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestNumbers(t *testing.T) {
-	for x, want := range map[float64]string{0: "0.00", 3.14159: "3.14", 31.4159: "31.4", 314.159: "314", 1234567: "1 234 567", -1: "-"} {
+	for x, want := range map[float64]string{
+		0: "0.00", 3.14159: "3.14", 31.4159: "31.4", 314.159: "314", 1234567: "1 234 567", -1: "-",
+	} {
 		require.Equal(t, want, decimals(x))
 	}
 	require.Equal(t, "-123", count(-123))

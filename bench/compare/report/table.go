@@ -173,8 +173,9 @@ func about(rows []*Row) string {
 
 // meaning is what is not in a scenario's figures.
 var meaning = map[string]string{
-	"open":      "sent at given times, latency counted from them; the ratio is that of p99, less is better",
-	"priority":  "the latencies are those of a trickle beside bulk traffic that fills the link; the ratio is that of p99, less is better",
+	"open": "sent at given times, latency counted from them; the ratio is that of p99, less is better",
+	"priority": "the latencies are those of a trickle beside bulk traffic that fills the link; " +
+		"the ratio is that of p99, less is better",
 	"faults":    "all connections are cut at full load",
 	"idle":      "the ratio is that of memory, less is better",
 	"ceph-perf": "both ends in one process, the request and reply of ceph_perf_msgr",

@@ -30,7 +30,8 @@ func Targets(rows []Row) []Target {
 		against(rows, fast, threads, throughput, fourKiB, atLeast(2)),
 		against(rows, fast, threads, cpu, small, atMost(0.25)),
 		against(rows, fast, threads, memory, idleConns, atMost(0.125)),
-		alone(rows, threads, fast, "threads, idle connections", func(r *Row) float64 { return float64(r.Threads) }, idleConns, atMost(few), ""),
+		alone(rows, threads, fast, "threads, idle connections", func(r *Row) float64 { return float64(r.Threads) },
+			idleConns, atMost(few), ""),
 
 		against(rows, fast, goroutines, throughput, small256, atLeast(1.3)),
 		against(rows, fast, goroutines, throughput, fourKiB, atLeast(1.2)),
@@ -38,7 +39,8 @@ func Targets(rows []Row) []Target {
 		against(rows, fast, goroutines, cpu, small, atMost(0.75)),
 		against(rows, fast, goroutines, memory, idleConns, atMost(0.25)),
 		alone(rows, goroutines, fast, "RSS per idle connection", memory.of, idleConns, atMost(3.5), " KiB"),
-		alone(rows, goroutines, fast, "goroutines, idle connections", func(r *Row) float64 { return float64(r.Goroutines) }, idleConns, atMost(few), ""),
+		alone(rows, goroutines, fast, "goroutines, idle connections",
+			func(r *Row) float64 { return float64(r.Goroutines) }, idleConns, atMost(few), ""),
 
 		against(rows, fast, "grpc", throughput, small, atLeast(4)),
 		against(rows, fast, "grpc", throughput, fourKiB, atLeast(3)),
@@ -63,15 +65,18 @@ func Targets(rows []Row) []Target {
 	}
 	ceph := where{"ceph-perf", func(r *Row) bool { return group(r.Scenario) == "ceph-perf" }}
 	return append(out,
-		alone(rows, "Ceph's AsyncMessenger", fast, "throughput in ceph-perf", throughput.of, ceph, atLeast(5*cephAsyncRate), " msgs/s"),
-		alone(rows, "Ceph's AsyncMessenger", fast, "CPU per message in ceph-perf", cpu.of, ceph, atMost(cephAsyncCPU/5), " µs"),
+		alone(rows, "Ceph's AsyncMessenger", fast, "throughput in ceph-perf", throughput.of, ceph,
+			atLeast(5*cephAsyncRate), " msgs/s"),
+		alone(rows, "Ceph's AsyncMessenger", fast, "CPU per message in ceph-perf", cpu.of, ceph,
+			atMost(cephAsyncCPU/5), " µs"),
 	)
 }
 
 // loopback is the share of what raw connections carry that large messages reach.
 func loopback(rows []Row) Target {
 	b := atLeast(0.6)
-	t := Target{Against: "the better of " + rawNet + " and " + rawNetpoll, What: fast + ": throughput, " + large.name, Want: b.want("x")}
+	t := Target{Against: "the better of " + rawNet + " and " + rawNetpoll,
+		What: fast + ": throughput, " + large.name, Want: b.want("x")}
 	return t.worst(rows, fast, large, b, "x", func(r *Row) (float64, string) {
 		var raw float64
 		for _, name := range []string{rawNet, rawNetpoll} {
@@ -89,7 +94,8 @@ func loopback(rows []Row) Target {
 // priorities compares the trickle beside bulk traffic with itself at the same priority.
 func priorities(rows []Row, ours string) Target {
 	b := atMost(0.05)
-	t := Target{Against: ours + " with priorities off", What: ours + ": high-priority p99 beside bulk traffic", Want: b.want("x")}
+	t := Target{Against: ours + " with priorities off",
+		What: ours + ": high-priority p99 beside bulk traffic", Want: b.want("x")}
 	on := where{"", func(r *Row) bool { return r.Scenario == "priority/on" }}
 	return t.worst(rows, ours, on, b, "x", func(r *Row) (float64, string) {
 		off := find(rows, "priority/off", ours)
@@ -104,8 +110,8 @@ func priorities(rows []Row, ours string) Target {
 func faults(rows []Row, ours string) Target {
 	const drainMax = 1000 // ms
 	t := Target{
-		Against: "its promise", What: ours + ": all connections cut at full load", Want: "0 lost, 0 duplicated, drained in 1 s",
-		Verdict: NotMeasured, Got: "-",
+		Against: "its promise", What: ours + ": all connections cut at full load",
+		Want: "0 lost, 0 duplicated, drained in 1 s", Verdict: NotMeasured, Got: "-",
 	}
 	for i := range rows {
 		r := &rows[i]

@@ -25,18 +25,27 @@ func TestTargets(t *testing.T) {
 		verdict       Verdict
 		got           string
 	}{
-		{"threadpipe-threads", "async-fast: throughput, 64 B, 16-256 connections", NotReached, "5x in pipelined/16/64/16, the worst of 2"},
-		{"threadpipe-threads", "async-fast: throughput, 4 KiB, 16-256 connections", Reached, "5x in pipelined/16/4096/16, the worst of 2"},
-		{"threadpipe-threads", "async-fast: CPU per message, 64 B, 16-256 connections", Reached, "0.2x in pipelined/16/64/16, the worst of 2"},
-		{"threadpipe-threads", "async-fast: RSS per idle connection, idle", NotReached, "0.2x in idle/1000, the worst of 2"},
+		{"threadpipe-threads", "async-fast: throughput, 64 B, 16-256 connections", NotReached,
+			"5x in pipelined/16/64/16, the worst of 2"},
+		{"threadpipe-threads", "async-fast: throughput, 4 KiB, 16-256 connections", Reached,
+			"5x in pipelined/16/4096/16, the worst of 2"},
+		{"threadpipe-threads", "async-fast: CPU per message, 64 B, 16-256 connections", Reached,
+			"0.2x in pipelined/16/64/16, the worst of 2"},
+		{"threadpipe-threads", "async-fast: RSS per idle connection, idle", NotReached,
+			"0.2x in idle/1000, the worst of 2"},
 		{"threadpipe-threads", "async-fast: threads, idle connections", Reached, "8 in idle/1000, the worst of 2"},
 		{"threadpipe-goroutines", "async-fast: RSS per idle connection", Reached, "3 KiB in idle/1000, the worst of 2"},
 		{"raw-net", "async-fast: p50, ping-pong", Reached, "0.1x in ping-pong"},
-		{"netrpc", "async-fast: throughput, 64 B, 16-256 connections", Reached, "8x in pipelined/16/64/16, the worst of 2"},
-		{"the better of raw-net and raw-netpoll", "async-fast: throughput, 64 KiB and more", Reached, "10x in pipelined/16/65536/16, the worst of 4"},
-		{"async-fast with priorities off", "async-fast: high-priority p99 beside bulk traffic", Reached, "0.04x in priority/on"},
-		{"its promise", "async-fast: all connections cut at full load", Reached, "0 lost, 0 duplicated, drained in 300 ms"},
-		{"its promise", "async-queue: all connections cut at full load", NotReached, "1 lost, 0 duplicated, drained in 600 ms"},
+		{"netrpc", "async-fast: throughput, 64 B, 16-256 connections", Reached,
+			"8x in pipelined/16/64/16, the worst of 2"},
+		{"the better of raw-net and raw-netpoll", "async-fast: throughput, 64 KiB and more", Reached,
+			"10x in pipelined/16/65536/16, the worst of 4"},
+		{"async-fast with priorities off", "async-fast: high-priority p99 beside bulk traffic", Reached,
+			"0.04x in priority/on"},
+		{"its promise", "async-fast: all connections cut at full load", Reached,
+			"0 lost, 0 duplicated, drained in 300 ms"},
+		{"its promise", "async-queue: all connections cut at full load", NotReached,
+			"1 lost, 0 duplicated, drained in 600 ms"},
 		{"Ceph's AsyncMessenger", "async-fast: throughput in ceph-perf", NotMeasured, "-"},
 	} {
 		x := target(t, rows, c.against, c.what)
@@ -59,7 +68,8 @@ func TestTargetsWorst(t *testing.T) {
 	require.Equal(t, NotReached, x.Verdict)
 	require.Equal(t, "1.25x in pipelined/256/4096/16, the worst of 2", x.Got)
 
-	*find(rows, "pipelined/256/4096/16", "threadpipe-threads") = Row{Scenario: "pipelined/256/4096/16", Contestant: "threadpipe-threads", Failed: "no"}
+	*find(rows, "pipelined/256/4096/16", "threadpipe-threads") = Row{Scenario: "pipelined/256/4096/16",
+		Contestant: "threadpipe-threads", Failed: "no"}
 	x = target(t, rows, "threadpipe-threads", what)
 	require.Equal(t, Reached, x.Verdict)
 	require.Equal(t, "5x in pipelined/16/4096/16", x.Got)

@@ -52,11 +52,13 @@ func pipelined(r *Row) bool { return group(r.Scenario) == "pipelined" }
 func middle(r *Row) bool    { return pipelined(r) && r.Connections >= 16 && r.Connections <= 256 }
 
 var (
-	small     = where{"64 B, 16-256 connections", func(r *Row) bool { return middle(r) && r.Size == 64 }}
-	small256  = where{"64 B, 256 connections", func(r *Row) bool { return pipelined(r) && r.Connections == 256 && r.Size == 64 }}
-	fourKiB   = where{"4 KiB, 16-256 connections", func(r *Row) bool { return middle(r) && r.Size == 4<<10 }}
-	large     = where{"64 KiB and more", func(r *Row) bool { return pipelined(r) && r.Size >= 64<<10 }}
-	every     = where{"every ping-pong and pipelined scenario", func(r *Row) bool { return pipelined(r) || r.Scenario == "ping-pong" }}
+	small    = where{"64 B, 16-256 connections", func(r *Row) bool { return middle(r) && r.Size == 64 }}
+	small256 = where{"64 B, 256 connections",
+		func(r *Row) bool { return pipelined(r) && r.Connections == 256 && r.Size == 64 }}
+	fourKiB = where{"4 KiB, 16-256 connections", func(r *Row) bool { return middle(r) && r.Size == 4<<10 }}
+	large   = where{"64 KiB and more", func(r *Row) bool { return pipelined(r) && r.Size >= 64<<10 }}
+	every   = where{"every ping-pong and pipelined scenario",
+		func(r *Row) bool { return pipelined(r) || r.Scenario == "ping-pong" }}
 	pingPong  = where{"ping-pong", func(r *Row) bool { return r.Scenario == "ping-pong" }}
 	idleConns = where{"idle", idle}
 )
@@ -135,7 +137,9 @@ func alone(rows []Row, rival, ours, what string, f func(r *Row) float64, w where
 
 // worst fills in the verdict by the worst of our rows that are selected. value returns
 // 0 for one that cannot be compared, and why.
-func (t Target) worst(rows []Row, ours string, w where, b bound, unit string, value func(r *Row) (x float64, why string)) Target {
+func (t Target) worst(
+	rows []Row, ours string, w where, b bound, unit string, value func(r *Row) (x float64, why string),
+) Target {
 	t.Verdict, t.Got = NotMeasured, "-"
 	var worst float64
 	at, n := "", 0

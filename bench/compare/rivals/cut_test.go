@@ -24,7 +24,9 @@ func libraries() []workload.Contestant {
 
 // inProcess starts both ends of c with n connections, and stops them and checks what
 // they leave behind when the test ends.
-func inProcess(t *testing.T, c workload.Contestant, n int, answered func(conn, slot int)) (workload.Server, workload.Client) {
+func inProcess(
+	t *testing.T, c workload.Contestant, n int, answered func(conn, slot int),
+) (workload.Server, workload.Client) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	s, err := c.Serve(workload.Options{})

@@ -76,7 +76,8 @@ func (grpcCodec) Unmarshal(data mem.BufferSlice, v any) error {
 
 // grpcBackoff is for connections that were cut.
 var grpcBackoff = grpc.ConnectParams{
-	Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+	Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2,
+		MaxDelay: time.Second},
 	MinConnectTimeout: patience,
 }
 

@@ -21,13 +21,15 @@ func TestKinds(t *testing.T) {
 			{Name: "faults", Kind: workload.Faults, Connections: 3, Size: 100, Window: 8},
 			{Name: "turns", Connections: 20, Size: 100_000, Window: 1, InFlight: 5},
 			{Name: "workers", Connections: 2, Size: 64, Window: 4, Options: workload.Options{Workers: 1}},
-			{Name: "messengers", Connections: 5, Size: 64, Window: 4, Options: workload.Options{Messengers: 3, DrainWidth: 2}},
+			{Name: "messengers", Connections: 5, Size: 64, Window: 4,
+				Options: workload.Options{Messengers: 3, DrainWidth: 2}},
 		},
 	})
 	require.NoError(t, err)
 	took := map[string]int{}
 	for _, r := range res.Rows {
-		t.Logf("%s %s: %.0f msgs/s, %d lost, %d duplicated, drained in %.1f ms %s", r.Scenario, r.Contestant, r.Msgs, r.Lost, r.Duplicated, r.Drain, r.Skipped)
+		t.Logf("%s %s: %.0f msgs/s, %d lost, %d duplicated, drained in %.1f ms %s",
+			r.Scenario, r.Contestant, r.Msgs, r.Lost, r.Duplicated, r.Drain, r.Skipped)
 		require.Empty(t, r.Failed, "%s in %s", r.Contestant, r.Scenario)
 		took[r.Scenario] += r.Rounds
 		messenger := strings.HasPrefix(r.Contestant, "async") || strings.HasPrefix(r.Contestant, "threadpipe")
@@ -37,5 +39,6 @@ func TestKinds(t *testing.T) {
 			require.Positive(t, r.Drain, r.Contestant)
 		}
 	}
-	require.Equal(t, map[string]int{"priority": 6, "faults": len(All()), "turns": len(All()), "workers": 2, "messengers": 1}, took)
+	require.Equal(t,
+		map[string]int{"priority": 6, "faults": len(All()), "turns": len(All()), "workers": 2, "messengers": 1}, took)
 }

@@ -40,7 +40,9 @@ var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
 // messengerContestant is a contestant whose messengers are made by what build makes
 // of the options.
-func messengerContestant(name string, build func(workload.Options) (makeMessenger, error), fast bool) workload.Contestant {
+func messengerContestant(
+	name string, build func(workload.Options) (makeMessenger, error), fast bool,
+) workload.Contestant {
 	return workload.Contestant{
 		Name:       name,
 		Priorities: true,

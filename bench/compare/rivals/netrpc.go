@@ -123,7 +123,8 @@ func (c *netrpcConn) read(conn int, answered func(conn, slot int)) {
 		r := netrpcExchange{call.Args.(*NetRPCMessage), call.Reply.(*NetRPCMessage)}
 		slot, n := r.request.Slot, len(r.request.Data)
 		if r.reply.Slot != slot || len(r.reply.Data) != n {
-			c.out.fail(fmt.Errorf("slot %d, %d bytes: the answer has slot %d, %d bytes", slot, n, r.reply.Slot, len(r.reply.Data)))
+			c.out.fail(fmt.Errorf("slot %d, %d bytes: the answer has slot %d, %d bytes",
+				slot, n, r.reply.Slot, len(r.reply.Data)))
 			continue
 		}
 		c.mu.Lock()

@@ -117,7 +117,8 @@ func (r *rawNetpollClient) Connect(n int, answered func(conn, slot int)) error {
 		if err := c.AddCloseCallback(x.closed); err != nil {
 			return err
 		}
-		if err := c.SetOnRequest(func(context.Context, netpoll.Connection) error { return x.read(i, answered) }); err != nil {
+		if err := c.SetOnRequest(
+			func(context.Context, netpoll.Connection) error { return x.read(i, answered) }); err != nil {
 			return err
 		}
 	}

@@ -13,13 +13,15 @@ import (
 func newCounter() (counter, string) {
 	c, perr := newPerfCounter()
 	if perr == nil {
-		return c, "System calls are counted with the kernel's tracepoint raw_syscalls:sys_enter, for a contestant in a scenario once, " +
-			"over " + countFor.String() + " after a measurement, so that counting slows no measurement down."
+		return c, "System calls are counted with the kernel's tracepoint raw_syscalls:sys_enter, " +
+			"for a contestant in a scenario once, over " + countFor.String() + " after a measurement, " +
+			"so that counting slows no measurement down."
 	}
 	c, serr := newStraceCounter()
 	if serr == nil {
-		return c, fmt.Sprintf("System calls are counted with strace, for a contestant in a scenario once, over %v after a measurement. "+
-			"It slows the processes down several times over, so that more messages share a system call or fewer do than when they run free. "+
+		return c, fmt.Sprintf("System calls are counted with strace, for a contestant in a scenario once, "+
+			"over %v after a measurement. It slows the processes down several times over, so that more messages "+
+			"share a system call or fewer do than when they run free. "+
 			"(The kernel's tracepoint cannot be used: %v.)", countFor, perr)
 	}
 	return nil, fmt.Sprintf("System calls could not be counted: %v; %v.", perr, serr)

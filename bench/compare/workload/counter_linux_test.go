@@ -12,7 +12,9 @@ func TestCounter(t *testing.T) {
 	_, note := newCounter()
 	require.NotEmpty(t, note)
 	t.Log(note)
-	for name, make := range map[string]func() (counter, error){"tracepoint": newPerfCounter, "strace": newStraceCounter} {
+	for name, make := range map[string]func() (counter, error){
+		"tracepoint": newPerfCounter, "strace": newStraceCounter,
+	} {
 		t.Run(name, func(t *testing.T) {
 			count, err := make()
 			if err != nil {

@@ -53,7 +53,8 @@ type faultLane struct {
 }
 
 func newFaults(c Client, s Scenario) *faultLoad {
-	return &faultLoad{c: c, s: s, payload: newPayload(s.Size), epoch: time.Now(), lanes: make([]faultLane, s.Connections), shards: newShards(), cut: cutAll}
+	return &faultLoad{c: c, s: s, payload: newPayload(s.Size), epoch: time.Now(),
+		lanes: make([]faultLane, s.Connections), shards: newShards(), cut: cutAll}
 }
 
 func (l *faultLoad) connect() error { return l.c.Connect(l.s.Connections, l.answered) }
@@ -190,7 +191,8 @@ func (l *faultLoad) open() (n int64) {
 func (l *faultLoad) await(quiet time.Duration, left func() int64) {
 	began := time.Now()
 	progress, probe, looks := began, began, 0
-	for last := left(); last > 0 && looks < deadProbes && time.Since(began) < faultsFor && time.Since(progress) < quiet; {
+	for last := left(); last > 0 && looks < deadProbes && time.Since(began) < faultsFor &&
+		time.Since(progress) < quiet; {
 		time.Sleep(time.Millisecond)
 		if n := left(); n != last {
 			last, progress, looks = n, time.Now(), 0

@@ -22,8 +22,10 @@ func (r *runner) prepareOpen(ctx context.Context, s Scenario) error {
 		r.note("The open loop was not run: " + err.Error() + ".")
 		return nil
 	}
-	r.note(fmt.Sprintf("Self-test of the open loop: a stall of %v put into a contestant shows as %v in its p99; a closed loop shows %v.", stallFor, open, closed))
-	r.note(fmt.Sprintf("Loads of the open loop are parts of what the same contestant did in a closed loop of %d connections with %d requests of %d B in flight on each, the median of %d rounds.",
+	r.note(fmt.Sprintf("Self-test of the open loop: a stall of %v put into a contestant shows as %v in its p99; "+
+		"a closed loop shows %v.", stallFor, open, closed))
+	r.note(fmt.Sprintf("Loads of the open loop are parts of what the same contestant did in a closed loop of %d "+
+		"connections with %d requests of %d B in flight on each, the median of %d rounds.",
 		kneeOf.Connections, kneeOf.Window, kneeOf.Size, kneeRounds))
 	k := kneeOf
 	k.Seconds = s.Seconds

@@ -70,7 +70,8 @@ type lane struct {
 }
 
 func newClosed(c Client, s Scenario) *closed {
-	l := &closed{c: c, s: s, payload: newPayload(s.Size), epoch: time.Now(), lanes: make([]lane, s.Connections), shards: newShards()}
+	l := &closed{c: c, s: s, payload: newPayload(s.Size), epoch: time.Now(), lanes: make([]lane, s.Connections),
+		shards: newShards()}
 	sent := make([]int64, s.Connections*s.Window)
 	for i := range l.lanes {
 		l.lanes[i].sent = sent[i*s.Window:][:s.Window:s.Window]

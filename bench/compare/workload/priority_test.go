@@ -23,7 +23,8 @@ func (c *queueClient) SendHigh(conn, slot int, _ []byte) error {
 func TestPriority(t *testing.T) {
 	for _, high := range []bool{false, true} {
 		c := &queueClient{}
-		l, err := newPriority(c, &order{Scenario: Scenario{Kind: Priority, Connections: 1, Size: 100, Window: 3, High: high}})
+		l, err := newPriority(c,
+			&order{Scenario: Scenario{Kind: Priority, Connections: 1, Size: 100, Window: 3, High: high}})
 		require.NoError(t, err)
 		require.NoError(t, l.connect())
 		l.trickle.pacer = &pacer{rate: trickleRate, epoch: l.trickle.epoch}

@@ -30,7 +30,8 @@ func TestHung(t *testing.T) {
 func TestChildIgnoresInterrupt(t *testing.T) {
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	p, _, err := launch(context.Background(), exe, &fakes()[0], order{Contestant: "good", Scenario: Scenario{Connections: 1}})
+	p, _, err := launch(context.Background(), exe, &fakes()[0],
+		order{Contestant: "good", Scenario: Scenario{Connections: 1}})
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
 	_, err = p.ask(askUse)
@@ -71,9 +72,12 @@ goroutine 8 [runnable]:
 runtime.gopark(0x1)
 	/go/src/runtime/proc.go:1 +0x1
 `)
-	require.Equal(t, "2 [chan receive] example.org/x.(*T).Wait; 1 [idle] runtime.futex; 1 [runnable] runtime.gopark", got)
-	require.True(t, strings.HasSuffix(goroutineSummary(strings.Repeat("goroutine 1 [a]:\nx.f()\n\ngoroutine 2 [b]:\nx.f()\n\n", 1)+
-		"goroutine 1 [c]:\nx.f()\n\ngoroutine 1 [d]:\nx.f()\n\ngoroutine 1 [e]:\nx.f()\n\ngoroutine 1 [f]:\nx.f()\n\ngoroutine 1 [g]:\nx.f()\n"), "; and 1 other kinds"))
+	require.Equal(t,
+		"2 [chan receive] example.org/x.(*T).Wait; 1 [idle] runtime.futex; 1 [runnable] runtime.gopark", got)
+	many := "goroutine 1 [a]:\nx.f()\n\ngoroutine 2 [b]:\nx.f()\n\ngoroutine 1 [c]:\nx.f()\n\n" +
+		"goroutine 1 [d]:\nx.f()\n\ngoroutine 1 [e]:\nx.f()\n\n" +
+		"goroutine 1 [f]:\nx.f()\n\ngoroutine 1 [g]:\nx.f()\n"
+	require.True(t, strings.HasSuffix(goroutineSummary(many), "; and 1 other kinds"))
 }
 
 func TestTail(t *testing.T) {

@@ -57,7 +57,8 @@ func rowOf(c *Contestant, s Scenario, rounds []round) report.Row {
 		return float64(x.server.CtxSwitches+x.client.CtxSwitches) / x.total()
 	})
 	r.Allocs = of(func(x *round) float64 { return float64(x.server.Allocs+x.client.Allocs) / x.total() })
-	if counted := slices.DeleteFunc(slices.Clone(good), func(x round) bool { return x.syscalls < 0 }); len(counted) > 0 {
+	if counted := slices.DeleteFunc(slices.Clone(good),
+		func(x round) bool { return x.syscalls < 0 }); len(counted) > 0 {
 		r.Syscalls = median(each(counted, func(x *round) float64 { return x.syscalls }))
 	}
 	r.Offered = of(func(x *round) float64 { return x.rate })

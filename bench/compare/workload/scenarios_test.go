@@ -18,7 +18,8 @@ func TestSelect(t *testing.T) {
 	}
 	require.Len(t, names(), len(Full()))
 	require.Equal(t, []string{"ping-pong"}, names("ping-pong"))
-	require.Equal(t, []string{"pipelined/16/64KiB/4", "pipelined/16/64KiB/16", "idle/1000"}, names("idle/1000", "pipelined/16/64KiB"))
+	require.Equal(t, []string{"pipelined/16/64KiB/4", "pipelined/16/64KiB/16", "idle/1000"},
+		names("idle/1000", "pipelined/16/64KiB"))
 	_, err := Select([]string{"pipelined/17"})
 	require.ErrorContains(t, err, "ping-pong, pipelined/1/64B")
 }

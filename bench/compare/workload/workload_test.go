@@ -25,9 +25,11 @@ func fakes() []Contestant {
 		}},
 		{Name: "skipped", Skip: func(Scenario) string { return "not today" }},
 		{Name: "no server", Serve: func(Options) (Server, error) { return nil, errors.New("no port") }},
-		{Name: "starved", Serve: serve, Dial: func(string, Options) (Client, error) { return &fakeClient{deaf: 1}, nil }},
+		{Name: "starved", Serve: serve,
+			Dial: func(string, Options) (Client, error) { return &fakeClient{deaf: 1}, nil }},
 		{Name: "crash", Serve: serve, Dial: func(string, Options) (Client, error) { os.Exit(3); return nil, nil }},
-		{Name: "sick at the end", Serve: serve, Dial: func(string, Options) (Client, error) { return &fakeClient{sick: true}, nil }},
+		{Name: "sick at the end", Serve: serve,
+			Dial: func(string, Options) (Client, error) { return &fakeClient{sick: true}, nil }},
 	}
 }
 
@@ -86,7 +88,8 @@ func (c *fakeClient) Stop() error {
 }
 
 func TestRun(t *testing.T) {
-	scenarios := []Scenario{{Name: "busy", Connections: 2, Size: 10, Window: 3}, {Name: "still", Connections: 2, Size: 0, Window: 0}}
+	scenarios := []Scenario{{Name: "busy", Connections: 2, Size: 10, Window: 3},
+		{Name: "still", Connections: 2, Size: 0, Window: 0}}
 	res, err := Run(context.Background(), Config{
 		Contestants: fakes(), Scenarios: scenarios, Reference: "good", Rounds: 2, Seconds: 0.02,
 	})
@@ -122,7 +125,9 @@ func TestRun(t *testing.T) {
 	require.EqualValues(t, 1, rows[0].Ratio)
 	require.Equal(t, "not today", rows[2].Skipped)
 	require.Zero(t, rows[2].Rounds)
-	for i, want := range map[int]string{3: "server: no port", 4: "1 of 2 connections had no answer", 5: "client: it ended", 6: "sick"} {
+	for i, want := range map[int]string{
+		3: "server: no port", 4: "1 of 2 connections had no answer", 5: "client: it ended", 6: "sick",
+	} {
 		require.Contains(t, rows[i].Failed, want)
 		require.Zero(t, rows[i].Rounds, want)
 		require.Zero(t, rows[i].Ratio, want)

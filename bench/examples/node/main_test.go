@@ -222,7 +222,8 @@ func TestNodes(t *testing.T) {
 			silent = append(silent, n)
 		}
 	}
-	require.LessOrEqual(t, len(silent), 1, "%v have neither arrived nor are they told of:\n%s", silent, strings.Join(lines, "\n"))
+	require.LessOrEqual(t, len(silent), 1, "%v have neither arrived nor are they told of:\n%s", silent,
+		strings.Join(lines, "\n"))
 }
 
 // TestEndWaitsForPeer: what was sent before a node is told to end is delivered, though its
@@ -253,7 +254,8 @@ func TestEndWithoutPeer(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Equal(t, 1, lastOf(t, lines))
 	require.Equal(t, "line 1 for osd.? is not delivered: msgr: messenger shut down", lines[len(lines)-2])
-	require.Contains(t, lines[len(lines)-1], "node: msgr: 1 of 1 connections still hold messages that were sent: context deadline exceeded")
+	require.Contains(t, lines[len(lines)-1],
+		"node: msgr: 1 of 1 connections still hold messages that were sent: context deadline exceeded")
 }
 
 // TestUsage: what is not understood is said, and what is asked is shown.

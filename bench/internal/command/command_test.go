@@ -11,7 +11,8 @@ import (
 // TestOneLine: errors that were joined do not break the line.
 func TestOneLine(t *testing.T) {
 	var stderr bytes.Buffer
-	require.Equal(t, ExitFault, complain(&stderr, "msgr x", "msgr x y", errors.Join(errors.New("a"), errors.New("b\r\nc"))))
+	require.Equal(t, ExitFault,
+		complain(&stderr, "msgr x", "msgr x y", errors.Join(errors.New("a"), errors.New("b\r\nc"))))
 	require.Equal(t, "msgr x: a; b; c\n", stderr.String())
 }
 

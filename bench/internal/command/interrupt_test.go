@@ -24,7 +24,9 @@ func hang([]string, io.Writer, io.Writer) int {
 
 // TestSecondSignal: what hangs after the first signal ends with the second.
 func TestSecondSignal(t *testing.T) {
-	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: command.ExitSIGINT, syscall.SIGTERM: command.ExitSIGTERM} {
+	for sig, code := range map[syscall.Signal]int{
+		syscall.SIGINT: command.ExitSIGINT, syscall.SIGTERM: command.ExitSIGTERM,
+	} {
 		p := commandtest.Start(t)
 		p.WaitFor(t, "begun")
 		require.NoError(t, p.Signal(syscall.SIGINT))

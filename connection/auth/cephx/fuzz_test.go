@@ -13,7 +13,10 @@ import (
 // FuzzParse: nothing that is parsed makes it panic, and what is parsed and written again
 // is parsed to the same.
 func FuzzParse(f *testing.F) {
-	for _, file := range []string{"testdata/cephx256-crc-radosput-20.0.hex", "testdata/cephx256-crc-radosput-20.1.hex", older + "cephx-crc-ping.0.hex"} {
+	for _, file := range []string{
+		"testdata/cephx256-crc-radosput-20.0.hex", "testdata/cephx256-crc-radosput-20.1.hex",
+		older + "cephx-crc-ping.0.hex",
+	} {
 		p := readPayloads(f, file, nil)
 		for _, b := range [][]byte{p.request, p.challenge, p.more, p.done} {
 			f.Add(b)

@@ -138,13 +138,17 @@ func TestKeyRefused(t *testing.T) {
 // TestKeysAreNotPrinted: however one prints a key, or what has one, the secret is not in it.
 func TestKeysAreNotPrinted(t *testing.T) {
 	for i, k := range testKeys(t) {
-		ring, err := ReadKeyring(strings.NewReader("[mon.]\nkey = " + base64.StdEncoding.EncodeToString(k.Append(nil)) + "\n"))
+		ring, err := ReadKeyring(strings.NewReader("[mon.]\nkey = " +
+			base64.StdEncoding.EncodeToString(k.Append(nil)) + "\n"))
 		require.NoError(t, err)
 		st := ServiceTicket{SessionKey: k}
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b", "%U"} {
 			for _, v := range []any{k, &k, ring, *ring, st, &st, []Key{k}, TicketInfo{SessionKey: k}} {
 				text := fmt.Sprintf(verb, v)
-				for _, leak := range []string{"0123456789", "efgh", hex.EncodeToString([]byte("0123456789")), "[48 49", "0x30, 0x31", "[60 61", "110000 110001"} {
+				for _, leak := range []string{
+					"0123456789", "efgh", hex.EncodeToString([]byte("0123456789")),
+					"[48 49", "0x30, 0x31", "[60 61", "110000 110001",
+				} {
 					require.NotContains(t, strings.ToLower(text), leak, "%s of %T", verb, v)
 				}
 			}
@@ -170,7 +174,9 @@ func TestReadKeyring(t *testing.T) {
 	k, err := ReadKeyring(strings.NewReader(keyringText))
 	require.NoError(t, err)
 	require.Equal(t, []entity.AuthName{{Type: entity.TypeClient, ID: "admin"}, {Type: entity.TypeMon}}, k.Names())
-	for name, want := range map[string]KeyType{"client.admin": TypeAES, "mon.": TypeAES256K, "mon.a": TypeAES256K, "osd.0": 0, "client.x": 0} {
+	for name, want := range map[string]KeyType{
+		"client.admin": TypeAES, "mon.": TypeAES256K, "mon.a": TypeAES256K, "osd.0": 0, "client.x": 0,
+	} {
 		n, err := entity.ParseAuthName(name)
 		require.NoError(t, err)
 		key, ok := k.Key(n)

@@ -13,8 +13,9 @@ import (
 // TestTicketInfo compares with an OSD ticket that a real monitor made and its rotating
 // secret opened (docs/PROTOCOL.md 2.5); the key is another one.
 func TestTicketInfo(t *testing.T) {
-	wire := unhex(t, "01"+"02"+"08000000"+"05000000"+"61646d696e"+"1810000000000000"+"ffffffffffffffff"+"15270b6b78e4f800"+"25350b6b78e4f800"+
-		"01"+"00"+"0b000000"+"07000000"+"616c6c6f77202a"+"00000000"+"0100"+"15270b6bf1e6f800"+"1000"+"000102030405060708090a0b0c0d0e0f")
+	wire := unhex(t, "01"+"02"+"08000000"+"05000000"+"61646d696e"+"1810000000000000"+"ffffffffffffffff"+
+		"15270b6b78e4f800"+"25350b6b78e4f800"+"01"+"00"+"0b000000"+"07000000"+"616c6c6f77202a"+"00000000"+
+		"0100"+"15270b6bf1e6f800"+"1000"+"000102030405060708090a0b0c0d0e0f")
 	info, err := ParseTicketInfo(wire)
 	require.NoError(t, err)
 	require.Equal(t, wire, info.Append(nil))
@@ -60,7 +61,10 @@ func TestOurSide(t *testing.T) {
 
 		blob := TicketBlob{SecretID: 7, Blob: []byte("blob")}
 		login := LoginReply{
-			Tickets:  []Ticket{{Service: entity.TypeAuth, Sealed: seal(UsageServiceTicket, ServiceTicket{k, Time{3600, 0}}.Append(nil)), Blob: blob.Append(nil), BlobSealed: true}},
+			Tickets: []Ticket{{
+				Service: entity.TypeAuth, Sealed: seal(UsageServiceTicket, ServiceTicket{k, Time{3600, 0}}.Append(nil)),
+				Blob: blob.Append(nil), BlobSealed: true,
+			}},
 			Secret:   seal(UsageConnectionSecret, denc.AppendBL(nil, secret)),
 			HasExtra: true,
 		}
@@ -72,7 +76,9 @@ func TestOurSide(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, secret, s)
 
-		for _, q := range []LoginRequest{{Version: 1, Challenge: 1, Proof: 2}, {Version: 3, Challenge: 1, Proof: 2, Old: blob, OtherKeys: 0x35}} {
+		for _, q := range []LoginRequest{
+			{Version: 1, Challenge: 1, Proof: 2}, {Version: 3, Challenge: 1, Proof: 2, Old: blob, OtherKeys: 0x35},
+		} {
 			got, err := ParseLoginRequest(q.Append(nil))
 			require.NoError(t, err)
 			require.Equal(t, q.Append(nil), got.Append(nil))

@@ -134,8 +134,10 @@ func cephProcess(ctx context.Context, flags []string) (r cephperf.Result, err er
 	}
 	ctx, cancel := context.WithTimeout(ctx, cephPatience)
 	defer cancel()
-	args := append([]string{"ceph-perf", "--json", "--jobs", strconv.Itoa(cephJobs), "--window", strconv.Itoa(cephWindow),
-		"--messages", strconv.Itoa(cephMessages), "--length", strconv.Itoa(cephLength)}, flags...)
+	args := append([]string{
+		"ceph-perf", "--json", "--jobs", strconv.Itoa(cephJobs), "--window", strconv.Itoa(cephWindow),
+		"--messages", strconv.Itoa(cephMessages), "--length", strconv.Itoa(cephLength),
+	}, flags...)
 	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Env = append(os.Environ(), command.MainEnv+"=1", command.ChildEnv+"=1")
 	var stderr bytes.Buffer

@@ -25,7 +25,8 @@ func TestCephPerf(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		args := append([]string{"ceph-perf", "-jobs", "2", "-window", "4", "-messages", "50"}, flags...)
 		require.Equal(t, command.ExitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
-		commandtest.Wants(t, stdout.String(), "kernel: ", "100 answered, 0 lost", "both ends", "us of CPU per message", "SimpleMessenger")
+		commandtest.Wants(t, stdout.String(), "kernel: ", "100 answered, 0 lost", "both ends",
+			"us of CPU per message", "SimpleMessenger")
 		require.Empty(t, stderr.String())
 	}
 }
@@ -84,7 +85,8 @@ func TestCephPerfInterrupted(t *testing.T) {
 		before := server.Requests()
 		args := []string{"ceph-perf", "-connect", server.Addr().String(), "-jobs", "2", "-messages", "1000000000"}
 		p := commandtest.Start(t, append(args, c.flags...)...)
-		require.Eventually(t, func() bool { return server.Requests() > before+100 }, commandtest.Limit, time.Millisecond)
+		require.Eventually(t, func() bool { return server.Requests() > before+100 },
+			commandtest.Limit, time.Millisecond)
 		require.NoError(t, p.Signal(c.sig))
 		code, stdout, stderr := p.End(t)
 		require.Equal(t, c.code, code, "%s%s", stdout, stderr)

@@ -53,7 +53,8 @@ func (compareCmd) Help() string {
 		"medians over the rounds, and the ratio is to " + rivals.Reference + " in the same round.\n\n" +
 		"Interrupted, it prints and writes what was measured until then, marked as partial.\n\n" +
 		"The exit code is 1 if a round failed or a file could not be written, 130 or 143 if it was interrupted.\n\n" +
-		"Scenarios: " + strings.Join(names, ", ") + "\n\nContestants: " + strings.Join(contestantNames(rivals.All()), ", ")
+		"Scenarios: " + strings.Join(names, ", ") + "\n\nContestants: " +
+		strings.Join(contestantNames(rivals.All()), ", ")
 }
 
 var errRounds = errors.New("some rounds failed: the tables say FAILED, and why")
@@ -155,8 +156,10 @@ func (p *plan) seconds() (least, most float64) {
 
 // plan reads the flags. All that is wrong with them is found before anything runs.
 func (c *compareCmd) plan() (p plan, err error) {
-	if c.Rounds < 1 || c.Rounds > roundsMax || c.Seconds != nil && !(*c.Seconds > 0 && *c.Seconds <= command.SecondsMax) {
-		return p, fmt.Errorf("--rounds and --seconds are to be more than 0, and %d and %d at most", roundsMax, command.SecondsMax)
+	if c.Rounds < 1 || c.Rounds > roundsMax ||
+		c.Seconds != nil && !(*c.Seconds > 0 && *c.Seconds <= command.SecondsMax) {
+		return p, fmt.Errorf("--rounds and --seconds are to be more than 0, and %d and %d at most",
+			roundsMax, command.SecondsMax)
 	}
 	p.cfg = workload.Config{Contestants: rivals.All(), Reference: rivals.Reference, Rounds: c.Rounds, Seconds: 1}
 	if p.cfg.Scenarios, p.ceph, err = c.scenarios(); err != nil {

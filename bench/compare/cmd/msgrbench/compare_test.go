@@ -24,12 +24,14 @@ func TestBench(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	dir := t.TempDir()
 	file, out := filepath.Join(dir, "rows.json"), filepath.Join(dir, "report")
-	args := []string{"ping-pong", "ceph-perf", "--only", "async-fast,raw-net", "--rounds", "1", "--seconds", "0.05", "--json", file, "--out", out}
+	args := []string{"ping-pong", "ceph-perf", "--only", "async-fast,raw-net", "--rounds", "1", "--seconds", "0.05",
+		"--json", file, "--out", out}
 	require.Equal(t, command.ExitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
 	require.Contains(t, stderr.String(), "2 scenarios, 3 contestants, 1 rounds: about ")
 	require.Contains(t, stderr.String(), " ping-pong (1 of 2)\n")
 	require.Contains(t, stderr.String(), " ceph-perf (2 of 2)\n")
-	commandtest.Wants(t, stdout.String(), "kernel: ", "command: msgrbench ", "ping-pong: 1 connection, window 1, 64 B", "async-fast", "threadpipe-goroutines", "1.00",
+	commandtest.Wants(t, stdout.String(), "kernel: ", "command: msgrbench ", "ping-pong: 1 connection, window 1, 64 B",
+		"async-fast", "threadpipe-goroutines", "1.00",
 		"raw-net skipped: ", "Targets", "report: "+filepath.Join(out, "report.html"))
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -56,10 +58,12 @@ func TestBenchUsage(t *testing.T) {
 	notADir := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(notADir, nil, 0o600))
 	for _, args := range [][]string{
-		{"nothing"}, {"ping-pong", "nothing"}, {"--rounds=0"}, {"--seconds=0"}, {"--only=nobody"}, {"--quick", "--full"},
-		{"--out", notADir}, {"--json", filepath.Join(notADir, "rows.json")}, {"--quick", "workers"},
-		{"ceph-perf", "--jobs=0"}, {"ceph-perf", "--window=0"}, {"ceph-perf", "--messages=0"}, {"ceph-perf", "--length=-1"},
-		{"ceph-perf", "--think=-1s"}, {"ceph-perf", "--think=much"}, {"ceph-perf", "--serve=here"}, {"ceph-perf", "--connect=:1"},
+		{"nothing"}, {"ping-pong", "nothing"}, {"--rounds=0"}, {"--seconds=0"}, {"--only=nobody"},
+		{"--quick", "--full"}, {"--quick", "workers"},
+		{"--out", notADir}, {"--json", filepath.Join(notADir, "rows.json")},
+		{"ceph-perf", "--jobs=0"}, {"ceph-perf", "--window=0"}, {"ceph-perf", "--messages=0"},
+		{"ceph-perf", "--length=-1"}, {"ceph-perf", "--think=-1s"}, {"ceph-perf", "--think=much"},
+		{"ceph-perf", "--serve=here"}, {"ceph-perf", "--connect=:1"},
 		{"ceph-perf", "--serve=127.0.0.1:1", "--connect=127.0.0.1:1"}, {"ceph-perf", "--threadpipe", "--workers=2"},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -104,7 +108,8 @@ func TestBenchSelection(t *testing.T) {
 
 func TestMedianRow(t *testing.T) {
 	rounds := []report.Row{
-		{Rounds: 1, Msgs: 10, CPU: 3, Ratio: 1}, {Rounds: 1, Msgs: 30, CPU: 1, Ratio: 2}, {Failed: "oops"}, {Rounds: 1, Msgs: 20, CPU: 2, Ratio: 4},
+		{Rounds: 1, Msgs: 10, CPU: 3, Ratio: 1}, {Rounds: 1, Msgs: 30, CPU: 1, Ratio: 2}, {Failed: "oops"},
+		{Rounds: 1, Msgs: 20, CPU: 2, Ratio: 4},
 	}
 	r := medianRow(rounds)
 	require.Equal(t, report.Row{Rounds: 3, Msgs: 20, CPU: 2, Ratio: 2, Spread: 1, Failed: "oops"}, r)
@@ -115,14 +120,17 @@ func TestMedianRow(t *testing.T) {
 func TestBenchInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	file, out := filepath.Join(dir, "rows.json"), filepath.Join(dir, "report")
-	args := []string{"ping-pong", "workers/2", "messengers/2", "--only", "async-fast", "--rounds", "1", "--seconds", "0.05",
-		"--json", file, "--out", out}
+	args := []string{"ping-pong", "workers/2", "messengers/2", "--only", "async-fast", "--rounds", "1",
+		"--seconds", "0.05", "--json", file, "--out", out}
 	code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGINT, " workers/2 (2 of 3)", args...)
 	require.Equal(t, command.ExitSIGINT, code, "%s%s", stdout, stderr)
 	require.True(t, strings.HasSuffix(stderr, "\nmsgrbench: interrupted by SIGINT\n"), stderr)
-	partial := regexp.MustCompile(`(?m)^PARTIAL: (interrupted by SIGINT after \d+s; not measured: (workers/2, )?messengers/2)$`).FindStringSubmatch(stdout)
+	said := regexp.MustCompile(
+		`(?m)^PARTIAL: (interrupted by SIGINT after \d+s; not measured: (workers/2, )?messengers/2)$`)
+	partial := said.FindStringSubmatch(stdout)
 	require.NotNil(t, partial, stdout)
-	commandtest.Wants(t, stdout, "ping-pong: 1 connection, window 1, 64 B", "report: "+filepath.Join(out, "report.html"))
+	commandtest.Wants(t, stdout, "ping-pong: 1 connection, window 1, 64 B",
+		"report: "+filepath.Join(out, "report.html"))
 	require.NotContains(t, stdout, "FAILED")
 	for _, f := range report.Files {
 		text, err := os.ReadFile(filepath.Join(out, f.Name))
@@ -141,7 +149,8 @@ func TestBenchInterrupted(t *testing.T) {
 
 	// Nothing is written over what there is if nothing was measured.
 	require.NoError(t, os.WriteFile(file, []byte("before"), 0o600))
-	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGTERM, " ping-pong (1 of 1)", "ping-pong", "--only", "async-fast", "--json", file)
+	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGTERM, " ping-pong (1 of 1)",
+		"ping-pong", "--only", "async-fast", "--json", file)
 	require.Equal(t, command.ExitSIGTERM, code, "%s%s", stdout, stderr)
 	require.Contains(t, stderr, "msgrbench: interrupted by SIGTERM before the first round was done\n")
 	require.Empty(t, stdout)

@@ -24,5 +24,6 @@ func TestHelp(t *testing.T) {
 		require.Equal(t, show(name, "--help"), show("help", name))
 		require.Contains(t, show("help"), "\n  "+name)
 	}
-	commandtest.Wants(t, show("compare", "--help"), "Scenarios: ping-pong, ", "Contestants: async-fast, ", "threadpipe-batch")
+	commandtest.Wants(t, show("compare", "--help"), "Scenarios: ping-pong, ",
+		"Contestants: async-fast, ", "threadpipe-batch")
 }

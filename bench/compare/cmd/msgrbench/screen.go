@@ -26,8 +26,8 @@ func newScreen(w io.Writer, p plan) *screen {
 	if p.ceph {
 		s.estimate += cephEstimate(p.cfg)
 	}
-	fmt.Fprintf(w, "%d scenarios, %d contestants, %d rounds: about %v\n", s.scenarios(), len(p.cfg.Contestants), p.cfg.Rounds,
-		s.estimate.Round(time.Second))
+	fmt.Fprintf(w, "%d scenarios, %d contestants, %d rounds: about %v\n",
+		s.scenarios(), len(p.cfg.Contestants), p.cfg.Rounds, s.estimate.Round(time.Second))
 	return s
 }
 
@@ -43,8 +43,9 @@ func (s *screen) scenarios() int {
 func (s *screen) round(x workload.Scenario, round int, who string) {
 	s.begin(x.Name)
 	if s.terminal {
-		fmt.Fprintf(s.w, "\r\x1b[K%s of about %s: %s (%d of %d), round %d of %d: %s", s.elapsed(), s.estimate.Round(time.Second),
-			x.Name, s.n, s.scenarios(), round+1, s.plan.cfg.Rounds, who)
+		fmt.Fprintf(s.w, "\r\x1b[K%s of about %s: %s (%d of %d), round %d of %d: %s",
+			s.elapsed(), s.estimate.Round(time.Second), x.Name, s.n, s.scenarios(),
+			round+1, s.plan.cfg.Rounds, who)
 	}
 }
 
@@ -56,7 +57,8 @@ func (s *screen) begin(scenario string) {
 	s.scenario = scenario
 	s.n++
 	if s.terminal {
-		fmt.Fprintf(s.w, "\r\x1b[K%s of about %s: %s (%d of %d)", s.elapsed(), s.estimate.Round(time.Second), scenario, s.n, s.scenarios())
+		fmt.Fprintf(s.w, "\r\x1b[K%s of about %s: %s (%d of %d)",
+			s.elapsed(), s.estimate.Round(time.Second), scenario, s.n, s.scenarios())
 		return
 	}
 	fmt.Fprintf(s.w, "%s %s (%d of %d)\n", s.elapsed(), scenario, s.n, s.scenarios())
