@@ -57,7 +57,7 @@ func TestBoth(t *testing.T) {
 			require.Equal(t, c.Transport(), r.Transport)
 			var b bytes.Buffer
 			require.NoError(t, r.Write(&b))
-			require.Contains(t, b.String(), "AsyncMessenger   55 000 to 120 000")
+			require.Contains(t, b.String(), "16 x 64        261 000/s at 7.0 us")
 		})
 	}
 }

@@ -20,11 +20,13 @@ import (
 type client struct {
 	*network
 	data     []byte
+	front    []byte // of requests
 	epoch    time.Time
 	jobs     []*job
 	left     sync.WaitGroup // jobs that have not had all replies
 	answered atomic.Int64
 	usages   chan []byte
+	silent   bool // the server does not say what it has used
 	refused  atomic.Pointer[error]
 	failed   chan error // the first trouble
 }
@@ -62,8 +64,8 @@ func Run(ctx context.Context, cfg Config, server netip.AddrPort) (r Result, err 
 		return r, err
 	}
 	c := &client{
-		network: n, data: make([]byte, cfg.Length), epoch: time.Now(), usages: make(chan []byte, 1),
-		failed: make(chan error, 1),
+		network: n, data: make([]byte, cfg.Length), front: encodeRequest(cfg.Length), epoch: time.Now(),
+		usages: make(chan []byte, 1), failed: make(chan error, 1),
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
 	r = Result{
@@ -78,7 +80,7 @@ func Run(ctx context.Context, cfg Config, server netip.AddrPort) (r Result, err 
 	if err != nil {
 		return r, err
 	}
-	theirs, err := c.ask(ctx)
+	theirs, err := c.theirs(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -97,11 +99,12 @@ func Run(ctx context.Context, cfg Config, server netip.AddrPort) (r Result, err 
 	if runErr != nil {
 		return r, runErr
 	}
-	theirsAfter, err := c.ask(ctx)
+	theirsAfter, err := c.theirs(ctx)
 	if err != nil {
 		return r, err
 	}
-	if theirs.PID != os.Getpid() {
+	r.ServerSilent = c.silent
+	if !c.silent && theirs.PID != os.Getpid() {
 		r.ServerEnd = endOf(theirs, theirsAfter, r.Answered)
 	}
 	if r.Lost > 0 || r.Odd > 0 {
@@ -207,12 +210,34 @@ func (c *client) forget() {
 	}
 }
 
-// ask asks the server what it has used.
+// askPatience is how long a server may take to say what it has used. Ceph's does not
+// answer.
+const askPatience = 2 * time.Second
+
+var errSilent = errors.New("the server does not say what it has used")
+
+// theirs is what the server has used, as far as that is known.
+func (c *client) theirs(ctx context.Context) (u Usage, err error) {
+	switch {
+	case c.ServerPID > 0:
+		return useOf(c.ServerPID)
+	case c.silent:
+		return u, nil
+	}
+	u, err = c.ask(ctx)
+	if errors.Is(err, errSilent) {
+		c.silent = true
+		return u, nil
+	}
+	return u, err
+}
+
+// ask asks the server.
 func (c *client) ask(ctx context.Context) (u Usage, err error) {
 	if err := c.jobs[0].conn.Send(&msg.Message{Type: typeUsage}); err != nil {
 		return u, err
 	}
-	timeout := time.NewTimer(c.patience())
+	timeout := time.NewTimer(min(askPatience, c.patience()))
 	defer timeout.Stop()
 	select {
 	case text := <-c.usages:
@@ -220,7 +245,7 @@ func (c *client) ask(ctx context.Context) (u Usage, err error) {
 	case err := <-c.failed:
 		return u, err
 	case <-timeout.C:
-		return u, errors.New("the server does not say what it has used")
+		return u, errSilent
 	case <-ctx.Done():
 		return u, ctx.Err()
 	}

@@ -35,6 +35,8 @@ type Config struct {
 	Workers int
 	// Threadpipe takes the messengers with two goroutines for each connection.
 	Threadpipe bool
+	// ServerPID is the server's process on this host, to see what it uses; 0: it is asked.
+	ServerPID int
 	// Patience is how long connecting may take, and how long all replies may stay
 	// out; 0: 30 s.
 	Patience time.Duration
@@ -67,6 +69,9 @@ func (c *Config) Check() error {
 	}
 	if c.Patience < 0 {
 		return fmt.Errorf("%w: patience %v is not positive", ErrConfig, c.Patience)
+	}
+	if c.ServerPID < 0 {
+		return fmt.Errorf("%w: process %d", ErrConfig, c.ServerPID)
 	}
 	if c.Threadpipe && c.Workers > 0 {
 		return fmt.Errorf("%w: threadpipe has no event loops", ErrConfig)

@@ -74,6 +74,8 @@ func (j *job) send(slot int) {
 	j.since[slot] = j.c.now()
 	j.mu.Unlock()
 	m := msg.New(typeRequest, requestFront)
+	copy(m.Front, j.c.front)
+	m.Version, m.Compat = requestVersion, requestCompat
 	m.TID, m.Data = uint64(slot), j.c.data
 	if err := j.conn.Send(m); err != nil {
 		m.Release()

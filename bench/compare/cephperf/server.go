@@ -17,6 +17,7 @@ type Server struct {
 	n        *network
 	m        messenger
 	requests atomic.Int64
+	front    []byte // of replies
 }
 
 // Serve starts a server at that address; port 0 is one of the system's choice. Of c it
@@ -27,7 +28,7 @@ func Serve(c Config, at netip.AddrPort) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{n: n}
+	s := &Server{n: n, front: encodeReply()}
 	if s.m, err = n.create(entity.OSD(0), Nonce, at); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -69,7 +70,10 @@ func (s *Server) Dispatch(m *msg.Message) bool {
 			time.Sleep(s.n.Think)
 		}
 		s.requests.Add(1)
-		s.reply(m, msg.New(typeReply, replyFront))
+		r := msg.New(typeReply, replyFront)
+		copy(r.Front, s.front)
+		r.Version, r.Compat = replyVersion, replyCompat
+		s.reply(m, r)
 	case typeUsage:
 		u, err := use()
 		if err != nil {

@@ -1,9 +1,11 @@
 package cephperf
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -24,15 +26,48 @@ func use() (u Usage, err error) {
 	if u.User, u.System, err = cpuTime(); err != nil {
 		return u, err
 	}
-	status, err := os.ReadFile("/proc/self/status")
+	u.readStatus("/proc/self") // only Linux has it: memory and threads stay 0
+	return u, nil
+}
+
+// tick is the unit of CPU time in /proc.
+const tick = time.Second / 100
+
+// useOf measures another process, of which Linux tells in /proc.
+func useOf(pid int) (u Usage, err error) {
+	u.PID = pid
+	dir := fmt.Sprintf("/proc/%d", pid)
+	stat, err := os.ReadFile(dir + "/stat")
 	if err != nil {
-		return u, nil //nolint:nilerr // only Linux has it: memory and threads stay 0
+		return u, fmt.Errorf("what process %d has used: %w", pid, err)
+	}
+	// The second field is the name, in brackets; it may have spaces and brackets in it.
+	_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+	fields := strings.Fields(rest)
+	const user, system = 14 - 3, 15 - 3 // of proc(5), counted from the third
+	if len(fields) <= system {
+		return u, fmt.Errorf("what process %d has used: %q", pid, stat)
+	}
+	for i, d := range map[int]*time.Duration{user: &u.User, system: &u.System} {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return u, fmt.Errorf("what process %d has used: %w", pid, err)
+		}
+		*d = time.Duration(n) * tick
+	}
+	u.readStatus(dir)
+	return u, nil
+}
+
+func (u *Usage) readStatus(dir string) {
+	status, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		return
 	}
 	for line := range strings.Lines(string(status)) {
 		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &u.RSS)
 		_, _ = fmt.Sscanf(line, "Threads: %d", &u.Threads)
 	}
-	return u, nil
 }
 
 // End is what one end used for the messages: a process, or both ends in one.

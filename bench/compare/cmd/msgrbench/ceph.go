@@ -29,6 +29,7 @@ type cephPerfCmd struct {
 	Workers    int           `help:"How many event loops; 0: as many as processors."`
 	Threadpipe bool          `help:"Measure the messenger with two goroutines for each connection instead."`
 	Patience   time.Duration `default:"30s" help:"How long connecting may take, and how long all replies may stay out."`
+	PID        int           `name:"pid" help:"The server's process here, to see its CPU; 0: the server is asked."`
 	JSON       bool          `name:"json" help:"Print one JSON object instead of text."`
 }
 
@@ -42,8 +43,11 @@ func (cephPerfCmd) Help() string {
   ceph_perf_msgr_client IP:PORT JOBS WINDOW MESSAGES THINK LENGTH
   msgrbench ceph-perf --connect IP:PORT --jobs JOBS --window WINDOW --messages MESSAGES --think THINK --length LENGTH
 
-Without --serve and --connect both ends are in this process. Requests are as long as an
-MOSDOp, with LENGTH bytes of data, replies as an MOSDOpReply, without data. THINK is a
+Either end can be Ceph's. A server of --serve is asked what CPU it has used, and says so;
+Ceph's does not, and --pid has its process looked at.
+
+Without --serve and --connect both ends are in this process. Requests are MOSDOps with
+LENGTH bytes of data, replies MOSDOpReplies without data. THINK is a
 duration: 10us. With it a server takes requests from its queue, one at a time of each
 connection.
 
@@ -57,7 +61,10 @@ func (c *cephPerfCmd) Run(w io.Writer) error {
 	cfg := cephperf.Config{
 		Jobs: c.Jobs, Window: c.Window, Messages: c.Messages, Length: c.Length, Think: c.Think,
 		Queue: c.Queue, Threads: c.Threads, Workers: c.Workers, Threadpipe: c.Threadpipe,
-		Patience: c.Patience,
+		Patience: c.Patience, ServerPID: c.PID,
+	}
+	if c.PID != 0 && c.Connect == "" {
+		return command.Usage(errors.New("--pid is that of a server to --connect to"))
 	}
 	if c.Patience <= 0 {
 		return command.Usage(errors.New("--patience is to be more than 0"))

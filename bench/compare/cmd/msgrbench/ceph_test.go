@@ -26,7 +26,7 @@ func TestCephPerf(t *testing.T) {
 		args := append([]string{"ceph-perf", "-jobs", "2", "-window", "4", "-messages", "50"}, flags...)
 		require.Equal(t, command.ExitOK, run(args, &stdout, &stderr), "%s%s", &stdout, &stderr)
 		commandtest.Wants(t, stdout.String(), "kernel: ", "100 answered, 0 lost", "both ends",
-			"us of CPU per message", "SimpleMessenger")
+			"us of CPU per message", "Ceph 16.2.15's AsyncMessenger")
 		require.Empty(t, stderr.String())
 	}
 }
