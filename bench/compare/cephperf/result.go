@@ -84,7 +84,7 @@ func (r *Result) Write(w io.Writer) error {
 		r.ServerEnd.write(t, "server")
 	case r.ServerSilent:
 		name = "client"
-		fmt.Fprintln(t, "server\tdoes not say what it has used, as Ceph's does not; with --pid its process is looked at")
+		fmt.Fprintln(t, "server\tdoes not say what it has used, as Ceph's does not; --pid looks at its process")
 	}
 	if r.Client != nil {
 		r.Client.write(t, name)
