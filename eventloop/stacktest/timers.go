@@ -169,5 +169,6 @@ func testNowStandsStill(e *env) {
 			e.t.Errorf("Now is %v, the clock was %v before", now, before)
 		}
 	})
-	e.check(w.Now() >= before, "Now is %v, the clock was %v before", w.Now(), before)
+	// The round may have begun before that, and been held up by the scheduler.
+	e.check(w.Now() >= before-time.Second, "Now is %v, the clock was %v before", w.Now(), before)
 }
