@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cloudwego/netpoll"
 	"golang.org/x/sys/unix"
@@ -75,45 +77,52 @@ func survey(n int, marked []int) (order, all []int, err error) {
 // what it reads in /proc.
 const probeFiles = 2
 
-// probe implements netpoll.Listener. It is always readable, until it is called.
-type probe struct {
-	loop   netpoll.EventLoop
-	fd     int
-	sets   []int // epoll sets that may be netpoll's
-	set    int   // the one that the probe was in; -1: none of them
-	err    error // of setOf
-	called chan struct{}
-}
+// probe implements netpoll.Listener. It is never readable: its poller need not run, and
+// may be held up by a callback of a worker meanwhile.
+type probe struct{ fd int }
 
 // sendProbe gives a probe to the next poller and returns which of the epoll sets is
 // that poller's, -1 if none.
 func sendProbe(sets []int) (set int, err error) {
-	p := probe{sets: sets, set: -1, called: make(chan struct{})}
-	if p.fd, err = unix.Eventfd(1, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+	var p probe
+	if p.fd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
 		return -1, os.NewSyscallError("eventfd", err)
 	}
 	defer unix.Close(p.fd)
-	if p.loop, err = netpoll.NewEventLoop(nil); err != nil {
+	loop, err := netpoll.NewEventLoop(nil)
+	if err != nil {
 		return -1, err
 	}
-	if err = p.loop.Serve(&p); err != nil {
-		return -1, err
+	served := make(chan error, 1)
+	go func() { served <- loop.Serve(p) }()
+	for began := time.Now(); time.Since(began) < probeTime; runtime.Gosched() {
+		if set, err = setOf(p.fd, sets); set >= 0 {
+			break
+		}
+		select {
+		case err := <-served: // it is in no set, and will not be
+			return -1, err
+		default:
+		}
 	}
-	<-p.called // netpoll has let go of the descriptor
-	return p.set, p.err
+	if e := loop.Shutdown(context.Background()); e != nil {
+		return -1, e
+	}
+	<-served
+	if set >= 0 {
+		return set, nil
+	}
+	return -1, err
 }
 
-// Accept runs on the poller's goroutine, as that of a worker does.
-func (p *probe) Accept() (net.Conn, error) {
-	p.set, p.err = setOf(p.fd, p.sets)
-	_ = p.loop.Shutdown(context.Background()) // Serve returns nil
-	close(p.called)
-	return nil, nil
-}
+// probeTime is how long netpoll may take to put a probe into a poller's set, which it does
+// before it does anything else.
+const probeTime = time.Second
 
-func (p *probe) Fd() int        { return p.fd }
-func (p *probe) Close() error   { return nil }
-func (p *probe) Addr() net.Addr { return &net.UnixAddr{Name: "netpollstack probe", Net: "unix"} }
+func (p probe) Accept() (net.Conn, error) { return nil, nil }
+func (p probe) Fd() int                   { return p.fd }
+func (p probe) Close() error              { return nil }
+func (p probe) Addr() net.Addr            { return &net.UnixAddr{Name: "netpollstack probe", Net: "unix"} }
 
 // markWithEventfd marks an epoll set of netpoll and the eventfd in it. If there are
 // several, somebody has given netpoll one: none is marked then.

@@ -95,3 +95,27 @@ func TestRingOfNothing(t *testing.T) {
 	r.on = map[int][]*worker{7: {nil}, 8: {nil}, 9: {nil}}
 	require.Equal(t, -1, r.free())
 }
+
+// TestOpenBesideABusyWorker: a callback that holds up the worker of another stack does not
+// hold up Open.
+func TestOpenBesideABusyWorker(t *testing.T) {
+	busy, err := Open(Config{Workers: 1})
+	require.NoError(t, err)
+	began, release := make(chan struct{}), make(chan struct{})
+	require.NoError(t, busy.Worker(0).Post(eventloop.TaskFunc(func() {
+		close(began)
+		<-release
+	})))
+	<-began
+	for range 3 {
+		pollers.mu.Lock()
+		grow := pollers.set - pollers.workers + 1 // more than there are pollers without workers
+		pollers.mu.Unlock()
+		s, err := Open(Config{Workers: grow})
+		require.NoError(t, err)
+		requireAlone(t, busy, s)
+		defer func() { require.NoError(t, s.Close()) }()
+	}
+	close(release)
+	require.NoError(t, busy.Close())
+}
