@@ -4,11 +4,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/stretchr/testify/require"
 )
 
@@ -97,4 +100,37 @@ func TestPackagesAreNamed(t *testing.T) {
 			t.Errorf("the ladder of docs/ARCHITECTURE.md does not show %s", pkg)
 		}
 	}
+}
+
+// TestMethodsAreListed: docs/STABILITY.md lists the methods by which the connections
+// that users hold are more than a msg.Connection, and no other.
+func TestMethodsAreListed(t *testing.T) {
+	page, err := os.ReadFile("../docs/STABILITY.md")
+	require.NoError(t, err)
+	contract := reflect.TypeFor[msg.Connection]()
+	for head, conn := range map[string]reflect.Type{
+		"| methods of `*connection.Conn` |": reflect.TypeFor[*connection.Conn](),
+		"| methods of the loopback |":       reflect.TypeFor[*connection.Loopback](),
+	} {
+		var inCode, inPage []string
+		for i := range conn.NumMethod() {
+			if name := conn.Method(i).Name; !hasMethod(contract, name) {
+				inCode = append(inCode, name)
+			}
+		}
+		_, table, found := strings.Cut(string(page), head)
+		require.True(t, found, head)
+		table, _, _ = strings.Cut(table, "\n\n")
+		for _, row := range regexp.MustCompile(`(?m)^\| ([^|]*) \|`).FindAllStringSubmatch(table, -1) {
+			for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(row[1], -1) {
+				inPage = append(inPage, name[1])
+			}
+		}
+		require.ElementsMatch(t, inCode, inPage, head)
+	}
+}
+
+func hasMethod(t reflect.Type, name string) bool {
+	_, has := t.MethodByName(name)
+	return has
 }
