@@ -263,6 +263,8 @@ func (c *Conn) carryOut(o session.Output) {
 		c.lastKA.Store(c.wall())
 	case session.OutKeepaliveAck:
 		c.lastKAAck.Store(c.s.LastKeepaliveAck().UnixNano())
+	default:
+		panic(fmt.Sprintf("connection: nobody carries out %v", o))
 	}
 }
 

@@ -77,6 +77,7 @@ func TestCheckersSeeLies(t *testing.T) {
 	// Who accepts decides: the first is lossy, the second is not.
 	adopted := func(i int) msg.Policy { return []msg.Policy{msg.LosslessClient(), msg.StatelessServer()}[i] }
 	kept := func(i int) msg.Policy { return []msg.Policy{msg.LossyClient(), msg.StatefulServer()}[i] }
+	lies := map[string]bool{}
 	for _, lie := range []struct {
 		name, letter string
 		policy       func(int) msg.Policy
@@ -256,6 +257,10 @@ func TestCheckersSeeLies(t *testing.T) {
 			i := slices.IndexFunc(Checkers(), func(c Checker) bool { return c.Letter == lie.letter })
 			require.NotEmpty(t, Checkers()[i].Check(h), "seen by others: %s", strings.Join(h.Violations(), "\n"))
 		})
+		lies[lie.letter] = true
+	}
+	for _, c := range Checkers() {
+		require.True(t, lies[c.Letter], "%s was told no lie", c.Letter)
 	}
 }
 

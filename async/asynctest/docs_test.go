@@ -1,12 +1,38 @@
 package asynctest_test
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/stretchr/testify/require"
 )
+
+// TestPagesNameThePromises: each promise that is judged stands in both tables of them,
+// and the pages say how many mutants there are.
+func TestPagesNameThePromises(t *testing.T) {
+	mutants, err := filepath.Glob("mutants/testdata/*.patch")
+	require.NoError(t, err)
+	for page, count := range map[string]string{
+		"SIMULATION": "has %d mistakes", "PROTOCOL": "", "TESTING": "`make sim`: %d mutants",
+	} {
+		text, err := os.ReadFile("../../docs/" + page + ".md")
+		require.NoError(t, err)
+		if count != "" {
+			require.Contains(t, string(text), fmt.Sprintf(count, len(mutants)), page)
+		}
+		for _, c := range asynctest.Checkers() {
+			if page != "TESTING" {
+				row := regexp.MustCompile(`(?m)^\| ([A-Z]\d, )*` + c.Letter + `(, [A-Z]\d)* \|`)
+				require.Regexp(t, row, string(text), page)
+			}
+		}
+	}
+}
 
 // The page's code is that of the examples, which are compiled and run.
 func TestSimulationPageShowsTheExamples(t *testing.T) {

@@ -73,7 +73,7 @@ func TestDoneWithAViolation(t *testing.T) {
 	cfg := Config{Scenario: "gossip", Nodes: 10, Seed: 1, Trace: c, Done: c.done}
 	w := kindOf("gossip").world(cfg)
 	w.run(&saboteur{scenario: w.s, w: w,
-		onTenth: func(w *world, _ *asynctest.Node, _ *msg.Message) { w.violated("L9", "planted") }})
+		onTenth: func(w *world, _ *asynctest.Node, _ *msg.Message) { w.violated("app", "planted") }})
 	require.True(t, w.result.Interrupted)
 	require.Equal(t, 1, w.result.Violations)
 }

@@ -1,6 +1,7 @@
 package threadpipe
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -130,6 +131,8 @@ func (p *Pipe) carryOut(o session.Output) {
 		p.lastKA.Store(time.Now().UnixNano())
 	case session.OutKeepaliveAck:
 		p.lastKAAck.Store(p.s.LastKeepaliveAck().UnixNano())
+	default:
+		panic(fmt.Sprintf("threadpipe: nobody carries out %v", o))
 	}
 }
 

@@ -35,8 +35,8 @@ func rawFrame(e *Encoder, lens [MaxSegments]int) []byte {
 	return out
 }
 
-// The lengths on the wire, the table of docs/PROTOCOL.md 1.4, columns "rev1 crc" and
-// "rev1 secure".
+// The lengths on the wire, the table of docs/PROTOCOL.md 1.4, columns "crc mode"
+// and "secure mode".
 func TestWireLengths(t *testing.T) {
 	for _, row := range []struct {
 		lens        [4]int

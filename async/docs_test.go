@@ -1,0 +1,136 @@
+package async_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/stretchr/testify/require"
+)
+
+// pages are the texts of all modules, by their path from the root.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	root := os.DirFS("..")
+	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != "." && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case !d.IsDir() && strings.HasSuffix(path, ".md"):
+			text, err := fs.ReadFile(root, path)
+			found[path] = string(text)
+			return err
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Greater(t, len(found), 15)
+	return found
+}
+
+var (
+	linkPattern    = regexp.MustCompile(`\]\(\s*([^)\s]+)\s*\)`)
+	headingPattern = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	codePattern    = regexp.MustCompile("(?s)```.*?```")
+	notInAnchor    = regexp.MustCompile(`[^\pL\pN_ -]`)
+)
+
+// anchors are where a link into a page may lead.
+func anchors(text string) (names []string) {
+	for _, h := range headingPattern.FindAllStringSubmatch(codePattern.ReplaceAllString(text, ""), -1) {
+		name := notInAnchor.ReplaceAllString(strings.ToLower(strings.TrimSpace(h[1])), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
+}
+
+// TestLinks: each link from a page to a file, or to a heading, leads there.
+func TestLinks(t *testing.T) {
+	all, checked := pages(t), 0
+	for from, text := range all {
+		for _, m := range linkPattern.FindAllStringSubmatch(codePattern.ReplaceAllString(text, ""), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			checked++
+			to, anchor, _ := strings.Cut(m[1], "#")
+			target := from
+			if to != "" {
+				target = filepath.ToSlash(filepath.Join(filepath.Dir(from), to))
+			}
+			if _, err := os.Stat(filepath.Join("..", target)); err != nil {
+				t.Errorf("%s: there is no %s", from, target)
+			} else if anchor != "" && !slices.Contains(anchors(all[target]), anchor) {
+				t.Errorf("%s: %s has no heading #%s", from, target, anchor)
+			}
+		}
+	}
+	require.Greater(t, checked, 30)
+}
+
+// TestPackagesAreNamed: docs/STABILITY.md says of each package what may change, and
+// docs/ARCHITECTURE.md where it stands.
+func TestPackagesAreNamed(t *testing.T) {
+	packages := map[string]bool{}
+	for _, f := range moduleFiles(t) {
+		packages[f.pkg] = true
+	}
+	stability, err := os.ReadFile("../docs/STABILITY.md")
+	require.NoError(t, err)
+	architecture, err := os.ReadFile("../docs/ARCHITECTURE.md")
+	require.NoError(t, err)
+	_, ladder, _ := strings.Cut(string(architecture), "\n    ")
+	ladder, _, _ = strings.Cut(ladder, "\n\n`")
+	for pkg := range packages {
+		if !regexp.MustCompile("(?m)^\\|.*`" + regexp.QuoteMeta(pkg) + "`").Match(stability) {
+			t.Errorf("docs/STABILITY.md has no row for %s", pkg)
+		}
+		last := pkg[strings.LastIndexByte(pkg, '/')+1:]
+		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(last) + `\b`).MatchString(ladder) {
+			t.Errorf("the ladder of docs/ARCHITECTURE.md does not show %s", pkg)
+		}
+	}
+}
+
+// TestMethodsAreListed: docs/STABILITY.md lists the methods by which the connections
+// that users hold are more than a msg.Connection, and no other.
+func TestMethodsAreListed(t *testing.T) {
+	page, err := os.ReadFile("../docs/STABILITY.md")
+	require.NoError(t, err)
+	contract := reflect.TypeFor[msg.Connection]()
+	for head, conn := range map[string]reflect.Type{
+		"| methods of `*connection.Conn` |": reflect.TypeFor[*connection.Conn](),
+		"| methods of the loopback |":       reflect.TypeFor[*connection.Loopback](),
+	} {
+		var inCode, inPage []string
+		for i := range conn.NumMethod() {
+			if name := conn.Method(i).Name; !hasMethod(contract, name) {
+				inCode = append(inCode, name)
+			}
+		}
+		_, table, found := strings.Cut(string(page), head)
+		require.True(t, found, head)
+		table, _, _ = strings.Cut(table, "\n\n")
+		for _, row := range regexp.MustCompile(`(?m)^\| ([^|]*) \|`).FindAllStringSubmatch(table, -1) {
+			for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(row[1], -1) {
+				inPage = append(inPage, name[1])
+			}
+		}
+		require.ElementsMatch(t, inCode, inPage, head)
+	}
+}
+
+func hasMethod(t reflect.Type, name string) bool {
+	_, has := t.MethodByName(name)
+	return has
+}
