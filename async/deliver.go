@@ -98,11 +98,11 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	tellFast := func(*connection.Conn) {}
 	switch ev {
 	case connection.EventConnected:
-		m.reg.readied(c)
+		m.reg.Readied(c)
 		m.failures.connected(c.Worker().Now(), c)
 		kind, tellFast = dispatch.KindConnect, m.fastConnect
 	case connection.EventAccepted:
-		m.reg.readied(c)
+		m.reg.Readied(c)
 		m.failures.connected(c.Worker().Now(), c)
 		tellFast = m.fastAccept
 		kind = dispatch.KindAccept
@@ -161,11 +161,11 @@ func (k sink) Fault(c *connection.Conn, state session.State, err error) {
 }
 
 // Renamed implements connection.Sink.
-func (k sink) Renamed(c *connection.Conn) { k.m.reg.rename(c, c.PeerAddrs()) }
+func (k sink) Renamed(c *connection.Conn) { k.m.reg.Rename(c, c.PeerAddrs()) }
 
 // Absent implements connection.Sink.
 func (k sink) Absent(c *connection.Conn) {
-	if old := k.m.reg.left(c, k.m.cfg.StandbyMax); old != nil {
+	if old := k.m.reg.Left(c, k.m.cfg.StandbyMax); old != nil {
 		old.GiveUp(fmt.Errorf("%w, and more than %d peers are away", msg.ErrPeerAbsent, k.m.cfg.StandbyMax))
 	}
 }
@@ -206,12 +206,12 @@ func (k sink) Arbitrate(c *connection.Conn) { k.m.arbitrate(c, 0) }
 
 // Gone implements connection.Sink.
 func (k sink) Gone(c *connection.Conn) {
-	k.m.reg.remove(c)
+	k.m.reg.Remove(c)
 	k.m.failures.gone(c)
 }
 
 // Ended implements connection.Sink.
-func (k sink) Ended(*connection.Conn) { k.m.reg.ended() }
+func (k sink) Ended(*connection.Conn) { k.m.reg.Ended() }
 
 // Discard implements connection.Sink. Events go too when the connection was
 // closed by the user, who wants to hear no more of it.

@@ -38,7 +38,7 @@ type Messenger struct {
 
 	// Any goroutine.
 	policies    policySet
-	reg         registry
+	reg         connection.Registry[*connection.Conn]
 	globalSeq   atomic.Uint64
 	lastConnID  atomic.Uint64
 	globalID    atomic.Uint64 // that a monitor gave us
@@ -94,7 +94,7 @@ func New(cfg Config) (*Messenger, error) {
 	m.failures.init(m.log, m.sessCfg.ReadyTimeout)
 	m.policies.def = msg.DefaultPolicy()
 	m.policies.byType = map[entity.Type]msg.Policy{}
-	m.reg.init()
+	m.reg.Init()
 	m.defaultPrio.Store(defaultPriority)
 	m.identity.Store(m.unbound())
 
@@ -211,7 +211,7 @@ func (m *Messenger) MarkDown(addrs entity.AddrVec) bool {
 func (m *Messenger) MarkDownAll() { m.closeAll(msg.ErrMarkedDown) }
 
 func (m *Messenger) closeAll(reason error) {
-	for _, c := range m.reg.snapshot() {
+	for _, c := range m.reg.Snapshot() {
 		c.Close(reason)
 	}
 }
@@ -255,7 +255,7 @@ func (m *Messenger) beginShutdown() {
 	ls, early := m.listeners, m.early
 	m.listeners, m.early = nil, nil
 	m.mu.Unlock()
-	m.reg.close()
+	m.reg.Close()
 	for _, l := range ls {
 		_ = l.Close()
 	}
@@ -277,7 +277,7 @@ func (m *Messenger) awaitEnd(ctx context.Context) error {
 // what it held, and every worker has done what was posted so far: the loopback
 // connection's last run is among that.
 func (m *Messenger) awaitWorkers(ctx context.Context) error {
-	for _, ch := range []<-chan struct{}{m.closing, m.reg.empty} {
+	for _, ch := range []<-chan struct{}{m.closing, m.reg.Empty()} {
 		select {
 		case <-ch:
 		case <-ctx.Done():

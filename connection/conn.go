@@ -21,9 +21,8 @@ import (
 // Implementation: not for users of the library; may change in any release.
 type Conn struct {
 	// Constant.
-	id   uint64
-	sh   *Shared
-	anon bool
+	id uint64
+	sh *Shared
 
 	// Any goroutine.
 	info      atomic.Pointer[peerInfo]
@@ -106,10 +105,9 @@ func newConn(id uint64, sh *Shared, w eventloop.Worker) *Conn {
 }
 
 // Connect returns a connection to peer, placed on w. It does nothing before
-// Start. anon connections are not found by address.
-func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer, anon bool) *Conn {
+// Start.
+func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer) *Conn {
 	c := newConn(id, sh, w)
-	c.anon = anon
 	c.s = session.NewConnector(sh.Session, sh.Env, gate{c}, c, receipt{c}, peer)
 	c.s.SetBuffers(c.buffers())
 	c.adm.Set(peer.Policy, sh.Dispatch)
@@ -150,9 +148,6 @@ func (c *Conn) Worker() eventloop.Worker { return c.w }
 
 // Session is the core; the connection's worker only.
 func (c *Conn) Session() *session.Session { return c.s }
-
-// Anonymous says whether the connection is kept out of the registry.
-func (c *Conn) Anonymous() bool { return c.anon }
 
 // Shared returns what the connection shares with others.
 func (c *Conn) Shared() *Shared { return c.sh }

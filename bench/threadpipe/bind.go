@@ -140,7 +140,7 @@ func (m *Messenger) accepted(l listener, sock socket) bool {
 	if l.closed() {
 		return false
 	}
-	if !m.reg.addHandshake(p, m.cfg.HandshakesMax) {
+	if !m.reg.AddHandshake(p, m.cfg.HandshakesMax) {
 		if m.usable() == nil {
 			m.countsOf(0).TurnedAway.Add(1)
 			m.acceptFailed("a peer could not connect", sock.remoteAddr(), msg.ReasonFull, errHandshakes)

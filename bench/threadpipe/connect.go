@@ -24,7 +24,7 @@ func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connec
 
 // Lookup returns the connection with the peer, or nil.
 func (m *Messenger) Lookup(addrs entity.AddrVec) msg.Connection {
-	if p := m.reg.lookup(addrs); p != nil {
+	if p := m.reg.Lookup(addrs); p != nil {
 		return p
 	}
 	return nil
@@ -45,7 +45,7 @@ func (m *Messenger) SendTo(x *msg.Message, t entity.Type, addrs entity.AddrVec) 
 // MarkDown closes the connection with the peer that has these addresses and says
 // whether there was one.
 func (m *Messenger) MarkDown(addrs entity.AddrVec) bool {
-	p := m.reg.lookup(addrs)
+	p := m.reg.Lookup(addrs)
 	if p != nil {
 		p.MarkDown()
 	}
@@ -75,7 +75,7 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 		if addrs.Equal(m.Addrs()) || m.owns(target, netip.Addr{}) {
 			return m.loop, nil
 		}
-		if p := m.reg.wanted(addrs); p != nil {
+		if p := m.reg.Wanted(addrs); p != nil {
 			return p, nil
 		}
 	}
@@ -89,10 +89,10 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	p := m.newConnector(session.Peer{Type: t, Addrs: addrs, Policy: policy})
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if ex, err := m.reg.add(p, addrs, anon); err != nil {
+	if ex, err := m.reg.Add(p, addrs, anon); err != nil {
 		return nil, err
 	} else if ex != nil {
-		m.reg.wanted(addrs) // another goroutine, or the peer, was faster
+		m.reg.Wanted(addrs) // another goroutine, or the peer, was faster
 		return ex, nil
 	}
 	p.s.Start(m.now())

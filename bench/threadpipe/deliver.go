@@ -102,7 +102,7 @@ func (p *Pipe) abandoned(w *work) {
 // absent: the peer is away, and the session waits for it.
 func (p *Pipe) absent() {
 	limit := p.m.cfg.StandbyMax
-	if old := p.m.reg.left(p, limit); old != nil {
+	if old := p.m.reg.Left(p, limit); old != nil {
 		old.giveUp(fmt.Errorf("%w, and more than %d peers are away", msg.ErrPeerAbsent, limit))
 	}
 }

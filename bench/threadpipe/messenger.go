@@ -44,7 +44,7 @@ type Messenger struct {
 	ctx        context.Context // ends with Shutdown
 	cancel     context.CancelFunc
 
-	reg         registry
+	reg         connection.Registry[*Pipe]
 	globalSeq   atomic.Uint64
 	lastID      atomic.Uint64
 	globalID    atomic.Uint64 // that a monitor gave us
@@ -117,7 +117,7 @@ func New(cfg Config) (*Messenger, error) {
 	}
 	m.auth.client = auth.NoneClient{Name: name, GlobalID: m.globalID.Load}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	m.reg.init()
+	m.reg.Init()
 	m.defaultPrio.Store(msg.PriorityDefault)
 	m.identity.Store(unbound(cfg.Nonce))
 	m.thread = &dispatchThread{wake: m.net.newWaker(), spawn: m.spawn, ended: make(chan struct{})}
@@ -246,7 +246,7 @@ func (m *Messenger) MarkDownAll() { m.closeAll(msg.ErrMarkedDown) }
 
 // closeAll closes all pipes, whatever user code does that is told of what they held.
 func (m *Messenger) closeAll(reason error) {
-	all := m.reg.snapshot()
+	all := m.reg.Snapshot()
 	defer func() {
 		if len(all) > 0 { // it has ended the goroutine
 			m.closeAll(reason)
@@ -279,7 +279,7 @@ func (m *Messenger) Shutdown(ctx context.Context) error {
 	for _, l := range ls {
 		l.close()
 	}
-	m.reg.close()
+	m.reg.Close()
 	m.closeEverything()
 	if err := mayWait(); err != nil {
 		return fmt.Errorf("shutdown, which has begun: %w", err)

@@ -114,7 +114,7 @@ func hooked(
 // only is the one pipe of m.
 func only(t *testing.T, m *Messenger) *Pipe {
 	t.Helper()
-	all := m.reg.snapshot()
+	all := m.reg.Snapshot()
 	require.Len(t, all, 1)
 	return all[0]
 }

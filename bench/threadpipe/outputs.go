@@ -119,7 +119,7 @@ func (p *Pipe) carryOut(o session.Output) {
 		p.event(dispatch.KindRejected, o.Err)
 	case session.OutAddrs:
 		p.publish()
-		p.m.reg.rename(p, p.s.PeerAddrs())
+		p.m.reg.Rename(p, p.s.PeerAddrs())
 	case session.OutAdopted:
 		p.publish()
 		p.adopted()
@@ -165,7 +165,7 @@ func (p *Pipe) tellPressure() {
 func (p *Pipe) readied(o session.Output, w *work) {
 	p.setThrottles(p.s.Policy()) // accepted: the policy is known by now
 	p.publish()
-	p.m.reg.readied(p)
+	p.m.reg.Readied(p)
 	if p.closed != nil {
 		return
 	}
@@ -188,7 +188,7 @@ func (p *Pipe) ended(reason error) {
 	p.stopDialling()
 	p.closeSocket()
 	first := p.closeFor(reason)
-	p.m.reg.remove(p)
+	p.m.reg.Remove(p)
 	if first && p.s.Announced() {
 		p.counts.Resets.Add(1)
 		p.enqueueEvent(dispatch.KindReset, p.closed)

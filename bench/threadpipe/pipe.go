@@ -21,7 +21,6 @@ type Pipe struct {
 	wake     waker // of the writer
 	// counts are shared with some other pipes.
 	counts *counts
-	entry  entry // the registry's
 
 	info      atomic.Pointer[peerInfo]
 	lastErr   atomic.Pointer[error] // nil: there was none

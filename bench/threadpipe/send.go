@@ -147,7 +147,7 @@ func (p *Pipe) Close(reason error) {
 	p.mu.Lock()
 	if p.closeFor(reason) {
 		p.connected.Store(false)
-		p.m.reg.remove(p)
+		p.m.reg.Remove(p)
 		p.loseSocket()
 		p.s.MarkDown(reason)
 		p.take(&w)

@@ -104,7 +104,7 @@ func cut(m messenger) (n int) {
 	if !ok {
 		return 0
 	}
-	for _, p := range p.reg.snapshot() {
+	for _, p := range p.reg.Snapshot() {
 		p.mu.Lock()
 		if s := p.sock; s != nil && p.connected.Load() {
 			s.close()
