@@ -120,11 +120,11 @@ func (m *Messenger) claims(p, ex *Pipe) bool {
 func (p *Pipe) takeOver(in *Pipe) (prev <-chan struct{}) {
 	p.stopDialling()
 	p.closeSocket()
-	p.connected.Store(false)
+	p.Seen.Connected.Store(false)
 	p.corked = false // the reader that did it may be long in coming back
 	p.s.TakeOver(p.m.now(), in.s)
 	p.sock, in.sock = in.sock, nil
-	p.remote = in.remote
+	p.publish()
 	p.gen++
 	prev, p.readerDone = p.readerDone, in.readerDone
 	in.gone = true

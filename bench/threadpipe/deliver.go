@@ -108,7 +108,7 @@ func (p *Pipe) absent() {
 }
 
 func (p *Pipe) deliver(x *msg.Message, w *work) {
-	if p.isClosed.Load() || p.era.Load() != w.era {
+	if p.IsClosed() || p.era.Load() != w.era {
 		p.counts.Discarded.Add(1)
 		drop(x)
 		return
@@ -120,7 +120,7 @@ func (p *Pipe) deliver(x *msg.Message, w *work) {
 	}
 	w.inFast = false
 	w.items = append(w.items, dispatch.Item{
-		Kind: dispatch.KindMessage, Priority: x.Priority, Class: p.id, Msg: x, Conn: p,
+		Kind: dispatch.KindMessage, Priority: x.Priority, Class: p.ID(), Msg: x, Conn: p,
 	})
 }
 

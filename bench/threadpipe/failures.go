@@ -37,13 +37,13 @@ func (p *Pipe) blame(state session.State, err error) {
 	switch {
 	case state == session.StateReady:
 		if reason == msg.ReasonProtocol || reason == msg.ReasonLimit {
-			p.m.acceptFailed("a peer broke its session", p.remote, reason, err)
+			p.m.acceptFailed("a peer broke its session", p.Remote(), reason, err)
 		}
-	case p.accepted && !p.s.Announced():
+	case p.Accepted() && !p.s.Announced():
 		p.counts.AcceptFailures[reason].Add(1)
 		// Else somebody looked whether the port is open.
 		if reason != msg.ReasonClosed || state != session.StateBannerAccepting {
-			p.m.acceptFailed("a peer could not connect", p.remote, reason, err)
+			p.m.acceptFailed("a peer could not connect", p.Remote(), reason, err)
 		}
 	}
 }

@@ -154,7 +154,7 @@ func (m *Messenger) spawn(f func()) {
 // stale says that an item is not to be dispatched any more. After Close that goes
 // for events too.
 func stale(it *dispatch.Item) bool {
-	if p, ok := it.Conn.(*Pipe); ok && p.isDown.Load() {
+	if p, ok := it.Conn.(*Pipe); ok && p.MarkedDown() {
 		return true
 	}
 	return it.Kind == dispatch.KindMessage && it.Conn.IsClosed()

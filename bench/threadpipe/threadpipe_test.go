@@ -106,7 +106,7 @@ func cut(m messenger) (n int) {
 	}
 	for _, p := range p.reg.Snapshot() {
 		p.mu.Lock()
-		if s := p.sock; s != nil && p.connected.Load() {
+		if s := p.sock; s != nil && p.Seen.Connected.Load() {
 			s.close()
 			n++
 		}
