@@ -38,7 +38,7 @@ func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connecti
 // the return of the one before. Where the policy for t is lossless, which only such
 // peers go with, a warning is logged.
 func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
-	if p := m.policies.get(t); !p.Lossy {
+	if p := m.PolicyFor(t); !p.Lossy {
 		if _, before := m.warned.LoadOrStore(warnedAnon{t}, true); !before {
 			m.log.Warn("an anonymous connection under a lossless policy: a peer that keeps lossless sessions "+
 				"registers its clients by address, and takes several connections of one client for each other; "+
@@ -87,10 +87,10 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 		return nil, err
 	}
 	target := addrs.Msgr2()
-	if !anon && (addrs.Equal(m.Addrs()) || m.owns(target, netip.Addr{})) {
+	if !anon && (addrs.Equal(m.Addrs()) || m.identity.Owns(target, netip.Addr{})) {
 		return m.loop, nil
 	}
-	policy := m.policies.get(t)
+	policy := m.PolicyFor(t)
 	if !anon {
 		if c := m.reg.Wanted(addrs); c != nil {
 			return c, nil

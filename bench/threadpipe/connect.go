@@ -72,14 +72,14 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	addrs = normal(addrs)
 	target := addrs.Msgr2()
 	if !anon {
-		if addrs.Equal(m.Addrs()) || m.owns(target, netip.Addr{}) {
+		if addrs.Equal(m.Addrs()) || m.Owns(target, netip.Addr{}) {
 			return m.loop, nil
 		}
 		if p := m.reg.Wanted(addrs); p != nil {
 			return p, nil
 		}
 	}
-	policy := m.policyFor(t)
+	policy := m.PolicyFor(t)
 	if policy.Server {
 		return nil, fmt.Errorf("%w: %s %s has to connect to us", msg.ErrNoSession, t, addrs)
 	}
@@ -98,4 +98,13 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	p.s.Start(m.now())
 	m.spawn(p.writeLoop)
 	return p, nil
+}
+
+// normal is addrs in the form that is compared: IPv4 unmapped.
+func normal(addrs entity.AddrVec) entity.AddrVec {
+	out := addrs.Clone()
+	for i, a := range out {
+		out[i] = a.Normal()
+	}
+	return out
 }
