@@ -1,6 +1,7 @@
 package threadpipe
 
 import (
+	"io"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -265,4 +266,52 @@ func TestTakeOverWaitsForReader(t *testing.T) {
 		require.Equal(t, []uint64{0, 1, 2, 3}, h.tids)
 		require.False(t, h.overlapped.Load())
 	})
+}
+
+// TestTwoFaultsAtOnce: while one waits for the reader to let go of the session's memory,
+// the other has the session dial again. Only one of them is told.
+func TestTwoFaultsAtOnce(t *testing.T) {
+	srv := newPipes(t, entity.OSD(0), msg.LosslessPeer(), Config{})
+	require.NoError(t, srv.Bind(local))
+	require.NoError(t, srv.Start())
+	var held atomic.Bool
+	goOn := make(chan struct{})
+	cl := newPipes(t, entity.OSD(1), msg.LosslessPeer(), Config{Via: func(at netip.AddrPort) netip.AddrPort {
+		if held.Load() {
+			<-goOn
+		}
+		return at
+	}})
+	require.NoError(t, cl.Start())
+	p := connect(t, cl, srv).(*Pipe)
+	require.Eventually(t, p.IsConnected, 20*time.Second, time.Millisecond)
+	held.Store(true)
+	p.mu.Lock()
+	p.direct = true
+	p.mu.Unlock()
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		p.Fault(io.ErrUnexpectedEOF)
+	}()
+	require.Eventually(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.sock == nil
+	}, 20*time.Second, time.Millisecond)
+	p.Fault(io.ErrUnexpectedEOF)
+	require.Eventually(t, func() bool { // it dials, after a wait perhaps
+		p.RetryNow()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.s.State() == session.StateConnecting
+	}, 20*time.Second, time.Millisecond)
+	p.mu.Lock()
+	p.direct = false
+	p.idle.Broadcast()
+	p.mu.Unlock()
+	<-first
+	held.Store(false)
+	close(goOn)
+	require.Eventually(t, p.IsConnected, 20*time.Second, time.Millisecond)
 }

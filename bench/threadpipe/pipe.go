@@ -190,9 +190,9 @@ func (p *Pipe) transportDown(sock socket, err error) {
 	if p.sock != sock {
 		return
 	}
-	gen := p.gen
+	gen, dials := p.gen, p.dials
 	p.loseSocket()
-	if p.gen == gen {
+	if p.gen == gen && p.dials == dials { // else the session knew meanwhile
 		p.s.HandleTransportDown(p.m.now(), err)
 	}
 }
