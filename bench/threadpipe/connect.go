@@ -96,6 +96,7 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 		return ex, nil
 	}
 	p.s.Start(m.now())
+	p.take(new(work)) // it dials before the peer's own call may find and take over the pipe
 	m.spawn(p.writeLoop)
 	return p, nil
 }

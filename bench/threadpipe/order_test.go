@@ -315,3 +315,20 @@ func TestTwoFaultsAtOnce(t *testing.T) {
 	close(goOn)
 	require.Eventually(t, p.IsConnected, 20*time.Second, time.Millisecond)
 }
+
+// TestDialsAtOnce: what ConnectTo has begun is under way when others see the pipe, so that
+// who takes it over can give it up.
+func TestDialsAtOnce(t *testing.T) {
+	srv := newPipes(t, entity.OSD(0), msg.StatefulServer(), Config{})
+	require.NoError(t, srv.Bind(local))
+	cl := newPipes(t, entity.Client(1), msg.LosslessClient(), Config{})
+	require.NoError(t, cl.Start())
+	for range 20 {
+		p := connect(t, cl, srv).(*Pipe)
+		p.mu.Lock()
+		dials := p.dials
+		p.mu.Unlock()
+		require.NotZero(t, dials)
+		p.MarkDown()
+	}
+}
