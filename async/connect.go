@@ -158,7 +158,7 @@ func (m *Messenger) accept(sock eventloop.Socket) {
 	if !m.reg.AddHandshake(c, m.cfg.HandshakesMax) {
 		if m.usable() == nil {
 			m.counts.TurnedAway.Add(1)
-			m.failures.acceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect",
+			m.failures.AcceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect",
 				sock.RemoteAddr(), msg.ReasonFull, errHandshakes, "handshakes", m.cfg.HandshakesMax)
 		}
 		_ = sock.Close()

@@ -41,7 +41,7 @@ type Messenger struct {
 	lastConnID  atomic.Uint64
 	defaultPrio atomic.Uint32
 	counts      connection.Counts[connection.SharedCounter]
-	failures    failureLog
+	failures    connection.FailureLog
 	identity    connection.Identity
 	warned      sync.Map // what is said once: see deliver.go
 
@@ -87,7 +87,7 @@ func New(cfg Config) (*Messenger, error) {
 	m.authServer = guardedServer{guardedAuth{m}, m.cfg.AuthServer}
 	cfg.Observe = m.observing(cfg.Observe)
 	m.sessCfg = cfg.session()
-	m.failures.init(m.log, m.sessCfg.ReadyTimeout)
+	m.failures.Init(m.log, m.sessCfg.ReadyTimeout)
 	m.reg.Init()
 	m.defaultPrio.Store(defaultPriority)
 	m.identity.Init(cfg.Nonce, cfg.BindBeforeConnect.Addr(), m.hostHas)

@@ -153,7 +153,8 @@ func (m *Messenger) accepted(l listener, sock socket) bool {
 	if !m.reg.AddHandshake(p, m.cfg.HandshakesMax) {
 		if m.usable() == nil {
 			m.countsOf(0).TurnedAway.Add(1)
-			m.acceptFailed("a peer could not connect", sock.remoteAddr(), msg.ReasonFull, errHandshakes)
+			m.failures.AcceptFailed(m.now(), "a peer could not connect", sock.remoteAddr(),
+				msg.ReasonFull, errHandshakes)
 		}
 		return false
 	}

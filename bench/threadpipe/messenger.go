@@ -51,10 +51,10 @@ type Messenger struct {
 	wg          sync.WaitGroup // everything that was spawned
 	arbMu       sync.Mutex     // one arbitration at a time; see the package comment
 
-	counts  [countStripes]counts
-	threads atomic.Int64                // that run now
-	blamed  [msg.NumReasons]atomic.Bool // what accepted peers failed by has been logged
-	adopted atomic.Bool                 // that policies do not match has been logged
+	counts   [countStripes]counts
+	threads  atomic.Int64 // that run now
+	failures connection.FailureLog
+	adopted  atomic.Bool // that policies do not match has been logged
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
@@ -111,6 +111,7 @@ func New(cfg Config) (*Messenger, error) {
 	m.auth.client = auth.NoneClient{Name: name, GlobalID: m.GlobalID}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.reg.Init()
+	m.failures.Init(m.log, m.sessCfg.ReadyTimeout)
 	m.defaultPrio.Store(msg.PriorityDefault)
 	m.Identity.Init(cfg.Nonce, netip.Addr{}, hostHas)
 	m.thread = &dispatchThread{wake: m.net.newWaker(), spawn: m.spawn, ended: make(chan struct{})}

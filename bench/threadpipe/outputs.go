@@ -108,7 +108,7 @@ func (p *Pipe) carryOut(o session.Output) {
 		err := o.Err.(*msg.ConnectError)
 		p.counts.ConnectFailures[err.Reason].Add(1)
 		p.Seen.SetLastError(o.Err)
-		p.connectFailed(err)
+		p.m.failures.ConnectFailed(p.m.now(), p, err)
 		p.event(dispatch.KindConnectFailed, err)
 	case session.OutRefused:
 		p.counts.Refused.Add(1)
@@ -167,7 +167,7 @@ func (p *Pipe) readied(o session.Output, w *work) {
 	if p.closed != nil {
 		return
 	}
-	p.recovered()
+	p.m.failures.Connected(p.m.now(), p)
 	p.Seen.Connected.Store(true)
 	if o.Kind == session.OutConnected {
 		p.counts.Connected.Add(1)
@@ -187,6 +187,7 @@ func (p *Pipe) ended(reason error) {
 	p.closeSocket()
 	first := p.closeFor(reason)
 	p.m.reg.Remove(p)
+	p.m.failures.Gone(p)
 	if first && p.s.Announced() {
 		p.counts.Resets.Add(1)
 		p.enqueueEvent(dispatch.KindReset, p.closed)

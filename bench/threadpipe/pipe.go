@@ -36,8 +36,6 @@ type Pipe struct {
 	gone    bool               // the session is over
 	account connection.Account // held for sending
 	sweeps  bool               // a sweep of the send queue is on its way
-	failed  bool               // an attempt to connect has, since there was a session
-	failure msg.Reason         // of the last one that was logged
 	adm     connection.Admission
 	turn    chan struct{} // wakes a reader that waits for a throttle
 
