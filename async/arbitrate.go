@@ -23,7 +23,7 @@ func (m *Messenger) arbitrate(c *connection.Conn, moves int) {
 		return // closed meanwhile
 	}
 	in, now := s.Incoming(), c.Worker().Now()
-	if !in.Reconnect && m.reg.isDraining() {
+	if !in.Reconnect && m.reg.Draining() {
 		s.Refuse(now, msg.ErrShutdown)
 		c.Answered()
 		return
@@ -32,9 +32,9 @@ func (m *Messenger) arbitrate(c *connection.Conn, moves int) {
 	switch {
 	case in.Unlisted:
 	case in.Reconnect:
-		ex = m.reg.lookup(in.Addrs)
+		ex = m.reg.Lookup(in.Addrs)
 	default:
-		ex = m.reg.claim(in.Addrs, c)
+		ex = m.reg.Claim(in.Addrs, c)
 	}
 	switch {
 	case ex == nil || ex.Worker() == c.Worker():
@@ -56,7 +56,7 @@ func (m *Messenger) settle(c, ex *connection.Conn) {
 	case outcome == session.Replace:
 		ex.TakeOver(c)
 		return // c is no more
-	case outcome == session.Register && m.reg.claim(addrs, c) == nil:
+	case outcome == session.Register && m.reg.Claim(addrs, c) == nil:
 		s.Accept(now)
 	case outcome == session.Register:
 		s.Refuse(now, session.ErrStale)

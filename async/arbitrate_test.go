@@ -18,7 +18,7 @@ import (
 )
 
 // connOf is n's connection with the peer at these addresses.
-func connOf(n *node, addrs entity.AddrVec) *connection.Conn { return n.reg.lookup(addrs) }
+func connOf(n *node, addrs entity.AddrVec) *connection.Conn { return n.reg.Lookup(addrs) }
 
 // onWorker runs f on c's worker, and returns when it is done.
 func onWorker(t testing.TB, c *connection.Conn, f func()) {

@@ -8,6 +8,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/stretchr/testify/require"
 )
@@ -22,9 +23,7 @@ func TestByteByByte(t *testing.T) {
 	proxy.Chunk(1)
 	addrs := srv.Addrs().Clone()
 	addrs[0].AddrPort = proxy.Addr()
-	id := *srv.identity.Load()
-	id.addrs = addrs
-	srv.identity.Store(&id)
+	srv.identity.Move(&connection.Place{Addrs: addrs, Nonce: srv.nonce})
 	cl := l.client(entity.Client(1), msg.LosslessClient())
 	c, err := cl.ConnectTo(entity.TypeOSD, addrs)
 	require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
@@ -72,39 +73,38 @@ func (m *Messenger) bind(ctx context.Context, addrs []netip.AddrPort, avoid map[
 
 // tryBind listens and takes the addresses, which peers that connect at once see.
 func (m *Messenger) tryBind(addrs []netip.AddrPort, avoid map[uint16]bool) error {
-	bound, id, err := m.bindOnce(addrs, avoid)
+	at, err := m.bindOnce(addrs, avoid)
 	if err != nil {
 		return err
 	}
-	for _, b := range bound {
+	for _, b := range at.Bound {
 		if b.Addr().IsUnspecified() && len(m.cfg.Advertise) == 0 {
 			m.log.Info("bound to all addresses; Config.Advertise says what peers are to call this messenger",
-				"bound", b, "known as", id.addrs)
+				"bound", b, "known as", at.Addrs)
 		}
 	}
 	return nil
 }
 
-func (m *Messenger) bindOnce(addrs []netip.AddrPort, avoid map[uint16]bool) ([]netip.AddrPort, *identity, error) {
+func (m *Messenger) bindOnce(addrs []netip.AddrPort, avoid map[uint16]bool) (*connection.Place, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.state == stateClosing {
-		return nil, nil, msg.ErrShutdown
+		return nil, msg.ErrShutdown
 	}
 	only6 := slices.ContainsFunc(addrs, func(a netip.AddrPort) bool { return a.Addr().Unmap().Is4() })
-	m.only6.Store(only6)
-	ls, err := m.listenAll(addrs, avoid)
+	ls, err := m.listenAll(addrs, avoid, only6)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	m.listeners = ls
 	bound := make([]netip.AddrPort, len(ls))
 	for i, l := range ls {
 		bound[i] = l.Addr()
 	}
-	id := m.listening(bound)
-	m.identity.Store(id)
-	return bound, id, nil
+	at := m.listening(bound, only6)
+	m.identity.Move(at)
+	return at, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -118,9 +118,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (m *Messenger) listenAll(addrs []netip.AddrPort, avoid map[uint16]bool) (ls []eventloop.Listener, err error) {
+func (m *Messenger) listenAll(
+	addrs []netip.AddrPort, avoid map[uint16]bool, only6 bool,
+) (ls []eventloop.Listener, err error) {
 	for _, a := range addrs {
-		l, err := m.listen(a, avoid)
+		l, err := m.listen(a, avoid, only6)
 		if err != nil {
 			for _, l := range ls {
 				_ = l.Close()
@@ -133,13 +135,13 @@ func (m *Messenger) listenAll(addrs []netip.AddrPort, avoid map[uint16]bool) (ls
 }
 
 // listen opens one listener, looking for a port if none is given.
-func (m *Messenger) listen(a netip.AddrPort, avoid map[uint16]bool) (eventloop.Listener, error) {
+func (m *Messenger) listen(a netip.AddrPort, avoid map[uint16]bool, only6 bool) (eventloop.Listener, error) {
 	lo, hi := a.Port(), a.Port()
 	if lo == 0 && m.cfg.BindPortMin != 0 {
 		lo, hi = m.cfg.BindPortMin, max(m.cfg.BindPortMin, m.cfg.BindPortMax)
 	}
 	lc := eventloop.ListenConfig{
-		Backlog: m.cfg.ListenBacklog, Socket: m.cfg.Socket, V6Only: m.only6.Load(),
+		Backlog: m.cfg.ListenBacklog, Socket: m.cfg.Socket, V6Only: only6,
 		OnError: func(err error) {
 			m.counts.AcceptErrors.Add(1)
 			m.log.Warn("accept", "err", err)

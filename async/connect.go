@@ -38,7 +38,7 @@ func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connecti
 // the return of the one before. Where the policy for t is lossless, which only such
 // peers go with, a warning is logged.
 func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
-	if p := m.policies.get(t); !p.Lossy {
+	if p := m.PolicyFor(t); !p.Lossy {
 		if _, before := m.warned.LoadOrStore(warnedAnon{t}, true); !before {
 			m.log.Warn("an anonymous connection under a lossless policy: a peer that keeps lossless sessions "+
 				"registers its clients by address, and takes several connections of one client for each other; "+
@@ -62,7 +62,7 @@ func (m *Messenger) lookup(addrs entity.AddrVec) *connection.Conn {
 	if err != nil {
 		return nil // nobody is on an interface that there is not
 	}
-	return m.reg.lookup(addrs)
+	return m.reg.Lookup(addrs)
 }
 
 // Loopback returns the messenger's connection to itself.
@@ -87,12 +87,12 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 		return nil, err
 	}
 	target := addrs.Msgr2()
-	if !anon && (addrs.Equal(m.Addrs()) || m.owns(target, netip.Addr{})) {
+	if !anon && (addrs.Equal(m.Addrs()) || m.identity.Owns(target, netip.Addr{})) {
 		return m.loop, nil
 	}
-	policy := m.policies.get(t)
+	policy := m.PolicyFor(t)
 	if !anon {
-		if c := m.reg.wanted(addrs); c != nil {
+		if c := m.reg.Wanted(addrs); c != nil {
 			return c, nil
 		}
 	}
@@ -103,12 +103,12 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 		return nil, fmt.Errorf("msgr: connect: no msgr2 address to dial in %s", addrs)
 	}
 	peer := session.Peer{Type: t, Addrs: addrs, Policy: policy}
-	c := connection.Connect(m.lastConnID.Add(1), &m.shared, m.cfg.Stack.Pick(), peer, anon)
-	if ex, err := m.reg.add(c, addrs); ex != nil || err != nil {
+	c := connection.Connect(m.lastConnID.Add(1), &m.shared, m.cfg.Stack.Pick(), peer)
+	if ex, err := m.reg.Add(c, addrs, anon); ex != nil || err != nil {
 		if err != nil {
 			return nil, err
 		}
-		m.reg.wanted(addrs) // another goroutine, or the peer, was faster
+		m.reg.Wanted(addrs) // another goroutine, or the peer, was faster
 		return ex, nil
 	}
 	c.Start()
@@ -120,7 +120,7 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 // loopback connection not. Any goroutine; no worker waits for it.
 func (m *Messenger) Connections() iter.Seq[msg.Connection] {
 	return func(yield func(msg.Connection) bool) {
-		for _, c := range m.reg.snapshot() {
+		for _, c := range m.reg.Snapshot() {
 			if !yield(c) {
 				return
 			}
@@ -155,10 +155,10 @@ func (m *Messenger) accepted(sock eventloop.Socket) {
 func (m *Messenger) accept(sock eventloop.Socket) {
 	w := m.cfg.Stack.Pick()
 	c := connection.Accept(m.lastConnID.Add(1), &m.shared, w)
-	if !m.reg.addHandshake(c, m.cfg.HandshakesMax) {
+	if !m.reg.AddHandshake(c, m.cfg.HandshakesMax) {
 		if m.usable() == nil {
 			m.counts.TurnedAway.Add(1)
-			m.failures.acceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect",
+			m.failures.AcceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect",
 				sock.RemoteAddr(), msg.ReasonFull, errHandshakes, "handshakes", m.cfg.HandshakesMax)
 		}
 		_ = sock.Close()

@@ -98,16 +98,16 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	tellFast := func(*connection.Conn) {}
 	switch ev {
 	case connection.EventConnected:
-		m.reg.readied(c)
-		m.failures.connected(c.Worker().Now(), c)
+		m.reg.Readied(c)
+		m.failures.Connected(c.Worker().Now(), c)
 		kind, tellFast = dispatch.KindConnect, m.fastConnect
 	case connection.EventAccepted:
-		m.reg.readied(c)
-		m.failures.connected(c.Worker().Now(), c)
+		m.reg.Readied(c)
+		m.failures.Connected(c.Worker().Now(), c)
 		tellFast = m.fastAccept
 		kind = dispatch.KindAccept
 	case connection.EventConnectFailed:
-		m.failures.connectFailed(c.Worker().Now(), c, err.(*msg.ConnectError))
+		m.failures.ConnectFailed(c.Worker().Now(), c, err.(*msg.ConnectError))
 		kind = dispatch.KindConnectFailed
 	case connection.EventRejected:
 		why := err.(*msg.RejectedError)
@@ -138,34 +138,18 @@ func (m *Messenger) fastAccept(c *connection.Conn) { m.chain.FastAccept(c) }
 
 // Fault implements connection.Sink.
 func (k sink) Fault(c *connection.Conn, state session.State, err error) {
-	m, reason := k.m, session.ReasonOf(err)
-	text := "a peer broke its session"
-	if reason == msg.ReasonLimit {
-		text = "a peer sends more than is allowed here"
+	w := c.Worker()
+	if r, stranger := k.m.failures.Fault(w.Now(), c, c.Session().Announced(), state, err); stranger {
+		k.m.shared.Stats[w.ID()].AcceptFailures[r].Add(1)
 	}
-	switch {
-	case state == session.StateReady:
-		if reason != msg.ReasonProtocol && reason != msg.ReasonLimit {
-			return // the network's doing, or ours
-		}
-	case !c.Accepted() || c.Session().Announced():
-		return // an attempt of ours: see EventConnectFailed
-	default:
-		text = "a peer could not connect"
-		m.shared.Stats[c.Worker().ID()].AcceptFailures[reason].Add(1)
-		if reason == msg.ReasonClosed && state == session.StateBannerAccepting {
-			return // somebody looked whether the port is open
-		}
-	}
-	m.failures.acceptFailed(c.Worker().Now(), text, c.Remote(), reason, err, "conn", c, "while", state.Step())
 }
 
 // Renamed implements connection.Sink.
-func (k sink) Renamed(c *connection.Conn) { k.m.reg.rename(c, c.PeerAddrs()) }
+func (k sink) Renamed(c *connection.Conn) { k.m.reg.Rename(c, c.PeerAddrs()) }
 
 // Absent implements connection.Sink.
 func (k sink) Absent(c *connection.Conn) {
-	if old := k.m.reg.left(c, k.m.cfg.StandbyMax); old != nil {
+	if old := k.m.reg.Left(c, k.m.cfg.StandbyMax); old != nil {
 		old.GiveUp(fmt.Errorf("%w, and more than %d peers are away", msg.ErrPeerAbsent, k.m.cfg.StandbyMax))
 	}
 }
@@ -206,12 +190,12 @@ func (k sink) Arbitrate(c *connection.Conn) { k.m.arbitrate(c, 0) }
 
 // Gone implements connection.Sink.
 func (k sink) Gone(c *connection.Conn) {
-	k.m.reg.remove(c)
-	k.m.failures.gone(c)
+	k.m.reg.Remove(c)
+	k.m.failures.Gone(c)
 }
 
 // Ended implements connection.Sink.
-func (k sink) Ended(*connection.Conn) { k.m.reg.ended() }
+func (k sink) Ended(*connection.Conn) { k.m.reg.Ended() }
 
 // Discard implements connection.Sink. Events go too when the connection was
 // closed by the user, who wants to hear no more of it.

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
 
@@ -241,67 +239,6 @@ func TestConnectedAfterFailures(t *testing.T) {
 	require.Len(t, book.lines("level=WARN"), 1)
 	require.Len(t, book.lines("level=INFO", "connected after failed attempts", "failures="), 1)
 	require.Same(t, c, cl.Lookup(srv.Addrs()))
-}
-
-// TestFailureLog steps the log's time by hand.
-func TestFailureLog(t *testing.T) {
-	var book logbook
-	var f failureLog
-	f.init(book.logger(), 10*time.Second)
-	l := newLab(t)
-	cl := l.client(entity.Client(1), msg.LosslessClient())
-	dead := entity.AddrVec{{Type: entity.AddrMsgr2, Nonce: 1, AddrPort: netip.MustParseAddrPort("127.0.0.1:1")}}
-	c, err := cl.ConnectTo(entity.TypeOSD, dead)
-	require.NoError(t, err)
-	conn := c.(*connection.Conn)
-	fail := func(at time.Duration, r msg.Reason) int {
-		f.connectFailed(at, conn, &msg.ConnectError{Reason: r, Attempt: 1, State: "X", Err: io.EOF})
-		return len(book.lines("cannot connect"))
-	}
-	require.Equal(t, 1, fail(0, msg.ReasonRefused))
-	for s := 1; s < 60; s++ {
-		require.Equal(t, 1, fail(time.Duration(s)*time.Second, msg.ReasonRefused), "at most once a minute")
-	}
-	require.Equal(t, 2, fail(60*time.Second, msg.ReasonRefused))
-	require.Len(t, book.lines(`"failures since the last line"=60`, "for=1m0s"), 1)
-	require.Equal(t, 3, fail(61*time.Second, msg.ReasonTimeout), "another reason is news")
-	require.Equal(t, 3, fail(61*time.Second, msg.ReasonRefused), "and the first one again is none")
-	require.Equal(t, 3, fail(61*time.Second, msg.ReasonTimeout), "nor are the two in turns")
-	f.connected(62*time.Second, conn)
-	f.connected(62*time.Second, conn)
-	require.Len(t, book.lines("connected after", "failures=64"), 1)
-	require.Equal(t, 3, fail(63*time.Second, msg.ReasonTimeout), "broken at once: the same story")
-	f.connected(64*time.Second, conn)
-	require.Len(t, book.lines("connected after"), 1)
-	require.Equal(t, 4, fail(80*time.Second, msg.ReasonTimeout), "it was well for a while: a new one")
-	f.gone(conn)
-	require.Empty(t, f.series)
-
-	// Strangers, by host and reason.
-	strangers := func(at time.Duration, host string, port int) int {
-		from := netip.AddrPortFrom(netip.MustParseAddr(host), uint16(port))
-		f.acceptFailed(at, "a peer could not connect", from, msg.ReasonNotMsgr, io.EOF)
-		return len(book.lines("a peer could not connect"))
-	}
-	for i := range 50 {
-		require.Equal(t, 1, strangers(200*time.Second, "10.0.0.1", 1000+i))
-	}
-	require.Equal(t, 2, strangers(200*time.Second, "10.0.0.2", 1))
-	require.Equal(t, 3, strangers(260*time.Second, "10.0.0.1", 1))
-	require.Len(t, book.lines(`"of this kind since the last line"=50`), 1)
-
-	// From everywhere at once: so many lines a minute, so much memory, and the rest is
-	// counted.
-	had := len(book.lines("a peer could not connect"))
-	for i := range 5000 {
-		strangers(1000*time.Second, fmt.Sprintf("10.1.%d.%d", i/256, i%256), 1)
-	}
-	require.Len(t, book.lines("a peer could not connect"), had+linesMax)
-	require.LessOrEqual(t, len(f.series), seriesMax)
-	strangers(1100*time.Second, "10.2.0.1", 1)
-	require.Len(t, book.lines(fmt.Sprintf(`"lines left out before this one"=%d`, 5000-linesMax)), 1)
-	require.LessOrEqual(t, len(f.series), seriesMax)
-	require.False(t, strings.Contains(book.buf.String(), "!BADKEY"))
 }
 
 // TestRetryNow: who knows better does not wait.

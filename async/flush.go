@@ -17,7 +17,7 @@ func (m *Messenger) Flush(ctx context.Context) error {
 		return err
 	}
 	var waits []<-chan struct{}
-	for _, c := range m.reg.snapshot() {
+	for _, c := range m.reg.Snapshot() {
 		if done := c.Flushed(); done != nil {
 			waits = append(waits, done)
 		}
@@ -54,9 +54,9 @@ func (m *Messenger) Drain(ctx context.Context) error {
 	if err := mayWait(); err != nil {
 		return err
 	}
-	m.reg.drain()
+	m.reg.Drain()
 	err := m.Flush(ctx)
-	for _, c := range m.reg.snapshot() {
+	for _, c := range m.reg.Snapshot() {
 		c.Acknowledge()
 	}
 	_ = m.awaitPosted(ctx) // Shutdown says it too

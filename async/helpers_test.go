@@ -158,7 +158,7 @@ func (l *lab) peerOf(n *node, name entity.Name) msg.Connection {
 	l.t.Helper()
 	var found msg.Connection
 	l.until("peer "+name.String(), func() bool {
-		for _, c := range n.reg.snapshot() {
+		for _, c := range n.reg.Snapshot() {
 			if c.PeerName() == name && c.IsConnected() {
 				found = c
 				return true

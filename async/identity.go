@@ -7,37 +7,17 @@ import (
 	"strconv"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
-// What addresses the messenger has (docs/PROTOCOL.md 1.1, 3.5): those that it says it has,
-// and the others at which it is reached all the same.
-
-// identity is replaced, never changed.
-type identity struct {
-	// addrs are what the messenger is known by. They stay as they are from Bind on.
-	addrs entity.AddrVec
-	nonce uint32
-	// bound is where it listens; unspecified IP addresses stand for all of the host's.
-	bound []netip.AddrPort
-}
-
-// unbound is who a messenger is that does not listen.
-func (m *Messenger) unbound() *identity {
-	ap := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
-	if m.cfg.BindBeforeConnect.IsValid() {
-		ap = netip.AddrPortFrom(m.cfg.BindBeforeConnect.Addr(), 0)
-	}
-	return &identity{addrs: entity.AddrVec{{Type: entity.AddrAny, Nonce: m.nonce, AddrPort: ap}}, nonce: m.nonce}
-}
-
-// listening is who the messenger is when it listens at those addresses.
-func (m *Messenger) listening(bound []netip.AddrPort) *identity {
-	id := &identity{bound: bound, nonce: m.nonce}
+// listening is where the messenger is when it listens at those addresses.
+func (m *Messenger) listening(bound []netip.AddrPort, only6 bool) *connection.Place {
+	p := &connection.Place{Bound: bound, Nonce: m.nonce, Only6: only6}
 	at := m.cfg.Advertise
 	if len(at) == 0 {
 		for _, b := range bound {
-			at = append(at, m.knownAs(b)...)
+			at = append(at, m.knownAs(p, b)...)
 		}
 	}
 	for i, ap := range at {
@@ -45,16 +25,16 @@ func (m *Messenger) listening(bound []netip.AddrPort) *identity {
 			ap = netip.AddrPortFrom(ap.Addr(), bound[min(i, len(bound)-1)].Port())
 		}
 		a := entity.Addr{Type: entity.AddrMsgr2, Nonce: m.nonce, AddrPort: ap}.Normal()
-		if !slices.Contains(id.addrs, a) {
-			id.addrs = append(id.addrs, a)
+		if !slices.Contains(p.Addrs, a) {
+			p.Addrs = append(p.Addrs, a)
 		}
 	}
-	return id
+	return p
 }
 
 // knownAs is what a bound address is called: itself, or if it stands for all of the
 // host's, that of each family by which others most likely reach the host.
-func (m *Messenger) knownAs(bound netip.AddrPort) (as []netip.AddrPort) {
+func (m *Messenger) knownAs(p *connection.Place, bound netip.AddrPort) (as []netip.AddrPort) {
 	ip := bound.Addr()
 	if !ip.IsUnspecified() {
 		return []netip.AddrPort{bound}
@@ -63,7 +43,7 @@ func (m *Messenger) knownAs(bound netip.AddrPort) (as []netip.AddrPort) {
 	pick := func(fits func(netip.Addr) bool) {
 		for _, v6 := range []bool{true, false} {
 			i := slices.IndexFunc(host,
-				func(a netip.Addr) bool { return a.Is6() == v6 && m.standsFor(ip, a) && fits(a) })
+				func(a netip.Addr) bool { return a.Is6() == v6 && p.StandsFor(ip, a) && fits(a) })
 			if i >= 0 {
 				as = append(as, netip.AddrPortFrom(host[i], bound.Port()))
 			}
@@ -76,12 +56,6 @@ func (m *Messenger) knownAs(bound netip.AddrPort) (as []netip.AddrPort) {
 		as = []netip.AddrPort{bound}
 	}
 	return as
-}
-
-// standsFor says whether a listener on the unspecified address any takes connections
-// to ip, if that is the host's.
-func (m *Messenger) standsFor(any, ip netip.Addr) bool {
-	return any.Is6() == ip.Is6() || any.Is6() && !m.only6.Load()
 }
 
 // hostAddrs are the addresses of the host, as far as the stack knows.
@@ -97,59 +71,8 @@ func (m *Messenger) hostAddrs() []netip.Addr {
 	return addrs
 }
 
-// owns says whether the messenger is reached at a, over a connection whose local
-// address is local (the zero value: none in particular). A nonce that is known has to
-// be its own.
-func (m *Messenger) owns(a entity.Addr, local netip.Addr) bool {
-	id := m.identity.Load()
-	if id.addrs.Contains(a) {
-		return true
-	}
-	if a.Type != entity.AddrMsgr2 || !a.AnyNonce && a.Nonce != id.nonce {
-		return false
-	}
-	at := a.Place()
-	for _, b := range id.bound {
-		switch {
-		case b.Port() != at.Port():
-		case b.Addr().Unmap().WithZone("") == at.Addr():
-			return true
-		case !b.Addr().IsUnspecified() || !m.standsFor(b.Addr(), at.Addr()):
-		case at.Addr() == local.WithZone(""), at.Addr().IsLoopback(), m.hostHas(at.Addr()):
-			return true
-		}
-	}
-	return false
-}
-
 func (m *Messenger) hostHas(ip netip.Addr) bool {
 	return slices.ContainsFunc(m.hostAddrs(), func(a netip.Addr) bool { return a.WithZone("") == ip })
-}
-
-// learnAddr fills in an own address that is still unspecified with what a peer
-// sees. Ports, types and nonces stay.
-func (m *Messenger) learnAddr(seen entity.Addr) {
-	ip := seen.AddrPort.Addr().Unmap()
-	if !ip.IsValid() || ip.IsUnspecified() {
-		return
-	}
-	for {
-		old := m.identity.Load()
-		addrs := old.addrs.Clone()
-		changed := false
-		for i, a := range addrs {
-			was := a.AddrPort.Addr()
-			if was.IsUnspecified() && (was.Is4() == ip.Is4() || a.Type == entity.AddrAny) {
-				addrs[i].AddrPort = netip.AddrPortFrom(ip, a.AddrPort.Port())
-				changed = true
-			}
-		}
-		next := *old
-		next.addrs = addrs
-		if !changed || m.identity.CompareAndSwap(old, &next) {
-			return
-		}
-	}
 }
 
 // localized is addrs in the form that is compared: IPv4 unmapped, and IPv6 zones as

@@ -57,5 +57,5 @@ func (l loopbackOwner) UserPanic(recovered any) { l.m.userPanicked(l.loopback, r
 
 func (l loopbackOwner) Self() connection.Self {
 	name := l.m.cfg.Name
-	return connection.Self{Name: name, Addrs: l.m.Addrs(), Policy: l.m.policies.get(name.Type)}
+	return connection.Self{Name: name, Addrs: l.m.Addrs(), Policy: l.m.PolicyFor(name.Type)}
 }

@@ -37,17 +37,13 @@ type Messenger struct {
 	authServer auth.Server
 
 	// Any goroutine.
-	policies    policySet
-	reg         registry
-	globalSeq   atomic.Uint64
+	reg         connection.Registry[*connection.Conn]
 	lastConnID  atomic.Uint64
-	globalID    atomic.Uint64 // that a monitor gave us
 	defaultPrio atomic.Uint32
 	counts      connection.Counts[connection.SharedCounter]
-	failures    failureLog
-	identity    atomic.Pointer[identity]
-	only6       atomic.Bool // a listener on [::] takes no IPv4 connections
-	warned      sync.Map    // what is said once: see deliver.go
+	failures    connection.FailureLog
+	identity    connection.Identity
+	warned      sync.Map // what is said once: see deliver.go
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
@@ -85,18 +81,16 @@ func New(cfg Config) (*Messenger, error) {
 	log := guardedLogger(cfg.Logger).With("messenger", cfg.Name.String())
 	m := &Messenger{cfg: cfg, log: log, nonce: cfg.Nonce, closing: make(chan struct{})}
 	if m.cfg.AuthClient == nil {
-		m.cfg.AuthClient = auth.NoneClient{Name: cfg.AuthName, GlobalID: m.globalID.Load}
+		m.cfg.AuthClient = auth.NoneClient{Name: cfg.AuthName, GlobalID: m.identity.GlobalID}
 	}
 	m.authClient = guardedClient{guardedAuth{m}, m.cfg.AuthClient}
 	m.authServer = guardedServer{guardedAuth{m}, m.cfg.AuthServer}
 	cfg.Observe = m.observing(cfg.Observe)
 	m.sessCfg = cfg.session()
-	m.failures.init(m.log, m.sessCfg.ReadyTimeout)
-	m.policies.def = msg.DefaultPolicy()
-	m.policies.byType = map[entity.Type]msg.Policy{}
-	m.reg.init()
+	m.failures.Init(m.log, m.sessCfg.ReadyTimeout)
+	m.reg.Init()
 	m.defaultPrio.Store(defaultPriority)
-	m.identity.Store(m.unbound())
+	m.identity.Init(cfg.Nonce, cfg.BindBeforeConnect.Addr(), m.hostHas)
 
 	m.chain = dispatch.NewChain(dispatch.ChainConfig{
 		FastLimit: -1, Logger: m.log, // see Messenger.watch
@@ -111,7 +105,7 @@ func New(cfg Config) (*Messenger, error) {
 		Stale:     stale,
 	})
 	m.shared = connection.Shared{
-		Session: &m.sessCfg, Env: env{m}, Sink: sink{m}, Log: m.log, Clock: cfg.Clock, MayWait: mayWait,
+		Session: &m.sessCfg, Env: env{&m.identity, m}, Sink: sink{m}, Log: m.log, Clock: cfg.Clock, MayWait: mayWait,
 		Options: connection.Options{
 			Send: connection.SendLimits{
 				MessagesMax: cfg.SendQueueMessages, BytesMax: cfg.SendQueueBytes, HighWater: max(cfg.SendHighWater, 0),
@@ -161,7 +155,7 @@ func (m *Messenger) Name() entity.Name { return m.cfg.Name }
 // those it is bound to (see Bind for unspecified ones). A client has one of type "any"
 // with port 0 that only identifies it, with the IP address as which the first peer
 // that it reached sees it. The slice is read only.
-func (m *Messenger) Addrs() entity.AddrVec { return m.identity.Load().addrs }
+func (m *Messenger) Addrs() entity.AddrVec { return m.identity.Addrs() }
 
 // Start lets connections in and out.
 func (m *Messenger) Start() error {
@@ -211,7 +205,7 @@ func (m *Messenger) MarkDown(addrs entity.AddrVec) bool {
 func (m *Messenger) MarkDownAll() { m.closeAll(msg.ErrMarkedDown) }
 
 func (m *Messenger) closeAll(reason error) {
-	for _, c := range m.reg.snapshot() {
+	for _, c := range m.reg.Snapshot() {
 		c.Close(reason)
 	}
 }
@@ -255,7 +249,7 @@ func (m *Messenger) beginShutdown() {
 	ls, early := m.listeners, m.early
 	m.listeners, m.early = nil, nil
 	m.mu.Unlock()
-	m.reg.close()
+	m.reg.Close()
 	for _, l := range ls {
 		_ = l.Close()
 	}
@@ -277,7 +271,7 @@ func (m *Messenger) awaitEnd(ctx context.Context) error {
 // what it held, and every worker has done what was posted so far: the loopback
 // connection's last run is among that.
 func (m *Messenger) awaitWorkers(ctx context.Context) error {
-	for _, ch := range []<-chan struct{}{m.closing, m.reg.empty} {
+	for _, ch := range []<-chan struct{}{m.closing, m.reg.Empty()} {
 		select {
 		case <-ch:
 		case <-ctx.Done():
@@ -308,27 +302,11 @@ func (m *Messenger) awaitPosted(ctx context.Context) error {
 }
 
 // env is what sessions ask of the messenger.
-type env struct{ m *Messenger }
-
-func (e env) Addrs() entity.AddrVec              { return e.m.Addrs() }
-func (e env) LearnAddr(a entity.Addr)            { e.m.learnAddr(a) }
-func (e env) GlobalID() uint64                   { return e.m.globalID.Load() }
-func (e env) LearnGlobalID(id uint64)            { e.m.globalID.Store(id) }
-func (e env) PolicyFor(t entity.Type) msg.Policy { return e.m.policies.get(t) }
-func (e env) Rand64() uint64                     { return e.m.rand64() }
-func (e env) AuthClient() auth.Client            { return e.m.authClient }
-func (e env) AuthServer() auth.Server            { return e.m.authServer }
-
-// Owns implements session.Env.
-func (e env) Owns(a entity.Addr, local netip.Addr) bool { return e.m.owns(a, local) }
-
-// NextGlobalSeq implements session.Env (spec 3.2, get_global_seq).
-func (e env) NextGlobalSeq(atLeast uint64) uint64 {
-	for {
-		old := e.m.globalSeq.Load()
-		next := max(old, atLeast) + 1
-		if e.m.globalSeq.CompareAndSwap(old, next) {
-			return next
-		}
-	}
+type env struct {
+	*connection.Identity
+	m *Messenger
 }
+
+func (e env) Rand64() uint64          { return e.m.rand64() }
+func (e env) AuthClient() auth.Client { return e.m.authClient }
+func (e env) AuthServer() auth.Server { return e.m.authServer }

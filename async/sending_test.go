@@ -131,7 +131,7 @@ func TestDrain(t *testing.T) {
 	sendAll(t, stuck, 1, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { drained <- srv.Drain(ctx) }()
-	l.until("it drains", srv.reg.isDraining)
+	l.until("it drains", srv.reg.Draining)
 	_, err = srv.ConnectTo(entity.TypeOSD, silent(t))
 	require.ErrorIs(t, err, msg.ErrShutdown)
 	_, err = late.ConnectTo(entity.TypeOSD, srv.Addrs())

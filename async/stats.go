@@ -22,7 +22,7 @@ type Stats struct {
 // Stats returns a snapshot; the numbers are of slightly different moments.
 func (m *Messenger) Stats() Stats {
 	s := Stats{Counts: connection.Sum(m.shared.Stats, &m.counts), Queue: m.queue.Stats()}
-	s.Connections, s.Handshakes, s.Absent = m.reg.counts()
+	s.Connections, s.Handshakes, s.Absent = m.reg.Counts()
 	if m.throttle != nil {
 		s.DispatchBytes = m.throttle.Stats().Held
 	}

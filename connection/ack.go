@@ -17,7 +17,7 @@ func (c *Conn) AddQueued(n int) { c.queued.Add(int32(n)) }
 func (c *Conn) dispatched() {
 	n := c.queued.Add(-1)
 	if n < 0 {
-		panic(fmt.Sprintf("connection %d: %d messages queued for dispatch", c.id, n))
+		panic(fmt.Sprintf("connection %d: %d messages queued for dispatch", c.ID(), n))
 	}
 	if n == 0 && c.ackHeld.Load() {
 		c.nudge()

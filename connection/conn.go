@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -21,33 +20,23 @@ import (
 // Implementation: not for users of the library; may change in any release.
 type Conn struct {
 	// Constant.
-	id   uint64
-	sh   *Shared
-	anon bool
+	sh *Shared
 
 	// Any goroutine.
-	info      atomic.Pointer[peerInfo]
-	lastErr   atomic.Pointer[error] // nil: there was none
-	state     atomic.Uint32         // a msg.ConnState
-	connected atomic.Bool
-	isClosed  atomic.Bool  // closed != nil
-	isDown    atomic.Bool  // Close was called
-	isEnded   atomic.Bool  // Sink.Ended was called
-	lastKA    atomic.Int64 // unix nanoseconds
-	lastKAAck atomic.Int64
-	queued    atomic.Int32 // messages that wait for dispatch or are being dispatched
-	ackHeld   atomic.Bool  // an ACK waits until there are none: see holdAck
-	mu        sync.Mutex   // guards the fields down to the blank line
-	inbox     []*msg.Message
-	cmds      command
-	posted    bool             // a Run is on its way
-	postedTo  eventloop.Worker // and to whom
-	closed    error            // nil: open
-	fault     error            // for cmdFault
-	account   Account          // held for sending: inbox, queue and sent list
-	sends     uint32           // since lentAt
-	lentAt    time.Duration    // when lending was last tried
-	value     any
+	Face
+	isEnded  atomic.Bool  // Sink.Ended was called
+	queued   atomic.Int32 // messages that wait for dispatch or are being dispatched
+	ackHeld  atomic.Bool  // an ACK waits until there are none: see holdAck
+	mu       sync.Mutex   // guards the fields down to the blank line
+	inbox    []*msg.Message
+	cmds     command
+	posted   bool             // a Run is on its way
+	postedTo eventloop.Worker // and to whom
+	closed   error            // nil: open
+	fault    error            // for cmdFault
+	account  Account          // held for sending: inbox, queue and sent list
+	sends    uint32           // since lentAt
+	lentAt   time.Duration    // when lending was last tried
 
 	// Worker only.
 	w       eventloop.Worker
@@ -86,19 +75,9 @@ const (
 	cmdDrain command = 0
 )
 
-// peerInfo is what any goroutine may know of the peer; replaced, never changed.
-type peerInfo struct {
-	name     entity.Name
-	addrs    entity.AddrVec
-	features uint64
-	globalID uint64
-	policy   msg.Policy
-	remote   netip.AddrPort
-	accepted bool // by a socket that a peer opened
-}
-
 func newConn(id uint64, sh *Shared, w eventloop.Worker) *Conn {
-	c := &Conn{id: id, sh: sh, w: w}
+	c := &Conn{sh: sh, w: w}
+	c.Seen.ID = id
 	c.account.Init(&sh.Options.Send)
 	c.timer.Init(c)
 	c.adm.Init(gate{c}, sh.Options.DispatchCredit)
@@ -106,10 +85,9 @@ func newConn(id uint64, sh *Shared, w eventloop.Worker) *Conn {
 }
 
 // Connect returns a connection to peer, placed on w. It does nothing before
-// Start. anon connections are not found by address.
-func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer, anon bool) *Conn {
+// Start.
+func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer) *Conn {
 	c := newConn(id, sh, w)
-	c.anon = anon
 	c.s = session.NewConnector(sh.Session, sh.Env, gate{c}, c, receipt{c}, peer)
 	c.s.SetBuffers(c.buffers())
 	c.adm.Set(peer.Policy, sh.Dispatch)
@@ -151,9 +129,6 @@ func (c *Conn) Worker() eventloop.Worker { return c.w }
 // Session is the core; the connection's worker only.
 func (c *Conn) Session() *session.Session { return c.s }
 
-// Anonymous says whether the connection is kept out of the registry.
-func (c *Conn) Anonymous() bool { return c.anon }
-
 // Shared returns what the connection shares with others.
 func (c *Conn) Shared() *Shared { return c.sh }
 
@@ -165,31 +140,12 @@ func (c *Conn) stats() *Stats { return &c.sh.Stats[c.w.ID()] }
 
 // publish makes the session's view of the peer visible to all goroutines.
 func (c *Conn) publish() {
-	i := &peerInfo{
-		name: c.s.PeerName(), addrs: c.s.PeerAddrs(), features: c.s.Features(),
-		globalID: c.s.GlobalID(), policy: c.s.Policy(), accepted: !c.s.Announced(),
-	}
-	if old := c.info.Load(); old != nil {
-		i.remote, i.accepted = old.remote, old.accepted
-	}
+	var remote netip.AddrPort
 	if c.t != nil {
-		i.remote = c.t.RemoteAddr()
+		remote = c.t.RemoteAddr()
 	}
-	c.info.Store(i)
+	c.Seen.Publish(c.s, remote)
 }
-
-// ID implements msg.Connection.
-func (c *Conn) ID() uint64 { return c.id }
-
-// IsConnected implements msg.Connection.
-func (c *Conn) IsConnected() bool { return c.connected.Load() }
-
-// IsClosed implements msg.Connection.
-func (c *Conn) IsClosed() bool { return c.isClosed.Load() }
-
-// MarkedDown says whether Close was called: the user wants to hear no more of
-// this connection. Any goroutine.
-func (c *Conn) MarkedDown() bool { return c.isDown.Load() }
 
 // closeLocked sets why the connection is closed; under mu. It returns false if
 // that was known already.
@@ -198,121 +154,10 @@ func (c *Conn) closeLocked(reason error) bool {
 		return false
 	}
 	c.closed = reason
-	c.isClosed.Store(true)
+	c.Seen.Closed.Store(true)
 	c.account.Wake()
 	return true
 }
-
-// IsLoopback implements msg.Connection.
-func (c *Conn) IsLoopback() bool { return false }
-
-// PeerName implements msg.Connection.
-func (c *Conn) PeerName() entity.Name { return c.info.Load().name }
-
-// PeerType implements msg.Connection.
-func (c *Conn) PeerType() entity.Type { return c.info.Load().name.Type }
-
-// PeerAddrs implements msg.Connection.
-func (c *Conn) PeerAddrs() entity.AddrVec { return c.info.Load().addrs }
-
-// PeerGlobalID implements msg.Connection.
-func (c *Conn) PeerGlobalID() uint64 { return c.info.Load().globalID }
-
-// Features implements msg.Connection.
-func (c *Conn) Features() uint64 { return c.info.Load().features }
-
-// Policy implements msg.Connection.
-func (c *Conn) Policy() msg.Policy { return c.info.Load().policy }
-
-// LastKeepalive implements msg.Connection.
-func (c *Conn) LastKeepalive() time.Time { return fromNanos(c.lastKA.Load()) }
-
-// LastKeepaliveAck implements msg.Connection.
-func (c *Conn) LastKeepaliveAck() time.Time { return fromNanos(c.lastKAAck.Load()) }
-
-func fromNanos(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n)
-}
-
-// SetValue implements msg.Connection.
-func (c *Conn) SetValue(v any) {
-	c.mu.Lock()
-	c.value = v
-	c.mu.Unlock()
-}
-
-// Value implements msg.Connection.
-func (c *Conn) Value() any {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.value
-}
-
-// State implements msg.Connection.
-func (c *Conn) State() msg.ConnState {
-	if c.IsClosed() {
-		return msg.StateClosed
-	}
-	return msg.ConnState(c.state.Load())
-}
-
-// ConnState is what a user sees of a session's state.
-func ConnState(s session.State) msg.ConnState { return connStates[s] }
-
-// connStates is ConnState as a table.
-var connStates = func() (m [session.NumStates]msg.ConnState) {
-	for s := range m { // the states of a handshake
-		m[s] = msg.StateConnecting
-	}
-	m[session.StateReady] = msg.StateReady
-	m[session.StateBackoff], m[session.StateWait] = msg.StateBackoff, msg.StateBackoff
-	m[session.StateStandby] = msg.StateStandby
-	m[session.StateClosed] = msg.StateClosed
-	return m
-}()
-
-// publishState makes the session's state visible to all goroutines.
-func (c *Conn) publishState() {
-	if now := uint32(ConnState(c.s.State())); now != c.state.Load() {
-		c.state.Store(now)
-	}
-}
-
-// LastError implements msg.Connection.
-func (c *Conn) LastError() error {
-	if p := c.lastErr.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-// String implements msg.Connection.
-func (c *Conn) String() string {
-	i := c.info.Load()
-	s := fmt.Sprintf("conn %d ", c.id)
-	switch {
-	case i.name.Type == 0:
-		s += "with a peer that has not said who it is"
-	case len(i.addrs) == 0:
-		s += i.name.String()
-	default:
-		s += i.name.String() + " " + i.addrs.String()
-	}
-	if i.remote.IsValid() {
-		s += " via " + i.remote.String()
-	}
-	return s + " " + c.State().String()
-}
-
-// Remote is where the last transport came from or led to; the zero value if there was
-// none. Any goroutine.
-func (c *Conn) Remote() netip.AddrPort { return c.info.Load().remote }
-
-// Accepted says whether it began with a socket that the peer opened. Any goroutine.
-func (c *Conn) Accepted() bool { return c.info.Load().accepted }
 
 // LogValue makes slog print String only when it logs.
 func (c *Conn) LogValue() slog.Value {

@@ -142,7 +142,7 @@ func newTestConn(t *testing.T, policy msg.Policy, limit int) (*Conn, *stepWorker
 	}
 	w := &stepWorker{}
 	addrs := entity.AddrVec{{Type: entity.AddrMsgr2, Nonce: 1, AddrPort: netip.MustParseAddrPort("127.0.0.1:1")}}
-	c := Connect(1, sh, w, session.Peer{Type: entity.TypeOSD, Addrs: addrs, Policy: policy}, false)
+	c := Connect(1, sh, w, session.Peer{Type: entity.TypeOSD, Addrs: addrs, Policy: policy})
 	return c, w, r
 }
 

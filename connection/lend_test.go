@@ -193,7 +193,7 @@ func unmet(client, server msg.Policy) *pair {
 		}
 	}
 	p.a = Connect(1, shared(entity.Client(1), "127.0.0.1:1", client, p.ra), p.wa,
-		session.Peer{Type: entity.TypeOSD, Addrs: addr("127.0.0.1:2"), Policy: client}, false)
+		session.Peer{Type: entity.TypeOSD, Addrs: addr("127.0.0.1:2"), Policy: client})
 	p.b = Accept(2, shared(entity.OSD(1), "127.0.0.1:2", server, p.rb), p.wb)
 	return p
 }

@@ -209,26 +209,26 @@ func (c *Conn) drain() {
 
 func (c *Conn) carryOut(o session.Output) {
 	st := c.stats()
-	c.publishState() // who is told something looks at it
+	c.Seen.SetState(c.s.State()) // who is told something looks at it
 	switch o.Kind {
 	case session.OutDial:
 		c.t = c.w.Dial(c.s.Target().AddrPort, c.sh.Options.Dial, c)
 	case session.OutCloseTransport:
 		c.closeTransport()
-		c.connected.Store(false)
+		c.Seen.Connected.Store(false)
 	case session.OutFault:
-		c.connected.Store(false)
+		c.Seen.Connected.Store(false)
 		st.Faults.Add(1)
-		c.setLastError(o.Err)
+		c.Seen.SetLastError(o.Err)
 		c.sh.Log.Debug("connection fault", "conn", c, "state", o.State, "err", o.Err)
 		c.sh.Sink.Fault(c, o.State, o.Err)
 	case session.OutTurnedAway:
-		c.setLastError(o.Err)
+		c.Seen.SetLastError(o.Err)
 		c.sh.Sink.Fault(c, o.State, o.Err)
 	case session.OutConnectFailed:
 		err := o.Err.(*msg.ConnectError)
 		st.ConnectFailures[err.Reason].Add(1)
-		c.setLastError(err)
+		c.Seen.SetLastError(err)
 		c.event(EventConnectFailed, err)
 	case session.OutRejected:
 		st.Rejected.Add(1)
@@ -260,15 +260,13 @@ func (c *Conn) carryOut(o session.Output) {
 	case session.OutClosed:
 		c.sessionOver(o.Err)
 	case session.OutKeepalive:
-		c.lastKA.Store(c.wall())
+		c.Seen.Keepalive.Store(c.wall())
 	case session.OutKeepaliveAck:
-		c.lastKAAck.Store(c.s.LastKeepaliveAck().UnixNano())
+		c.Seen.KeepaliveAck.Store(c.s.LastKeepaliveAck().UnixNano())
 	default:
 		panic(fmt.Sprintf("connection: nobody carries out %v", o))
 	}
 }
-
-func (c *Conn) setLastError(err error) { c.lastErr.Store(&err) }
 
 func (c *Conn) wall() int64 { return c.sh.Session.Epoch.Add(c.now()).UnixNano() }
 
@@ -284,7 +282,7 @@ func (c *Conn) readied(ev Event) {
 	c.mu.Lock()
 	open := c.closed == nil
 	if open {
-		c.connected.Store(true)
+		c.Seen.Connected.Store(true)
 	}
 	c.mu.Unlock()
 	if open {
@@ -295,7 +293,7 @@ func (c *Conn) readied(ev Event) {
 // sessionOver: the session has ended, and the connection with it. reason is nil after Close.
 func (c *Conn) sessionOver(reason error) {
 	c.gone = true
-	c.connected.Store(false)
+	c.Seen.Connected.Store(false)
 	c.ackHeld.Store(false)
 	c.w.StopTimer(&c.timer)
 	c.mu.Lock()
@@ -329,7 +327,7 @@ func (c *Conn) ended() {
 // rearm sets the timer to the session's deadline and asks for a flush. A timer
 // that would fire too early is left alone: the session looks again then.
 func (c *Conn) rearm() {
-	c.publishState()
+	c.Seen.SetState(c.s.State())
 	c.holdAck()
 	if at, ok := c.s.Deadline(); !ok {
 		if c.timer.Armed() {

@@ -188,7 +188,7 @@ func (c *Conn) Flushed() <-chan struct{} {
 // more is accepted or dispatched for the connection. The rest is done by the
 // worker.
 func (c *Conn) Close(reason error) {
-	c.isDown.Store(true)
+	c.Seen.MarkedDown.Store(true)
 	c.mu.Lock()
 	first := c.closeLocked(reason)
 	c.mu.Unlock()
@@ -196,7 +196,7 @@ func (c *Conn) Close(reason error) {
 		c.sh.Sink.Discard(c) // of a reset that was not dispatched yet too
 		return
 	}
-	c.connected.Store(false)
+	c.Seen.Connected.Store(false)
 	c.sh.Sink.Gone(c)
 	c.sh.Sink.Discard(c)
 	c.command(cmdMarkDown)

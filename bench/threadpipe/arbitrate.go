@@ -64,9 +64,9 @@ func (m *Messenger) existing(p *Pipe) (ex *Pipe) {
 	switch in := p.s.Incoming(); {
 	case in.Unlisted:
 	case in.Reconnect:
-		ex = m.reg.lookup(in.Addrs)
+		ex = m.reg.Lookup(in.Addrs)
 	default:
-		ex = m.reg.claim(in.Addrs, p)
+		ex = m.reg.Claim(in.Addrs, p)
 	}
 	if ex == p {
 		return nil
@@ -109,9 +109,9 @@ func (m *Messenger) settle(r *reader, ex *Pipe) (again bool) {
 // whether it is.
 func (m *Messenger) claims(p, ex *Pipe) bool {
 	if ex != nil {
-		m.reg.remove(ex) // before its end is carried out
+		m.reg.Remove(ex) // before its end is carried out
 	}
-	return m.reg.claim(p.s.Incoming().Addrs, p) == nil
+	return m.reg.Claim(p.s.Incoming().Addrs, p) == nil
 }
 
 // takeOver makes p, the existing pipe of the peer, go on with the socket of in,
@@ -120,15 +120,15 @@ func (m *Messenger) claims(p, ex *Pipe) bool {
 func (p *Pipe) takeOver(in *Pipe) (prev <-chan struct{}) {
 	p.stopDialling()
 	p.closeSocket()
-	p.connected.Store(false)
+	p.Seen.Connected.Store(false)
 	p.corked = false // the reader that did it may be long in coming back
 	p.s.TakeOver(p.m.now(), in.s)
 	p.sock, in.sock = in.sock, nil
-	p.remote = in.remote
+	p.publish()
 	p.gen++
 	prev, p.readerDone = p.readerDone, in.readerDone
 	in.gone = true
 	in.closeFor(session.ErrReplaced)
-	in.m.reg.remove(in)
+	in.m.reg.Remove(in)
 	return prev
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
 )
 
 var errHandshakes = errors.New("threadpipe: no room for another handshake")
@@ -87,13 +88,22 @@ func (m *Messenger) bind(addrs []netip.AddrPort, avoid []uint16) error {
 		bound = append(bound, l.addr())
 	}
 	m.listeners, m.boundTo = ls, slices.Clone(addrs)
-	m.identity.Store(listening(bound, m.nonce))
+	m.Move(listening(bound, m.nonce))
 	if m.state == stateStarted {
 		for _, l := range ls {
 			m.spawn(func() { m.acceptLoop(l) })
 		}
 	}
 	return nil
+}
+
+// listening is where a messenger is that listens at those addresses.
+func listening(bound []netip.AddrPort, nonce uint32) *connection.Place {
+	p := &connection.Place{Nonce: nonce, Bound: bound}
+	for _, b := range bound {
+		p.Addrs = append(p.Addrs, entity.Addr{Type: entity.AddrMsgr2, Nonce: nonce, AddrPort: b}.Normal())
+	}
+	return p
 }
 
 func (m *Messenger) listen(a netip.AddrPort, avoid []uint16) (listener, error) {
@@ -140,14 +150,15 @@ func (m *Messenger) accepted(l listener, sock socket) bool {
 	if l.closed() {
 		return false
 	}
-	if !m.reg.addHandshake(p, m.cfg.HandshakesMax) {
+	if !m.reg.AddHandshake(p, m.cfg.HandshakesMax) {
 		if m.usable() == nil {
 			m.countsOf(0).TurnedAway.Add(1)
-			m.acceptFailed("a peer could not connect", sock.remoteAddr(), msg.ReasonFull, errHandshakes)
+			m.failures.AcceptFailed(m.now(), "a peer could not connect", sock.remoteAddr(),
+				msg.ReasonFull, errHandshakes)
 		}
 		return false
 	}
-	m.learnAddr(entity.Addr{Type: entity.AddrMsgr2, AddrPort: sock.localAddr()})
+	m.LearnAddr(entity.Addr{Type: entity.AddrMsgr2, AddrPort: sock.localAddr()})
 	r := p.attach(sock)
 	m.spawn(r.run)
 	m.spawn(p.writeLoop)

@@ -24,7 +24,7 @@ func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connec
 
 // Lookup returns the connection with the peer, or nil.
 func (m *Messenger) Lookup(addrs entity.AddrVec) msg.Connection {
-	if p := m.reg.lookup(addrs); p != nil {
+	if p := m.reg.Lookup(addrs); p != nil {
 		return p
 	}
 	return nil
@@ -45,7 +45,7 @@ func (m *Messenger) SendTo(x *msg.Message, t entity.Type, addrs entity.AddrVec) 
 // MarkDown closes the connection with the peer that has these addresses and says
 // whether there was one.
 func (m *Messenger) MarkDown(addrs entity.AddrVec) bool {
-	p := m.reg.lookup(addrs)
+	p := m.reg.Lookup(addrs)
 	if p != nil {
 		p.MarkDown()
 	}
@@ -72,14 +72,14 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	addrs = normal(addrs)
 	target := addrs.Msgr2()
 	if !anon {
-		if addrs.Equal(m.Addrs()) || m.owns(target, netip.Addr{}) {
+		if addrs.Equal(m.Addrs()) || m.Owns(target, netip.Addr{}) {
 			return m.loop, nil
 		}
-		if p := m.reg.wanted(addrs); p != nil {
+		if p := m.reg.Wanted(addrs); p != nil {
 			return p, nil
 		}
 	}
-	policy := m.policyFor(t)
+	policy := m.PolicyFor(t)
 	if policy.Server {
 		return nil, fmt.Errorf("%w: %s %s has to connect to us", msg.ErrNoSession, t, addrs)
 	}
@@ -89,13 +89,23 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 	p := m.newConnector(session.Peer{Type: t, Addrs: addrs, Policy: policy})
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if ex, err := m.reg.add(p, addrs, anon); err != nil {
+	if ex, err := m.reg.Add(p, addrs, anon); err != nil {
 		return nil, err
 	} else if ex != nil {
-		m.reg.wanted(addrs) // another goroutine, or the peer, was faster
+		m.reg.Wanted(addrs) // another goroutine, or the peer, was faster
 		return ex, nil
 	}
 	p.s.Start(m.now())
+	p.take(new(work)) // it dials before the peer's own call may find and take over the pipe
 	m.spawn(p.writeLoop)
 	return p, nil
+}
+
+// normal is addrs in the form that is compared: IPv4 unmapped.
+func normal(addrs entity.AddrVec) entity.AddrVec {
+	out := addrs.Clone()
+	for i, a := range out {
+		out[i] = a.Normal()
+	}
+	return out
 }

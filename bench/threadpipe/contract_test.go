@@ -496,11 +496,11 @@ func TestOwns(t *testing.T) {
 		{"[::]:7", "v2:[::1]:7/5", true},
 		{"[::]:7", "v2:203.0.113.1:7/5", true},
 	} {
-		m.identity.Store(listening([]netip.AddrPort{netip.MustParseAddrPort(x.bound)}, 5))
-		require.Equal(t, x.owns, m.owns(addr(x.target), here), "%s at %s", x.target, x.bound)
+		m.Move(listening([]netip.AddrPort{netip.MustParseAddrPort(x.bound)}, 5))
+		require.Equal(t, x.owns, m.Owns(addr(x.target), here), "%s at %s", x.target, x.bound)
 	}
-	m.identity.Store(unbound(5))
-	require.False(t, m.owns(addr("v2:127.0.0.1:7/5"), here))
+	m.Identity.Init(5, netip.Addr{}, hostHas)
+	require.False(t, m.Owns(addr("v2:127.0.0.1:7/5"), here))
 }
 
 // TestConfigIsChecked: what makes no sense is refused with the field's name.

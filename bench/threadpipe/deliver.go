@@ -102,13 +102,13 @@ func (p *Pipe) abandoned(w *work) {
 // absent: the peer is away, and the session waits for it.
 func (p *Pipe) absent() {
 	limit := p.m.cfg.StandbyMax
-	if old := p.m.reg.left(p, limit); old != nil {
+	if old := p.m.reg.Left(p, limit); old != nil {
 		old.giveUp(fmt.Errorf("%w, and more than %d peers are away", msg.ErrPeerAbsent, limit))
 	}
 }
 
 func (p *Pipe) deliver(x *msg.Message, w *work) {
-	if p.isClosed.Load() || p.era.Load() != w.era {
+	if p.IsClosed() || p.era.Load() != w.era {
 		p.counts.Discarded.Add(1)
 		drop(x)
 		return
@@ -120,7 +120,7 @@ func (p *Pipe) deliver(x *msg.Message, w *work) {
 	}
 	w.inFast = false
 	w.items = append(w.items, dispatch.Item{
-		Kind: dispatch.KindMessage, Priority: x.Priority, Class: p.id, Msg: x, Conn: p,
+		Kind: dispatch.KindMessage, Priority: x.Priority, Class: p.ID(), Msg: x, Conn: p,
 	})
 }
 

@@ -43,9 +43,9 @@
 // async/asynctest/sessiontest. "On the worker" means on the pipe's reader or writer,
 // which a callback must not hold up. A callback that ends its goroutine takes no thread
 // along: another one takes its place. What there is not: IPv6 zones by name, advertised
-// addresses, Flush, Drain and Connections of the messenger, a log of how often something
-// failed. Throttlers of policies and the Logger's handler are called under a pipe's
-// mutex: they have to return, and must not use the pipe.
+// addresses, Flush, Drain and Connections of the messenger. Throttlers of policies and
+// the Logger's handler are called under a pipe's mutex: they have to return, and must
+// not use the pipe.
 //
 // # Locks
 //

@@ -3,11 +3,11 @@ package threadpipe
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"net"
 	"net/netip"
+	"slices"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async/entity"
-	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
 
@@ -27,27 +27,17 @@ func (c clock) Now() time.Duration { return time.Since(c.epoch) }
 func (c clock) Wall() time.Time { return time.Now() }
 
 // env is what sessions ask of the messenger.
-type env struct{ m *Messenger }
+type env struct{ *Messenger }
 
-func (e env) Addrs() entity.AddrVec              { return e.m.Addrs() }
-func (e env) LearnAddr(seen entity.Addr)         { e.m.learnAddr(seen) }
-func (e env) GlobalID() uint64                   { return e.m.globalID.Load() }
-func (e env) LearnGlobalID(id uint64)            { e.m.globalID.Store(id) }
-func (e env) PolicyFor(t entity.Type) msg.Policy { return e.m.policyFor(t) }
-func (e env) Rand64() uint64                     { return rand64() }
-func (e env) AuthClient() auth.Client            { return e.m.auth.client }
-func (e env) AuthServer() auth.Server            { return &e.m.auth.server }
+func (e env) Rand64() uint64          { return rand64() }
+func (e env) AuthClient() auth.Client { return e.auth.client }
+func (e env) AuthServer() auth.Server { return &e.auth.server }
 
-// Owns implements session.Env.
-func (e env) Owns(a entity.Addr, local netip.Addr) bool { return e.m.owns(a, local) }
-
-// NextGlobalSeq implements session.Env (docs/PROTOCOL.md 3.2).
-func (e env) NextGlobalSeq(atLeast uint64) uint64 {
-	for {
-		old := e.m.globalSeq.Load()
-		next := max(old, atLeast) + 1
-		if e.m.globalSeq.CompareAndSwap(old, next) {
-			return next
-		}
-	}
+// hostHas says whether ip is an address of this host.
+func hostHas(ip netip.Addr) bool {
+	all, _ := net.InterfaceAddrs() // none if they are not to be had
+	return slices.ContainsFunc(all, func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && p.Addr().Unmap() == ip
+	})
 }

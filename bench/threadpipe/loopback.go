@@ -87,5 +87,5 @@ func (l loopbackOwner) Undeliverable(x *msg.Message, err error) {
 
 func (l loopbackOwner) Self() connection.Self {
 	name := l.m.cfg.Name
-	return connection.Self{Name: name, Addrs: l.m.Addrs(), Policy: l.m.policyFor(name.Type)}
+	return connection.Self{Name: name, Addrs: l.m.Addrs(), Policy: l.m.PolicyFor(name.Type)}
 }

@@ -62,7 +62,7 @@ func newPipes(t testing.TB, name entity.Name, p msg.Policy, cfg Config) *Messeng
 	t.Cleanup(func() {
 		require.NoError(t, m.Shutdown(within(t)))
 		require.Zero(t, m.throttle.Stats().Held, "bytes in dispatch")
-		require.Empty(t, m.reg.snapshot())
+		require.Empty(t, m.reg.Snapshot())
 	})
 	return m
 }

@@ -44,19 +44,17 @@ type Messenger struct {
 	ctx        context.Context // ends with Shutdown
 	cancel     context.CancelFunc
 
-	reg         registry
-	globalSeq   atomic.Uint64
+	connection.Identity
+	reg         connection.Registry[*Pipe]
 	lastID      atomic.Uint64
-	globalID    atomic.Uint64 // that a monitor gave us
 	defaultPrio atomic.Uint32
-	identity    atomic.Pointer[identity]
 	wg          sync.WaitGroup // everything that was spawned
 	arbMu       sync.Mutex     // one arbitration at a time; see the package comment
 
-	counts  [countStripes]counts
-	threads atomic.Int64                // that run now
-	blamed  [msg.NumReasons]atomic.Bool // what accepted peers failed by has been logged
-	adopted atomic.Bool                 // that policies do not match has been logged
+	counts   [countStripes]counts
+	threads  atomic.Int64 // that run now
+	failures connection.FailureLog
+	adopted  atomic.Bool // that policies do not match has been logged
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
@@ -65,8 +63,6 @@ type Messenger struct {
 	state     lifeState
 	nonce     uint32
 	listeners []listener
-	def       msg.Policy
-	byType    map[entity.Type]msg.Policy
 }
 
 type lifeState uint8
@@ -87,10 +83,7 @@ type authNone struct {
 // cfg asks for.
 func New(cfg Config) (*Messenger, error) {
 	cfg = cfg.withDefaults()
-	m := &Messenger{
-		cfg: cfg, log: cfg.Logger.With("messenger", cfg.Name.String()), epoch: time.Now(), nonce: cfg.Nonce,
-		def: msg.DefaultPolicy(), byType: map[entity.Type]msg.Policy{},
-	}
+	m := &Messenger{cfg: cfg, log: cfg.Logger.With("messenger", cfg.Name.String()), epoch: time.Now(), nonce: cfg.Nonce}
 	m.clock = clock{m.epoch}
 	m.sessCfg = cfg.session(m.epoch)
 	if err := m.sessCfg.Check(); err != nil {
@@ -115,11 +108,12 @@ func New(cfg Config) (*Messenger, error) {
 	if cfg.Name.Num >= 0 {
 		name.ID = strconv.FormatInt(cfg.Name.Num, 10)
 	}
-	m.auth.client = auth.NoneClient{Name: name, GlobalID: m.globalID.Load}
+	m.auth.client = auth.NoneClient{Name: name, GlobalID: m.GlobalID}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	m.reg.init()
+	m.reg.Init()
+	m.failures.Init(m.log, m.sessCfg.ReadyTimeout)
 	m.defaultPrio.Store(msg.PriorityDefault)
-	m.identity.Store(unbound(cfg.Nonce))
+	m.Identity.Init(cfg.Nonce, netip.Addr{}, hostHas)
 	m.thread = &dispatchThread{wake: m.net.newWaker(), spawn: m.spawn, ended: make(chan struct{})}
 	m.chain = dispatch.NewChain(dispatch.ChainConfig{FastLimit: -1, Logger: m.log, OnPanic: m.userPanicked})
 	m.queue = dispatch.New(dispatch.Config{
@@ -154,7 +148,7 @@ func (m *Messenger) spawn(f func()) {
 // stale says that an item is not to be dispatched any more. After Close that goes
 // for events too.
 func stale(it *dispatch.Item) bool {
-	if p, ok := it.Conn.(*Pipe); ok && p.isDown.Load() {
+	if p, ok := it.Conn.(*Pipe); ok && p.MarkedDown() {
 		return true
 	}
 	return it.Kind == dispatch.KindMessage && it.Conn.IsClosed()
@@ -191,40 +185,6 @@ func (m *Messenger) SetDefaultSendPriority(p uint8) {
 	m.defaultPrio.Store(uint32(p))
 }
 
-// SetDefaultPolicy sets the policy for types of peers that have none of their own.
-func (m *Messenger) SetDefaultPolicy(p msg.Policy) {
-	m.mu.Lock()
-	m.def = p
-	m.mu.Unlock()
-}
-
-// SetPolicy sets the policy for peers of type t.
-func (m *Messenger) SetPolicy(t entity.Type, p msg.Policy) {
-	m.mu.Lock()
-	m.byType[t] = p
-	m.mu.Unlock()
-}
-
-// SetPolicyThrottlers sets the throttles of the policy for peers of type t; nil
-// means unlimited.
-func (m *Messenger) SetPolicyThrottlers(t entity.Type, messages, bytes msg.Throttler) {
-	p := m.policyFor(t)
-	p.ThrottleMessages, p.ThrottleBytes = messages, bytes
-	m.SetPolicy(t, p)
-}
-
-func (m *Messenger) policyFor(t entity.Type) msg.Policy {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if p, ok := m.byType[t]; ok {
-		return p
-	}
-	return m.def
-}
-
-// Addrs are the messenger's addresses; the slice is read only.
-func (m *Messenger) Addrs() entity.AddrVec { return m.identity.Load().addrs }
-
 // Start lets connections in and out.
 func (m *Messenger) Start() error {
 	m.mu.Lock()
@@ -246,7 +206,7 @@ func (m *Messenger) MarkDownAll() { m.closeAll(msg.ErrMarkedDown) }
 
 // closeAll closes all pipes, whatever user code does that is told of what they held.
 func (m *Messenger) closeAll(reason error) {
-	all := m.reg.snapshot()
+	all := m.reg.Snapshot()
 	defer func() {
 		if len(all) > 0 { // it has ended the goroutine
 			m.closeAll(reason)
@@ -279,7 +239,7 @@ func (m *Messenger) Shutdown(ctx context.Context) error {
 	for _, l := range ls {
 		l.close()
 	}
-	m.reg.close()
+	m.reg.Close()
 	m.closeEverything()
 	if err := mayWait(); err != nil {
 		return fmt.Errorf("shutdown, which has begun: %w", err)

@@ -1,6 +1,7 @@
 package threadpipe
 
 import (
+	"io"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -114,7 +115,7 @@ func hooked(
 // only is the one pipe of m.
 func only(t *testing.T, m *Messenger) *Pipe {
 	t.Helper()
-	all := m.reg.snapshot()
+	all := m.reg.Snapshot()
 	require.Len(t, all, 1)
 	return all[0]
 }
@@ -265,4 +266,69 @@ func TestTakeOverWaitsForReader(t *testing.T) {
 		require.Equal(t, []uint64{0, 1, 2, 3}, h.tids)
 		require.False(t, h.overlapped.Load())
 	})
+}
+
+// TestTwoFaultsAtOnce: while one waits for the reader to let go of the session's memory,
+// the other has the session dial again. Only one of them is told.
+func TestTwoFaultsAtOnce(t *testing.T) {
+	srv := newPipes(t, entity.OSD(0), msg.LosslessPeer(), Config{})
+	require.NoError(t, srv.Bind(local))
+	require.NoError(t, srv.Start())
+	var held atomic.Bool
+	goOn := make(chan struct{})
+	cl := newPipes(t, entity.OSD(1), msg.LosslessPeer(), Config{Via: func(at netip.AddrPort) netip.AddrPort {
+		if held.Load() {
+			<-goOn
+		}
+		return at
+	}})
+	require.NoError(t, cl.Start())
+	p := connect(t, cl, srv).(*Pipe)
+	require.Eventually(t, p.IsConnected, 20*time.Second, time.Millisecond)
+	held.Store(true)
+	p.mu.Lock()
+	p.direct = true
+	p.mu.Unlock()
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		p.Fault(io.ErrUnexpectedEOF)
+	}()
+	require.Eventually(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.sock == nil
+	}, 20*time.Second, time.Millisecond)
+	p.Fault(io.ErrUnexpectedEOF)
+	require.Eventually(t, func() bool { // it dials, after a wait perhaps
+		p.RetryNow()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.s.State() == session.StateConnecting
+	}, 20*time.Second, time.Millisecond)
+	p.mu.Lock()
+	p.direct = false
+	p.idle.Broadcast()
+	p.mu.Unlock()
+	<-first
+	held.Store(false)
+	close(goOn)
+	require.Eventually(t, p.IsConnected, 20*time.Second, time.Millisecond)
+}
+
+// TestDialsAtOnce: what ConnectTo has begun is under way when others see the pipe, so that
+// who takes it over can give it up.
+func TestDialsAtOnce(t *testing.T) {
+	srv := newPipes(t, entity.OSD(0), msg.StatefulServer(), Config{})
+	require.NoError(t, srv.Bind(local))
+	cl := newPipes(t, entity.Client(1), msg.LosslessClient(), Config{})
+	require.NoError(t, cl.Start())
+	for range 20 {
+		p := connect(t, cl, srv).(*Pipe)
+		p.mu.Lock()
+		dials := p.dials
+		p.mu.Unlock()
+		require.NotZero(t, dials)
+		p.MarkDown()
+	}
 }

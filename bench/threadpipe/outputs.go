@@ -42,7 +42,7 @@ func (w *work) dropDeliveries() (n uint64) {
 // take carries out what the session wants done, and leaves to w what calls user
 // code; under mu.
 func (p *Pipe) take(w *work) {
-	p.publishState()
+	p.Seen.SetState(p.s.State())
 	received, receivedBytes := 0, 0
 	w.era = p.era.Load()
 	for {
@@ -69,7 +69,7 @@ func (p *Pipe) take(w *work) {
 			w.era = p.era.Add(1)
 			p.counts.RemoteResets.Add(1)
 			p.counts.Discarded.Add(w.dropDeliveries())
-			p.m.queue.Discard(p.id, false)
+			p.m.queue.Discard(p.ID(), false)
 			p.event(dispatch.KindRemoteReset, nil)
 		default:
 			p.carryOut(o)
@@ -92,23 +92,23 @@ func (p *Pipe) carryOut(o session.Output) {
 	case session.OutCloseTransport:
 		p.stopDialling()
 		p.closeSocket()
-		p.connected.Store(false)
+		p.Seen.Connected.Store(false)
 	case session.OutArbitrate:
 		p.arbitrate = true
 	case session.OutFault:
-		p.connected.Store(false)
+		p.Seen.Connected.Store(false)
 		p.counts.Faults.Add(1)
-		p.setLastError(o.Err)
+		p.Seen.SetLastError(o.Err)
 		p.m.log.Debug("connection fault", "pipe", p, "state", o.State, "err", o.Err)
 		p.blame(o.State, o.Err)
 	case session.OutTurnedAway:
-		p.setLastError(o.Err)
+		p.Seen.SetLastError(o.Err)
 		p.blame(o.State, o.Err)
 	case session.OutConnectFailed:
 		err := o.Err.(*msg.ConnectError)
 		p.counts.ConnectFailures[err.Reason].Add(1)
-		p.setLastError(o.Err)
-		p.connectFailed(err)
+		p.Seen.SetLastError(o.Err)
+		p.m.failures.ConnectFailed(p.m.now(), p, err)
 		p.event(dispatch.KindConnectFailed, err)
 	case session.OutRefused:
 		p.counts.Refused.Add(1)
@@ -119,7 +119,7 @@ func (p *Pipe) carryOut(o session.Output) {
 		p.event(dispatch.KindRejected, o.Err)
 	case session.OutAddrs:
 		p.publish()
-		p.m.reg.rename(p, p.s.PeerAddrs())
+		p.m.reg.Rename(p, p.s.PeerAddrs())
 	case session.OutAdopted:
 		p.publish()
 		p.adopted()
@@ -128,18 +128,16 @@ func (p *Pipe) carryOut(o session.Output) {
 	case session.OutClosed:
 		p.ended(o.Err)
 	case session.OutKeepalive:
-		p.lastKA.Store(time.Now().UnixNano())
+		p.Seen.Keepalive.Store(time.Now().UnixNano())
 	case session.OutKeepaliveAck:
-		p.lastKAAck.Store(p.s.LastKeepaliveAck().UnixNano())
+		p.Seen.KeepaliveAck.Store(p.s.LastKeepaliveAck().UnixNano())
 	default:
 		panic(fmt.Sprintf("threadpipe: nobody carries out %v", o))
 	}
 }
 
-func (p *Pipe) setLastError(err error) { p.lastErr.Store(&err) }
-
 func (p *Pipe) event(k dispatch.Kind, err error) {
-	if !p.isClosed.Load() {
+	if !p.IsClosed() {
 		p.enqueueEvent(k, err)
 	}
 }
@@ -165,12 +163,12 @@ func (p *Pipe) tellPressure() {
 func (p *Pipe) readied(o session.Output, w *work) {
 	p.setThrottles(p.s.Policy()) // accepted: the policy is known by now
 	p.publish()
-	p.m.reg.readied(p)
+	p.m.reg.Readied(p)
 	if p.closed != nil {
 		return
 	}
-	p.recovered()
-	p.connected.Store(true)
+	p.m.failures.Connected(p.m.now(), p)
+	p.Seen.Connected.Store(true)
 	if o.Kind == session.OutConnected {
 		p.counts.Connected.Add(1)
 		p.enqueueEvent(dispatch.KindConnect, nil)
@@ -184,11 +182,12 @@ func (p *Pipe) readied(o session.Output, w *work) {
 // ended: the session is over. reason is nil after Close.
 func (p *Pipe) ended(reason error) {
 	p.gone = true
-	p.connected.Store(false)
+	p.Seen.Connected.Store(false)
 	p.stopDialling()
 	p.closeSocket()
 	first := p.closeFor(reason)
-	p.m.reg.remove(p)
+	p.m.reg.Remove(p)
+	p.m.failures.Gone(p)
 	if first && p.s.Announced() {
 		p.counts.Resets.Add(1)
 		p.enqueueEvent(dispatch.KindReset, p.closed)
@@ -205,7 +204,7 @@ func (p *Pipe) closeFor(reason error) bool {
 		reason = msg.ErrReset
 	}
 	p.closed = reason
-	p.isClosed.Store(true)
+	p.Seen.Closed.Store(true)
 	p.account.Wake()
 	return true
 }

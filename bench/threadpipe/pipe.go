@@ -2,12 +2,12 @@ package threadpipe
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
@@ -15,22 +15,12 @@ import (
 
 // Pipe is one peer. It implements msg.Connection.
 type Pipe struct {
-	id       uint64
-	m        *Messenger
-	accepted bool  // it began with a socket that the peer opened
-	wake     waker // of the writer
+	m    *Messenger
+	wake waker // of the writer
 	// counts are shared with some other pipes.
 	counts *counts
-	entry  entry // the registry's
 
-	info      atomic.Pointer[peerInfo]
-	lastErr   atomic.Pointer[error] // nil: there was none
-	state     atomic.Uint32         // a msg.ConnState
-	connected atomic.Bool
-	isClosed  atomic.Bool // closed != nil
-	isDown    atomic.Bool // Close was called
-	lastKA    atomic.Int64
-	lastKAAck atomic.Int64
+	connection.Face
 	// era counts the losses of the peer's session: what was received in an earlier
 	// one and not yet dispatched is dropped.
 	era atomic.Uint32
@@ -39,7 +29,6 @@ type Pipe struct {
 	idle    sync.Cond  // told when writing or direct end
 	s       *session.Session
 	sock    socket             // nil: none
-	remote  netip.AddrPort     // of the last socket
 	gen     uint64             // counts the sockets
 	dials   uint64             // counts the attempts to connect, and the ends of those
 	stop    context.CancelFunc // of the attempt that is under way; nil: none is
@@ -47,9 +36,6 @@ type Pipe struct {
 	gone    bool               // the session is over
 	account connection.Account // held for sending
 	sweeps  bool               // a sweep of the send queue is on its way
-	failed  bool               // an attempt to connect has, since there was a session
-	failure msg.Reason         // of the last one that was logged
-	value   any
 	adm     connection.Admission
 	turn    chan struct{} // wakes a reader that waits for a throttle
 
@@ -67,18 +53,10 @@ type Pipe struct {
 	readerDone chan struct{} // closed when the last reader has ended
 }
 
-// peerInfo is what any goroutine may know of the peer; replaced, never changed.
-type peerInfo struct {
-	name     entity.Name
-	addrs    entity.AddrVec
-	features uint64
-	globalID uint64
-	policy   msg.Policy
-}
-
 func (m *Messenger) newPipe() *Pipe {
 	id := m.lastID.Add(1)
-	p := &Pipe{id: id, m: m, wake: m.net.newWaker(), counts: m.countsOf(id)}
+	p := &Pipe{m: m, wake: m.net.newWaker(), counts: m.countsOf(id)}
+	p.Seen.ID = id
 	p.idle.L = &p.mu
 	p.account.Init(&m.sendLimits)
 	p.turn = make(chan struct{}, 1)
@@ -99,7 +77,6 @@ func (m *Messenger) newAcceptor() *Pipe {
 	p := m.newPipe()
 	p.s = session.NewAcceptor(&m.sessCfg, env{m}, p, p, &p.adm)
 	p.s.SetBuffers(new(session.Buffers))
-	p.accepted = true
 	p.publish()
 	return p
 }
@@ -115,17 +92,19 @@ func (p *Pipe) setThrottles(pol msg.Policy) {
 
 // publish makes the session's view of the peer visible; under mu.
 func (p *Pipe) publish() {
-	p.info.Store(&peerInfo{
-		name: p.s.PeerName(), addrs: p.s.PeerAddrs(), features: p.s.Features(),
-		globalID: p.s.GlobalID(), policy: p.s.Policy(),
-	})
+	var remote netip.AddrPort
+	if p.sock != nil {
+		remote = p.sock.remoteAddr()
+	}
+	p.Seen.Publish(p.s, remote)
 }
 
-// publishState makes the session's state visible; under mu.
-func (p *Pipe) publishState() {
-	if now := uint32(connection.ConnState(p.s.State())); now != p.state.Load() {
-		p.state.Store(now)
+// LogValue makes slog print String only when it logs.
+func (p *Pipe) LogValue() slog.Value {
+	if p == nil {
+		return slog.StringValue("none")
 	}
+	return slog.StringValue(p.String())
 }
 
 // dial starts a thread that connects and is the reader then; under mu.
@@ -179,8 +158,8 @@ func (p *Pipe) connect(ctx context.Context, n uint64, target netip.AddrPort) {
 func (p *Pipe) attach(sock socket) *reader {
 	p.sock = sock
 	p.gen++
-	p.remote = sock.remoteAddr()
-	p.s.HandleTransportUp(p.m.now(), p.remote, sock.localAddr())
+	p.publish() // where it is
+	p.s.HandleTransportUp(p.m.now(), sock.remoteAddr(), sock.localAddr())
 	r := newReader(p, sock, p.readerDone)
 	p.readerDone = r.done
 	return r
@@ -209,9 +188,9 @@ func (p *Pipe) transportDown(sock socket, err error) {
 	if p.sock != sock {
 		return
 	}
-	gen := p.gen
+	gen, dials := p.gen, p.dials
 	p.loseSocket()
-	if p.gen == gen {
+	if p.gen == gen && p.dials == dials { // else the session knew meanwhile
 		p.s.HandleTransportDown(p.m.now(), err)
 	}
 }

@@ -142,18 +142,18 @@ func (p *Pipe) MarkDown() { p.Close(msg.ErrMarkedDown) }
 
 // Close is MarkDown with another reason.
 func (p *Pipe) Close(reason error) {
-	p.isDown.Store(true)
+	p.Seen.MarkedDown.Store(true)
 	var w work
 	p.mu.Lock()
 	if p.closeFor(reason) {
-		p.connected.Store(false)
-		p.m.reg.remove(p)
+		p.Seen.Connected.Store(false)
+		p.m.reg.Remove(p)
 		p.loseSocket()
 		p.s.MarkDown(reason)
 		p.take(&w)
 	}
 	p.mu.Unlock()
-	p.m.queue.Discard(p.id, true)
+	p.m.queue.Discard(p.ID(), true)
 	p.perform(&w)
 }
 

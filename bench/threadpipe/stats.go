@@ -39,7 +39,7 @@ func (m *Messenger) Stats() Stats {
 		all[i] = &m.counts[i].Counts
 	}
 	s := Stats{Counts: connection.Sum(nil, all[:]...), Queue: m.queue.Stats(), Threads: int(m.threads.Load())}
-	s.Connections, s.Handshakes, s.Absent = m.reg.counts()
+	s.Connections, s.Handshakes, s.Absent = m.reg.Counts()
 	if m.throttle != nil {
 		s.DispatchBytes = m.throttle.Stats().Held
 	}

@@ -104,9 +104,9 @@ func cut(m messenger) (n int) {
 	if !ok {
 		return 0
 	}
-	for _, p := range p.reg.snapshot() {
+	for _, p := range p.reg.Snapshot() {
 		p.mu.Lock()
-		if s := p.sock; s != nil && p.connected.Load() {
+		if s := p.sock; s != nil && p.Seen.Connected.Load() {
 			s.close()
 			n++
 		}

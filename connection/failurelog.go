@@ -1,4 +1,4 @@
-package async
+package connection
 
 import (
 	"log/slog"
@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
 )
 
-// failureLog says why connections do not come up, or break by what peers send: the
+// FailureLog says why connections do not come up, or break by what peers send: the
 // first time at once, then, while it goes on, at most once a minute for each reason, with
 // how often; and when a connection that failed is up again. Any goroutine.
-type failureLog struct {
+type FailureLog struct {
 	log *slog.Logger
 	// healthy is how long a connection has to be up for what was before to be over.
 	healthy time.Duration
@@ -56,13 +56,14 @@ const (
 	linesMax = 60
 )
 
-func (l *failureLog) init(log *slog.Logger, healthy time.Duration) {
+// Init makes l ready for use.
+func (l *FailureLog) Init(log *slog.Logger, healthy time.Duration) {
 	l.log, l.healthy, l.series = log, healthy, map[failureKey]*failures{}
 }
 
 // note counts a failure and says whether it is to be logged, with how many there were
 // since the last line.
-func (l *failureLog) note(now time.Duration, k failureKey, reason msg.Reason) (f failures, say bool) {
+func (l *FailureLog) note(now time.Duration, k failureKey, reason msg.Reason) (f failures, say bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.series[k]
@@ -90,7 +91,7 @@ func (l *failureLog) note(now time.Duration, k failureKey, reason msg.Reason) (f
 }
 
 // mayLog takes one of the minute's lines; under mu.
-func (l *failureLog) mayLog(now time.Duration) bool {
+func (l *FailureLog) mayLog(now time.Duration) bool {
 	if now-l.minute >= time.Minute || l.minute == 0 {
 		l.minute, l.lines = max(now, 1), 0
 	}
@@ -103,7 +104,7 @@ func (l *failureLog) mayLog(now time.Duration) bool {
 }
 
 // forget drops the series that are over; under mu.
-func (l *failureLog) forget(now time.Duration) bool {
+func (l *FailureLog) forget(now time.Duration) bool {
 	for k, s := range l.series {
 		if now-s.last > saidEvery || s.upAt != 0 && now-s.upAt > l.healthy {
 			delete(l.series, k)
@@ -113,22 +114,22 @@ func (l *failureLog) forget(now time.Duration) bool {
 }
 
 // takeUnsaid returns how many lines were left out, once.
-func (l *failureLog) takeUnsaid() (n int) {
+func (l *FailureLog) takeUnsaid() (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n, l.unsaid = l.unsaid, 0
 	return n
 }
 
-func (l *failureLog) warn(text string, args ...any) {
+func (l *FailureLog) warn(text string, args ...any) {
 	if n := l.takeUnsaid(); n > 0 {
 		args = append(args, "lines left out before this one", n)
 	}
 	l.log.Warn(text, args...)
 }
 
-// connectFailed is an attempt of ours.
-func (l *failureLog) connectFailed(now time.Duration, c *connection.Conn, err *msg.ConnectError) {
+// ConnectFailed is an attempt of ours.
+func (l *FailureLog) ConnectFailed(now time.Duration, c msg.Connection, err *msg.ConnectError) {
 	f, say := l.note(now, failureKey{conn: c.ID()}, err.Reason)
 	if !say {
 		return
@@ -152,8 +153,8 @@ func (l *failureLog) connectFailed(now time.Duration, c *connection.Conn, err *m
 	l.warn(text, append(args, hint(err.Hint())...)...)
 }
 
-// connected is a connection of ours that is up, or up again.
-func (l *failureLog) connected(now time.Duration, c *connection.Conn) {
+// Connected is a connection of ours that is up, or up again.
+func (l *FailureLog) Connected(now time.Duration, c msg.Connection) {
 	l.mu.Lock()
 	s := l.series[failureKey{conn: c.ID()}]
 	say := s != nil && s.upAt == 0 && (s.upSaid == 0 || now-s.upSaid >= saidEvery) && l.mayLog(now)
@@ -172,16 +173,53 @@ func (l *failureLog) connected(now time.Duration, c *connection.Conn) {
 	}
 }
 
-// gone forgets a connection.
-func (l *failureLog) gone(c *connection.Conn) {
+// Gone forgets a connection.
+func (l *FailureLog) Gone(c msg.Connection) {
 	l.mu.Lock()
 	delete(l.series, failureKey{conn: c.ID()})
 	l.mu.Unlock()
 }
 
-// acceptFailed is an accepted connection that did not come up, or was refused what it
+// Fault is a fault of c in that state, which the peer may be to blame for: one that was
+// accepted and did not come up or was turned away, or a session that was broken by what
+// the peer sent. Other faults are the network's, or attempts of ours: see ConnectFailed.
+// announced says that the user knows of c. stranger says that a peer did not come up, for
+// that reason; it is to be counted.
+func (l *FailureLog) Fault(
+	now time.Duration, c fromPeer, announced bool, state session.State, err error,
+) (reason msg.Reason, stranger bool) {
+	reason = session.ReasonOf(err)
+	text := "a peer broke its session"
+	if reason == msg.ReasonLimit {
+		text = "a peer sends more than is allowed here"
+	}
+	switch {
+	case state == session.StateReady:
+		if reason != msg.ReasonProtocol && reason != msg.ReasonLimit {
+			return reason, false
+		}
+	case !c.Accepted() || announced:
+		return reason, false
+	default:
+		text, stranger = "a peer could not connect", true
+		if reason == msg.ReasonClosed && state == session.StateBannerAccepting {
+			return reason, true // somebody looked whether the port is open
+		}
+	}
+	l.AcceptFailed(now, text, c.Remote(), reason, err, "conn", c, "while", state.Step())
+	return reason, stranger
+}
+
+// fromPeer is a connection with a Face.
+type fromPeer interface {
+	msg.Connection
+	Remote() netip.AddrPort
+	Accepted() bool
+}
+
+// AcceptFailed is an accepted connection that did not come up, or was refused what it
 // asked for; or one that broke by what its peer sent.
-func (l *failureLog) acceptFailed(
+func (l *FailureLog) AcceptFailed(
 	now time.Duration, text string, from netip.AddrPort, reason msg.Reason, err error, args ...any,
 ) {
 	f, say := l.note(now, failureKey{reason: reason, host: from.Addr()}, reason)
