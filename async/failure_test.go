@@ -303,23 +303,3 @@ func TestFailureLog(t *testing.T) {
 	require.LessOrEqual(t, len(f.series), seriesMax)
 	require.False(t, strings.Contains(book.buf.String(), "!BADKEY"))
 }
-
-// TestRetryNow: who knows better does not wait.
-func TestRetryNow(t *testing.T) {
-	l := newLab(t)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	at := netip.MustParseAddrPort(ln.Addr().String())
-	ln.Close()
-	cl := l.client(entity.Client(1), msg.LosslessClient(),
-		func(c *Config) { c.InitialBackoff, c.MaxBackoff = time.Hour, time.Hour })
-	c, err := cl.ConnectTo(entity.TypeOSD, entity.AddrVec{{Type: entity.AddrMsgr2, AnyNonce: true, AddrPort: at}})
-	require.NoError(t, err)
-	cl.want("connect failed", 1)
-	l.until("it waits", func() bool { return c.State() == msg.StateBackoff })
-	srv := l.node(entity.OSD(0), msg.StatefulServer())
-	require.NoError(t, srv.Bind(at))
-	require.NoError(t, srv.Start())
-	c.RetryNow()
-	cl.want("connect", 1)
-}
