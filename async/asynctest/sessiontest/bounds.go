@@ -18,12 +18,7 @@ import (
 func testPriorities(r *rig) {
 	t := r.t
 	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
-	hold := r.gate()
-	srv.onMessage = func(m *msg.Message) {
-		if string(m.Front) == "first" {
-			hold.pass()
-		}
-	}
+	hold := srv.heldAt("first")
 	r.up(srv)
 	cl := r.cl(1, msg.LosslessClient())
 	send := func(c msg.Connection, prio uint8, s string) {
@@ -59,8 +54,8 @@ func testPriorities(r *rig) {
 	require.EqualValues(t, 70, late.of("fast")[3].m.Priority)
 }
 
-// throttled is a server whose dispatcher is held up by messages that begin with
-// "hold", with throttles for clients but not for MDSs, and one of each.
+// throttled is a server whose dispatcher is held up by messages that say "hold", with
+// throttles for clients but not for MDSs, and one of each.
 type throttled struct {
 	srv, cl, mds *node
 	hold         *gate
@@ -70,12 +65,8 @@ type throttled struct {
 
 func (r *rig) throttled(messages, bytes msg.Throttler, change ...func(*Options)) throttled {
 	r.t.Helper()
-	srv, hold := r.node(r.server, entity.OSD(0), msg.StatefulServer(), change...), r.gate()
-	srv.onMessage = func(m *msg.Message) {
-		if len(m.Front) >= 4 && string(m.Front[:4]) == "hold" {
-			hold.pass()
-		}
-	}
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer(), change...)
+	hold := srv.heldAt("hold")
 	srv.SetPolicyThrottlers(entity.TypeClient, messages, bytes)
 	r.up(srv)
 	cl, x := r.proxied(srv, 1, msg.LosslessClient())

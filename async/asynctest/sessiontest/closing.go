@@ -51,12 +51,7 @@ func testMarkDownDrops(r *rig) {
 func testMarkDownQueued(r *rig) {
 	t := r.t
 	srv := r.node(r.server, entity.OSD(0), msg.StatelessRegisteredServer())
-	hold := r.gate()
-	srv.onMessage = func(m *msg.Message) {
-		if string(m.Front) == "hold" {
-			hold.pass()
-		}
-	}
+	hold := srv.heldAt("hold")
 	r.up(srv)
 	a, b := r.cl(1, msg.LossyClient()), r.cl(2, msg.LossyClient())
 	require.NoError(t, a.SendTo(text("hold"), entity.TypeOSD, srv.Addrs()))

@@ -201,6 +201,17 @@ func (r *rig) gate() *gate {
 	return g
 }
 
+// heldAt is a gate at which p's messages with that front are held up; before Start.
+func (p *probe) heldAt(front string) *gate {
+	g := p.r.gate()
+	p.onMessage = func(m *msg.Message) {
+		if string(m.Front) == front {
+			g.pass()
+		}
+	}
+	return g
+}
+
 func (g *gate) pass() {
 	g.arrived.Add(1)
 	g.r.notify()
