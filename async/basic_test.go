@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"syscall"
 	"testing"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -43,36 +42,6 @@ func TestIPv6AndSeveralAddresses(t *testing.T) {
 	for _, a := range srv.Addrs() {
 		require.NotContains(t, ports, a.AddrPort.Port())
 	}
-}
-
-func TestBindPortRange(t *testing.T) {
-	l := newLab(t)
-	// A range of three ports of which the first is taken.
-	var ln net.Listener
-	var first uint16
-	for {
-		var err error
-		ln, err = net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		first = netip.MustParseAddrPort(ln.Addr().String()).Port()
-		if first < 65000 && free(first+1) && free(first+2) {
-			break
-		}
-		ln.Close()
-	}
-	defer ln.Close()
-	inRange := func(c *Config) { c.BindPortMin, c.BindPortMax = first, first+2 }
-	a := l.server(entity.OSD(0), msg.LosslessPeer(), inRange)
-	require.Equal(t, first+1, a.Addrs()[0].AddrPort.Port())
-	require.NoError(t, a.Rebind())
-	require.Equal(t, first+2, a.Addrs()[0].AddrPort.Port())
-	b := l.node(entity.OSD(1), msg.LosslessPeer(), inRange)
-	l.until("the old port is free", func() bool { return b.Bind(local) == nil })
-	require.Equal(t, first+1, b.Addrs()[0].AddrPort.Port())
-	require.ErrorIs(t, a.Rebind(), syscall.EADDRINUSE, "all ports are taken or avoided")
-	require.NoError(t, b.Shutdown(timeout(t)))
-	require.NoError(t, a.Rebind(), "free again")
-	require.Equal(t, first+1, a.Addrs()[0].AddrPort.Port())
 }
 
 func free(port uint16) bool {
