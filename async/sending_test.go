@@ -203,3 +203,14 @@ func TestConfigIsChecked(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, m.Shutdown(timeout(t)))
 }
+
+// TestSendReleased: what is not the sender's any more is not sent. The suite cannot ask
+// that: others of its tests may have the message by then.
+func TestSendReleased(t *testing.T) {
+	l := newLab(t)
+	c, err := l.client(entity.Client(1), msg.LosslessClient()).ConnectTo(entity.TypeOSD, silent(t))
+	require.NoError(t, err)
+	released := msg.New(1, 10)
+	released.Release()
+	require.Panics(t, func() { _ = c.Send(released) })
+}
