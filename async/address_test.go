@@ -207,51 +207,6 @@ func TestAdvertise(t *testing.T) {
 	require.True(t, c.IsLoopback())
 }
 
-// TestHostPort: a client that knows host and port goes on with whichever process listens
-// there; each restart is a remote reset, told once.
-func TestHostPort(t *testing.T) {
-	l := newLab(t)
-	srv := l.server(entity.OSD(0), msg.StatefulServer())
-	place := srv.Addrs()[0].AddrPort
-	parsed, err := entity.ParseAddrVec(place.String())
-	require.NoError(t, err)
-	for name, p := range map[string]msg.Policy{"client": msg.LosslessClient(), "peer": msg.LosslessPeer()} {
-		cl := l.client(entity.Client(int64(len(name))), p)
-		c, err := cl.ConnectTo(entity.TypeOSD, parsed)
-		require.NoError(t, err)
-		again, err := cl.ConnectTo(entity.TypeOSD, parsed)
-		require.NoError(t, err)
-		require.Same(t, c, again)
-		require.NoError(t, c.Send(text("first")))
-		require.NoError(t, c.Flush(timeout(t)))
-		require.Equal(t, srv.Addrs(), c.PeerAddrs())
-		for _, a := range []entity.AddrVec{parsed, srv.Addrs()} {
-			again, err := cl.ConnectTo(entity.TypeOSD, a)
-			require.NoError(t, err)
-			require.Same(t, c, again, a)
-		}
-		for restart := range 3 {
-			require.NoError(t, srv.Shutdown(timeout(t)))
-			old := srv.Addrs()
-			srv = l.node(entity.OSD(0), msg.StatefulServer())
-			require.NoError(t, srv.Bind(place))
-			require.NoError(t, srv.Start())
-			require.NotEqual(t, old, srv.Addrs())
-			l.until("a message gets through", func() bool {
-				_ = c.Send(text("after"))
-				return srv.count.Load() > 0
-			})
-			l.until("told", func() bool { return cl.times("remote reset") == restart+1 })
-			require.Equal(t, srv.Addrs(), c.PeerAddrs())
-			require.Same(t, c, cl.Lookup(srv.Addrs()))
-			require.Same(t, c, cl.Lookup(old), "it is whoever listens there")
-			require.Equal(t, 1, cl.Stats().Connections, "nothing is left of the others")
-		}
-		require.Equal(t, 3, cl.times("remote reset"))
-		require.Zero(t, cl.times("reset"))
-	}
-}
-
 // TestBindInUse says so at once, tries again, and its error is the system's.
 func TestBindInUse(t *testing.T) {
 	l := newLab(t)

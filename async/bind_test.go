@@ -76,7 +76,7 @@ func twoPorts(t *testing.T) uint16 {
 }
 
 // TestRebindTakesAnotherPort: of a range of two it goes from one to the other, each
-// time, and is reached there.
+// time, and is reached there. A port that somebody else has is passed over.
 func TestRebindTakesAnotherPort(t *testing.T) {
 	l := newLab(t)
 	first := twoPorts(t)
@@ -97,7 +97,13 @@ func TestRebindTakesAnotherPort(t *testing.T) {
 
 	n := l.node(entity.OSD(1), msg.LosslessPeer(), inRange)
 	l.until("both ports are free", func() bool { return free(first) && free(first+1) })
+	taken, err := net.Listen("tcp", netip.AddrPortFrom(local.Addr(), first).String())
+	require.NoError(t, err)
+	defer taken.Close()
 	require.NoError(t, n.Bind(local))
+	require.Equal(t, first+1, n.Addrs()[0].AddrPort.Port())
+	require.ErrorIs(t, n.Rebind(), syscall.EADDRINUSE, "one is taken, the other was its own")
+	taken.Close()
 	require.ErrorIs(t, n.Rebind(first, first+1), syscall.EADDRINUSE, "both are to be avoided")
 	// It may be called again; the port it had is no more its own, once its socket is gone.
 	l.until("the port is free", func() bool { return n.Rebind(first+1) == nil })

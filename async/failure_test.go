@@ -240,23 +240,3 @@ func TestConnectedAfterFailures(t *testing.T) {
 	require.Len(t, book.lines("level=INFO", "connected after failed attempts", "failures="), 1)
 	require.Same(t, c, cl.Lookup(srv.Addrs()))
 }
-
-// TestRetryNow: who knows better does not wait.
-func TestRetryNow(t *testing.T) {
-	l := newLab(t)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	at := netip.MustParseAddrPort(ln.Addr().String())
-	ln.Close()
-	cl := l.client(entity.Client(1), msg.LosslessClient(),
-		func(c *Config) { c.InitialBackoff, c.MaxBackoff = time.Hour, time.Hour })
-	c, err := cl.ConnectTo(entity.TypeOSD, entity.AddrVec{{Type: entity.AddrMsgr2, AnyNonce: true, AddrPort: at}})
-	require.NoError(t, err)
-	cl.want("connect failed", 1)
-	l.until("it waits", func() bool { return c.State() == msg.StateBackoff })
-	srv := l.node(entity.OSD(0), msg.StatefulServer())
-	require.NoError(t, srv.Bind(at))
-	require.NoError(t, srv.Start())
-	c.RetryNow()
-	cl.want("connect", 1)
-}

@@ -309,17 +309,6 @@ func (p *probe) texts() []string {
 	return out
 }
 
-// whats are the kinds seen, without the fast ones.
-func (p *probe) whats() []string {
-	var out []string
-	for _, h := range p.events() {
-		if h.what != "fast connect" && h.what != "fast accept" {
-			out = append(out, h.what)
-		}
-	}
-	return out
-}
-
 // wantMessages waits for n messages and returns their fronts.
 func (p *probe) wantMessages(n int) []string {
 	p.l.t.Helper()
@@ -358,14 +347,10 @@ type ends struct {
 	l    *lab
 	mu   sync.Mutex
 	errs []error
-	good int
 }
 
 func (e *ends) MessageSent(_ msg.Connection, _ *msg.Message, err error) {
 	e.mu.Lock()
-	if err == nil {
-		e.good++
-	}
 	e.errs = append(e.errs, err)
 	e.mu.Unlock()
 	e.l.notify()

@@ -1,56 +1,16 @@
 package async
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
 )
-
-func TestSendQueueBound(t *testing.T) {
-	l := newLab(t)
-	n := l.client(entity.Client(1), msg.LosslessClient(),
-		func(c *Config) { c.SendQueueMessages = 10; c.SendQueueBytes = 1000 })
-	c, err := n.ConnectTo(entity.TypeOSD, silent(t))
-	require.NoError(t, err)
-	sendAll(t, c, 10, nil)
-	require.ErrorIs(t, c.Send(text("eleventh")), msg.ErrQueueFull)
-
-	ctx, cancel := context.WithCancel(context.Background())
-	got := make(chan error, 2)
-	go func() { got <- c.SendContext(ctx, text("waits")) }()
-	cancel()
-	require.ErrorIs(t, <-got, context.Canceled)
-	require.ErrorIs(t, c.SendContext(ctx, text("too late")), context.Canceled)
-
-	// Two that wait are told of the end.
-	for range 2 {
-		go func() { got <- c.SendContext(context.Background(), text("waits")) }()
-	}
-	c.MarkDown()
-	for range 2 {
-		err = <-got
-		require.ErrorIs(t, err, msg.ErrClosed)
-		require.ErrorIs(t, err, msg.ErrMarkedDown)
-	}
-
-	// Bytes: an oversized message is let in alone.
-	c, err = n.ConnectTo(entity.TypeOSD, silent(t))
-	require.NoError(t, err)
-	require.NoError(t, c.Send(&msg.Message{Data: make([]byte, 5000)}))
-	require.ErrorIs(t, c.Send(text("x")), msg.ErrQueueFull)
-	c.MarkDown()
-	c, err = n.ConnectTo(entity.TypeOSD, silent(t))
-	require.NoError(t, err)
-	require.NoError(t, c.Send(&msg.Message{Data: make([]byte, 600)}))
-	require.ErrorIs(t, c.Send(&msg.Message{Data: make([]byte, 401)}), msg.ErrQueueFull)
-	require.NoError(t, c.Send(&msg.Message{Data: make([]byte, 400)}))
-}
 
 // TestSendContextWaitsForRoom: many senders through a queue of three.
 func TestSendContextWaitsForRoom(t *testing.T) {
@@ -85,26 +45,6 @@ func TestSendContextWaitsForRoom(t *testing.T) {
 			}
 		}
 		l.until("last", func() bool { return receiver.count.Load() == 801 })
-	}
-}
-
-// TestNotices: acknowledged for lossless sessions, written for lossy ones.
-func TestNotices(t *testing.T) {
-	l := newLab(t)
-	for _, p := range []struct{ server, client msg.Policy }{
-		{msg.StatefulServer(), msg.LosslessClient()}, {msg.StatelessServer(), msg.LossyClient()},
-	} {
-		srv := l.server(entity.OSD(0), p.server)
-		cl := l.client(entity.Client(1), p.client)
-		e := &ends{l: l}
-		c := l.connect(cl, srv)
-		sendAll(t, c, 1000, e)
-		for _, err := range e.want(1000) {
-			require.NoError(t, err)
-		}
-		require.Equal(t, numbers(1000), srv.wantMessages(1000))
-		l.until("counted", func() bool { return cl.Stats().Delivered == 1000 })
-		require.Zero(t, cl.times("undeliverable"))
 	}
 }
 
@@ -155,38 +95,6 @@ func TestOrderAndWidth(t *testing.T) {
 	}
 }
 
-// TestFastDispatch: fast messages pass the queue, all messages are preprocessed.
-func TestFastDispatch(t *testing.T) {
-	l := newLab(t)
-	srv := l.node(entity.OSD(0), msg.StatefulServer(), func(c *Config) { c.DispatchWidth = 1 })
-	hold := l.gate()
-	var mu sync.Mutex
-	var pre []string
-	srv.preprocess = func(m *msg.Message) {
-		mu.Lock()
-		defer mu.Unlock()
-		pre = append(pre, string(m.Front))
-	}
-	srv.canFast = func(m *msg.Message) bool { return m.Type == 2000 }
-	srv.onMessage = func(m *msg.Message) { hold.pass() }
-	srv.onFast = func(m *msg.Message) { _ = m.Connection().Send(text("re: %s", m.Front)) }
-	require.NoError(t, srv.Bind(local))
-	require.NoError(t, srv.Start())
-	cl := l.client(entity.Client(1), msg.LosslessClient())
-	c := l.connect(cl, srv)
-	require.NoError(t, c.Send(text("slow 1")))
-	hold.wantArrived(1)
-	require.NoError(t, c.Send(text("slow 2")))
-	m := text("fast")
-	m.Type = 2000
-	require.NoError(t, c.Send(m))
-	require.Equal(t, []string{"re: fast"}, cl.wantMessages(1))
-	hold.open()
-	require.Equal(t, []string{"fast", "slow 1", "slow 2"}, srv.wantMessages(3))
-	require.Equal(t, []string{"slow 1", "slow 2", "fast"}, pre)
-	require.EqualValues(t, 1, srv.Stats().FastDispatched)
-}
-
 // TestPooledMessages: buffers go round without being seen by two owners; they are
 // poisoned when given back.
 func TestPooledMessages(t *testing.T) {
@@ -226,4 +134,56 @@ func TestPooledMessages(t *testing.T) {
 		require.NoError(t, c.SendContext(timeout(t), m))
 	}
 	l.until("echoes", func() bool { return cl.count.Load() == n })
+}
+
+// TestConnectBeforeFirstMessage: the event comes before the first message, on both
+// sides and for every connection, with any width.
+func TestConnectBeforeFirstMessage(t *testing.T) {
+	l := newLab(t)
+	var early atomic.Int32
+	mark := func(n *node) {
+		n.onEvent = func(what string, c msg.Connection) {
+			if what == "accept" || what == "connect" {
+				c.SetValue(true)
+			}
+		}
+		n.onMessage = func(m *msg.Message) {
+			if m.Connection().Value() == nil {
+				early.Add(1)
+			}
+		}
+	}
+	srv := l.node(entity.OSD(0), msg.StatelessServer())
+	mark(srv)
+	reply := srv.onMessage
+	srv.onMessage = func(m *msg.Message) { reply(m); _ = m.Connection().Send(text("re")) }
+	require.NoError(t, srv.Bind(local))
+	require.NoError(t, srv.Start())
+	cl := l.node(entity.Client(1), msg.LossyClient())
+	mark(cl)
+	require.NoError(t, cl.Start())
+	for range 100 {
+		c, err := cl.ConnectAnon(entity.TypeOSD, srv.Addrs())
+		require.NoError(t, err)
+		require.NoError(t, c.Send(text("x")))
+	}
+	srv.wantMessages(100)
+	cl.wantMessages(100)
+	require.Zero(t, early.Load())
+}
+
+// TestUnboundedDispatch: without any throttle, through reconnections.
+func TestUnboundedDispatch(t *testing.T) {
+	l := newLab(t)
+	srv := l.server(entity.OSD(0), msg.StatefulServer(), func(c *Config) { c.DispatchThrottleBytes = -1 })
+	cl := l.client(entity.Client(1), msg.LosslessClient())
+	c := l.connect(cl, srv)
+	for i := range 200 {
+		if i%20 == 0 {
+			fault(c)
+		}
+		require.NoError(t, c.Send(text("%d", i)))
+	}
+	require.Equal(t, numbers(200), srv.wantMessages(200))
+	require.Zero(t, srv.Stats().DispatchBytes)
 }

@@ -2,9 +2,6 @@ package async
 
 import (
 	"context"
-	"errors"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -12,75 +9,6 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/stretchr/testify/require"
 )
-
-// TestShutdownUnderLoad: everything accepted is accounted for, and no callback
-// runs after Shutdown has returned.
-func TestShutdownUnderLoad(t *testing.T) {
-	for range 3 {
-		t.Run("", shutdownUnderLoad)
-	}
-}
-
-func shutdownUnderLoad(t *testing.T) {
-	l := newLab(t)
-	a, b := l.node(entity.OSD(0), msg.LosslessPeer()), l.node(entity.OSD(1), msg.LosslessPeer())
-	var over [2]atomic.Bool
-	var after atomic.Int32
-	for i, n := range []*node{a, b} {
-		n.forget = true
-		check := func() {
-			if over[i].Load() {
-				after.Add(1)
-			}
-		}
-		n.onMessage = func(*msg.Message) { check() }
-		n.onEvent = func(string, msg.Connection) { check() }
-		require.NoError(t, n.Bind(local))
-		require.NoError(t, n.Start())
-	}
-	var notices, accepted atomic.Int64
-	count := msg.NotifyFunc(func(msg.Connection, *msg.Message, error) { notices.Add(1) })
-	var wg sync.WaitGroup
-	for g := range 4 {
-		from, to := a, b
-		if g%2 == 1 {
-			from, to = b, a
-		}
-		wg.Go(func() {
-			for {
-				m := text("x")
-				m.Notify = count
-				err := from.SendTo(m, entity.TypeOSD, to.Addrs())
-				if err == nil {
-					accepted.Add(1)
-				} else if errors.Is(err, msg.ErrShutdown) {
-					return
-				}
-			}
-		})
-	}
-	l.until("traffic", func() bool { return a.count.Load() > 1000 && b.count.Load() > 1000 })
-	var closers sync.WaitGroup
-	for i, n := range []*node{a, b} {
-		for range 2 {
-			closers.Go(func() {
-				if err := n.Shutdown(timeout(t)); err != nil {
-					t.Error(err)
-				}
-				over[i].Store(true)
-			})
-		}
-		closers.Go(n.Wait)
-	}
-	closers.Wait()
-	wg.Wait()
-	require.Equal(t, accepted.Load(), notices.Load())
-	for _, n := range []*node{a, b} {
-		s := n.Stats()
-		require.Equal(t, s.Received, uint64(n.count.Load())+s.Discarded, "%+v", s)
-	}
-	require.Zero(t, after.Load(), "callbacks after Shutdown")
-}
 
 func TestShutdownFromDispatcher(t *testing.T) {
 	l := newLab(t)

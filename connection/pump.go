@@ -244,11 +244,11 @@ func (c *Conn) carryOut(o session.Output) {
 	case session.OutChanged:
 		c.sh.Sink.Changed(c, o.Msg)
 	case session.OutConnected:
+		st.Connected.Add(1) // before the callback, which may end the goroutine
 		c.readied(EventConnected)
-		st.Connected.Add(1)
 	case session.OutAccepted:
-		c.readied(EventAccepted)
 		st.Accepted.Add(1)
+		c.readied(EventAccepted)
 	case session.OutRemoteReset:
 		st.RemoteResets.Add(1)
 		c.sh.Sink.EndOfBatch(c) // what this read brought before goes too

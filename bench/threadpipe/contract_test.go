@@ -194,66 +194,6 @@ func TestArbitrationTellsAll(t *testing.T) {
 	})
 }
 
-// goexiter ends the goroutine of whoever tells it something, once.
-type goexiter struct {
-	where string
-	once  sync.Once
-}
-
-func (g *goexiter) end(where string) {
-	if where == g.where {
-		g.once.Do(func() { (&testing.T{}).FailNow() }) // runtime.Goexit
-	}
-}
-
-func (g *goexiter) CanFastDispatch(m *msg.Message) bool { return m.Priority == msg.PriorityHigh }
-func (g *goexiter) FastDispatch(m *msg.Message)         { g.end("fast dispatch"); g.echo(m) }
-func (g *goexiter) HandleFastAccept(msg.Connection)     { g.end("fast accept") }
-func (g *goexiter) HandleAccept(msg.Connection)         { g.end("accept") }
-func (g *goexiter) Dispatch(m *msg.Message) bool        { g.end("dispatch"); g.echo(m); return true }
-
-func (g *goexiter) echo(m *msg.Message) {
-	_ = m.Connection().Send(&msg.Message{Type: 1, TID: m.TID,
-		Notify: msg.NotifyFunc(func(msg.Connection, *msg.Message, error) { g.end("notify") })})
-}
-
-// TestGoexit: user code that ends the goroutine it runs on (t.FailNow) is counted, and
-// takes no thread of the messenger along, nor what that had still to tell.
-func TestGoexit(t *testing.T) {
-	for _, where := range []string{"fast dispatch", "fast accept", "accept", "dispatch", "notify"} {
-		t.Run(where, func(t *testing.T) {
-			flavours(t, func(t *testing.T, threads bool) {
-				g := &goexiter{where: where}
-				srv := newPipes(t, entity.OSD(0), msg.StatefulServer(), Config{Threads: threads, Logger: silence})
-				require.NoError(t, srv.Bind(local))
-				cl := newPipes(t, entity.Client(7), msg.LosslessClient(), Config{Threads: threads, Logger: silence})
-				in, c := start(t, srv, cl, g)
-				const n = 60
-				ends := make(chan error, n)
-				for i := range n {
-					require.NoError(t, c.Send(&msg.Message{Type: 1, TID: uint64(i), Priority: oddly(i),
-						Notify: msg.NotifyFunc(func(_ msg.Connection, _ *msg.Message, err error) { ends <- err })}))
-				}
-				for range n {
-					require.NoError(t, wait(t, ends))
-				}
-				lost := 0
-				if where == "fast dispatch" || where == "dispatch" {
-					lost = 1 // what was being dispatched is over
-				}
-				seen := map[uint64]bool{}
-				for range n - lost {
-					seen[in.want(t).TID] = true
-				}
-				require.Len(t, seen, n-lost)
-				require.Eventually(t, func() bool { return srv.Stats().Panics == 1 }, 20*time.Second, time.Millisecond)
-				require.NoError(t, c.Send(&msg.Message{Type: 1, TID: n}))
-				require.EqualValues(t, n, in.want(t).TID)
-			})
-		})
-	}
-}
-
 // TestGoexitInWriter: the writer tells what its deadline has ended, again and again.
 func TestGoexitInWriter(t *testing.T) {
 	flavours(t, func(t *testing.T, threads bool) {

@@ -3,11 +3,9 @@ package threadpipe
 import (
 	"context"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
@@ -16,11 +14,7 @@ import (
 
 func TestMain(m *testing.M) {
 	msg.PoisonBuffers = true // a use after release shows
-	// What async shares between all messengers of a process stays.
-	_, _ = async.DefaultStack()
-	_, _ = async.DefaultExecutor()
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
 		// netpoll's pollers live as long as the process.
 		goleak.IgnoreAnyFunction("github.com/cloudwego/netpoll.(*defaultPoll).Wait"))
 }
@@ -44,16 +38,6 @@ func flavours(t *testing.T, f func(t *testing.T, threads bool)) {
 	})
 }
 
-// messenger is what both kinds have in common.
-type messenger interface {
-	Start() error
-	ConnectTo(entity.Type, entity.AddrVec) (msg.Connection, error)
-	Addrs() entity.AddrVec
-	AddDispatcherTail(msg.Dispatcher)
-	SetDefaultPolicy(msg.Policy)
-	Shutdown(context.Context) error
-}
-
 func newPipes(t testing.TB, name entity.Name, p msg.Policy, cfg Config) *Messenger {
 	cfg.Name, cfg.InitialBackoff = name, time.Millisecond
 	m, err := New(cfg)
@@ -67,15 +51,7 @@ func newPipes(t testing.TB, name entity.Name, p msg.Policy, cfg Config) *Messeng
 	return m
 }
 
-func newAsync(t testing.TB, name entity.Name, p msg.Policy) *async.Messenger {
-	m, err := async.New(async.Config{Name: name, InitialBackoff: time.Millisecond})
-	require.NoError(t, err)
-	m.SetDefaultPolicy(p)
-	t.Cleanup(func() { require.NoError(t, m.Shutdown(within(t))) })
-	return m
-}
-
-func connect(t testing.TB, from, to messenger) msg.Connection {
+func connect(t testing.TB, from, to *Messenger) msg.Connection {
 	c, err := from.ConnectTo(entity.TypeOSD, to.Addrs())
 	require.NoError(t, err)
 	return c
@@ -120,20 +96,11 @@ func (b inbox) want(t testing.TB) *msg.Message {
 	}
 }
 
-// blocker reads its gate twice for each message, and notes the TIDs.
-type blocker struct {
-	gate chan struct{}
-	mu   sync.Mutex
-	tids []uint64
-	n    chan struct{}
-}
-
-func (b *blocker) Dispatch(m *msg.Message) bool {
-	<-b.gate
-	<-b.gate
-	b.mu.Lock()
-	b.tids = append(b.tids, m.TID)
-	b.mu.Unlock()
-	b.n <- struct{}{}
-	return true
+func start(t *testing.T, srv, cl *Messenger, d msg.Dispatcher) (inbox, msg.Connection) {
+	in := newInbox()
+	srv.AddDispatcherTail(d)
+	cl.AddDispatcherTail(in)
+	require.NoError(t, srv.Start())
+	require.NoError(t, cl.Start())
+	return in, connect(t, cl, srv)
 }

@@ -242,7 +242,10 @@ func TestTakeOverWaitsForReader(t *testing.T) {
 		require.NoError(t, c.Send(&msg.Message{Type: 1, TID: 0}))
 		wait(t, h.arrived)
 		require.Equal(t, "connect", wait(t, in.told))
-		require.Equal(t, 1, cut(cl))
+		p := only(t, cl)
+		p.mu.Lock()
+		p.sock.close() // as a broken network would
+		p.mu.Unlock()
 		require.Equal(t, "connect", wait(t, in.told), "again")
 		for tid := range uint64(3) {
 			require.NoError(t, c.Send(&msg.Message{Type: 1, TID: tid + 1}))

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest/sessiontest"
-	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/stretchr/testify/require"
 )
 
@@ -18,7 +17,7 @@ func (m suiteMessenger) Count() sessiontest.Counts {
 		Connected: s.Connected, Accepted: s.Accepted, Faults: s.Faults,
 		Resets: s.Resets, RemoteResets: s.RemoteResets, Refused: s.Refused,
 		ThrottleWaits: s.ThrottleWaits, Replayed: s.Replayed, Lent: s.Lent, FastDispatched: s.FastDispatched,
-		Panics: s.Panics, TurnedAway: s.TurnedAway,
+		Panics: s.Panics, TurnedAway: s.TurnedAway, HighWaters: s.HighWaters, SendBytes: s.SendBytes,
 		Connections: s.Connections, Handshakes: s.Handshakes, Queued: s.Queue.Len, DispatchBytes: s.DispatchBytes,
 	}
 }
@@ -35,7 +34,7 @@ func kind(name string, flavour Config) sessiontest.Kind {
 		cfg.ReadyTimeout, cfg.IdleTimeout = o.ReadyTimeout, o.IdleTimeout
 		cfg.KeepaliveInterval, cfg.KeepaliveTimeout = o.KeepaliveInterval, o.KeepaliveTimeout
 		cfg.InitialBackoff, cfg.MaxBackoff = o.InitialBackoff, o.MaxBackoff
-		cfg.Limits = frame.Limits{Front: o.LimitFront, Data: o.LimitData}
+		cfg.Limits, cfg.SendQueueBytes = o.Limits, o.SendQueueBytes
 		cfg.Via = o.Via
 		m, err := New(cfg)
 		require.NoError(t, err)

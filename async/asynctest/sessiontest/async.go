@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
-	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/forward"
@@ -40,8 +39,7 @@ func newAsync(t testing.TB, o Options) Messenger {
 		KeepaliveInterval: o.KeepaliveInterval, KeepaliveTimeout: o.KeepaliveTimeout,
 		InitialBackoff: o.InitialBackoff, MaxBackoff: o.MaxBackoff,
 		BindRetries: 5, BindRetryDelay: 100 * time.Millisecond,
-		Limits:            frame.Limits{Front: o.LimitFront, Data: o.LimitData},
-		FastDispatchLimit: -1,
+		SendQueueBytes: o.SendQueueBytes, Limits: o.Limits, FastDispatchLimit: -1,
 	}
 	if o.Via != nil {
 		cfg.Stack = forward.Stack(stack, func(w eventloop.Worker) eventloop.Worker { return &viaWorker{w, o.Via} })
@@ -59,7 +57,7 @@ func (m asyncMessenger) Count() Counts {
 		Connected: s.Connected, Accepted: s.Accepted, Faults: s.Faults,
 		Resets: s.Resets, RemoteResets: s.RemoteResets, Refused: s.Refused,
 		ThrottleWaits: s.ThrottleWaits, Replayed: s.Replayed, Lent: s.Lent, FastDispatched: s.FastDispatched,
-		Panics: s.Panics, TurnedAway: s.TurnedAway,
+		Panics: s.Panics, TurnedAway: s.TurnedAway, HighWaters: s.HighWaters, SendBytes: s.SendBytes,
 		Connections: s.Connections, Handshakes: s.Handshakes, Queued: s.Queue.Len, DispatchBytes: s.DispatchBytes,
 	}
 }

@@ -1,11 +1,14 @@
 package sessiontest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/stretchr/testify/require"
 )
@@ -15,12 +18,7 @@ import (
 func testPriorities(r *rig) {
 	t := r.t
 	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
-	hold := r.gate()
-	srv.onMessage = func(m *msg.Message) {
-		if string(m.Front) == "first" {
-			hold.pass()
-		}
-	}
+	hold := srv.heldAt("first")
 	r.up(srv)
 	cl := r.cl(1, msg.LosslessClient())
 	send := func(c msg.Connection, prio uint8, s string) {
@@ -56,25 +54,25 @@ func testPriorities(r *rig) {
 	require.EqualValues(t, 70, late.of("fast")[3].m.Priority)
 }
 
-// throttled is a server whose dispatcher is held up by messages that begin with
-// "hold", with throttles for clients but not for MDSs, and one of each.
-func (r *rig) throttled(
-	messages, bytes msg.Throttler, change ...func(*Options),
-) (srv *node, hold *gate, a, b msg.Connection) {
+// throttled is a server whose dispatcher is held up by messages that say "hold", with
+// throttles for clients but not for MDSs, and one of each.
+type throttled struct {
+	srv, cl, mds *node
+	hold         *gate
+	x            *faultkit.Proxy // that the client dials through
+	a, b         msg.Connection  // of the client, and of the MDS
+}
+
+func (r *rig) throttled(messages, bytes msg.Throttler, change ...func(*Options)) throttled {
 	r.t.Helper()
-	srv = r.node(r.server, entity.OSD(0), msg.StatefulServer(), change...)
-	hold = r.gate()
-	srv.onMessage = func(m *msg.Message) {
-		if len(m.Front) >= 4 && string(m.Front[:4]) == "hold" {
-			hold.pass()
-		}
-	}
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer(), change...)
+	hold := srv.heldAt("hold")
 	srv.SetPolicyThrottlers(entity.TypeClient, messages, bytes)
 	r.up(srv)
-	ca := r.cl(1, msg.LosslessClient())
-	cb := r.node(r.client, entity.MDS(2), msg.LosslessClient())
-	require.NoError(r.t, cb.Start())
-	return srv, hold, r.connect(ca, srv), r.connect(cb, srv)
+	cl, x := r.proxied(srv, 1, msg.LosslessClient())
+	mds := r.node(r.client, entity.MDS(2), msg.LosslessClient())
+	require.NoError(r.t, mds.Start())
+	return throttled{srv, cl, mds, hold, x, r.connect(cl, srv), r.connect(mds, srv)}
 }
 
 // testPolicyThrottles: of the messages and bytes that a policy allows, no more are
@@ -82,12 +80,14 @@ func (r *rig) throttled(
 func testPolicyThrottles(r *rig) {
 	t := r.t
 	th := dispatch.NewThrottle(3)
-	srv, hold, a, b := r.throttled(th, nil)
+	h := r.throttled(th, nil)
+	srv, hold, a, b := h.srv, h.hold, h.a, h.b
 	require.NoError(t, a.Send(text("hold")))
 	hold.wantArrived(1)
 	r.sendAll(a, 100, nil)
 	r.until("reading stopped", func() bool { return srv.Count().ThrottleWaits == 1 && th.Stats().Waiting == 1 })
 	require.EqualValues(t, 3, th.Stats().Held)
+	require.EqualValues(t, 3, srv.Count().Received)
 	r.sendAll(b, 10, nil)
 	r.until("others go on", func() bool { return srv.Count().Received == 13 })
 	hold.open()
@@ -96,7 +96,8 @@ func testPolicyThrottles(r *rig) {
 	require.EqualValues(t, 3, th.Stats().Peak)
 
 	th = dispatch.NewThrottle(1000)
-	srv, hold, a, b = r.throttled(nil, th)
+	h = r.throttled(nil, th)
+	srv, hold, a, b = h.srv, h.hold, h.a, h.b
 	hundred := func(s string) *msg.Message { return &msg.Message{Front: []byte(s), Data: make([]byte, 100-len(s))} }
 	require.NoError(t, a.Send(hundred("hold")))
 	hold.wantArrived(1)
@@ -119,7 +120,8 @@ func testPolicyThrottles(r *rig) {
 // testDispatchThrottle is shared by all connections.
 func testDispatchThrottle(r *rig) {
 	t := r.t
-	srv, hold, a, b := r.throttled(nil, nil, func(o *Options) { o.DispatchThrottleBytes = 1000 })
+	h := r.throttled(nil, nil, func(o *Options) { o.DispatchThrottleBytes = 1000 })
+	srv, hold, a, b := h.srv, h.hold, h.a, h.b
 	require.NoError(t, a.Send(text("hold")))
 	hold.wantArrived(1)
 	for range 30 {
@@ -162,15 +164,13 @@ func testHold(r *rig) {
 // nothing behind and holds nobody up.
 func testThrottledEnd(r *rig) {
 	t := r.t
-	for _, how := range []string{"mark down", "peer gone", "replaced", "shutdown"} {
+	for _, how := range []string{"mark down", "peer gone", "cut", "shutdown"} {
 		th := dispatch.NewThrottle(1)
-		srv, hold, a, _ := r.throttled(th, nil)
+		h := r.throttled(th, nil)
+		srv, hold, a := h.srv, h.hold, h.a
 		require.NoError(t, a.Send(text("hold")))
 		hold.wantArrived(1)
-		s := srv.of("accept")[0].conn
-		if s.PeerType() != entity.TypeClient {
-			s = srv.of("accept")[1].conn
-		}
+		s := r.accepted(srv, h.cl)
 		r.sendAll(a, 5, nil)
 		r.until("waiting", func() bool { return th.Stats().Waiting == 1 })
 		switch how {
@@ -180,8 +180,9 @@ func testThrottledEnd(r *rig) {
 		case "peer gone":
 			a.MarkDown()
 			s.MarkDown()
-		case "replaced": // the client comes back while the server's side waits
-			a.MarkDown()
+		case "cut": // the client comes back while the server's side waits
+			require.Equal(t, 1, h.x.CutAll())
+			r.until("again", func() bool { return srv.Count().Accepted == 3 })
 		case "shutdown":
 			done := make(chan struct{})
 			go func() {
@@ -195,11 +196,16 @@ func testThrottledEnd(r *rig) {
 			continue
 		}
 		hold.open()
+		if how == "cut" {
+			require.Equal(t, append([]string{"hold"}, numbers(5)...), srv.wantMessages(6))
+		}
 		r.until(how+": given back", func() bool { return th.Stats().Held == 0 && th.Stats().Waiting == 0 })
 	}
 }
 
-// testSendQueue: at the bound Send refuses and SendContext waits.
+// testSendQueue: at the bound Send refuses and SendContext waits, until there is room,
+// the connection is closed or the sender gives up. What is larger than the bound is let in
+// alone.
 func testSendQueue(r *rig) {
 	t := r.t
 	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
@@ -210,25 +216,61 @@ func testSendQueue(r *rig) {
 	r.sendAll(c, 10, nil)
 	require.ErrorIs(t, c.Send(text("full")), msg.ErrQueueFull)
 	ended, cancel := context.WithCancel(t.Context())
+	waited := make(chan error, 2)
+	go func() { waited <- c.SendContext(ended, text("full")) }()
 	cancel()
+	require.ErrorIs(t, <-waited, context.Canceled)
 	require.ErrorIs(t, c.SendContext(ended, text("full")), context.Canceled)
-	waited := make(chan error, 1)
 	go func() { waited <- c.SendContext(t.Context(), text("10")) }()
 	require.NoError(t, srv.Start())
 	require.NoError(t, <-waited)
 	require.Equal(t, numbers(11), srv.wantMessages(11))
+
+	cl = r.cl(2, msg.LosslessClient(), func(o *Options) { o.SendQueueMessages, o.SendQueueBytes = 10, 1000 })
+	sized := func(n int) *msg.Message { return &msg.Message{Type: 1, Data: make([]byte, n)} }
+	for _, fits := range []int{5000, 600} {
+		c, err = cl.ConnectTo(entity.TypeOSD, silent(t))
+		require.NoError(t, err)
+		require.NoError(t, c.Send(sized(fits)))
+		require.ErrorIs(t, c.Send(sized(401)), msg.ErrQueueFull)
+	}
+	require.NoError(t, c.Send(sized(400)))
+	for range 2 {
+		go func() { waited <- c.SendContext(context.Background(), sized(1)) }()
+	}
+	c.MarkDown()
+	for range 2 {
+		err = <-waited
+		require.ErrorIs(t, err, msg.ErrClosed)
+		require.ErrorIs(t, err, msg.ErrMarkedDown)
+	}
 }
 
 func testTooLarge(r *rig) {
 	t := r.t
-	limits := func(o *Options) { o.LimitFront, o.LimitData = 1<<20, 1<<20 }
-	srv, cl := r.srv(msg.StatefulServer(), limits), r.cl(1, msg.LosslessClient(), limits)
+	const front, middle, data = 1<<20 + 100, 1 << 20, 5 << 20
+	limits := func(o *Options) { o.Limits = frame.Limits{Front: front, Middle: middle, Data: data} }
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer(), limits)
+	srv.echo = true
+	r.up(srv)
+	cl := r.cl(1, msg.LosslessClient(), limits)
 	c := r.connect(cl, srv)
-	for _, big := range []*msg.Message{{Front: make([]byte, 1<<20+1)}, {Data: make([]byte, 1<<20+1)}} {
+	for _, big := range []*msg.Message{
+		{Front: make([]byte, front+1)}, {Middle: make([]byte, middle+1)}, {Data: make([]byte, data+1)},
+	} {
 		require.ErrorIs(t, c.Send(big), msg.ErrTooLarge)
 		require.ErrorIs(t, c.SendContext(t.Context(), big), msg.ErrTooLarge)
 	}
-	require.NoError(t, c.Send(&msg.Message{Front: make([]byte, 1<<20), Data: make([]byte, 1<<20)}))
-	srv.wantMessages(1)
+	for i, size := range [][3]int{{}, {front, middle, data}, {front}, {0, 1}, {0, 0, 1}, {0, 0, data}, {1, middle}} {
+		m := &msg.Message{Type: 1, Front: pattern(i, size[0]), Middle: pattern(i+1, size[1]),
+			Data: bytes.Repeat(pattern(i+2, min(size[2], 1<<20)), (size[2]+1<<20-1)>>20)}
+		require.NoError(t, c.Send(m))
+		cl.wantMessages(i + 1)
+		back := cl.of("message")[i].m
+		require.True(t, bytes.Equal(m.Front, back.Front), "front of %d", i)
+		require.True(t, bytes.Equal(m.Middle, back.Middle), "middle of %d", i)
+		require.True(t, bytes.Equal(m.Data, back.Data), "data of %d", i)
+	}
 	require.True(t, c.IsConnected())
+	require.EqualValues(t, 1, cl.Count().Connected)
 }

@@ -35,6 +35,7 @@ func testMarkDownDrops(r *rig) {
 	r.sendAll(c, 50, e)
 	require.Same(t, c, cl.Lookup(c.PeerAddrs()))
 	require.True(t, cl.MarkDown(c.PeerAddrs()))
+	require.False(t, cl.MarkDown(c.PeerAddrs()))
 	err = c.Send(text("late"))
 	require.ErrorIs(t, err, msg.ErrClosed)
 	require.ErrorIs(t, err, msg.ErrMarkedDown)
@@ -49,24 +50,18 @@ func testMarkDownDrops(r *rig) {
 // of after MarkDown, that of a reset included.
 func testMarkDownQueued(r *rig) {
 	t := r.t
-	srv := r.node(r.server, entity.OSD(0), msg.StatelessServer())
-	hold := r.gate()
-	srv.onMessage = func(m *msg.Message) {
-		if string(m.Front) == "hold" {
-			hold.pass()
-		}
-	}
+	srv := r.node(r.server, entity.OSD(0), msg.StatelessRegisteredServer())
+	hold := srv.heldAt("hold")
 	r.up(srv)
 	a, b := r.cl(1, msg.LossyClient()), r.cl(2, msg.LossyClient())
-	r.connect(b, srv)
-	s := r.accepted(srv, b)
 	require.NoError(t, a.SendTo(text("hold"), entity.TypeOSD, srv.Addrs()))
 	hold.wantArrived(1)
 	c := r.connect(b, srv)
+	s := srv.Lookup(b.Addrs())
 	r.sendAll(c, 20, nil)
-	r.until("queued", func() bool { return srv.Count().Queued == 20 })
+	r.until("queued", func() bool { return srv.Count().Queued == 21 }) // with the accept event
 	c.MarkDown()
-	r.until("reset queued", func() bool { return srv.Count().Queued == 21 })
+	r.until("reset queued", func() bool { return srv.Count().Queued == 22 })
 	require.True(t, s.IsClosed())
 	s.MarkDown()
 	require.Zero(t, srv.Count().Queued)
@@ -74,44 +69,59 @@ func testMarkDownQueued(r *rig) {
 	require.NoError(t, a.SendTo(text("next"), entity.TypeOSD, srv.Addrs()))
 	require.Equal(t, []string{"hold", "next"}, srv.wantMessages(2))
 	require.Zero(t, srv.times("reset"))
+	require.Equal(t, 1, srv.times("accept"))
 	require.EqualValues(t, 20, srv.Count().Discarded)
 }
 
-// testMarkDownInFast: a fast dispatcher marks its connection down while more
-// messages of the same read wait: they are not heard of, and hold nothing.
-func testMarkDownInFast(r *rig) {
+// testMarkDownInside: a callback marks its connection down while more of the same read
+// or of the queue waits: that is not heard of, and holds nothing.
+func testMarkDownInside(r *rig) {
 	t := r.t
-	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
-	var after atomic.Int32
-	var down sync.Map
-	srv.fast = func(*msg.Message) bool { return true }
-	srv.onMessage = func(m *msg.Message) {
-		c := m.Connection()
-		if _, was := down.Load(c); was {
-			after.Add(1)
+	onPool := func(what string) bool { return what == "message" || what == "accept" }
+	for _, where := range []string{"message", "fast", "accept", "fast accept", "prepare"} {
+		srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+		var marked, after atomic.Int32
+		var down sync.Map
+		heard := func(what string, c msg.Connection) {
+			if _, was := down.Load(c); was && onPool(what) == onPool(where) { // others may have begun before
+				after.Add(1)
+			}
+			if what == where {
+				c.MarkDown()
+				down.Store(c, true)
+				marked.Add(1)
+			}
+		}
+		srv.fast = func(*msg.Message) bool { return where == "fast" }
+		srv.prepare = func(m *msg.Message) { heard("prepare", m.Connection()) }
+		srv.onMessage = func(m *msg.Message) {
+			what := "message"
+			if where == "fast" {
+				what = "fast"
+			}
+			heard(what, m.Connection())
+		}
+		srv.onEvent = heard
+		r.up(srv)
+		cl := r.cl(1, msg.LosslessClient())
+		c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
+		require.NoError(t, err)
+		for round := range int32(5) {
+			for range 30 {
+				require.NoError(t, c.Send(&msg.Message{Type: 1, Data: make([]byte, 40)}))
+			}
+			// What was under way when the client heard of it is lost.
+			r.until(where+": marked down", func() bool {
+				_ = c.Send(&msg.Message{Type: 1, Data: make([]byte, 40)})
+				return marked.Load() > round
+			})
 		}
 		c.MarkDown()
-		down.Store(c, true)
+		srv.MarkDownAll()
+		r.until("nothing held", func() bool { return srv.Count().DispatchBytes == 0 })
+		require.Zero(t, after.Load(), where)
+		require.Zero(t, srv.times("reset"), where)
 	}
-	r.up(srv)
-	cl := r.cl(1, msg.LosslessClient())
-	c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
-	require.NoError(t, err)
-	for round := range 5 {
-		for range 30 {
-			require.NoError(t, c.Send(&msg.Message{Type: 1, Data: make([]byte, 40)}))
-		}
-		// What was under way when the client heard of it is lost.
-		r.until("marked down", func() bool {
-			_ = c.Send(&msg.Message{Type: 1, Data: make([]byte, 40)})
-			return srv.count.Load() > int64(round)
-		})
-	}
-	c.MarkDown()
-	srv.MarkDownAll()
-	r.until("nothing held", func() bool { return srv.Count().DispatchBytes == 0 })
-	require.Zero(t, after.Load())
-	require.Zero(t, srv.times("reset"))
 }
 
 // testDisposable: the next fault ends the session.
@@ -144,32 +154,36 @@ func testShutdownReports(r *rig) {
 	err = c.Send(text("late"))
 	require.ErrorIs(t, err, msg.ErrClosed)
 	require.ErrorIs(t, err, msg.ErrShutdown)
+	require.ErrorIs(t, c.SendContext(t.Context(), text("late")), msg.ErrShutdown)
 	_, err = cl.ConnectTo(entity.TypeOSD, to)
 	require.ErrorIs(t, err, msg.ErrShutdown)
 	require.NoError(t, cl.Shutdown(r.timeout()), "again")
 }
 
-// testShutdownUnderLoad: everything accepted has an end, and no callback runs after
-// Shutdown has returned.
+// testShutdownUnderLoad: everything accepted and everything received is accounted for,
+// and no callback runs after Shutdown has returned.
 func testShutdownUnderLoad(r *rig) {
 	t := r.t
-	srv, cl := r.node(r.server, entity.OSD(0), msg.LosslessPeer()), r.node(r.client, entity.OSD(1), msg.LosslessPeer())
-	var over, late atomic.Bool
-	check := func() {
-		if over.Load() {
-			late.Store(true)
+	a, b := r.node(r.server, entity.OSD(0), msg.LosslessPeer()), r.node(r.client, entity.OSD(1), msg.LosslessPeer())
+	nodes := []*node{a, b}
+	var over [2]atomic.Bool
+	var late atomic.Bool
+	for i, n := range nodes {
+		check := func() {
+			if over[i].Load() {
+				late.Store(true)
+			}
 		}
+		n.onMessage = func(*msg.Message) { check() }
+		n.onEvent = func(string, msg.Connection) { check() }
+		r.up(n)
 	}
-	srv.onMessage = func(*msg.Message) { check() }
-	srv.onEvent = func(string, msg.Connection) { check() }
-	r.up(srv)
-	r.up(cl)
 	e := &ends{r: r}
-	c := r.connect(cl, srv)
-	var wg sync.WaitGroup
+	var senders, closers sync.WaitGroup
 	var accepted atomic.Int64
-	for range 3 {
-		wg.Go(func() {
+	for g := range 4 {
+		c := r.connect(nodes[g%2], nodes[1-g%2])
+		senders.Go(func() {
 			for {
 				m := &msg.Message{Type: 1, Data: make([]byte, 300), Notify: e}
 				if c.SendContext(t.Context(), m) != nil {
@@ -179,14 +193,22 @@ func testShutdownUnderLoad(r *rig) {
 			}
 		})
 	}
-	r.until("under load", func() bool { return srv.count.Load() > 500 })
-	require.NoError(t, srv.Shutdown(r.timeout()))
-	over.Store(true)
-	require.NoError(t, cl.Shutdown(r.timeout()))
-	wg.Wait()
+	r.until("under load", func() bool { return a.count.Load() > 500 && b.count.Load() > 500 })
+	for i, n := range nodes {
+		closers.Go(func() {
+			if err := n.Shutdown(r.timeout()); err != nil {
+				t.Error(err)
+			}
+			over[i].Store(true)
+		})
+	}
+	closers.Wait()
+	senders.Wait()
 	require.Len(t, e.all(), int(accepted.Load()))
-	k := cl.Count()
-	require.EqualValues(t, accepted.Load(), k.Delivered+k.Undeliverable)
+	k, l := a.Count(), b.Count()
+	require.EqualValues(t, accepted.Load(), k.Delivered+k.Undeliverable+l.Delivered+l.Undeliverable)
+	require.EqualValues(t, k.Received, uint64(a.count.Load())+k.Discarded)
+	require.EqualValues(t, l.Received, uint64(b.count.Load())+l.Discarded)
 	require.False(t, late.Load(), "a callback after Shutdown")
 }
 

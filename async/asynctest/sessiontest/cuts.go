@@ -57,6 +57,7 @@ func testLosslessCuts(r *rig) {
 	require.Equal(t, numbers(sent), cl.wantMessages(sent))
 	require.Equal(t, numbers(sent), srv.texts())
 	for i, s := range cl.of("message") {
+		require.Same(t, c, s.conn)
 		require.True(t, bytes.Equal(pattern(i, i%700), s.m.Data), "data of %d", i)
 	}
 	for _, err := range e.want(sent) {
@@ -66,6 +67,17 @@ func testLosslessCuts(r *rig) {
 	require.Zero(t, cl.Count().Undeliverable+srv.Count().Undeliverable)
 	require.Same(t, c, cl.Lookup(srv.Addrs()))
 	r.until("one connection", func() bool { return srv.Count().Connections == 1 })
+	// One event for each time that the session became ready, and the first before all else.
+	r.until("connects", func() bool { return uint64(cl.times("connect")) == cl.Count().Connected })
+	r.until("accepts", func() bool { return uint64(srv.times("accept")) == srv.Count().Accepted })
+	require.Equal(t, cl.times("connect"), cl.times("fast connect"))
+	require.Equal(t, srv.times("accept"), srv.times("fast accept"))
+	for n, what := range map[*node]string{cl: "connect", srv: "accept"} {
+		first := slices.DeleteFunc(n.every(), func(s seen) bool {
+			return s.what == "connect failed" || s.what == "fast "+what
+		})
+		require.Equal(t, what, first[0].what)
+	}
 	t.Logf("%d messages, %d cuts, %d sent again", sent, x.Cuts(), cl.Count().Replayed)
 }
 
@@ -172,6 +184,9 @@ func testLossyCuts(r *rig) {
 	require.NoError(t, r.connect(cl, srv).Send(text("last")))
 	r.until("last", func() bool { return slices.Contains(srv.texts(), "last") })
 	require.Equal(t, resets, cl.times("reset"))
+	require.EqualValues(t, resets, cl.Count().Resets)
+	r.until("all but the last", func() bool { return srv.times("reset") == srv.times("accept")-1 })
+	require.EqualValues(t, srv.times("reset"), srv.Count().Resets)
 	r.until("counted", func() bool { k := cl.Count(); return k.Delivered+k.Undeliverable == uint64(accepted+1) })
 }
 
@@ -204,4 +219,13 @@ func testLargeCuts(r *rig) {
 	}
 	require.Positive(t, x.Cuts())
 	require.Zero(t, cl.times("reset")+srv.times("reset"))
+}
+
+// testByteByByte: the handshake and messages arrive in single bytes.
+func testByteByByte(r *rig) {
+	srv := r.srv(msg.StatefulServer())
+	cl, x := r.proxied(srv, 1, msg.LosslessClient())
+	x.Chunk(1)
+	r.sendAll(r.connect(cl, srv), 20, nil)
+	require.Equal(r.t, numbers(20), srv.wantMessages(20))
 }

@@ -50,7 +50,7 @@ func testEcho(r *rig) {
 				for range rounds {
 					for _, size := range sizes {
 						require.NoError(t, c.Send(&msg.Message{
-							Type: 7, TID: uint64(n), Version: 3, Compat: 2, Notify: e,
+							Type: 7, TID: uint64(n), Version: 3, Compat: 2, DataOff: 9, Notify: e,
 							Front: fmt.Append(nil, n), Middle: pattern(n+1, size/7), Data: pattern(n, size),
 						}))
 						n++
@@ -60,7 +60,7 @@ func testEcho(r *rig) {
 				for i, s := range cl.of("message") {
 					size := sizes[i%len(sizes)]
 					require.EqualValues(t, i, s.tid)
-					require.Equal(t, []uint16{7, 3, 2}, []uint16{s.m.Type, s.m.Version, s.m.Compat})
+					require.Equal(t, []uint16{7, 3, 2, 9}, []uint16{s.m.Type, s.m.Version, s.m.Compat, s.m.DataOff})
 					require.Equal(t, fmt.Sprint(i), s.text)
 					require.True(t, bytes.Equal(pattern(i+1, size/7), s.m.Middle), "middle of %d", i)
 					require.True(t, bytes.Equal(pattern(i, size), s.m.Data), "data of %d", i)
@@ -92,6 +92,7 @@ func testEcho(r *rig) {
 func testPeerInfo(r *rig) {
 	t := r.t
 	srv, cl := r.srv(msg.StatefulServer()), r.cl(4711, msg.LosslessClient())
+	require.True(t, cl.Addrs()[0].AddrPort.Addr().IsUnspecified())
 	require.NoError(t, cl.SendTo(text("one"), entity.TypeOSD, srv.Addrs()))
 	require.Equal(t, []string{"one"}, srv.wantMessages(1))
 	c := cl.Lookup(srv.Addrs())
@@ -113,23 +114,30 @@ func testPeerInfo(r *rig) {
 	require.EqualValues(t, 1, in.m.Seq())
 	require.True(t, s.PeerAddrs().Equal(cl.Addrs()), "%v %v", s.PeerAddrs(), cl.Addrs())
 	require.Same(t, s, srv.Lookup(cl.Addrs()))
+	require.Equal(t, msg.StatefulServer(), s.Policy())
 	// The client has learned its address from the server.
-	require.Equal(t, netip.AddrPortFrom(local.Addr(), 0), cl.Addrs()[0].AddrPort)
+	mine := cl.Addrs()[0]
+	require.Equal(t, netip.AddrPortFrom(local.Addr(), 0), mine.AddrPort)
+	require.Equal(t, entity.AddrAny, mine.Type)
+	require.NotZero(t, mine.Nonce)
 
 	// The server sends back over the client's connection.
 	require.NoError(t, srv.SendTo(text("back"), entity.TypeClient, cl.Addrs()))
 	require.Equal(t, []string{"back"}, cl.wantMessages(1))
+	require.Nil(t, s.Value())
 	s.SetValue(42)
 	require.NoError(t, c.Send(text("two")))
 	srv.wantMessages(2)
 	require.Equal(t, 42, srv.of("message")[1].conn.Value())
 }
 
-// testFastDispatch: fast messages pass a queue that is held up.
+// testFastDispatch: fast messages pass a queue that is held up; all are preprocessed.
 func testFastDispatch(r *rig) {
 	t := r.t
 	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
 	hold := r.gate()
+	prepared := make(chan string, 3)
+	srv.prepare = func(m *msg.Message) { prepared <- string(m.Front) }
 	srv.fast = func(m *msg.Message) bool { return m.Type == 2000 }
 	srv.onMessage = func(m *msg.Message) {
 		if m.Type == 2000 {
@@ -150,6 +158,9 @@ func testFastDispatch(r *rig) {
 	require.Equal(t, []string{"re: fast"}, cl.wantMessages(1))
 	hold.open()
 	require.Equal(t, []string{"fast", "slow 1", "slow 2"}, srv.wantMessages(3))
+	for _, front := range []string{"slow 1", "slow 2", "fast"} {
+		require.Equal(t, front, <-prepared)
+	}
 	r.until("counted", func() bool { return srv.Count().FastDispatched == 1 })
 }
 
@@ -267,12 +278,16 @@ func testConnectErrors(r *rig) {
 	m := r.node(r.client, entity.OSD(0), msg.LosslessPeer())
 	_, err := m.ConnectTo(entity.TypeOSD, addrs)
 	require.ErrorIs(t, err, msg.ErrNotStarted)
+	require.ErrorIs(t, m.SendTo(text("x"), entity.TypeOSD, addrs), msg.ErrNotStarted)
+	require.ErrorContains(t, m.Rebind(), "not bound")
 	require.NoError(t, m.Start())
+	require.NoError(t, m.Start(), "again")
 	m.SetPolicy(entity.TypeClient, msg.StatefulServer())
 	_, err = m.ConnectTo(entity.TypeClient, addrs)
 	require.ErrorIs(t, err, msg.ErrNoSession)
 	_, err = m.ConnectAnon(entity.TypeClient, addrs)
 	require.ErrorIs(t, err, msg.ErrNoSession)
+	require.ErrorIs(t, m.SendTo(text("x"), entity.TypeClient, addrs), msg.ErrNoSession)
 	for _, bad := range []entity.AddrVec{
 		nil,
 		{{Type: entity.AddrMsgr2, AddrPort: netip.MustParseAddrPort("127.0.0.1:0")}},
@@ -280,12 +295,21 @@ func testConnectErrors(r *rig) {
 		{{Type: entity.AddrLegacy, AddrPort: netip.MustParseAddrPort("127.0.0.1:1")}},
 	} {
 		_, err = m.ConnectTo(entity.TypeOSD, bad)
-		require.Error(t, err, "%v", bad)
+		require.ErrorContains(t, err, "no msgr2 address", "%v", bad)
 	}
 	require.False(t, m.MarkDown(addrs))
+	require.Error(t, m.Bind(), "nowhere")
+	require.NoError(t, m.Bind(local))
+	require.ErrorContains(t, m.Bind(local), "already bound")
 	require.NoError(t, m.Shutdown(r.timeout()))
 	_, err = m.ConnectTo(entity.TypeOSD, addrs)
 	require.ErrorIs(t, err, msg.ErrShutdown)
 	require.ErrorIs(t, m.SendTo(text("x"), entity.TypeOSD, addrs), msg.ErrShutdown)
 	require.ErrorIs(t, m.Start(), msg.ErrShutdown)
+	require.ErrorIs(t, m.Rebind(), msg.ErrShutdown)
+
+	late := r.node(r.client, entity.OSD(1), msg.LosslessPeer())
+	require.NoError(t, late.Shutdown(r.timeout()))
+	require.ErrorIs(t, late.Bind(local), msg.ErrShutdown)
+	require.ErrorIs(t, late.Start(), msg.ErrShutdown)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
 // Messenger is what all kinds have in common; the methods mean what they mean in
@@ -42,8 +43,9 @@ type Counts struct {
 	Resets, RemoteResets, Refused                 uint64
 	ThrottleWaits, Replayed, Lent, FastDispatched uint64
 	Panics, TurnedAway                            uint64
+	HighWaters                                    uint64
 	Connections, Handshakes, Queued               int
-	DispatchBytes                                 int64
+	DispatchBytes, SendBytes                      int64
 }
 
 // Options configure a messenger; the fields mean what they mean in async.Config, and
@@ -53,6 +55,7 @@ type Options struct {
 	Nonce                      uint32
 	DispatchThrottleBytes      int64
 	SendQueueMessages          int
+	SendQueueBytes             int64
 	SendTotalBytes             int64
 	SendHighWater              int64
 	StandbyMax                 int
@@ -61,7 +64,7 @@ type Options struct {
 	KeepaliveInterval          time.Duration
 	KeepaliveTimeout           time.Duration
 	InitialBackoff, MaxBackoff time.Duration
-	LimitFront, LimitData      uint32
+	Limits                     frame.Limits
 	// Via, if set, says where to dial instead of at a peer's address: a proxy.
 	Via func(peer netip.AddrPort) netip.AddrPort
 }

@@ -56,34 +56,40 @@ func testPlace(r *rig) {
 	r.until("connected", c.IsConnected)
 }
 
-// testFollow: who was called by host and port is whoever listens there, also after a
-// restart, which is a remote reset; and is found under the addresses it has then.
+// testFollow: who was called by host and port is whoever listens there, also after
+// restarts, each of which is a remote reset; and is found under all addresses it has had.
 func testFollow(r *rig) {
 	t := r.t
-	old := r.srv(msg.StatefulServer())
-	was := old.Addrs()
-	place := entity.AddrVec{was[0].WithAnyNonce()}
-	cl := r.cl(1, msg.LosslessClient())
-	c, err := cl.ConnectTo(entity.TypeOSD, place)
-	require.NoError(t, err)
-	require.NoError(t, c.Send(text("1")))
-	old.wantMessages(1)
-	r.until("who it is", func() bool { return c.PeerAddrs().Equal(was) })
-	require.NoError(t, old.Shutdown(r.timeout()))
-
-	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
-	require.NoError(t, srv.Bind(was[0].AddrPort))
-	require.NoError(t, srv.Start())
-	is := srv.Addrs()
-	require.False(t, is.Equal(was))
-	require.Same(t, c, cl.want("remote reset", 1).conn)
-	r.until("who it is now", func() bool { return c.PeerAddrs().Equal(is) })
-	require.NoError(t, c.Send(text("2")))
-	require.Equal(t, []string{"2"}, srv.wantMessages(1))
-	require.Same(t, c, cl.Lookup(is))
-	require.Same(t, c, cl.Lookup(place))
-	require.Zero(t, cl.times("reset"))
-	require.EqualValues(t, 1, cl.Count().Connections)
+	for i, p := range []msg.Policy{msg.LosslessClient(), msg.LosslessPeer()} {
+		srv := r.srv(msg.StatefulServer())
+		place := entity.AddrVec{srv.Addrs()[0].WithAnyNonce()}
+		cl := r.cl(int64(i+1), p)
+		c, err := cl.ConnectTo(entity.TypeOSD, place)
+		require.NoError(t, err)
+		require.NoError(t, c.Send(text("1")))
+		srv.wantMessages(1)
+		r.until("who it is", func() bool { return c.PeerAddrs().Equal(srv.Addrs()) })
+		for restart := range 3 {
+			require.NoError(t, srv.Shutdown(r.timeout()))
+			was := srv.Addrs()
+			r.until("broken", func() bool { return !c.IsConnected() })
+			srv = r.node(r.server, entity.OSD(0), msg.StatefulServer())
+			require.NoError(t, srv.Bind(was[0].AddrPort))
+			require.NoError(t, srv.Start())
+			is := srv.Addrs()
+			require.False(t, is.Equal(was))
+			c.SendKeepalive() // brings a peer back
+			require.Same(t, c, cl.want("remote reset", restart+1).conn)
+			r.until("who it is now", func() bool { return c.PeerAddrs().Equal(is) })
+			require.NoError(t, c.Send(text("2")))
+			require.Equal(t, []string{"2"}, srv.wantMessages(1))
+			for _, at := range []entity.AddrVec{is, place, was} {
+				require.Same(t, c, cl.Lookup(at))
+			}
+			require.EqualValues(t, 1, cl.Count().Connections)
+		}
+		require.Zero(t, cl.times("reset"))
+	}
 }
 
 // testFollowCaller: who has called and is then asked for by host and port, is whoever

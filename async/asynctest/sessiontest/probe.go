@@ -2,6 +2,7 @@ package sessiontest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -26,7 +27,8 @@ type probe struct {
 	fast      func(m *msg.Message) bool // what to fast dispatch
 	onMessage func(m *msg.Message)
 	onEvent   func(what string, c msg.Connection)
-	echo      bool // send messages back, recording no more than the text
+	prepare   func(m *msg.Message) // FastPreprocess
+	echo      bool                 // send messages back, recording no more than the text
 
 	count atomic.Int64 // messages
 	mu    sync.Mutex
@@ -71,7 +73,16 @@ func (p *probe) CanFastDispatch(m *msg.Message) bool { return p.fast != nil && p
 func (p *probe) FastDispatch(m *msg.Message)         { p.message("fast", m) }
 func (p *probe) HandleConnect(c msg.Connection)      { p.event(seen{what: "connect", conn: c}) }
 func (p *probe) HandleAccept(c msg.Connection)       { p.event(seen{what: "accept", conn: c}) }
+func (p *probe) HandleFastConnect(c msg.Connection)  { p.event(seen{what: "fast connect", conn: c}) }
+func (p *probe) HandleFastAccept(c msg.Connection)   { p.event(seen{what: "fast accept", conn: c}) }
 func (p *probe) HandleRemoteReset(c msg.Connection)  { p.event(seen{what: "remote reset", conn: c}) }
+
+// FastPreprocess implements msg.FastPreprocessor.
+func (p *probe) FastPreprocess(m *msg.Message) {
+	if p.prepare != nil {
+		p.prepare(m)
+	}
+}
 
 func (p *probe) HandleReset(c msg.Connection, err error) bool {
 	p.event(seen{what: "reset", conn: c, err: err})
@@ -101,12 +112,17 @@ func (p *probe) HandleUndeliverable(c msg.Connection, m *msg.Message, err error)
 	p.event(seen{what: "undeliverable", conn: c, text: string(m.Front), err: err})
 }
 
-// of returns what was seen of a kind; "message" includes fast ones.
-func (p *probe) of(what string) []seen {
+// every returns all that was seen.
+func (p *probe) every() []seen {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return slices.Clone(p.all)
+}
+
+// of returns what was seen of a kind; "message" includes fast ones.
+func (p *probe) of(what string) []seen {
 	var out []seen
-	for _, s := range p.all {
+	for _, s := range p.every() {
 		if s.what == what || what == "message" && s.what == "fast" {
 			out = append(out, s)
 		}
@@ -182,6 +198,17 @@ type gate struct {
 func (r *rig) gate() *gate {
 	g := &gate{r: r, ch: make(chan struct{})}
 	r.t.Cleanup(g.open) // a test that failed must end
+	return g
+}
+
+// heldAt is a gate at which p's messages with that front are held up; before Start.
+func (p *probe) heldAt(front string) *gate {
+	g := p.r.gate()
+	p.onMessage = func(m *msg.Message) {
+		if string(m.Front) == front {
+			g.pass()
+		}
+	}
 	return g
 }
 

@@ -13,7 +13,7 @@ import (
 // lost, both keep their Connection.
 func testConnectionRace(r *rig) {
 	for _, p := range []msg.Policy{msg.LosslessPeer(), msg.LosslessPeerReuse()} {
-		for range shorter(15, 6) {
+		for range shorter(40, 6) {
 			r.t.Run("", func(t *testing.T) {
 				connectionRace(&rig{t: t, server: r.server, client: r.client, changed: make(chan struct{}, 1)}, p)
 			})
@@ -55,6 +55,9 @@ func connectionRace(r *rig, p msg.Policy) {
 	require.Same(t, ba, b.Lookup(a.Addrs()))
 	for _, n := range []*node{a, b} {
 		require.Zero(t, n.times("reset")+n.times("remote reset")+n.times("undeliverable"))
+		for _, s := range n.every() {
+			require.True(t, s.conn == ab || s.conn == ba, "%s of a connection nobody asked for", s.what)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/stretchr/testify/require"
 )
 
@@ -106,6 +107,62 @@ func testStandby(r *rig) {
 	require.Same(t, c, cl.want("connect", 2).conn)
 	require.NoError(t, c.Send(text("2")))
 	r.until("2", func() bool { s := srv.texts(); return s[len(s)-1] == "2" })
+}
+
+// testAdopted: where the policies of the two ends do not match the server's counts: the
+// session ends with its transport, or does not.
+func testAdopted(r *rig) {
+	t := r.t
+	for _, p := range []struct{ server, client msg.Policy }{
+		{msg.StatelessServer(), msg.LosslessClient()}, {msg.StatefulServer(), msg.LossyClient()},
+	} {
+		srv := r.srv(p.server)
+		cl, x := r.proxied(srv, 1, p.client)
+		r.connect(cl, srv).MarkDown()
+		c := r.connect(cl, srv)
+		require.Equal(t, p.server.Lossy, c.Policy().Lossy)
+		require.Equal(t, 1, x.CutAll())
+		if p.server.Lossy {
+			require.Same(t, c, cl.want("reset", 1).conn)
+			continue
+		}
+		require.NoError(t, c.Send(text("resumed")))
+		srv.wantMessages(1)
+		require.Zero(t, cl.times("reset"))
+	}
+}
+
+// testForgotten: a server forgets its sessions while much of them is under way: what it
+// did not take is reported, and they begin anew.
+func testForgotten(r *rig) {
+	t := r.t
+	th := dispatch.NewThrottle(1)
+	h := r.throttled(th, nil)
+	s, e := r.accepted(h.srv, h.cl), &ends{r: r}
+	m := text("hold")
+	m.Notify = e
+	require.NoError(t, h.a.Send(m))
+	h.hold.wantArrived(1)
+	require.NoError(t, e.want(1)[0], "the one in dispatch is acknowledged")
+	r.sendAll(h.a, 49, e)
+	r.until("reading stopped", func() bool { return th.Stats().Waiting == 1 })
+	h.srv.MarkDownAll()
+	require.True(t, s.IsClosed())
+	h.hold.open()
+	for _, n := range []*node{h.cl, h.mds} {
+		n.want("remote reset", 1)
+		n.want("connect", 2)
+		require.Zero(t, n.times("reset"))
+	}
+	require.ErrorIs(t, h.cl.want("undeliverable", 49).err, msg.ErrRemoteReset)
+	for _, err := range e.want(50)[1:] {
+		require.ErrorIs(t, err, msg.ErrRemoteReset)
+	}
+	require.NoError(t, h.a.Send(text("fresh")))
+	require.Equal(t, []string{"hold", "fresh"}, h.srv.wantMessages(2))
+	require.EqualValues(t, 1, h.srv.of("message")[1].m.Seq())
+	require.NotSame(t, s, h.srv.Lookup(h.cl.Addrs()))
+	require.Zero(t, h.srv.times("reset"))
 }
 
 // testRestart: a server goes and comes back under the same address and nonce, with
@@ -269,16 +326,22 @@ func testRefused(r *rig) {
 	}
 	require.NoError(t, cl.Shutdown(r.timeout()))
 	require.LessOrEqual(t, uint64(cl.times("refused")), cl.Count().Refused)
+	require.Equal(t, cl.Count().Faults, cl.Count().Refused, "one for each attempt")
 	require.Zero(t, cl.times("reset"))
 }
 
 // testSomebodyElse: a peer of another type than was asked for ends the connection.
 func testSomebodyElse(r *rig) {
 	t := r.t
-	srv, cl := r.srv(msg.StatefulServer()), r.cl(1, msg.LosslessClient())
+	srv, cl := r.node(r.server, entity.OSD(0), msg.StatefulServer()), r.cl(1, msg.LosslessClient())
+	require.NoError(t, srv.Bind(local))
 	c, err := cl.ConnectTo(entity.TypeMon, srv.Addrs())
 	require.NoError(t, err)
+	e := &ends{r: r}
+	r.sendAll(c, 50, e)
+	require.NoError(t, srv.Start()) // not before, and so it cannot answer sooner
 	r.until("closed", c.IsClosed)
+	r.wantDropped(cl, e, 50, msg.ErrReset)
 	require.ErrorIs(t, cl.want("reset", 1).err, msg.ErrReset)
 	err = c.Send(text("late"))
 	require.ErrorIs(t, err, msg.ErrClosed)

@@ -46,6 +46,7 @@ var cases = []struct {
 	{"lossless, cut in every part", testLosslessCuts},
 	{"lossless peers, cut at random", testPeerCuts},
 	{"lossy, cut", testLossyCuts},
+	{"byte by byte", testByteByByte},
 	{"large payloads, cut inside", testLargeCuts},
 	// races.go
 	{"connection race", testConnectionRace},
@@ -56,6 +57,8 @@ var cases = []struct {
 	{"stateless", testStateless},
 	{"registered", testRegistered},
 	{"standby", testStandby},
+	{"adopted", testAdopted},
+	{"forgotten", testForgotten},
 	{"restart with the same address", testRestart},
 	{"restart of a peer that calls", testRestartCalls},
 	{"restart with a new nonce", testNewNonce},
@@ -65,7 +68,7 @@ var cases = []struct {
 	// closing.go
 	{"mark down drops", testMarkDownDrops},
 	{"mark down of what is queued", testMarkDownQueued},
-	{"mark down in fast dispatch", testMarkDownInFast},
+	{"mark down in callbacks", testMarkDownInside},
 	{"disposable", testDisposable},
 	{"shutdown reports", testShutdownReports},
 	{"shutdown under load", testShutdownUnderLoad},

@@ -1,7 +1,7 @@
 package sessiontest
 
 import (
-	"slices"
+	"errors"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -46,30 +46,30 @@ func testKeepaliveTimeout(r *rig) {
 	x.Thaw()
 }
 
-// testBlockedWriter: the same while the peer's socket takes no more bytes; what was
-// not written is reported, and others go on.
+// testBlockedWriter: the same while the peer's socket takes no more bytes: the queue is
+// full, other peers go on, and what was not written is reported.
 func testBlockedWriter(r *rig) {
 	t := r.t
-	srv := r.srv(msg.StatelessServer())
-	cl, x := r.proxied(srv, 1, msg.LossyClient(), impatient)
-	c := r.connect(cl, srv)
+	srv, other := r.srv(msg.StatelessServer()), r.srv(msg.StatelessServer())
+	cl, x := r.proxied(srv, 1, msg.LossyClient(), impatient, func(o *Options) {
+		o.SendQueueMessages, o.KeepaliveTimeout = 20, time.Second
+	})
+	c, good := r.connect(cl, srv), r.connect(cl, other)
 	e := &ends{r: r}
 	x.Freeze()
-	const n = 30 // MiB, more than the sockets on the way hold
-	for range n {
-		m := &msg.Message{Type: 1, Data: make([]byte, 1<<20), Notify: e}
-		if err := c.Send(m); err != nil {
-			require.ErrorIs(t, err, msg.ErrReset) // noticed already
-			m.Notify.MessageSent(c, m, err)
-		}
+	sent := 0
+	var err error
+	for ; err == nil; sent++ {
+		err = c.Send(&msg.Message{Type: 1, Data: make([]byte, 1<<20), Notify: e})
 	}
+	require.True(t, errors.Is(err, msg.ErrQueueFull) || errors.Is(err, msg.ErrReset), "%v", err)
+	r.sendAll(good, 20, nil)
+	require.Equal(t, numbers(20), other.wantMessages(20))
 	require.ErrorIs(t, cl.want("reset", 1).err, session.ErrKeepaliveTimeout)
-	require.Len(t, e.want(n), n)
-	require.ErrorIs(t, e.all()[n-1], msg.ErrReset)
+	require.True(t, c.IsClosed())
+	require.ErrorIs(t, e.want(sent - 1)[sent-2], msg.ErrReset)
+	require.True(t, good.IsConnected())
 	x.Thaw()
-	other := r.cl(2, msg.LossyClient())
-	require.NoError(t, r.connect(other, srv).Send(text("other")))
-	r.until("other", func() bool { return slices.Contains(srv.texts(), "other") })
 }
 
 // testBlockedReader: the same while a large payload is being received, at the
