@@ -4,14 +4,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/stretchr/testify/require"
 )
 
@@ -78,59 +75,20 @@ func TestLinks(t *testing.T) {
 	require.Greater(t, checked, 30)
 }
 
-// TestPackagesAreNamed: docs/STABILITY.md says of each package what may change, and
-// docs/ARCHITECTURE.md where it stands.
+// TestPackagesAreNamed: docs/ARCHITECTURE.md says of each package where it stands.
 func TestPackagesAreNamed(t *testing.T) {
 	packages := map[string]bool{}
 	for _, f := range moduleFiles(t) {
 		packages[f.pkg] = true
 	}
-	stability, err := os.ReadFile("../docs/STABILITY.md")
-	require.NoError(t, err)
 	architecture, err := os.ReadFile("../docs/ARCHITECTURE.md")
 	require.NoError(t, err)
 	_, ladder, _ := strings.Cut(string(architecture), "\n    ")
 	ladder, _, _ = strings.Cut(ladder, "\n\n`")
 	for pkg := range packages {
-		if !regexp.MustCompile("(?m)^\\|.*`" + regexp.QuoteMeta(pkg) + "`").Match(stability) {
-			t.Errorf("docs/STABILITY.md has no row for %s", pkg)
-		}
 		last := pkg[strings.LastIndexByte(pkg, '/')+1:]
 		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(last) + `\b`).MatchString(ladder) {
 			t.Errorf("the ladder of docs/ARCHITECTURE.md does not show %s", pkg)
 		}
 	}
-}
-
-// TestMethodsAreListed: docs/STABILITY.md lists the methods by which the connections
-// that users hold are more than a msg.Connection, and no other.
-func TestMethodsAreListed(t *testing.T) {
-	page, err := os.ReadFile("../docs/STABILITY.md")
-	require.NoError(t, err)
-	contract := reflect.TypeFor[msg.Connection]()
-	for head, conn := range map[string]reflect.Type{
-		"| methods of `*connection.Conn` |": reflect.TypeFor[*connection.Conn](),
-		"| methods of the loopback |":       reflect.TypeFor[*connection.Loopback](),
-	} {
-		var inCode, inPage []string
-		for i := range conn.NumMethod() {
-			if name := conn.Method(i).Name; !hasMethod(contract, name) {
-				inCode = append(inCode, name)
-			}
-		}
-		_, table, found := strings.Cut(string(page), head)
-		require.True(t, found, head)
-		table, _, _ = strings.Cut(table, "\n\n")
-		for _, row := range regexp.MustCompile(`(?m)^\| ([^|]*) \|`).FindAllStringSubmatch(table, -1) {
-			for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(row[1], -1) {
-				inPage = append(inPage, name[1])
-			}
-		}
-		require.ElementsMatch(t, inCode, inPage, head)
-	}
-}
-
-func hasMethod(t reflect.Type, name string) bool {
-	_, has := t.MethodByName(name)
-	return has
 }

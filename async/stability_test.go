@@ -180,7 +180,7 @@ func TestStabilityOfDispatch(t *testing.T) {
 }
 
 // TestStabilityOfPackages: each package has a row, and those that are implementation say
-// so, but for the suite below asynctest, which is tests and says that.
+// so.
 func TestStabilityOfPackages(t *testing.T) {
 	table, _, _ := strings.Cut(stabilityPage(t, "## Packages", "## What compatible means"), "\n`stacktest`:")
 	_, rows := firstColumn(table)
