@@ -384,7 +384,7 @@ func testGoexit(r *rig) {
 			want = want[1:]
 		}
 		require.Equal(t, want, cl.wantMessages(len(want)))
-		require.LessOrEqual(t, srv.Count().Accepted, uint64(1), "the connection is left alone")
+		require.EqualValues(t, 1, srv.Count().Accepted, "the connection is left alone")
 		require.NoError(t, c.Flush(r.timeout()))
 		r.until("nothing held", func() bool { return srv.Count().DispatchBytes == 0 })
 	}
