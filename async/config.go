@@ -54,6 +54,12 @@ type Config struct {
 	// keeps callbacks from running at the same time only as long as none is held up for
 	// DispatchLimit; with DispatchLimit negative, always.
 	DispatchWidth int
+	// DispatchOnPool has all callbacks run on Executor. Otherwise those that are short, as
+	// far as the messenger has measured, run on the worker's goroutine that has decoded their
+	// messages, in the same order, as callbacks of the pool do: they may block, and the
+	// worker then goes on without them after a millisecond. Only where Executor is nil or an
+	// AntsPool; one of your own runs all.
+	DispatchOnPool bool
 	// DispatchLimit is how long a callback may hold up a job of the pool before it is
 	// logged with its stack, counted, and no longer counts against DispatchWidth; 0
 	// means 1 s, negative never. DispatchWidthMax bounds how many run at a time with

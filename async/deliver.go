@@ -56,9 +56,16 @@ type batch struct {
 	_        [64]byte      // the next worker's is on another cache line
 }
 
-// EndOfBatch implements connection.Sink: one lock for all that one read brought,
-// and one look at the clock for the watchdog.
-func (k sink) EndOfBatch(c *connection.Conn) {
+// EndOfBatch implements connection.Sink.
+func (k sink) EndOfBatch(c *connection.Conn) { k.enqueue(c, nil) }
+
+// EndOfRead implements connection.Sink.
+func (k sink) EndOfRead(c *connection.Conn) { k.enqueue(c, k.m.places[c.Worker().ID()]) }
+
+// enqueue hands to the queue what was collected: one lock for all that one read brought,
+// and one look at the clock for the watchdog. at is the worker as what can run
+// callbacks, nil: not now.
+func (k sink) enqueue(c *connection.Conn, at dispatch.Place) {
 	m, w := k.m, c.Worker()
 	b := &m.batches[w.ID()]
 	if b.fast > 0 {
@@ -72,7 +79,13 @@ func (k sink) EndOfBatch(c *connection.Conn) {
 	items := b.items
 	c.AddQueued(b.messages)
 	b.items, b.messages = b.items[:0], 0
-	_ = m.queue.EnqueueBatch(items) // refused: discarded there, by Shutdown
+	// Refused: discarded there, by Shutdown.
+	if at == nil {
+		_ = m.queue.EnqueueBatch(items)
+	} else if keeps, _ := m.queue.EnqueueBatchAt(at, items); keeps {
+		b.items = nil
+		return
+	}
 	clear(items)
 }
 

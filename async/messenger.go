@@ -57,6 +57,7 @@ type Messenger struct {
 
 	// Each worker its own: what it collects for the queue during one batch.
 	batches []batch
+	places  []dispatch.Place // the workers as such; nil: they are not, or must not be
 }
 
 // dispatchCredit is what a connection takes of the dispatch throttle at a time.
@@ -97,7 +98,21 @@ func New(cfg Config) (*Messenger, error) {
 		OnPanic: m.userPanicked,
 	})
 	m.stuckWatch.init(m, cfg.Stack.Pick())
+	m.places = make([]dispatch.Place, cfg.Stack.NumWorkers())
+	var usage func() dispatch.Usage
+	if meter, ok := cfg.Stack.(eventloop.Meter); ok {
+		usage = func() dispatch.Usage { return dispatch.Usage(meter.ThreadUsage()) }
+	}
+	inPlace := false
+	if _, ours := cfg.Executor.(*dispatch.AntsPool); ours && !cfg.DispatchOnPool {
+		for i := range m.places {
+			if a, ok := cfg.Stack.Worker(i).(eventloop.Asider); ok {
+				m.places[i], inPlace = a, true
+			}
+		}
+	}
 	m.queue = dispatch.New(dispatch.Config{
+		InPlace: inPlace, Usage: usage,
 		Executor: cfg.Executor, Handler: m.chain, Width: cfg.DispatchWidth, Clock: cfg.Clock.Now, Logger: m.log,
 		WidthMax: cfg.DispatchWidthMax, StuckLimit: cfg.DispatchLimit, CheckAfter: m.stuckWatch.in, OnStuck: m.stuck,
 		OnPanic:   m.userPanicked,

@@ -96,6 +96,7 @@ func (r *recorder) add(s string) {
 func (r *recorder) Deliver(*Conn, *msg.Message) { r.add("deliver") }
 func (r *recorder) Event(*Conn, Event, error)   { r.add("event") }
 func (r *recorder) EndOfBatch(*Conn)            {}
+func (r *recorder) EndOfRead(c *Conn)           { r.EndOfBatch(c) }
 func (r *recorder) Arbitrate(*Conn)             { r.add("arbitrate") }
 func (r *recorder) Gone(*Conn)                  { r.add("gone") }
 func (r *recorder) Ended(*Conn)                 { r.add("ended") }

@@ -57,6 +57,8 @@ func (q *queueing) Event(_ *Conn, ev Event, _ error) {
 	q.batch = append(q.batch, map[Event]string{EventRemoteReset: "remote reset", EventReset: "reset"}[ev])
 }
 func (q *queueing) EndOfBatch(*Conn) { q.queue, q.batch = append(q.queue, q.batch...), nil }
+
+func (q *queueing) EndOfRead(c *Conn) { q.EndOfBatch(c) }
 func (q *queueing) Discard(*Conn) {
 	kept := q.queue[:0]
 	for _, x := range q.queue {

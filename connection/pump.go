@@ -192,13 +192,15 @@ func (c *Conn) drain() {
 		st.Received.Add(received)
 		st.ReceivedBytes.Add(receivedBytes)
 	}
-	if delivered {
-		c.sh.Sink.EndOfBatch(c)
-	}
 	if good > 0 {
 		c.stats().Delivered.Add(good)
 	}
 	c.settle(done)
+	done = Ended{}
+	if delivered {
+		// Before rearm: with what is dispatched here and now, no acknowledgement waits.
+		c.sh.Sink.EndOfRead(c)
+	}
 	returned = true
 	if c.gone {
 		c.ended()

@@ -35,6 +35,9 @@ type Sink interface {
 	Event(c *Conn, ev Event, err error)
 	// EndOfBatch follows the last Deliver or Event of one piece of work.
 	EndOfBatch(c *Conn)
+	// EndOfRead is EndOfBatch where the connection has nothing left to do: the messages may
+	// be dispatched here, while the worker waits.
+	EndOfRead(c *Conn)
 	// Fault: the transport was lost in that state of the session, or an accepted peer
 	// was refused what it asked for; for logs and counters.
 	Fault(c *Conn, state session.State, err error)

@@ -12,10 +12,11 @@ import (
 type drainer struct {
 	q    *Queue
 	mark stackMark
-	// job and standInJob are run and runStandIn, made once.
-	job, standInJob func()
+	// job, standInJob and jobInPlace are run, runStandIn and runInPlace, made once.
+	job, standInJob, jobInPlace func()
 
 	turn
+	sample sample
 
 	// Under q.mu.
 	starting bool   // submitted, does not run yet
@@ -34,17 +35,22 @@ func (q *Queue) startLocked() *drainer {
 	if q.starting > 0 || len(q.drainers) >= q.cfg.Width || q.prio.runnable == 0 || q.jobs() >= q.cfg.WidthMax {
 		return nil
 	}
-	var d *drainer
+	d := q.newDrainerLocked()
+	d.starting = true
+	q.starting++
+	return d
+}
+
+// newDrainerLocked returns one more drainer.
+func (q *Queue) newDrainerLocked() (d *drainer) {
 	if n := len(q.idle); n > 0 {
 		d = q.idle[n-1]
 		q.idle = q.idle[:n-1]
 	} else {
 		d = &drainer{q: q, mark: newStackMark(), turn: turn{most: 1}}
-		d.job, d.standInJob = d.run, d.runStandIn
+		d.job, d.standInJob, d.jobInPlace = d.run, d.runStandIn, d.runInPlace
 	}
 	q.drainers = append(q.drainers, d)
-	d.starting = true
-	q.starting++
 	return d
 }
 
@@ -151,13 +157,15 @@ func (d *drainer) drain() {
 			q.mu.Unlock()
 			break
 		}
-		left -= d.n
+		left -= len(d.items)
 		next := q.startLocked()
 		q.mu.Unlock()
 		q.launch(next)
+		d.sampleBegin()
 		for it := d.claim(); it != nil; it = d.claim() {
 			d.dispatch(d.mark, it)
 		}
+		d.sampleEnd()
 		q.mu.Lock()
 		d.endLocked()
 	}

@@ -248,6 +248,13 @@ func (p *prio) begin(c *class) {
 	p.runnable--
 }
 
+// beginNew makes the class of that id, which must have no items nor be busy, and marks it as busy.
+func (p *prio) beginNew(id uint64) *class {
+	c := p.newClass(id)
+	c.busy = true
+	return c
+}
+
 // done ends the busy time of c. c may not be used afterwards.
 func (p *prio) done(c *class) {
 	if !c.busy {

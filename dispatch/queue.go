@@ -73,6 +73,13 @@ type Config struct {
 	// BatchMax is how many items a job dispatches before it goes to the end of the
 	// executor's line, so that queues that share it take turns; 0 means 256.
 	BatchMax int
+	// InPlace lets short callbacks run on the goroutine of the worker that has received
+	// their messages (EnqueueBatchAt), when they have been short for a while; see
+	// placing. It needs Clock.
+	InPlace bool
+	// Usage is what the thread of the calling goroutine has used; nil: nothing is known,
+	// and how long a callback takes by Clock is all its own.
+	Usage func() Usage
 	// TurnMax is how many messages of one connection and priority, at most, are
 	// dispatched before it is another connection's turn; 0 means 16, 1 is the order of
 	// the original. Fewer are while callbacks take longer than a few microseconds.
@@ -149,7 +156,8 @@ type Queue struct {
 	standIn     *drainer   // of drainers, the one that runs on a stand-in goroutine
 	checked     bool       // Check was asked for, and is due
 	saidFull    bool       // that all jobs are stuck
-	late        late       // whether the executor begins jobs
+	placing     placing
+	late        late // whether the executor begins jobs
 	stopping    bool
 	quiet       chan struct{} // closed when stopping and nothing is dispatched
 	stats       Stats
@@ -173,6 +181,14 @@ type Stats struct {
 	StuckTotal uint64 // callbacks that were found to be stuck
 	Refused    uint64 // jobs that the executor refused
 	StandIns   uint64 // jobs that ran on a stand-in goroutine
+
+	// InPlaceNow says that short callbacks run where their messages were decoded, as far
+	// as nothing else could come first; InPlace counts the messages that were to be
+	// dispatched there, and Stayed the callbacks that held up a worker for so long that
+	// it went on without them.
+	InPlaceNow bool
+	InPlace    uint64
+	Stayed     uint64
 
 	// EnqueuedBy is Enqueued by band.
 	EnqueuedBy [Bands]uint64
@@ -225,6 +241,7 @@ func New(cfg Config) *Queue {
 		cfg: cfg, told: reporter{"dispatcher", cfg.OnPanic, cfg.Logger},
 		prio: newPrio(cfg.MinCost, cfg.MaxTokens), quiet: make(chan struct{}),
 	}
+	q.placing.on = cfg.InPlace
 	_, q.handlerTells = cfg.Handler.(interface{ reportsGoexit() })
 	return q
 }
@@ -428,6 +445,7 @@ func (q *Queue) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.stats
+	s.InPlaceNow = q.placing.here.Load()
 	s.Len, s.Drainers, s.Dispatching, s.Stuck = q.lenLocked(), q.jobs(), q.dispatching, len(q.stuck)
 	if n := q.prio.oldest; n != nil {
 		s.OldestAge = max(0, now-n.at)

@@ -458,7 +458,7 @@ func TestStuckNotBegun(t *testing.T) {
 // turn has left is taken back once.
 func TestStuckOrReturned(t *testing.T) {
 	turnOf3 := func(claimed int) *turn {
-		u := &turn{class: new(class), n: 3}
+		u := &turn{class: new(class), items: make([]Item, 3)}
 		for range claimed {
 			u.claim()
 		}

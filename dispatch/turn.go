@@ -23,16 +23,17 @@ const (
 // turn is the present one of a job. What is not yet claimed of it can be revoked.
 type turn struct {
 	// Under q.mu. Between begin and end the job reads them without.
-	class *class // nil between turns
-	conn  msg.Connection
-	kind  Kind
-	level int // of the messages; events are above all
-	n     int // of items
-	items [turnMax]Item
-	at    time.Duration // when the first was enqueued
-	began time.Duration
-	most  int // how long the next turn may be
-	given int // how many items the job has got, once the rest was revoked
+	class   *class // nil between turns
+	conn    msg.Connection
+	kind    Kind
+	level   int           // of the messages; events are above all
+	items   []Item        // of buffer, or, in place, what the worker has received
+	at      time.Duration // when the first was enqueued
+	began   time.Duration
+	most    int // how long the next turn may be
+	given   int // how many items the job has got, once the rest was revoked
+	inPlace bool
+	buffer  [turnMax]Item
 
 	next  atomic.Int32 // of items: those before it are claimed, by whoever dispatches or revokes them
 	count outcomes     // the job's
@@ -42,7 +43,7 @@ type turn struct {
 const eventLevel = 256
 
 // revoked is a value of next behind all items.
-const revoked = 1 << 20
+const revoked = 1 << 30
 
 // outcomes counts how the items of a turn ended.
 type outcomes struct{ dispatched, discarded, unhandled, panics uint64 }
@@ -60,18 +61,20 @@ func (o *outcomes) handled(out Outcome) {
 // beginLocked takes a turn of at most so many items; false: there is nothing.
 func (d *drainer) beginLocked(left int) bool {
 	q, t := d.q, &d.turn
-	if t.class = q.prio.pop(&t.items[0]); t.class == nil {
+	it, n := &t.buffer[0], 1
+	if t.class = q.prio.pop(it); t.class == nil {
 		return false
 	}
-	it := &t.items[0]
-	t.conn, t.kind, t.at, t.level, t.n = it.Conn, it.Kind, it.at, eventLevel, 1
+	t.conn, t.kind, t.at, t.level = it.Conn, it.Kind, it.at, eventLevel
 	t.began = q.cfg.Clock()
 	if it.Kind == KindMessage {
 		t.level = int(it.Priority)
 		if most := min(t.most, left, q.cfg.TurnMax); most > 1 && it.Priority >= weighted {
-			t.n += q.prio.more(t.class, it.Priority, t.items[1:most])
+			n += q.prio.more(t.class, it.Priority, t.buffer[1:most])
 		}
 	}
+	t.items, t.inPlace = t.buffer[:n], false
+	d.sample.on = q.placing.on && it.Kind == KindMessage && q.placing.sample()
 	t.next.Store(0)
 	d.turns++
 	q.dispatching++
@@ -80,23 +83,23 @@ func (d *drainer) beginLocked(left int) bool {
 
 // claim returns the next item of the turn, or nil. The job's goroutine.
 func (t *turn) claim() *Item {
-	if k := int(t.next.Add(1)) - 1; k < t.n {
+	if k := int(t.next.Add(1)) - 1; k < len(t.items) {
 		return &t.items[k]
 	}
 	return nil
 }
 
 // claimed is the number of items that are claimed.
-func (t *turn) claimed() int { return min(int(t.next.Load()), t.n) }
+func (t *turn) claimed() int { return min(int(t.next.Load()), len(t.items)) }
 
 // left is the number of items that are not claimed.
-func (t *turn) left() int { return t.n - t.claimed() }
+func (t *turn) left() int { return len(t.items) - t.claimed() }
 
 // givenLocked is the number of items that the job has got: the callback that runs is that
 // of the last one.
 func (t *turn) givenLocked() int {
 	if k := int(t.next.Load()); k < revoked {
-		return min(k, t.n)
+		return min(k, len(t.items))
 	}
 	return t.given
 }
@@ -127,18 +130,24 @@ func (t *turn) revokedLocked(next int32) []Item {
 	if next >= revoked {
 		return nil
 	}
-	t.given = min(int(next), t.n)
-	return t.items[t.given:t.n]
+	t.given = min(int(next), len(t.items))
+	return t.items[t.given:]
 }
 
 // endLocked ends the turn and frees its class.
 func (d *drainer) endLocked() {
 	q, t := d.q, &d.turn
-	switch took := q.cfg.Clock() - t.began; {
-	case took > turnTime:
-		t.most = max(t.most/2, 1)
-	case took < turnTime/2 && t.level < eventLevel:
-		t.most = min(2*t.most, turnMax)
+	if !t.inPlace {
+		switch took := q.cfg.Clock() - t.began; {
+		case took > turnTime:
+			t.most = max(t.most/2, 1)
+		case took < turnTime/2 && t.level < eventLevel:
+			t.most = min(2*t.most, turnMax)
+		}
+	}
+	if d.sample.on {
+		d.sample.on = false
+		q.placing.measured(t.givenLocked(), d.sample.own, q.cfg.Clock())
 	}
 	q.stats.Dispatched += t.count.dispatched
 	q.stats.Discarded += t.count.discarded
@@ -149,7 +158,7 @@ func (d *drainer) endLocked() {
 		q.unstickLocked(d)
 	}
 	c := t.class
-	t.class, t.conn = nil, nil
+	t.class, t.conn, t.items = nil, nil, nil
 	q.prio.done(c)
 	q.endLocked()
 }
@@ -157,6 +166,9 @@ func (d *drainer) endLocked() {
 // takeBackLocked puts what is left of d's turn back into the queue.
 func (q *Queue) takeBackLocked(d *drainer) {
 	if items := d.revokeLocked(); len(items) > 0 {
+		for i := range items {
+			items[i].at = d.at // in place there was none
+		}
 		q.prio.putBack(d.class, uint8(d.level), items)
 		clear(items)
 	}

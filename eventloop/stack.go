@@ -86,6 +86,20 @@ type Lender interface {
 	Lend(t Task) bool
 }
 
+// Asider is what a Worker may be in addition: one that runs what may be held up, and
+// does not wait for it for long.
+type Asider interface {
+	// RunAside runs job, and nothing else of the worker meanwhile. It returns when job has
+	// returned; or, with stays set, when job has held up the worker for a millisecond or
+	// so: the worker goes on without it, and job on its own, on its goroutine. ran is false
+	// if it did not run at all, and will not: that cannot be done now.
+	//
+	// job may do what it likes: block, end its goroutine (runtime.Goexit), wait for
+	// what the worker does. But it must not panic, nor use what is the worker's. To be called on the worker, and never with a lock
+	// held. Now may have moved afterwards.
+	RunAside(job func()) (ran, stays bool)
+}
+
 // Abandoner is what a Handler, a TimerHandler or a Task may be in addition: one
 // that wants to know that a call of it did not return, because user code in it ended
 // the goroutine (runtime.Goexit, and with it t.FailNow). The worker goes on on
@@ -106,6 +120,22 @@ type Hosted interface {
 	// ZoneID is the number of the network interface of that name or number, which is
 	// what an IPv6 zone means on this host.
 	ZoneID(zone string) (id uint32, ok bool)
+}
+
+// Meter is what a Stack may be in addition: one that knows what its threads do.
+type Meter interface {
+	// ThreadUsage is that of the calling goroutine's thread, as of now.
+	ThreadUsage() ThreadUsage
+}
+
+// ThreadUsage is what a thread has used since it began.
+type ThreadUsage struct {
+	// Thread is another number for each thread; 0: nothing is known.
+	Thread int
+	// CPU is the time that it has run.
+	CPU time.Duration
+	// Preempted is how often it was ready to run, and another one ran in its place.
+	Preempted int64
 }
 
 // Task is work for a worker. Run is called once per Post, on the worker.

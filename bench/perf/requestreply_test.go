@@ -129,6 +129,7 @@ func median(x []float64) float64 {
 type echoPair struct {
 	conns   []msg.Connection
 	size    int
+	window  int
 	replies atomic.Int64
 	running atomic.Bool
 	out     sync.WaitGroup // windows in flight
@@ -170,16 +171,20 @@ func (e *echoPair) send(c msg.Connection) {
 }
 
 func newEchoPair(b testing.TB, server, client msg.Policy, fast bool, size int) *echoPair {
+	return newEchoPairOf(b, server, client, fast, size, benchConns, benchWindow)
+}
+
+func newEchoPairOf(b testing.TB, server, client msg.Policy, fast bool, size, conns, window int) *echoPair {
 	srv, err := async.New(async.Config{Name: entity.OSD(0)})
 	require.NoError(b, err)
 	srv.SetDefaultPolicy(server)
 	srv.AddDispatcherTail(echoServer{fast})
 	require.NoError(b, srv.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
 	require.NoError(b, srv.Start())
-	e := &echoPair{size: size}
+	e := &echoPair{size: size, window: window}
 	b.Cleanup(func() { require.NoError(b, srv.Shutdown(context.Background())) })
 	// A client that has its session registered has one connection with a server.
-	for i := range benchConns {
+	for i := range conns {
 		cl, err := async.New(async.Config{Name: entity.Client(int64(i))})
 		require.NoError(b, err)
 		cl.SetDefaultPolicy(client)
@@ -196,10 +201,10 @@ func newEchoPair(b testing.TB, server, client msg.Policy, fast bool, size int) *
 // run keeps the windows full for d and returns replies a second.
 func (e *echoPair) run(d time.Duration) float64 {
 	e.running.Store(true)
-	e.out.Add(len(e.conns) * benchWindow)
+	e.out.Add(len(e.conns) * e.window)
 	start, from := time.Now(), e.replies.Load()
 	for _, c := range e.conns {
-		for range benchWindow {
+		for range e.window {
 			e.send(c)
 		}
 	}

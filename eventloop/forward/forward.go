@@ -1,6 +1,6 @@
 // Package forward is for those who put something around a stack, its workers or
 // handlers: a network that breaks, or a clock that is late. What a Stack, a Worker or a
-// Handler may be in addition (eventloop.Hosted, Lender, Local, Abandoner) is lost by
+// Handler may be in addition (eventloop.Hosted, Meter, Lender, Local, Asider, Abandoner) is lost by
 // embedding the interface, and who uses the result takes other paths than without.
 //
 // Write the outer type with what it changes, with the inner one embedded as the interface,
@@ -40,14 +40,25 @@ func (s *stack) Pick() eventloop.Worker { return s.workers[s.Stack.Pick().ID()] 
 
 // StackAs is outer with what inner is in addition.
 func StackAs(outer, inner eventloop.Stack) eventloop.Stack {
-	if _, ok := outer.(eventloop.Hosted); ok {
-		return outer
-	}
-	if h, ok := inner.(eventloop.Hosted); ok {
+	h, hosted := first[eventloop.Hosted](outer, inner)
+	m, meters := first[eventloop.Meter](outer, inner)
+	switch {
+	case hosted && meters:
+		return &struct {
+			eventloop.Stack
+			eventloop.Hosted
+			eventloop.Meter
+		}{outer, h, m}
+	case hosted:
 		return &struct {
 			eventloop.Stack
 			eventloop.Hosted
 		}{outer, h}
+	case meters:
+		return &struct {
+			eventloop.Stack
+			eventloop.Meter
+		}{outer, m}
 	}
 	return outer
 }
@@ -56,13 +67,33 @@ func StackAs(outer, inner eventloop.Stack) eventloop.Stack {
 func Worker(outer, inner eventloop.Worker) eventloop.Worker {
 	lender, lends := first[eventloop.Lender](outer, inner)
 	local, stores := first[eventloop.Local](outer, inner)
+	asider, steps := first[eventloop.Asider](outer, inner)
 	switch {
+	case lends && stores && steps:
+		return &struct {
+			eventloop.Worker
+			eventloop.Lender
+			eventloop.Local
+			eventloop.Asider
+		}{outer, lender, local, asider}
 	case lends && stores:
 		return &struct {
 			eventloop.Worker
 			eventloop.Lender
 			eventloop.Local
 		}{outer, lender, local}
+	case lends && steps:
+		return &struct {
+			eventloop.Worker
+			eventloop.Lender
+			eventloop.Asider
+		}{outer, lender, asider}
+	case stores && steps:
+		return &struct {
+			eventloop.Worker
+			eventloop.Local
+			eventloop.Asider
+		}{outer, local, asider}
 	case lends:
 		return &struct {
 			eventloop.Worker
@@ -73,6 +104,11 @@ func Worker(outer, inner eventloop.Worker) eventloop.Worker {
 			eventloop.Worker
 			eventloop.Local
 		}{outer, local}
+	case steps:
+		return &struct {
+			eventloop.Worker
+			eventloop.Asider
+		}{outer, asider}
 	}
 	return outer
 }

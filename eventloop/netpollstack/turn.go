@@ -12,20 +12,23 @@ import (
 // A worker calls user code, and user code may end its goroutine: runtime.Goexit, and
 // with it FailNow of a test. The goroutine must not be netpoll's, which serves others
 // as well. So the rounds run in a coroutine (iter.Pull), a goroutine that takes turns
-// with netpoll's: one that ends costs a new coroutine, and nothing else.
+// with its carrier (carrier.go): one that ends costs a new coroutine, and nothing else.
 
-// outcome says why a coroutine gives control back to netpoll's goroutine.
+// outcome says why a coroutine gives control back to its carrier.
 type outcome uint8
 
 const (
 	busy     outcome = iota // more to do: the set is readable
 	sleepy                  // nothing left to do
 	goexited                // user code has ended the coroutine
+	aside                   // something is to be run on the carrier's stack; then more
+	ended                   // the worker has ended
 )
 
 // turns is what the coroutine runs: one turn of work after the other, until the
 // worker ends.
 func (w *worker) turns(yield func(outcome) bool) {
+	w.yield = yield
 	returned := false
 	defer func() {
 		if returned {

@@ -4,10 +4,8 @@ package netpollstack
 
 import (
 	"context"
-	"iter"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -40,13 +38,22 @@ type worker struct {
 	loop    netpoll.EventLoop
 	eventfd int
 	timerfd int
+	host    int           // the epoll set that netpoll has; see joinNetpoll
 	started chan struct{} // closed by the first round
 	ended   chan struct{} // closed by the last one
 	served  chan struct{} // closed when netpoll has let go of the worker
 
-	// the poller goroutine's
-	busy busyPoll
-	turn func() (outcome, bool) // resumes the coroutine of turns; nil: there is none
+	// the carrier's; see carrier.go
+	busy   busyPoll
+	turn   func() (outcome, bool) // resumes the coroutine of turns; nil: there is none
+	own    bool                   // the carrier is not netpoll's goroutine
+	hosted atomic.Bool            // it is: netpoll waits for the worker
+	aside  asideWatch
+
+	// the coroutine's, and its carrier's while it stands still
+	yield func(outcome) bool
+	job   func() // to be run aside
+	stays bool   // the job that was run aside has not returned
 
 	// any goroutine
 	mailbox   eventloop.Mailbox
@@ -75,6 +82,7 @@ type worker struct {
 	rounds   uint64 // number of rounds so far
 	events   int    // since the worker woke up
 	running  bool
+	turning  bool // the coroutine runs: nobody has borrowed the worker
 	stopping bool
 
 	// calling is whose callback runs or ran last; nil: that of a task of the mailbox, or
@@ -91,12 +99,14 @@ type failure struct {
 
 func newWorker(s *stack, id int) (*worker, error) {
 	w := &worker{
-		stack: s, id: id, clock: s.clock, eventfd: -1, timerfd: -1,
+		stack: s, id: id, clock: s.clock, eventfd: -1, timerfd: -1, host: -1,
 		started: make(chan struct{}), ended: make(chan struct{}), served: make(chan struct{}), armed: unarmed,
 		sweep:   sweep{due: unarmed},
 		scratch: make([]byte, s.cfg.ReadBuffer), iovecs: make([]unix.Iovec, iovMax),
 	}
 	w.mailbox.Init(w.kick)
+	w.aside.timer = time.AfterFunc(time.Hour, w.checkAside)
+	w.aside.timer.Stop()
 	if err := w.openDescriptors(); err != nil {
 		w.closeDescriptors()
 		return nil, err
@@ -123,6 +133,10 @@ func (w *worker) openDescriptors() (err error) {
 	if err = w.poll.control(unix.EPOLL_CTL_ADD, w.timerfd, w.poll.insert(alarm{w}), edges); err != nil {
 		return err
 	}
+	if w.host, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	w.joinNetpoll()
 	w.loop, err = netpoll.NewEventLoop(nil)
 	return err
 }
@@ -156,43 +170,14 @@ func (w *worker) serve() error {
 	}
 }
 
-// Accept implements netpoll.Listener: netpoll calls it, never twice at a time,
-// when the worker's epoll set is readable.
-func (w *worker) Accept() (net.Conn, error) {
-	if w.turn == nil {
-		w.turn, _ = iter.Pull(w.turns)
-	}
-	o, alive := w.turn()
-	if !alive {
-		close(w.ended)
-		return nil, nil
-	}
-	if o == goexited {
-		w.bury()
-		// The other workers of the poller have their turn now. The fields of this worker
-		// still hold the rest of the round, which need not make the epoll set readable.
-		w.kick()
-	}
-	// A goroutine that this round has woken waits in the local queue of this P, and must
-	// run before netpoll blocks in epoll_wait, since the thread keeps the P there. netpoll
-	// yields once before it blocks. But in every 61st scheduling of a P, Go's scheduler
-	// looks into the global queue first, where a goroutine that yields is put: it then
-	// resumes netpoll's goroutine at once, and the woken goroutine waits until sysmon takes
-	// the P away from the blocked thread, 10 ms and more. So the worker yields here as well:
-	// of two yields in a row only one can be a 61st.
-	runtime.Gosched()
-	if d := w.stack.cfg.BusyPoll; o == sleepy && d > 0 && w.events < crowd && w.busy.again() {
-		w.busy.was(w.lookFor(d))
-	}
-	return nil, nil
-}
-
 // work runs rounds until nothing is left to do, or the other workers of the poller have
 // waited long enough. It says whether the worker may sleep now. If the last call of work
 // did not return, this one goes on with the round of that one.
 func (w *worker) work() outcome {
 	w.token.Lock()
 	defer w.token.Unlock()
+	w.turning = true
+	defer func() { w.turning = false }()
 	w.asleep.Store(false)
 	w.mailbox.Awake()
 	if !w.running {
@@ -220,7 +205,9 @@ func (w *worker) work() outcome {
 	w.roundTime.Store(0)
 	// Ready sockets keep the set readable; whatever else is left needs a kick.
 	if w.hasLeftovers() || !w.armTimer() || !w.mailbox.Sleep() {
-		w.kick()
+		if !w.own {
+			w.kick()
+		}
 		return busy
 	}
 	w.sweep.due = w.armed
@@ -367,6 +354,7 @@ func (w *worker) end() {
 	w.poll.closeAll()
 	w.dirty, w.failed = worklist[*transport]{}, worklist[failure]{}
 	_ = w.loop.Shutdown(context.Background()) // Serve returns nil
+	w.aside.timer.Stop()
 	w.closeDescriptors()
 	w.roundTime.Store(0)
 }
@@ -375,7 +363,7 @@ func (w *worker) closeDescriptors() {
 	if w.poll != nil {
 		unix.Close(w.poll.fd)
 	}
-	for _, fd := range []int{w.eventfd, w.timerfd} {
+	for _, fd := range []int{w.host, w.eventfd, w.timerfd} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -386,7 +374,7 @@ func (w *worker) closeDescriptors() {
 func (w *worker) Addr() net.Addr { return &net.UnixAddr{Name: "netpollstack worker", Net: "unix"} }
 
 // Fd implements netpoll.Listener.
-func (w *worker) Fd() int { return w.poll.fd }
+func (w *worker) Fd() int { return w.host }
 
 // Close implements netpoll.Listener; the worker closes its descriptors itself.
 func (w *worker) Close() error { return nil }

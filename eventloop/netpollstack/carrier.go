@@ -1,0 +1,145 @@
+//go:build linux && (amd64 || arm64 || loong64)
+
+package netpollstack
+
+import (
+	"iter"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The rounds of a worker run in a coroutine (turn.go), and whoever resumes the coroutine
+// carries the worker: the poller goroutine, or a goroutine of the stack's own while the
+// worker runs jobs aside. What the coroutine asks to be done aside is done by its carrier,
+// on the carrier's own stack, while the coroutine stands still wherever it is. So a carrier
+// that is held up there can be replaced: another goroutine resumes the coroutine, which
+// goes on as if the job had returned. The old carrier, when it comes back, finds that it
+// carries nothing any more, and ends.
+
+// linger is for how long a carrier of the stack's own waits for events before it leaves
+// that to netpoll again.
+const linger = 10 * time.Millisecond
+
+// Accept implements netpoll.Listener: netpoll calls it, never twice at a time, when the
+// worker's epoll set is readable.
+func (w *worker) Accept() (net.Conn, error) {
+	if !w.hosted.Load() {
+		return nil, nil // netpoll had looked before
+	}
+	switch w.turnOnce() {
+	case aside:
+		// No user code that may block runs on netpoll's goroutine, which serves others.
+		w.leaveNetpoll()
+		go w.carry(true)
+	case sleepy:
+		w.look()
+	}
+	return nil, nil
+}
+
+// carry carries the worker, on a goroutine of the stack's own, until nothing has been
+// left to do for linger, the worker ends, or another goroutine has taken its place. job
+// says that the coroutine has asked for something to be run aside.
+func (w *worker) carry(job bool) {
+	if job && !w.runAside() {
+		return
+	}
+	for {
+		switch w.turnOnce() {
+		case aside:
+			if !w.runAside() {
+				return
+			}
+		case ended:
+			return
+		case sleepy:
+			if !w.look() && !w.rest() {
+				return
+			}
+		}
+	}
+}
+
+// turnOnce resumes the coroutine until it gives control back. It is called by the one
+// who carries the worker.
+func (w *worker) turnOnce() outcome {
+	if w.turn == nil {
+		w.turn, _ = iter.Pull(w.turns)
+	}
+	o, alive := w.turn()
+	if !alive {
+		close(w.ended)
+		return ended
+	}
+	if o == aside {
+		return o
+	}
+	if o == goexited {
+		w.bury()
+		// The other workers of the poller have their turn now. The fields of this worker
+		// still hold the rest of the round, which need not make the epoll set readable.
+		w.kick()
+	}
+	// A goroutine that this round has woken waits in the local queue of this P, and must
+	// run before a thread blocks in epoll_wait, since it keeps the P there. netpoll
+	// yields once before it blocks, and so does rest. But in every 61st scheduling of a P, Go's
+	// scheduler looks into the global queue first, where a goroutine that yields is put: it
+	// then resumes this goroutine at once, and the woken goroutine waits until sysmon takes
+	// the P away from the blocked thread, 10 ms and more. So the worker yields here as well:
+	// of two yields in a row only one can be a 61st.
+	runtime.Gosched()
+	return o
+}
+
+// look looks for more for a moment, if that is worth it, and says whether there is.
+func (w *worker) look() bool {
+	d := w.stack.cfg.BusyPoll
+	if d <= 0 || w.events >= crowd || !w.busy.again() {
+		return false
+	}
+	found := w.lookFor(d)
+	w.busy.was(found)
+	return found
+}
+
+// rest waits until the worker's epoll set is readable. If it is not for linger, netpoll
+// is left to wait, and somebody else carries the worker: false.
+func (w *worker) rest() bool {
+	runtime.Gosched() // see turnOnce
+	fds := [1]unix.PollFd{{Fd: int32(w.poll.fd), Events: unix.POLLIN}}
+	wait := unix.NsecToTimespec(int64(linger))
+	// Not epoll_wait, which would swallow edge-triggered events.
+	n, _, e := syscall.Syscall6(unix.SYS_PPOLL,
+		uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&wait)), 0, 0, 0)
+	if n == 1 || e == syscall.EINTR {
+		return true
+	}
+	w.joinNetpoll()
+	return false
+}
+
+// joinNetpoll has netpoll wait for the worker's epoll set: the next carrier is its
+// goroutine. leaveNetpoll ends that. Between netpoll's set and the worker's there is one
+// with nothing in it but the worker's, so that netpoll need not know.
+func (w *worker) joinNetpoll() {
+	w.own = false
+	w.hosted.Store(true) // before: what is readable already is somebody else's at once
+	ev := unix.EpollEvent{Events: unix.EPOLLIN}
+	if err := unix.EpollCtl(w.host, unix.EPOLL_CTL_ADD, w.poll.fd, &ev); err != nil {
+		panic("netpollstack: " + os.NewSyscallError("epoll_ctl", err).Error())
+	}
+}
+
+func (w *worker) leaveNetpoll() {
+	if err := unix.EpollCtl(w.host, unix.EPOLL_CTL_DEL, w.poll.fd, nil); err != nil {
+		panic("netpollstack: " + os.NewSyscallError("epoll_ctl", err).Error())
+	}
+	w.hosted.Store(false)
+	w.own = true
+}
