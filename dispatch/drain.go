@@ -16,7 +16,8 @@ type drainer struct {
 	job, standInJob, jobInPlace func()
 
 	turn
-	sample sample
+	sample      sample
+	inPlaceFrom time.Duration // of a job in place, when it began
 
 	// Under q.mu.
 	starting bool   // submitted, does not run yet
@@ -161,15 +162,20 @@ func (d *drainer) drain() {
 		next := q.startLocked()
 		q.mu.Unlock()
 		q.launch(next)
-		d.sampleBegin()
-		for it := d.claim(); it != nil; it = d.claim() {
-			d.dispatch(d.mark, it)
-		}
-		d.sampleEnd()
+		d.dispatchTurn()
 		q.mu.Lock()
 		d.endLocked()
 	}
 	completed = true
+}
+
+// dispatchTurn dispatches the items of the turn.
+func (d *drainer) dispatchTurn() {
+	d.sampleBegin()
+	for it := d.claim(); it != nil; it = d.claim() {
+		d.dispatch(d.mark, it)
+	}
+	d.sampleEnd()
 }
 
 // moveOn sends the job to the end of the executor's line. true: it will run

@@ -6,12 +6,15 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/callback"
 )
 
-// Short callbacks run in place: on the goroutine of the worker that has decoded their
-// messages, without a visit to another thread. They are a turn like any other, of a job
-// that does not run on the executor, and begins only if nothing else could come first.
+// Short callbacks run in place: on the goroutine of the worker that has received their
+// messages, without a visit to another thread. A job in place is one like any other, but
+// that it does not run on the executor. Its first turn is made of what was received,
+// without a visit to the queue, if nothing there could come first. Otherwise what was
+// received is queued, and the job takes from the queue what is next.
 
-// Place is the worker that has received some items: it can run a job aside, as
-// eventloop.Asider says.
+// Place is a worker that can run a job aside; see eventloop.Asider.
+//
+// Implementation: not for users of the library; may change in any release.
 type Place interface {
 	RunAside(job func()) (ran, stays bool)
 }
@@ -19,75 +22,90 @@ type Place interface {
 // inPlaceTime is for how long a job in place goes on. What is left then is the pool's.
 const inPlaceTime = 200 * time.Microsecond
 
-// EnqueueBatchAt is EnqueueBatch for what the worker has received on which the caller is. It may
-// dispatch the items there, before it returns. If keeps is set, the slice is not the caller's
-// any more.
+// EnqueueBatchAt is EnqueueBatch for what a worker has received; the caller is on that
+// worker, and holds no lock. It may dispatch the items, and others, before it returns. If
+// keeps is set the slice is not the caller's any more.
 func (q *Queue) EnqueueBatchAt(at Place, items []Item) (keeps bool, err error) {
-	if !q.placing.here.Load() || !alike(items) {
+	if !q.placing.here.Load() {
+		return false, q.EnqueueBatch(items)
+	}
+	messages, alike := look(items)
+	if !messages {
 		return false, q.EnqueueBatch(items)
 	}
 	now := q.cfg.Clock()
 	q.mu.Lock()
-	d := q.beginInPlaceLocked(items, now)
-	if d == nil {
+	if q.stopping || len(q.drainers) >= q.cfg.Width || q.jobs() >= q.cfg.WidthMax {
 		q.mu.Unlock()
 		return false, q.EnqueueBatch(items)
 	}
-	turn := d.turns
-	check := q.askLocked()
-	q.mu.Unlock()
-	if check {
-		q.cfg.CheckAfter(q.cfg.StuckLimit / checksPerLimit)
+	var d *drainer
+	if alike && q.prio.runnable == 0 && q.prio.classes[items[0].Class] == nil {
+		d = q.newDrainerLocked()
+		q.beginInPlaceLocked(d, items, now)
+	} else {
+		for i := range items {
+			items[i].at = now
+		}
+		q.pushLocked(items)
+		if q.prio.runnable > 0 && len(q.prio.events) == 0 {
+			d = q.newDrainerLocked()
+		}
 	}
-	ran, stays := at.RunAside(d.jobInPlace)
-	if ran && !stays {
+	if d == nil {
+		next, check := q.startLocked(), q.askLocked()
+		q.mu.Unlock()
+		q.launch(next)
+		q.check(check)
 		return false, nil
 	}
-	q.leftInPlace(d, turn, ran)
-	return ran, nil
+	q.placing.begun()
+	d.inPlaceFrom = now
+	turn, check := d.turns, q.askLocked()
+	q.mu.Unlock()
+	q.check(check)
+	if ran, stays := at.RunAside(d.jobInPlace); !ran || stays {
+		q.leftInPlace(d, turn, ran)
+		return ran, nil
+	}
+	return false, nil
 }
 
-// alike says whether the items are messages of one connection and strict priority.
-func alike(items []Item) bool {
+// look says whether the items are all messages, and whether these are of one connection
+// and strict priority.
+func look(items []Item) (messages, alike bool) {
 	if len(items) == 0 {
-		return false
+		return false, false
 	}
 	first := &items[0]
+	alike = first.Class != 0 && first.Priority >= weighted
 	for i := range items {
 		it := &items[i]
-		if it.Kind != KindMessage || it.Class != first.Class || it.Priority != first.Priority {
-			return false
+		if it.Kind != KindMessage {
+			return false, false
 		}
 		if it.Msg == nil {
 			it.mustMakeSense(i)
 		}
+		if it.Class != first.Class || it.Priority != first.Priority {
+			alike = false
+		}
 	}
-	return first.Class != 0 && first.Priority >= weighted
+	return true, alike
 }
 
-// beginInPlaceLocked begins a turn of the items without queueing them. nil: something
-// else could come first, or too many jobs run.
-func (q *Queue) beginInPlaceLocked(items []Item, now time.Duration) *drainer {
-	first := &items[0]
-	if q.stopping || q.prio.runnable > 0 || len(q.drainers) >= q.cfg.Width || q.jobs() >= q.cfg.WidthMax ||
-		q.prio.classes[first.Class] != nil {
-		return nil
-	}
-	d := q.newDrainerLocked()
-	t := &d.turn
+// beginInPlaceLocked makes a turn of the items.
+func (q *Queue) beginInPlaceLocked(d *drainer, items []Item, now time.Duration) {
+	t, first, n := &d.turn, &items[0], uint64(len(items))
 	t.class = q.prio.beginNew(first.Class)
 	t.conn, t.kind, t.at, t.level, t.began = first.Conn, KindMessage, now, int(first.Priority), now
-	t.items, t.inPlace = items, true
+	t.items, t.received = items, true
 	t.next.Store(0)
+	d.sample.on = q.placing.sample()
 	d.turns++
 	q.dispatching++
-	n := uint64(len(items))
 	q.stats.Enqueued += n
 	q.stats.EnqueuedBy[band(first)] += n
-	q.placing.begun()
-	d.sample.on = q.placing.sample()
-	q.stats.InPlace += n
-	return d
 }
 
 // runInPlace is the job.
@@ -105,9 +123,35 @@ func (d *drainer) runInPlace() {
 	completed = true
 }
 
-// drainInPlace dispatches the items of the turn, as long as nobody else waits.
+// drainInPlace dispatches what was received, and what is queued, for inPlaceTime.
 func (d *drainer) drainInPlace() {
 	q := d.q
+	if d.class != nil {
+		d.dispatchReceived()
+	}
+	q.mu.Lock()
+	for {
+		if d.class != nil {
+			q.stats.InPlace += uint64(d.givenLocked())
+			q.takeBackLocked(d)
+			d.endLocked()
+		}
+		if q.prio.runnable == 0 || len(q.prio.events) > 0 || q.surplusLocked(d) ||
+			q.cfg.Clock()-d.inPlaceFrom > inPlaceTime || !d.beginLocked(turnMax) {
+			break
+		}
+		q.mu.Unlock()
+		d.dispatchTurn()
+		q.mu.Lock()
+	}
+	q.retireLocked(d)
+	next := q.startLocked()
+	q.mu.Unlock()
+	q.launch(next)
+}
+
+// dispatchReceived dispatches what was received, as long as nobody else waits.
+func (d *drainer) dispatchReceived() {
 	d.sampleBegin()
 	for k := 1; ; k++ {
 		it := d.claim()
@@ -120,19 +164,13 @@ func (d *drainer) drainInPlace() {
 		}
 	}
 	d.sampleEnd()
-	q.mu.Lock()
-	q.takeBackLocked(d)
-	d.endLocked()
-	q.retireLocked(d)
-	next := q.startLocked()
-	q.mu.Unlock()
-	q.launch(next)
 }
 
-// goesOn says whether the turn in place may go on with more of its items.
+// goesOn says whether the job may dispatch more of what was received, without a look at
+// who is next.
 func (d *drainer) goesOn() bool {
 	q := d.q
-	if q.cfg.Clock()-d.began > inPlaceTime {
+	if q.cfg.Clock()-d.inPlaceFrom > inPlaceTime {
 		return false
 	}
 	q.mu.Lock()
@@ -141,22 +179,21 @@ func (d *drainer) goesOn() bool {
 }
 
 // leftInPlace is called by the worker that d's job has held up, or that could not run it.
-// What is left of the turn is queued, behind the callback that runs.
+// What is left of what was received, in that turn of d, is queued.
 func (q *Queue) leftInPlace(d *drainer, turn uint64, ran bool) {
 	q.mu.Lock()
-	if d.turns != turn || d.class == nil {
-		q.mu.Unlock() // it has just ended
-		return
+	if d.turns == turn && d.class != nil { // the job may be over by now, and d another's
+		q.takeBackLocked(d)
+		if !ran {
+			d.endLocked()
+		}
 	}
-	q.takeBackLocked(d)
 	if ran {
 		q.stats.Stayed++
 		q.placing.stayed(q.cfg.Clock())
-		q.mu.Unlock()
-		return
+	} else {
+		q.retireLocked(d)
 	}
-	d.endLocked()
-	q.retireLocked(d)
 	next := q.startLocked()
 	q.mu.Unlock()
 	q.launch(next)

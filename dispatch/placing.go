@@ -12,7 +12,7 @@ import (
 // callbacks on a busy machine look long on the pool for ever, and the system's scheduler
 // would send them there.)
 //
-//   - On the pool: 16 sampled callbacks whose mean is below 5 us go on in place.
+//   - On the pool: 16 sampled callbacks whose mean is below 20 us go on in place.
 //   - In place: above 10 us they go back; so they do when turns of more than 200 us have
 //     half of the time, or when more than 8 of 64 turns have held up a worker until it went
 //     on without them. They come again after 10 ms, and after each failure twice as late, up
@@ -47,7 +47,8 @@ const (
 	// sampleCut is what a sampled turn counts at most.
 	sampleCut = 2 * time.Millisecond
 
-	shortMean = 5 * time.Microsecond
+	// On the pool a callback that sends also writes to the socket, while the worker sleeps.
+	enterMean = 20 * time.Microsecond
 	leaveMean = 10 * time.Microsecond
 	longTurn  = 200 * time.Microsecond
 
@@ -92,7 +93,7 @@ func (p *placing) measured(callbacks int, own, now time.Duration) {
 	switch here := p.here.Load(); {
 	case here && (s.callbacks >= sampleMin || s.total > sampleCut/2) && (mean > leaveMean || mostlyLong):
 		p.leave(now)
-	case !here && s.callbacks >= sampleMin && mean < shortMean && !mostlyLong && now >= p.until:
+	case !here && s.callbacks >= sampleMin && mean < enterMean && !mostlyLong && now >= p.until:
 		p.here.Store(true)
 		p.since, p.turns, p.stays, p.sampled = now, 0, 0, sums{}
 	case s.callbacks > sampleMax:

@@ -284,6 +284,17 @@ func (q *Queue) EnqueueBatch(items []Item) error {
 		q.drop(slices.Clone(items)) // a copy, so that items does not escape
 		return ErrStopped
 	}
+	q.pushLocked(items)
+	d := q.startLocked()
+	check := d != nil && q.askLocked()
+	q.mu.Unlock()
+	q.launch(d)
+	q.check(check)
+	return nil
+}
+
+// pushLocked queues the items.
+func (q *Queue) pushLocked(items []Item) {
 	highest := 0
 	for i := range items {
 		it := &items[i]
@@ -297,14 +308,13 @@ func (q *Queue) EnqueueBatch(items []Item) error {
 	}
 	q.stats.Enqueued += uint64(len(items))
 	q.preemptLocked(highest)
-	d := q.startLocked()
-	check := d != nil && q.askLocked()
-	q.mu.Unlock()
-	q.launch(d)
-	if check {
+}
+
+// check asks for a call of Check, if ask is set.
+func (q *Queue) check(ask bool) {
+	if ask {
 		q.cfg.CheckAfter(q.cfg.StuckLimit / checksPerLimit)
 	}
-	return nil
 }
 
 func band(it *Item) int {

@@ -23,17 +23,17 @@ const (
 // turn is the present one of a job. What is not yet claimed of it can be revoked.
 type turn struct {
 	// Under q.mu. Between begin and end the job reads them without.
-	class   *class // nil between turns
-	conn    msg.Connection
-	kind    Kind
-	level   int           // of the messages; events are above all
-	items   []Item        // of buffer, or, in place, what the worker has received
-	at      time.Duration // when the first was enqueued
-	began   time.Duration
-	most    int // how long the next turn may be
-	given   int // how many items the job has got, once the rest was revoked
-	inPlace bool
-	buffer  [turnMax]Item
+	class    *class // nil between turns
+	conn     msg.Connection
+	kind     Kind
+	level    int           // of the messages; events are above all
+	items    []Item        // of buffer, or what a worker has received
+	at       time.Duration // when the first was enqueued
+	began    time.Duration
+	most     int  // how long the next turn may be
+	given    int  // how many items the job has got, once the rest was revoked
+	received bool // items is what a worker has received: it was never queued
+	buffer   [turnMax]Item
 
 	next  atomic.Int32 // of items: those before it are claimed, by whoever dispatches or revokes them
 	count outcomes     // the job's
@@ -73,7 +73,7 @@ func (d *drainer) beginLocked(left int) bool {
 			n += q.prio.more(t.class, it.Priority, t.buffer[1:most])
 		}
 	}
-	t.items, t.inPlace = t.buffer[:n], false
+	t.items, t.received = t.buffer[:n], false
 	d.sample.on = q.placing.on && it.Kind == KindMessage && q.placing.sample()
 	t.next.Store(0)
 	d.turns++
@@ -137,7 +137,7 @@ func (t *turn) revokedLocked(next int32) []Item {
 // endLocked ends the turn and frees its class.
 func (d *drainer) endLocked() {
 	q, t := d.q, &d.turn
-	if !t.inPlace {
+	if !t.received {
 		switch took := q.cfg.Clock() - t.began; {
 		case took > turnTime:
 			t.most = max(t.most/2, 1)
@@ -167,7 +167,7 @@ func (d *drainer) endLocked() {
 func (q *Queue) takeBackLocked(d *drainer) {
 	if items := d.revokeLocked(); len(items) > 0 {
 		for i := range items {
-			items[i].at = d.at // in place there was none
+			items[i].at = d.at // what was received has none
 		}
 		q.prio.putBack(d.class, uint8(d.level), items)
 		clear(items)

@@ -43,7 +43,14 @@ func BenchmarkQueueBesideFast(b *testing.B) {
 					rateRatios, cpuRatios = append(rateRatios, rate[1]/rate[0]), append(cpuRatios, cpu[1]/cpu[0])
 				}
 			}
-			require.NotZero(b, pairs[1].replies.Load())
+			var queued, inPlace, stayed uint64
+			for _, m := range pairs[1].ms {
+				q := m.Stats().Queue
+				queued, inPlace, stayed = queued+q.Dispatched, inPlace+q.InPlace, stayed+q.Stayed
+			}
+			require.NotZero(b, queued)
+			b.ReportMetric(float64(inPlace)/float64(queued), "in-place")
+			b.ReportMetric(float64(stayed), "stayed")
 			b.ReportMetric(median(rates[0]), "fast-msgs/s")
 			b.ReportMetric(median(rates[1]), "queue-msgs/s")
 			b.ReportMetric(median(cpus[0]), "fast-cpu-ns")

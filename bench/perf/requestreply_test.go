@@ -127,6 +127,7 @@ func median(x []float64) float64 {
 // echoPair is a server that sends every message back and clients that keep a
 // window of requests in flight.
 type echoPair struct {
+	ms      []*async.Messenger
 	conns   []msg.Connection
 	size    int
 	window  int
@@ -181,7 +182,7 @@ func newEchoPairOf(b testing.TB, server, client msg.Policy, fast bool, size, con
 	srv.AddDispatcherTail(echoServer{fast})
 	require.NoError(b, srv.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
 	require.NoError(b, srv.Start())
-	e := &echoPair{size: size, window: window}
+	e := &echoPair{size: size, window: window, ms: []*async.Messenger{srv}}
 	b.Cleanup(func() { require.NoError(b, srv.Shutdown(context.Background())) })
 	// A client that has its session registered has one connection with a server.
 	for i := range conns {
@@ -192,7 +193,7 @@ func newEchoPairOf(b testing.TB, server, client msg.Policy, fast bool, size, con
 		require.NoError(b, cl.Start())
 		c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
 		require.NoError(b, err)
-		e.conns = append(e.conns, c)
+		e.conns, e.ms = append(e.conns, c), append(e.ms, cl)
 		b.Cleanup(func() { require.NoError(b, cl.Shutdown(context.Background())) })
 	}
 	return e
