@@ -14,8 +14,11 @@ import (
 func (c *Conn) AddQueued(n int) { c.queued.Add(int32(n)) }
 
 // dispatched tells that one of the messages of AddQueued was dispatched, or dropped.
-func (c *Conn) dispatched() {
-	n := c.queued.Add(-1)
+func (c *Conn) dispatched() { c.dispatchedAll(1) }
+
+// dispatchedAll tells that of so many.
+func (c *Conn) dispatchedAll(k int32) {
+	n := c.queued.Add(-k)
 	if n < 0 {
 		panic(fmt.Sprintf("connection %d: %d messages queued for dispatch", c.ID(), n))
 	}

@@ -18,7 +18,7 @@ const (
 // before its payload is read, and gives them back. It is the whole of that, for
 // connections on workers and for those of threads alike.
 //
-// Its owner calls it, from one goroutine at a time; DispatchDone, Hold and Unhold, which
+// Its owner calls it, from one goroutine at a time; DispatchDone, DispatchesDone, Hold and Unhold, which
 // are for messages that are under way, may be called by any.
 type Admission struct {
 	thr    [numThrottles]msg.Throttler
@@ -204,6 +204,20 @@ func (a *Admission) ReleaseDispatch(size int64) {
 
 // DispatchDone gives back all that a message of size payload bytes holds (msg.Receipt).
 func (a *Admission) DispatchDone(size int64) { a.release(numThrottles, size) }
+
+// DispatchesDone is DispatchDone of n messages of size payload bytes together.
+func (a *Admission) DispatchesDone(n, size int64) {
+	if t := a.thr[policyMessages]; t != nil {
+		t.Release(n)
+	}
+	if size > 0 {
+		for _, t := range a.thr[policyBytes:] {
+			if t != nil {
+				t.Release(size)
+			}
+		}
+	}
+}
 
 // Hold and Unhold are those of msg.Receipt: what is dispatched and not let go of counts in
 // the policy's throttles.

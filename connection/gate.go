@@ -38,6 +38,12 @@ func (r receipt) DispatchDone(size int64) {
 	r.c.dispatched()
 }
 
+// DispatchesDone implements msg.BatchReceipt.
+func (r receipt) DispatchesDone(n int, size int64) {
+	r.c.adm.DispatchesDone(int64(n), size)
+	r.c.dispatchedAll(int32(n))
+}
+
 func (r receipt) Hold(size int64)   { r.c.adm.Hold(size) }
 func (r receipt) Unhold(size int64) { r.c.adm.Unhold(size) }
 

@@ -17,6 +17,7 @@ type drainer struct {
 
 	turn
 	sample      sample
+	tally       msg.Tally     // of what was received: given back together
 	inPlaceFrom time.Duration // of a job in place, when it began
 
 	// Under q.mu.
@@ -211,7 +212,7 @@ func (d *drainer) dispatch(_ stackMark, it *Item) {
 	}
 	if it.Msg != nil {
 		// The ticket is taken before user code may release the message.
-		defer msg.TicketFor(it.Msg).Done()
+		defer d.tally.Add(msg.TicketFor(it.Msg))
 	}
 	out, returned := Panicked, false
 	defer func() {
@@ -235,6 +236,7 @@ func (d *drainer) dispatch(_ stackMark, it *Item) {
 // Another job takes over.
 func (d *drainer) abandoned() {
 	q := d.q
+	d.tally.Take().Done()
 	q.mu.Lock()
 	if d.class != nil {
 		q.takeBackLocked(d)

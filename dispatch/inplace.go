@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/callback"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
 // Short callbacks run in place: on the goroutine of the worker that has received their
@@ -102,6 +103,7 @@ func (q *Queue) beginInPlaceLocked(d *drainer, items []Item, now time.Duration) 
 	t.items, t.received = items, true
 	t.next.Store(0)
 	d.sample.on = q.placing.sample()
+	d.tally.Begin(first.Msg)
 	d.turns++
 	q.dispatching++
 	q.stats.Enqueued += n
@@ -129,6 +131,7 @@ func (d *drainer) drainInPlace() {
 	if d.class != nil {
 		d.dispatchReceived()
 	}
+	d.tally.Take().Done()
 	q.mu.Lock()
 	for {
 		if d.class != nil {
@@ -159,8 +162,11 @@ func (d *drainer) dispatchReceived() {
 			break
 		}
 		d.dispatch(d.mark, it)
-		if k%turnMax == 0 && d.left() > 0 && !d.goesOn() {
-			break
+		if k%turnMax == 0 && d.left() > 0 {
+			d.tally.Take().Done()
+			if !d.goesOn() {
+				break
+			}
 		}
 	}
 	d.sampleEnd()
@@ -181,12 +187,14 @@ func (d *drainer) goesOn() bool {
 // leftInPlace is called by the worker that d's job has held up, or that could not run it.
 // What is left of what was received, in that turn of d, is queued.
 func (q *Queue) leftInPlace(d *drainer, turn uint64, ran bool) {
+	var owed msg.Tickets
 	q.mu.Lock()
 	if d.turns == turn && d.class != nil { // the job may be over by now, and d another's
 		q.takeBackLocked(d)
 		if !ran {
 			d.endLocked()
 		}
+		owed = d.tally.Take()
 	}
 	if ran {
 		q.stats.Stayed++
@@ -196,5 +204,6 @@ func (q *Queue) leftInPlace(d *drainer, turn uint64, ran bool) {
 	}
 	next := q.startLocked()
 	q.mu.Unlock()
+	owed.Done() // the callback may wait for what that lets in
 	q.launch(next)
 }

@@ -40,7 +40,7 @@ type sums struct {
 
 const (
 	// samplePer is how many turns there are for each sampled one, once enough is known.
-	samplePer = 16
+	samplePer, sampleInPlacePer = 16, 64
 	// sampleMin is how many sampled callbacks are enough; at sampleMax the older ones
 	// begin to fade.
 	sampleMin, sampleMax = 16, 256
@@ -61,7 +61,11 @@ const (
 // sample says whether the turn that begins is to be measured.
 func (p *placing) sample() bool {
 	p.count++
-	return p.sampled.callbacks < sampleMin || p.count%samplePer == 0
+	per := uint64(samplePer)
+	if p.here.Load() {
+		per = sampleInPlacePer
+	}
+	return p.sampled.callbacks < sampleMin || p.count%per == 0
 }
 
 // begun is told of each turn in place.

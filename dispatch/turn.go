@@ -159,6 +159,9 @@ func (d *drainer) endLocked() {
 	}
 	c := t.class
 	t.class, t.conn, t.items = nil, nil, nil
+	if t.received {
+		d.tally.Begin(nil)
+	}
 	q.prio.done(c)
 	q.endLocked()
 }

@@ -1,6 +1,7 @@
 package msg
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/callback"
@@ -64,6 +65,67 @@ type Ticket struct {
 //
 // Implementation: not for users of the library; may change in any release.
 func TicketFor(m *Message) Ticket { return Ticket{m.receipt, m.charge} }
+
+// BatchReceipt is what a Receipt may be in addition: one that takes the ends of several
+// dispatches together.
+//
+// Implementation: not for users of the library; may change in any release.
+type BatchReceipt interface {
+	// DispatchesDone is DispatchDone of n messages, of size payload bytes together.
+	DispatchesDone(n int, size int64)
+}
+
+// Tally collects tickets of the messages of one connection, to give them back together.
+// One goroutine begins and adds; Take may be called by any, between Begin and the next.
+//
+// Implementation: not for users of the library; may change in any release.
+type Tally struct {
+	receipt Receipt
+	batch   BatchReceipt
+	owed    atomic.Int64 // payload bytes << tallyBits + messages
+}
+
+const (
+	tallyBits = 8
+	// TallyMax is how many tickets a Tally takes until they are given back.
+	TallyMax = 1<<tallyBits - 1
+)
+
+// Begin makes it one for messages like m; nothing is owed. m is nil: for none.
+func (t *Tally) Begin(m *Message) {
+	t.receipt, t.batch = nil, nil
+	if m != nil {
+		t.receipt = m.receipt
+		t.batch, _ = m.receipt.(BatchReceipt)
+	}
+}
+
+// Add takes the ticket, or gives it back at once if it is of another connection.
+func (t *Tally) Add(k Ticket) {
+	if t.batch == nil || k.receipt != t.receipt {
+		k.Done()
+		return
+	}
+	t.owed.Add(k.charge<<tallyBits + 1)
+}
+
+// Take returns what was added, for Done; it is not the tally's any more.
+func (t *Tally) Take() Tickets { return Tickets{t.batch, t.owed.Swap(0)} }
+
+// Tickets is several tickets together.
+//
+// Implementation: not for users of the library; may change in any release.
+type Tickets struct {
+	batch BatchReceipt
+	owed  int64
+}
+
+// Done gives them back.
+func (t Tickets) Done() {
+	if t.owed != 0 {
+		t.batch.DispatchesDone(int(t.owed&TallyMax), t.owed>>tallyBits)
+	}
+}
 
 // Done gives the charge back; called exactly once, when dispatch is over or the
 // message was discarded.

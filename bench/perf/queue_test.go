@@ -30,15 +30,15 @@ func BenchmarkQueueBesideFast(b *testing.B) {
 				pairs[i] = newEchoPairOf(b, server, client, i == 0, bc.size, bc.conns, bc.window)
 				pairs[i].run(benchRound / 4)
 			}
-			var rates, cpus [2][]float64
+			var rates, cpus, calls [2][]float64
 			var rateRatios, cpuRatios []float64
 			for range b.N {
 				for round := range benchRounds {
-					var rate, cpu [2]float64
+					var rate, cpu, io [2]float64
 					for k := range pairs {
 						i := (k + round) % 2
-						rate[i], cpu[i], _ = perMsg(&pairs[i].replies, func() float64 { return pairs[i].run(benchRound) })
-						rates[i], cpus[i] = append(rates[i], rate[i]), append(cpus[i], cpu[i])
+						rate[i], cpu[i], io[i] = perMsg(&pairs[i].replies, func() float64 { return pairs[i].run(benchRound) })
+						rates[i], cpus[i], calls[i] = append(rates[i], rate[i]), append(cpus[i], cpu[i]), append(calls[i], io[i])
 					}
 					rateRatios, cpuRatios = append(rateRatios, rate[1]/rate[0]), append(cpuRatios, cpu[1]/cpu[0])
 				}
@@ -55,6 +55,8 @@ func BenchmarkQueueBesideFast(b *testing.B) {
 			b.ReportMetric(median(rates[1]), "queue-msgs/s")
 			b.ReportMetric(median(cpus[0]), "fast-cpu-ns")
 			b.ReportMetric(median(cpus[1]), "queue-cpu-ns")
+			b.ReportMetric(median(calls[0]), "fast-io-calls")
+			b.ReportMetric(median(calls[1]), "queue-io-calls")
 			b.ReportMetric(median(rateRatios), "rate")
 			b.ReportMetric(slices.Min(rateRatios), "rate-min")
 			b.ReportMetric(slices.Max(rateRatios), "rate-max")
