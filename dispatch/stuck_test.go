@@ -49,7 +49,7 @@ func (s *stage) over(t *testing.T) {
 	require.Equal(t, st.Enqueued, st.Dispatched+st.Discarded)
 	require.LessOrEqual(t, len(s.q.idle), s.q.cfg.Width)
 	for _, d := range s.q.idle {
-		require.Equal(t, [turnMax]Item{}, d.items, "an idle job holds nothing")
+		require.Equal(t, [turnMax]Item{}, d.buffer, "an idle job holds nothing")
 		require.Nil(t, d.conn)
 	}
 	requireEmpty(t, &s.q.prio)

@@ -95,8 +95,8 @@ type Asider interface {
 	// if it did not run at all, and will not: that cannot be done now.
 	//
 	// job may do what it likes: block, end its goroutine (runtime.Goexit), wait for
-	// what the worker does. But it must not panic, nor use what is the worker's. To be called on the worker, and never with a lock
-	// held. Now may have moved afterwards.
+	// what the worker does. But it must not panic, nor use what is the worker's. To be
+	// called on the worker, and never with a lock held. Now may have moved afterwards.
 	RunAside(job func()) (ran, stays bool)
 }
 

@@ -37,8 +37,10 @@ func BenchmarkQueueBesideFast(b *testing.B) {
 					var rate, cpu, io [2]float64
 					for k := range pairs {
 						i := (k + round) % 2
-						rate[i], cpu[i], io[i] = perMsg(&pairs[i].replies, func() float64 { return pairs[i].run(benchRound) })
-						rates[i], cpus[i], calls[i] = append(rates[i], rate[i]), append(cpus[i], cpu[i]), append(calls[i], io[i])
+						p := pairs[i]
+						rate[i], cpu[i], io[i] = perMsg(&p.replies, func() float64 { return p.run(benchRound) })
+						rates[i], cpus[i] = append(rates[i], rate[i]), append(cpus[i], cpu[i])
+						calls[i] = append(calls[i], io[i])
 					}
 					rateRatios, cpuRatios = append(rateRatios, rate[1]/rate[0]), append(cpuRatios, cpu[1]/cpu[0])
 				}

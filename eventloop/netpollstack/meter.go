@@ -14,7 +14,8 @@ func (s *stack) ThreadUsage() eventloop.ThreadUsage {
 	var used unix.Rusage
 	var cpu unix.Timespec
 	// The CPU time of getrusage is that of the last tick of the system's clock.
-	if unix.Getrusage(unix.RUSAGE_THREAD, &used) != nil || unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &cpu) != nil {
+	if unix.Getrusage(unix.RUSAGE_THREAD, &used) != nil ||
+		unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &cpu) != nil {
 		return eventloop.ThreadUsage{}
 	}
 	return eventloop.ThreadUsage{
