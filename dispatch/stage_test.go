@@ -24,6 +24,11 @@ type stage struct {
 	begun  []string            // callbacks, in their order
 	bad    error               // what must not be
 
+	refusePlace bool          // what RunAside does
+	atPlace     func() ending // what the next callback there does; nil: it returns
+	onBegin     func(*Item)   // told of each callback that begins
+	newest      uint64        // whose callback has begun last
+
 	found []InFlight      // what OnStuck was told
 	asked []time.Duration // what CheckAfter was
 }
@@ -41,6 +46,7 @@ const (
 	returns ending = iota
 	panicks
 	goexit
+	stays // in place only: for longer than the worker waits
 )
 
 var errRefused = errors.New("refused")
@@ -79,7 +85,10 @@ func (s *stage) Handle(it *Item) Outcome {
 	}
 	c := &onStage{*it, make(chan ending)}
 	s.in[it.Class] = c
-	s.begun = append(s.begun, nameItem(it))
+	s.begun, s.newest = append(s.begun, nameItem(it)), it.Class
+	if s.onBegin != nil {
+		s.onBegin(it)
+	}
 	s.paused <- true
 	how := <-c.how
 	delete(s.in, it.Class)
@@ -105,6 +114,11 @@ func nameItem(it *Item) string {
 func (s *stage) run(jobs *[]func()) {
 	job := (*jobs)[0]
 	*jobs = (*jobs)[1:]
+	s.begin(job)
+	<-s.paused
+}
+
+func (s *stage) begin(job func()) {
 	s.alive++
 	go func() {
 		defer func() {
@@ -113,7 +127,25 @@ func (s *stage) run(jobs *[]func()) {
 		}()
 		job()
 	}()
-	<-s.paused
+}
+
+// RunAside implements Place.
+func (s *stage) RunAside(job func()) (ran, stay bool) {
+	if s.refusePlace {
+		return false, false
+	}
+	s.begin(job)
+	for <-s.paused {
+		how := returns
+		if s.atPlace != nil {
+			how = s.atPlace()
+		}
+		if how == stays {
+			return true, true
+		}
+		s.in[s.newest].how <- how
+	}
+	return true, false
 }
 
 // settle begins all jobs there are.

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -27,12 +28,24 @@ func stuckModel(t *rapid.T) {
 		OnPanic:  func(msg.Connection, any, []byte) {},
 		Logger:   slog.New(slog.DiscardHandler),
 	}
+	cfg.InPlace = rapid.Bool().Draw(t, "in place")
 	cfg.WidthMax = cfg.Width + rapid.IntRange(0, 4).Draw(t, "more")
 	s := newStage(cfg)
 	q, r := s.q, new(receipts)
+	q.placing.here.Store(cfg.InPlace)
 	conns := newConns(6)
 	last := map[[2]int]uint64{} // by class and priority
-	sent, begun := uint64(0), 0
+	sent := uint64(0)
+	s.onBegin = func(it *Item) {
+		if it.Kind != KindMessage {
+			return
+		}
+		key := [2]int{int(it.Class), int(it.Priority)}
+		if it.Msg.Seq() <= last[key] {
+			s.bad = fmt.Errorf("class %d, priority %d: %d after %d", key[0], key[1], it.Msg.Seq(), last[key])
+		}
+		last[key] = it.Msg.Seq()
+	}
 	running := func() []uint64 {
 		var classes []uint64
 		for c := range s.in {
@@ -51,6 +64,31 @@ func stuckModel(t *rapid.T) {
 				items = append(items, MessageItem(newMessage(c, p, sent, r, int64(sent))))
 			}
 			require.NoError(t, q.EnqueueBatch(items))
+		},
+		"receive": func(t *rapid.T) {
+			c := conns[rapid.IntRange(0, len(conns)-1).Draw(t, "conn")]
+			p := rapid.SampledFrom([]uint8{10, 127, 200}).Draw(t, "priority")
+			var items []Item
+			for range rapid.IntRange(1, 40).Draw(t, "n") {
+				sent++
+				items = append(items, MessageItem(newMessage(c, p, sent, r, int64(sent))))
+			}
+			if rapid.Bool().Draw(t, "mixed") {
+				sent++
+				items = append(items, MessageItem(newMessage(c, 127, sent, r, int64(sent))))
+			}
+			s.refusePlace = rapid.IntRange(0, 9).Draw(t, "refuse") == 0
+			s.atPlace = func() ending {
+				s.now += rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond}).Draw(t, "takes")
+				return rapid.SampledFrom([]ending{
+					returns, returns, returns, returns, returns, stays, panicks, goexit,
+				}).Draw(t, "how")
+			}
+			keeps, err := q.EnqueueBatchAt(s, items)
+			require.NoError(t, err)
+			if !keeps {
+				clear(items) // they are the caller's
+			}
 		},
 		"event": func(t *rapid.T) {
 			c := conns[rapid.IntRange(0, len(conns)-1).Draw(t, "conn")]
@@ -89,19 +127,6 @@ func stuckModel(t *rapid.T) {
 		"discard": func(t *rapid.T) { q.Discard(rapid.Uint64Range(1, 6).Draw(t, "conn"), true) },
 		"": func(t *rapid.T) {
 			require.NoError(t, s.bad)
-			for _, name := range s.begun[begun:] {
-				if name[len(name)-1] == '!' {
-					continue
-				}
-				it := s.in[uint64(name[1]-'0')]
-				if it == nil || it.it.Kind != KindMessage {
-					continue // it has ended already
-				}
-				key := [2]int{int(it.it.Class), int(it.it.Priority)}
-				require.Greater(t, it.it.Msg.Seq(), last[key], "order")
-				last[key] = it.it.Msg.Seq()
-			}
-			begun = len(s.begun)
 			st := q.Stats()
 			require.LessOrEqual(t, len(s.in)-st.Stuck, cfg.Width, "callbacks that count")
 			require.LessOrEqual(t, st.Drainers, cfg.WidthMax, "jobs")

@@ -156,6 +156,12 @@ func Run(t *testing.T, factory func(t testing.TB) Harness) {
 		{"Lend", testLend},
 		{"LendLeaves", testLendLeaves},
 		{"LendExclusive", testLendExclusive},
+		{"Aside", testAside},
+		{"AsideStays", testAsideStays},
+		{"AsideStaysInTheMidst", testAsideStaysInTheMidst},
+		{"AsideGoexit", testAsideGoexit},
+		{"AsideCloses", testAsideCloses},
+		{"AsideStorm", testAsideStorm},
 		{"LoadOrStore", testLoadOrStore},
 
 		{"StackPick", testStackPick},
