@@ -54,12 +54,10 @@ type Config struct {
 	// keeps callbacks from running at the same time only as long as none is held up for
 	// DispatchLimit; with DispatchLimit negative, always.
 	DispatchWidth int
-	// DispatchOnPool has all callbacks run on Executor. Otherwise those that are short, as
-	// far as the messenger has measured, run on the worker's goroutine that has decoded their
-	// messages, in the same order, as callbacks of the pool do: they may block, and the
-	// worker then goes on without them after a millisecond. Only where Executor is nil or an
-	// AntsPool; one of your own runs all.
-	DispatchOnPool bool
+	// DispatchPlace is where Dispatch runs: by default on the worker that has decoded
+	// the message, as long as callbacks are short, and on Executor when they are not. An
+	// Executor that is neither nil nor an AntsPool runs all.
+	DispatchPlace DispatchPlace
 	// DispatchLimit is how long a callback may hold up a job of the pool before it is
 	// logged with its stack, counted, and no longer counts against DispatchWidth; 0
 	// means 1 s, negative never. DispatchWidthMax bounds how many run at a time with
@@ -158,6 +156,25 @@ type Config struct {
 	WriteBatch, WriteBudget int
 }
 
+// DispatchPlace is where Dispatch runs, for Config. It is called in the same order
+// everywhere, and may do the same, block among that. A callback that is held up on a worker
+// holds up the worker's connections for a millisecond or so; then the worker goes on
+// without it. Callbacks of events run on the Executor.
+type DispatchPlace uint8
+
+// The places.
+const (
+	// DispatchMeasured: on the worker while the messenger's callbacks are short, which it
+	// measures, and on the Executor when they are not (Stats.Queue.InPlaceNow says which).
+	// docs/decisions/0011-short-callbacks-run-in-place.md has the rule.
+	DispatchMeasured DispatchPlace = iota
+	// DispatchOnPool: on the Executor.
+	DispatchOnPool
+	// DispatchOnWorker: on the worker, for callbacks that are known to be short.
+	DispatchOnWorker
+	numDispatchPlaces
+)
+
 func orDefault[T int | int64 | uint16 | time.Duration](v, d T) T {
 	if v == 0 {
 		return d
@@ -188,6 +205,9 @@ func (c *Config) check() error {
 	}
 	if c.BindPortMax != 0 && c.BindPortMax < c.BindPortMin {
 		return fmt.Errorf("async: Config.BindPortMax is %d, less than BindPortMin %d", c.BindPortMax, c.BindPortMin)
+	}
+	if c.DispatchPlace >= numDispatchPlaces {
+		return fmt.Errorf("async: Config.DispatchPlace is %d, which is none", c.DispatchPlace)
 	}
 	for i, a := range c.Advertise {
 		if !a.Addr().IsValid() || a.Addr().IsUnspecified() {

@@ -21,14 +21,9 @@ import (
 // Callbacks that are short run on the workers. The tests of this file are of what these
 // may do there.
 
-// settleInPlace sends short messages until srv's callbacks run in place.
-func (l *lab) settleInPlace(srv *node, c msg.Connection) {
-	l.t.Helper()
-	for i := 0; !srv.Stats().Queue.InPlaceNow; i++ {
-		require.Less(l.t, i, 1_000_000, "callbacks do not come in place")
-		l.roundTrip(srv, c)
-	}
-}
+// inPlace is the Config of these tests. Where callbacks are measured, a busy machine may
+// have them on the pool.
+func inPlace(c *Config) { c.DispatchPlace = DispatchOnWorker }
 
 // roundTrip sends a short message and waits until srv has dispatched it.
 func (l *lab) roundTrip(srv *node, c msg.Connection) {
@@ -47,7 +42,10 @@ func TestInPlace(t *testing.T) {
 		comes  bool
 	}{
 		{"default", func(*lab) func(*Config) { return func(*Config) {} }, true},
-		{"on the pool", func(*lab) func(*Config) { return func(c *Config) { c.DispatchOnPool = true } }, false},
+		{"on the worker", func(*lab) func(*Config) { return inPlace }, true},
+		{"on the pool", func(*lab) func(*Config) {
+			return func(c *Config) { c.DispatchPlace = DispatchOnPool }
+		}, false},
 		{"own executor", func(l *lab) func(*Config) { return func(c *Config) { c.Executor = foreign{l.pool} } }, false},
 	} {
 		t.Run(x.what, func(t *testing.T) {
@@ -55,15 +53,14 @@ func TestInPlace(t *testing.T) {
 			srv := l.server(entity.OSD(0), msg.StatefulServer(), x.change(l))
 			srv.forget = true
 			c := l.connect(l.client(entity.Client(1), msg.LosslessClient()), srv)
-			if x.comes {
-				l.settleInPlace(srv, c)
-			}
-			for range 200 {
+			for i := 0; i < 200 || x.comes && srv.Stats().Queue.InPlace == 0; i++ {
+				require.Less(t, i, 1_000_000, "callbacks do not come in place")
 				l.roundTrip(srv, c)
 			}
-			q := srv.Stats().Queue
-			require.Equal(t, x.comes, q.InPlace > 0, "%+v", q)
-			require.Equal(t, x.comes, q.InPlaceNow, "%+v", q)
+			if !x.comes {
+				require.Zero(t, srv.Stats().Queue.InPlace)
+				require.False(t, srv.Stats().Queue.InPlaceNow)
+			}
 		})
 	}
 }
@@ -72,7 +69,7 @@ func TestInPlace(t *testing.T) {
 // connection gets it.
 func TestInPlaceWaitsForAnother(t *testing.T) {
 	l := newLabOf(t, 1)
-	srv := l.node(entity.OSD(0), msg.StatefulServer())
+	srv := l.node(entity.OSD(0), msg.StatefulServer(), inPlace)
 	srv.forget = true
 	free := make(chan struct{}, 1)
 	srv.onMessage = func(m *msg.Message) {
@@ -87,17 +84,13 @@ func TestInPlaceWaitsForAnother(t *testing.T) {
 	require.NoError(t, srv.Start())
 	a := l.connect(l.client(entity.Client(1), msg.LosslessClient()), srv)
 	b := l.connect(l.client(entity.Client(2), msg.LosslessClient()), srv)
-	for i := 0; i < 200 || srv.Stats().Queue.Stayed == 0; i++ {
-		require.Less(t, i, 10_000, "no callback has held up its worker")
-		for range 20 {
-			l.roundTrip(srv, a)
-		}
+	for range 200 {
 		n := srv.count.Load()
 		require.NoError(t, a.Send(text("wait")))
 		require.NoError(t, b.Send(text("free")))
 		l.until("both", func() bool { return srv.count.Load() == n+2 })
 	}
-	t.Logf("%+v", srv.Stats().Queue)
+	require.NotZero(t, srv.Stats().Queue.Stayed)
 }
 
 // TestInPlaceSharedThrottle: nor is it kept by a throttle that what was before it in its
@@ -107,7 +100,7 @@ func TestInPlaceSharedThrottle(t *testing.T) {
 	p := msg.StatefulServer()
 	const room = 4
 	p.ThrottleMessages = dispatch.NewThrottle(room)
-	srv := l.node(entity.OSD(0), p)
+	srv := l.node(entity.OSD(0), p, inPlace)
 	srv.forget = true
 	free := make(chan struct{}, 1)
 	srv.onMessage = func(m *msg.Message) {
@@ -123,7 +116,6 @@ func TestInPlaceSharedThrottle(t *testing.T) {
 	a := l.connect(l.client(entity.Client(1), msg.LosslessClient()), srv)
 	b := l.connect(l.client(entity.Client(2), msg.LosslessClient()), srv)
 	for range 50 {
-		l.settleInPlace(srv, a)
 		n := srv.count.Load()
 		for i := range room {
 			require.NoError(t, a.Send(text("%s", []string{"short", "short", "wait", "short"}[i])))
@@ -138,7 +130,7 @@ func TestInPlaceSharedThrottle(t *testing.T) {
 func TestInPlaceAnswersCarryAcks(t *testing.T) {
 	l := newLab(t)
 	var acks atomic.Int64
-	srv := l.node(entity.OSD(0), msg.StatefulServer())
+	srv := l.node(entity.OSD(0), msg.StatefulServer(), inPlace)
 	srv.handsOn = true
 	srv.onMessage = func(m *msg.Message) {
 		m.ReleaseAfterSend()
@@ -160,9 +152,7 @@ func TestInPlaceAnswersCarryAcks(t *testing.T) {
 		require.NoError(t, c.Send(text("ping")))
 		l.until("an answer", func() bool { return cl.count.Load() > n })
 	}
-	for !srv.Stats().Queue.InPlaceNow {
-		trip()
-	}
+	trip()
 	before, trips := acks.Load(), int64(500)
 	for range trips {
 		trip()
@@ -177,7 +167,7 @@ func TestInPlaceIsNotFastDispatch(t *testing.T) {
 	s := newLateStack(l.stack)
 	srv := l.node(entity.OSD(0), msg.StatefulServer(), func(c *Config) {
 		c.Stack, c.FastDispatchLimit, c.DispatchLimit = s.whole(), time.Hour, -1
-	})
+	}, inPlace)
 	srv.forget = true
 	srv.canFast = func(m *msg.Message) bool { return string(m.Front) == "fast" }
 	srv.onMessage = func(m *msg.Message) {
@@ -189,7 +179,6 @@ func TestInPlaceIsNotFastDispatch(t *testing.T) {
 	require.NoError(t, srv.Start())
 	c := l.connect(l.client(entity.Client(1), msg.LosslessClient()), srv)
 	for range 5 {
-		l.settleInPlace(srv, c)
 		n := srv.count.Load()
 		for _, what := range []string{"fast", "slow", "fast"} {
 			require.NoError(t, c.Send(text("%s", what)))
@@ -202,7 +191,7 @@ func TestInPlaceIsNotFastDispatch(t *testing.T) {
 // TestInPlaceMayDoAnything: what a callback of the pool may do, one in place may do.
 func TestInPlaceMayDoAnything(t *testing.T) {
 	l := newLab(t)
-	srv := l.node(entity.OSD(0), msg.StatefulServer())
+	srv := l.node(entity.OSD(0), msg.StatefulServer(), inPlace)
 	srv.forget = true
 	told := make(chan error, 1)
 	srv.onMessage = func(m *msg.Message) {
@@ -225,18 +214,15 @@ func TestInPlaceMayDoAnything(t *testing.T) {
 	require.NoError(t, srv.Start())
 	c := l.connect(l.client(entity.Client(1), msg.LosslessClient()), srv)
 	for i := range 30 {
-		l.settleInPlace(srv, c)
 		require.NoError(t, c.Send(text("%s", []string{"exit", "lock"}[i%2])))
 		l.roundTrip(srv, c)
 	}
 	require.EqualValues(t, 15, srv.Stats().Panics)
 	for _, what := range []string{"flush", "down"} {
-		l.settleInPlace(srv, c)
 		require.NoError(t, c.Send(text("%s", what)))
 		require.NoError(t, <-told, what)
 	}
 	c = l.connect(l.client(entity.Client(2), msg.LosslessClient()), srv)
-	l.settleInPlace(srv, c)
 	require.NoError(t, c.Send(text("shutdown")))
 	require.ErrorIs(t, <-told, dispatch.ErrInDispatch)
 }
@@ -246,7 +232,7 @@ func TestInPlaceMayDoAnything(t *testing.T) {
 func TestInPlaceOrder(t *testing.T) {
 	const clients, each = 6, 400
 	l := newLab(t)
-	srv := l.node(entity.OSD(0), msg.StatefulServer())
+	srv := l.node(entity.OSD(0), msg.StatefulServer(), inPlace)
 	srv.forget = true
 	var last, inside [clients]atomic.Int64
 	srv.onMessage = func(m *msg.Message) {

@@ -98,21 +98,13 @@ func New(cfg Config) (*Messenger, error) {
 		OnPanic: m.userPanicked,
 	})
 	m.stuckWatch.init(m, cfg.Stack.Pick())
-	m.places = make([]dispatch.Place, cfg.Stack.NumWorkers())
 	var usage func() dispatch.Usage
 	if meter, ok := cfg.Stack.(eventloop.Meter); ok {
 		usage = func() dispatch.Usage { return dispatch.Usage(meter.ThreadUsage()) }
 	}
-	inPlace := false
-	if _, ours := cfg.Executor.(*dispatch.AntsPool); ours && !cfg.DispatchOnPool {
-		for i := range m.places {
-			if a, ok := cfg.Stack.Worker(i).(eventloop.Asider); ok {
-				m.places[i], inPlace = a, true
-			}
-		}
-	}
+	m.places = placesOf(&cfg)
 	m.queue = dispatch.New(dispatch.Config{
-		InPlace: inPlace, Usage: usage,
+		InPlace: cfg.placement(m.places), Usage: usage,
 		Executor: cfg.Executor, Handler: m.chain, Width: cfg.DispatchWidth, Clock: cfg.Clock.Now, Logger: m.log,
 		WidthMax: cfg.DispatchWidthMax, StuckLimit: cfg.DispatchLimit, CheckAfter: m.stuckWatch.in, OnStuck: m.stuck,
 		OnPanic:   m.userPanicked,

@@ -13,10 +13,8 @@ import (
 
 // newPlaceStage is a stage whose queue has callbacks in place already.
 func newPlaceStage(cfg Config) *stage {
-	cfg.InPlace = true
-	s := newStage(cfg)
-	s.q.placing.here.Store(true)
-	return s
+	cfg.InPlace = OnWorker
+	return newStage(cfg)
 }
 
 // receive is what a worker does with n messages of a connection that one read brought.
@@ -126,7 +124,8 @@ func TestInPlaceWidth(t *testing.T) {
 	s.check(DefaultStuckLimit)
 	s.settle()
 	s.began(t, "c2")
-	require.Equal(t, []seen{{1, KindMessage, DefaultStuckLimit}}, seenOf(s.found), "it is found to be stuck as others are")
+	stuck := []seen{{1, KindMessage, DefaultStuckLimit}}
+	require.Equal(t, stuck, seenOf(s.found), "it is found to be stuck as others are")
 	s.over(t)
 }
 

@@ -21,7 +21,7 @@ import (
 // Under Queue.mu, but for here.
 type placing struct {
 	here atomic.Bool
-	on   bool // constant: callbacks may run in place
+	on   bool // constant: what is measured decides
 
 	until, backoff time.Duration // not in place before; how long it was the last time
 	since          time.Duration // in place
@@ -58,8 +58,16 @@ const (
 	backoffMin, backoffMax = 10 * time.Millisecond, time.Second
 )
 
+func (p *placing) init(where Placement) {
+	p.on = where == Measured
+	p.here.Store(where == OnWorker)
+}
+
 // sample says whether the turn that begins is to be measured.
 func (p *placing) sample() bool {
+	if !p.on {
+		return false
+	}
 	p.count++
 	per := uint64(samplePer)
 	if p.here.Load() {
@@ -77,7 +85,7 @@ func (p *placing) begun() {
 
 // stayed is told of each turn in place that has held up its worker.
 func (p *placing) stayed(now time.Duration) {
-	if p.stays++; p.stays > staysMax && p.here.Load() {
+	if p.stays++; p.stays > staysMax && p.on && p.here.Load() {
 		p.leave(now)
 	}
 }

@@ -121,7 +121,7 @@ func TestOwnTime(t *testing.T) {
 		now, used := time.Hour, x.before
 		q := New(Config{
 			Executor: new(Inline), Handler: handlerFunc(func(*Item) Outcome { return Handled }),
-			Clock: func() time.Duration { return now }, Usage: func() Usage { return used }, InPlace: true,
+			Clock: func() time.Duration { return now }, Usage: func() Usage { return used }, InPlace: Measured,
 		})
 		d := &drainer{q: q}
 		d.sample.on = true
@@ -135,7 +135,7 @@ func TestOwnTime(t *testing.T) {
 // The samples of the pool bring the callbacks of a queue in place, and those in place keep
 // them there, or send them back.
 func TestPlacingOfAQueue(t *testing.T) {
-	s := newStage(Config{InPlace: true})
+	s := newStage(Config{InPlace: Measured})
 	for n := 0; !s.q.Stats().InPlaceNow; n++ {
 		require.Less(t, n, 2*sampleMin)
 		s.receive(t, 1, 127, 1)

@@ -73,10 +73,9 @@ type Config struct {
 	// BatchMax is how many items a job dispatches before it goes to the end of the
 	// executor's line, so that queues that share it take turns; 0 means 256.
 	BatchMax int
-	// InPlace lets short callbacks run on the goroutine of the worker that has received
-	// their messages (EnqueueBatchAt), when they have been short for a while; see
-	// placing. It needs Clock.
-	InPlace bool
+	// InPlace is whether callbacks run on the goroutine of the worker that has received
+	// their messages (EnqueueBatchAt).
+	InPlace Placement
 	// Usage is what the thread of the calling goroutine has used; nil: nothing is known,
 	// and how long a callback takes by Clock is all its own.
 	Usage func() Usage
@@ -108,6 +107,24 @@ type Config struct {
 	// Go starts the stand-in goroutine; nil means the go statement.
 	Go func(func())
 }
+
+// Placement is where the callbacks of a queue run.
+//
+// Implementation: not for users of the library; may change in any release.
+type Placement uint8
+
+// The placements.
+//
+// Implementation: not for users of the library; may change in any release.
+const (
+	// OnPool: on the executor.
+	OnPool Placement = iota
+	// Measured: on the worker while they are short, by what was measured (see placing), on
+	// the executor otherwise. It needs Config.Clock.
+	Measured
+	// OnWorker: on the worker, whatever they take.
+	OnWorker
+)
 
 // Defaults of Config.
 //
@@ -241,7 +258,7 @@ func New(cfg Config) *Queue {
 		cfg: cfg, told: reporter{"dispatcher", cfg.OnPanic, cfg.Logger},
 		prio: newPrio(cfg.MinCost, cfg.MaxTokens), quiet: make(chan struct{}),
 	}
-	q.placing.on = cfg.InPlace
+	q.placing.init(cfg.InPlace)
 	_, q.handlerTells = cfg.Handler.(interface{ reportsGoexit() })
 	return q
 }

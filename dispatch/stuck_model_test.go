@@ -28,11 +28,10 @@ func stuckModel(t *rapid.T) {
 		OnPanic:  func(msg.Connection, any, []byte) {},
 		Logger:   slog.New(slog.DiscardHandler),
 	}
-	cfg.InPlace = rapid.Bool().Draw(t, "in place")
+	cfg.InPlace = rapid.SampledFrom([]Placement{OnPool, OnWorker}).Draw(t, "in place")
 	cfg.WidthMax = cfg.Width + rapid.IntRange(0, 4).Draw(t, "more")
 	s := newStage(cfg)
 	q, r := s.q, new(receipts)
-	q.placing.here.Store(cfg.InPlace)
 	conns := newConns(6)
 	last := map[[2]int]uint64{} // by class and priority
 	sent := uint64(0)

@@ -74,7 +74,7 @@ func (d *drainer) beginLocked(left int) bool {
 		}
 	}
 	t.items, t.received = t.buffer[:n], false
-	d.sample.on = q.placing.on && it.Kind == KindMessage && q.placing.sample()
+	d.sample.on = it.Kind == KindMessage && q.placing.sample()
 	t.next.Store(0)
 	d.turns++
 	q.dispatching++
