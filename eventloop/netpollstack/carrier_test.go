@@ -90,11 +90,12 @@ func TestCarrierComesAndGoes(t *testing.T) {
 func TestWatchOfJobs(t *testing.T) {
 	w := handWorker(t, eventloop.SystemClock())
 	a := &w.aside
-	a.on.Store(true) // no timer: the test looks
+	a.on.Store(true) // the test looks, not the timer
+	a.timer = time.AfterFunc(time.Hour, func() {})
+	t.Cleanup(func() { a.timer.Stop() })
 	look := func() (taken bool) {
 		seq := a.seq.Load()
 		w.checkAside()
-		a.timer.Stop()
 		return a.seq.Load() != seq
 	}
 	require.False(t, look())
