@@ -14,6 +14,7 @@ const (
 	stateQueued
 	stateSending
 	stateCancelled
+	stateShared // what is being sent are its copies
 )
 
 // Take makes m the messenger's: Send was called. The error is ErrInUse. A message that

@@ -1,0 +1,59 @@
+package async
+
+import (
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection"
+)
+
+// Broadcast sends x over each of conns, and returns at once, with those over which it is
+// not sent: nil if all accepted it. For each of the others it is as if x had been sent
+// over it alone, behind what was sent there before: x has a sequence number there, waits
+// by its priority, is sent again after a reconnection if the peer has not acknowledged it,
+// counts in full in the bounds of the send queue (Config.SendTotalBytes too, though the
+// connections share the payload), and Message.Deadline holds. What it costs more to send
+// x to one more connection is a write, and none waits for another: the payload is not
+// copied (but for Messenger.Loopback), its checksum is computed once, and a worker is woken once for all
+// of its connections.
+//
+// A Refusal has the error that Send would have returned, with ErrForeign for a connection
+// of another messenger and for nil. A connection that stands in conns twice gets x twice.
+// conns is not kept.
+//
+// x and its slices are the messenger's until the last of the sendings has ended: that is
+// when a msg.BroadcastNotifier is told, and when a message made by msg.New is released.
+// Before that, Message.Notify and HandleUndeliverable are told of each connection by
+// itself, with x as the message, from several workers at a time and possibly before
+// Broadcast has returned. If all of conns refuse x it is the caller's, as after a Send that
+// failed. A broadcast cannot be cancelled (Connection.Cancel says false).
+//
+// Any goroutine may call it, callbacks included; it never blocks.
+func (m *Messenger) Broadcast(conns []msg.Connection, x *msg.Message) (refused []msg.Refusal) {
+	b := connection.NewBroadcast(&m.shared)
+	if err := b.Take(x); err != nil {
+		for i, c := range conns {
+			refused = append(refused, msg.Refusal{Index: i, Conn: c, Err: err})
+		}
+		return refused
+	}
+	var last msg.Connection
+	for i, c := range conns {
+		err := msg.ErrForeign
+		switch c := c.(type) {
+		case *connection.Conn:
+			if c != nil && c.Shared() == &m.shared {
+				err = b.Send(c)
+			}
+		case *loopback:
+			if c == m.loop {
+				err = b.SendLoopback(&c.Loopback)
+			}
+		}
+		if err != nil {
+			refused = append(refused, msg.Refusal{Index: i, Conn: c, Err: err})
+			continue
+		}
+		last = c
+	}
+	b.Post(func(r any) { m.userPanicked(last, r, nil) })
+	return refused
+}
