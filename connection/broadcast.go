@@ -120,7 +120,7 @@ func (r *rounds) post() {
 func (r *rounds) Run() {
 	for range min(roundLen, len(r.conns)-r.next) {
 		r.next++
-		r.conns[r.next-1].runSoon()
+		r.conns[r.next-1].Run()
 	}
 	r.goOn()
 }

@@ -55,27 +55,6 @@ func (c *Conn) runLent() {
 
 	c.stats().Lent.Add(1)
 	c.lent = true
-	c.sendNow(now, ms)
-	c.lent = false
-}
-
-// runSoon is Run for a connection that a broadcast has left something to send, and most
-// likely nothing else: that is written at once, while all that is needed for it is at hand.
-func (c *Conn) runSoon() {
-	c.mu.Lock()
-	if c.postedTo != c.w || c.cmds != 0 || c.closed != nil || c.t == nil || c.s.State() != session.StateReady {
-		c.mu.Unlock()
-		c.Run()
-		return
-	}
-	ms := c.takeInbox()
-	c.mu.Unlock()
-	c.sendNow(c.now(), ms)
-}
-
-// sendNow has the session send what was in the inbox, without waiting for the end of the
-// round.
-func (c *Conn) sendNow(now time.Duration, ms []*msg.Message) {
 	c.sendAll(now, ms)
 	c.holdAck()
 	if c.t != nil && c.pending == nil && c.s.WantsWrite() {
@@ -83,6 +62,7 @@ func (c *Conn) sendNow(now time.Duration, ms []*msg.Message) {
 	} else {
 		c.drain()
 	}
+	c.lent = false
 }
 
 // leaves says whether what the session wants done next is left to the worker itself, by
