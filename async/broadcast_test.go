@@ -64,7 +64,7 @@ func (w *wholes) MessageSent(c msg.Connection, m *msg.Message, err error) {
 	w.by[c]++
 	w.mu.Unlock()
 	if w.m != nil && m != w.m {
-		err = fmt.Errorf("told of another message: %w", err)
+		err = fmt.Errorf("told of another message: %v", err)
 	}
 	w.ends.MessageSent(c, m, err)
 	if w.onEnd != nil {
@@ -202,11 +202,26 @@ func TestBroadcastRefused(t *testing.T) {
 	require.ErrorIs(t, a.Broadcast([]msg.Connection{a.Loopback()}, text("x"))[0], msg.ErrClosed)
 }
 
+// lost keeps what is reported undeliverable.
+type lost struct {
+	mu sync.Mutex
+	ms []*msg.Message
+}
+
+func (x *lost) Dispatch(*msg.Message) bool { return false }
+func (x *lost) HandleUndeliverable(_ msg.Connection, m *msg.Message, _ error) {
+	x.mu.Lock()
+	x.ms = append(x.ms, m)
+	x.mu.Unlock()
+}
+
 // TestBroadcastEnds: each connection has its own end of it, and until the last one the
 // message is the messenger's, with its payload.
 func TestBroadcastEnds(t *testing.T) {
 	l := newLab(t)
 	a := l.client(entity.Client(1), msg.LosslessClient())
+	reported := new(lost)
+	a.AddDispatcherHead(reported)
 	var conns []msg.Connection
 	for range 3 {
 		c, err := a.ConnectTo(entity.TypeOSD, silent(t))
@@ -237,6 +252,10 @@ func TestBroadcastEnds(t *testing.T) {
 		require.ErrorIs(t, h.err, msg.ErrMarkedDown)
 	}
 	l.until("the end of all", func() bool { return w.whole.Load() == 1 })
+	require.Len(t, reported.ms, 3)
+	for _, x := range reported.ms {
+		require.Same(t, m, x, "what the sender knows")
+	}
 
 	// Its deadline is that of each.
 	var again []msg.Connection
