@@ -40,7 +40,7 @@ func Figures(rows []Row, reference string) (out []Figure, err error) {
 	}
 	out = append(out, sizes...)
 	for _, f := range []func([]Row) (Figure, error){
-		priorityFigure, cpuFigure,
+		priorityFigure, cpuFigure, fanOutFigure,
 		func(rows []Row) (Figure, error) { return ratioFigure(rows, reference) },
 	} {
 		x, err := f(rows)
@@ -232,6 +232,21 @@ func cpuFigure(rows []Row) (f Figure, err error) {
 	}
 	f.Caption = fmt.Sprintf(
 		"User and system time of both processes for a request and its reply in %s, µs; less is better.", scenario)
+	f.SVG, err = barChart("CPU µs per message", barsOf(rows, scenario, cpu.of), nil)
+	return f, err
+}
+
+// fanOutFigure is CPU per message where one message is sent over many connections.
+func fanOutFigure(rows []Row) (f Figure, err error) {
+	f = Figure{Title: "One message over many connections"}
+	scenario := firstScenario(rows, func(r *Row) bool { return group(r.Scenario) == "fan-out" })
+	if scenario == "" {
+		return f, nil
+	}
+	r := rows[slices.IndexFunc(rows, func(r Row) bool { return r.Scenario == scenario })]
+	f.Caption = fmt.Sprintf(
+		"User and system time of both processes for each of the %s that a message of %s reaches, µs; less is better.",
+		count(float64(r.Connections)), SizeName(r.Size))
 	f.SVG, err = barChart("CPU µs per message", barsOf(rows, scenario, cpu.of), nil)
 	return f, err
 }

@@ -60,6 +60,13 @@ func messengerContestant(
 			}
 			return dialMessenger(create, fast, addr)
 		},
+		ServeAll: func(o workload.Options) (workload.Server, error) {
+			create, err := build(o)
+			if err != nil {
+				return nil, err
+			}
+			return serveAnnouncer(create, fast)
+		},
 	}
 }
 

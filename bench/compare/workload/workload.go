@@ -12,6 +12,11 @@ type Contestant struct {
 	Serve func(o Options) (Server, error)
 	// Dial returns a client of the server with that address, not yet connected.
 	Dial func(addr string, o Options) (Client, error)
+	// ServeAll and DialAll are Serve and Dial for the FanOut kind: the server sends what it
+	// gets over one connection over all. Without ServeAll the contestant does not take part,
+	// without DialAll its clients are those of Dial.
+	ServeAll func(o Options) (Server, error)
+	DialAll  func(addr string, o Options) (Client, error)
 	// Env is added to the environment of both processes: "GOMAXPROCS=64".
 	Env []string
 	// Extra contestants are left out of the quick selection, which has little time.
@@ -76,6 +81,9 @@ const (
 	Priority Kind = "priority"
 	// Faults cuts all connections at full load.
 	Faults Kind = "faults"
+	// FanOut has the server send each message over all connections, the next one when all
+	// have it. What is counted is what comes out, over any of them.
+	FanOut Kind = "fan-out"
 )
 
 // Scenario is what the contestants do.
