@@ -31,8 +31,8 @@ func (s *Scenario) about() string {
 			"Priorities: latencies are those of a trickle of %d messages of %d B a second, from when each was due; "+
 				"messages a second are those of the bulk on the same connection.", trickleRate, trickleSize)
 	case FanOut:
-		return "Fan-out: the client sends a message over one connection, the server sends it over all, and the " +
-			"next one follows when it has come out of each. Messages a second, CPU and latency are of what comes out. " +
+		return "Fan-out: the client sends a message over one connection, the server sends it over all, and the next " +
+			"one follows when it has come out of each. Messages a second, CPU and latency are of what comes out. " +
 			"Messengers acknowledge each message, since their sessions are lossless; the others acknowledge nothing."
 	case Faults:
 		return "Faults: at full load every TCP connection of the client's process is shut down at once. " +
