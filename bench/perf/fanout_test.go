@@ -31,51 +31,48 @@ const (
 
 // BenchmarkFanOut sends one message of 4 KiB to each of 2 000 connections, and the next one
 // when all have it, by Broadcast and by a loop of Send. The floor is a goroutine and a
-// channel for each of as many net.Conns, and one that reads. Both ends are in this process.
+// channel for each of as many net.Conns, and one that reads; where sessions are lossless
+// there is another that acknowledges each message, as these do. Both ends are in this process.
 func BenchmarkFanOut(b *testing.B) {
 	for _, bc := range []struct {
-		name   string
-		policy func() (msg.Policy, msg.Policy)
-		fast   bool
+		name     string
+		policy   func() (msg.Policy, msg.Policy)
+		fast     bool
+		lossless bool
 	}{
-		{"lossy/fast", lossyPair, true},
-		{"lossy/queue", lossyPair, false},
-		{"lossless/fast", losslessPair, true},
-		{"lossless/queue", losslessPair, false},
+		{"lossy/fast", lossyPair, true, false},
+		{"lossy/queue", lossyPair, false, false},
+		{"lossless/fast", losslessPair, true, true},
+		{"lossless/queue", losslessPair, false, true},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			server, client := bc.policy()
 			e := newFan(b, server, client, bc.fast)
-			n := newNetFan(b)
-			ways := []func(){e.broadcast, e.sendEach, n.send}
-			names := []string{"broadcast", "send", "floor"}
-			cpus := make([][]float64, len(ways))
-			ratios := make([][]float64, len(ways))
-			took := make([][]float64, len(ways))
+			ways := []*fanWay{{name: "broadcast", run: e.broadcast}, {name: "send", run: e.sendEach},
+				{name: "floor", run: newNetFan(b, false).send}}
+			if bc.lossless {
+				ways = append(ways, &fanWay{name: "ack-floor", run: newNetFan(b, true).send})
+			}
 			for range b.N {
 				for range fanRounds {
-					for i, way := range ways {
-						runtime.GC()
-						c, t := cpuTime(), time.Now()
-						for range fanRound {
-							way()
-						}
-						cpus[i] = append(cpus[i], float64(cpuTime()-c)/fanConns/fanRound)
-						took[i] = append(took[i], float64(time.Since(t))/fanRound)
-					}
-					for i := range ways {
-						at := len(cpus[i]) - 1
-						ratios[i] = append(ratios[i], cpus[i][at]/cpus[2][at])
+					for _, w := range ways {
+						w.round()
 					}
 				}
 			}
-			for i, name := range names {
-				b.ReportMetric(median(cpus[i]), name+"-cpu-ns")
-				b.ReportMetric(median(took[i])/1e6, name+"-ms")
-				if i < 2 {
-					b.ReportMetric(median(ratios[i]), name+"-ratio")
-					b.ReportMetric(slices.Min(ratios[i]), name+"-min")
-					b.ReportMetric(slices.Max(ratios[i]), name+"-max")
+			for _, w := range ways {
+				b.ReportMetric(median(w.cpu), w.name+"-cpu-ns")
+				b.ReportMetric(median(w.took)/1e6, w.name+"-ms")
+			}
+			for _, w := range ways[:2] {
+				for _, floor := range ways[2:] {
+					var ratios []float64
+					for i := range w.cpu {
+						ratios = append(ratios, w.cpu[i]/floor.cpu[i])
+					}
+					b.ReportMetric(median(ratios), w.name+"/"+floor.name)
+					b.ReportMetric(slices.Min(ratios), w.name+"/"+floor.name+"-min")
+					b.ReportMetric(slices.Max(ratios), w.name+"/"+floor.name+"-max")
 				}
 			}
 			b.ReportMetric(0, "ns/op")
@@ -83,6 +80,24 @@ func BenchmarkFanOut(b *testing.B) {
 			b.ReportMetric(0, "B/op")
 		})
 	}
+}
+
+// fanWay is one way to send a message to all, with what rounds of it took: CPU nanoseconds
+// for each connection, and nanoseconds until all had it.
+type fanWay struct {
+	name      string
+	run       func()
+	cpu, took []float64
+}
+
+func (w *fanWay) round() {
+	runtime.GC()
+	c, t := cpuTime(), time.Now()
+	for range fanRound {
+		w.run()
+	}
+	w.cpu = append(w.cpu, float64(cpuTime()-c)/fanConns/fanRound)
+	w.took = append(w.took, float64(time.Since(t))/fanRound)
 }
 
 // fan is a server with many clients, which count what they receive.
@@ -174,11 +189,15 @@ func (e *fan) sendEach() {
 type netFan struct {
 	out   []chan []byte
 	frame []byte
+	acks  bool
 	got   counter
 }
 
-func newNetFan(b testing.TB) *netFan {
-	n := &netFan{frame: make([]byte, 4+wireLen(fanSize)), got: counter{all: make(chan struct{}, 1)}}
+// ackLen is the length of an ACK's frame.
+const ackLen = 32 + 8 + 4
+
+func newNetFan(b testing.TB, acks bool) *netFan {
+	n := &netFan{acks: acks, frame: make([]byte, 4+wireLen(fanSize)), got: counter{all: make(chan struct{}, 1)}}
 	binary.LittleEndian.PutUint32(n.frame, uint32(wireLen(fanSize)))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
@@ -201,6 +220,14 @@ func newNetFan(b testing.TB) *netFan {
 			}
 		})
 		all.Go(func() { n.read(c) })
+		if acks {
+			all.Go(func() {
+				ack := make([]byte, ackLen)
+				for err := error(nil); err == nil; {
+					_, err = io.ReadFull(s, ack)
+				}
+			})
+		}
 	}
 	b.Cleanup(func() {
 		for _, out := range n.out {
@@ -224,6 +251,11 @@ func (n *netFan) read(c net.Conn) {
 		}
 		if rest := int(binary.LittleEndian.Uint32(buf)) + 4 - k; rest > 0 {
 			if _, err := io.ReadFull(c, buf[k:][:rest]); err != nil {
+				return
+			}
+		}
+		if n.acks {
+			if _, err := c.Write(buf[:ackLen]); err != nil {
 				return
 			}
 		}
