@@ -10,17 +10,20 @@ import (
 // over it alone, behind what was sent there before: x has a sequence number there, waits
 // by its priority, is sent again after a reconnection if the peer has not acknowledged it,
 // counts in full in the bounds of the send queue (Config.SendTotalBytes too, though the
-// connections share the payload), and Message.Deadline holds. What it costs more to send
-// x to one more connection is a write, and none waits for another: the payload is not
-// copied (but for Messenger.Loopback), its checksum is computed once, and a worker is woken once for all
-// of its connections.
+// connections share the payload: memory is less than what counts), and Message.Deadline
+// holds. One more connection costs a write, and none waits for another: the payload is not
+// copied (but for Messenger.Loopback), its checksum is computed once, and a worker is woken
+// once for all of its connections. Of two broadcasts at the same time the one may come
+// first over one connection, and the other over another.
 //
 // A Refusal has the error that Send would have returned, with ErrForeign for a connection
 // of another messenger and for nil. A connection that stands in conns twice gets x twice.
 // conns is not kept.
 //
 // x and its slices are the messenger's until the last of the sendings has ended: that is
-// when a msg.BroadcastNotifier is told, and when a message made by msg.New is released.
+// when a msg.BroadcastNotifier is told, and when a message made by msg.New, or one with
+// ReleaseAfterSend, is released. (Who writes to them before that makes peers refuse what they
+// get, whose checksum is an earlier one.)
 // Before that, Message.Notify and HandleUndeliverable are told of each connection by
 // itself, with x as the message, from several workers at a time and possibly before
 // Broadcast has returned. If all of conns refuse x it is the caller's, as after a Send that

@@ -3,6 +3,7 @@ package connection
 import (
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -192,6 +193,25 @@ func TestBroadcastGoexit(t *testing.T) {
 	require.Equal(t, 1, e.whole)
 	require.Equal(t, n, a.r.count("ended"))
 	require.Equal(t, n, a.r.count("panic"))
+}
+
+// TestBroadcastThenLend: a broadcast is no burst of the connection. What its user sends
+// later is written by the sender as before.
+func TestBroadcastThenLend(t *testing.T) {
+	p := newPair(t, msg.LosslessClient(), msg.StatefulServer())
+	p.wa.asleep = true
+	p.wa.now += time.Millisecond
+	b := NewBroadcast(p.a.sh)
+	require.NoError(t, b.Take(&msg.Message{Type: 1}))
+	require.NoError(t, b.Send(p.a))
+	b.Post(nil)
+	p.settle()
+	p.wa.now += time.Millisecond
+	require.NoError(t, p.a.Send(&msg.Message{Type: 1}))
+	require.Zero(t, p.wa.waiting())
+	require.NotZero(t, p.wa.pipe.out.Len())
+	p.settle()
+	require.Len(t, p.rb.got, 2)
 }
 
 // TestBroadcastIsWritten: a connection writes it behind what was sent before, with a full

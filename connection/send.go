@@ -108,7 +108,9 @@ func (c *Conn) put(m *msg.Message, wait bool) (post bool, room <-chan struct{}, 
 	if _, changed := c.account.Pressure(); changed {
 		c.cmds |= cmdPressure
 	}
-	c.sends++
+	if msg.SharedOf(m) == nil { // one of a broadcast does not say that others follow
+		c.sends++
+	}
 	c.inbox = append(c.inbox, m)
 	post = c.wantPost()
 	c.mu.Unlock()

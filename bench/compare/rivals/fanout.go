@@ -11,7 +11,9 @@ import (
 
 // The servers of the messengers in the FanOut kind.
 
-// broadcaster is a messenger that has a call for it.
+// broadcaster is a messenger that has a call for it. threadpipe has none: each pipe has a
+// writer of its own to wake, and what is left to be shared, the payload, its loop of Send
+// shares as well.
 type broadcaster interface {
 	Broadcast(conns []msg.Connection, m *msg.Message) []msg.Refusal
 }
