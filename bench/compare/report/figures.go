@@ -236,17 +236,23 @@ func cpuFigure(rows []Row) (f Figure, err error) {
 	return f, err
 }
 
-// fanOutFigure is CPU per message where one message is sent over many connections.
+// fanOutFigure is CPU per message where one message is sent over many connections, with
+// acknowledgements and without.
 func fanOutFigure(rows []Row) (f Figure, err error) {
 	f = Figure{Title: "One message over many connections"}
-	scenario := firstScenario(rows, func(r *Row) bool { return group(r.Scenario) == "fan-out" })
-	if scenario == "" {
+	i := slices.IndexFunc(rows, func(r Row) bool { return group(r.Scenario) == "fan-out" && r.Rounds > 0 })
+	if i < 0 {
 		return f, nil
 	}
-	r := rows[slices.IndexFunc(rows, func(r Row) bool { return r.Scenario == scenario })]
 	f.Caption = fmt.Sprintf(
-		"User and system time of both processes for each of the %s that a message of %s reaches, µs; less is better.",
-		count(float64(r.Connections)), SizeName(r.Size))
-	f.SVG, err = barChart("CPU µs per message", barsOf(rows, scenario, cpu.of), nil)
+		"User and system time of both processes for each of the %s that a message of %s reaches, µs: "+
+			"messengers without acknowledgements (lossy), and with them; less is better.",
+		count(float64(rows[i].Connections)), SizeName(rows[i].Size))
+	lossy, lossless := barsOf(rows, "fan-out/lossy", cpu.of), barsOf(rows, "fan-out/lossless", cpu.of)
+	for i := range lossy {
+		lossy[i].values = append(lossy[i].values, lossless[i].values...)
+		lossy[i].notes = append(lossy[i].notes, lossless[i].notes...)
+	}
+	f.SVG, err = barChart("CPU µs per message", lossy, []string{"lossy", "lossless"})
 	return f, err
 }

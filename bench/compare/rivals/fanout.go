@@ -27,12 +27,15 @@ type announcer struct {
 	conns []msg.Connection // what is in it does not change
 }
 
-func serveAnnouncer(create makeMessenger, fast bool) (workload.Server, error) {
+func serveAnnouncer(create makeMessenger, fast, lossy bool) (workload.Server, error) {
 	m, err := create(entity.OSD(0), loopback)
 	if err != nil {
 		return nil, err
 	}
 	m.SetDefaultPolicy(msg.StatefulServer())
+	if lossy {
+		m.SetDefaultPolicy(msg.StatelessServer())
+	}
 	m.AddDispatcherTail(&announcer{m: m, fast: fast})
 	return messengerServer{m}, m.Start()
 }

@@ -54,7 +54,8 @@ func TestFanOut(t *testing.T) {
 
 // TestFanOutSkips: who cannot says so.
 func TestFanOutSkips(t *testing.T) {
-	s := Scenario{Name: "fan-out/3", Kind: FanOut, Connections: 3, Size: 10, Window: 1}
+	s := Scenario{Name: "fan-out/lossy", Kind: FanOut, Connections: 3, Size: 10, Window: 1,
+		Options: Options{Lossy: true}}
 	res, err := Run(context.Background(),
 		Config{Contestants: fakes()[:1], Scenarios: []Scenario{s}, Rounds: 1, Seconds: 0.01})
 	require.NoError(t, err)

@@ -33,7 +33,8 @@ func (s *Scenario) about() string {
 	case FanOut:
 		return "Fan-out: the client sends a message over one connection, the server sends it over all, and the next " +
 			"one follows when it has come out of each. Messages a second, CPU and latency are of what comes out. " +
-			"Messengers acknowledge each message, since their sessions are lossless; the others acknowledge nothing."
+			"In fan-out/lossless the messengers acknowledge each message, a write and a read more, and lose none; " +
+			"in fan-out/lossy, and the others in both, nothing is acknowledged."
 	case Faults:
 		return "Faults: at full load every TCP connection of the client's process is shut down at once. " +
 			"Lost are accepted requests that never got an answer, in the worst round. " +

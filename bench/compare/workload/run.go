@@ -160,7 +160,7 @@ func (s *Scenario) counts() bool {
 // skips says why c does not take part in s, or "".
 func (c *Contestant) skips(s Scenario) string {
 	switch {
-	case s.Options != Options{} && !c.Tunable:
+	case s.Options.tuning() != Options{} && !c.Tunable:
 		return "it does not have these options"
 	case (s.High || s.Ablation) && !c.Priorities:
 		return "it has no priorities"

@@ -36,6 +36,15 @@ type Options struct {
 	Messengers int // how many serve, in one process and sharing its workers
 	Workers    int // event loops of each process
 	DrainWidth int // how many connections are dispatched from the queue at a time
+	// Lossy is for the sessions of messengers: nothing is acknowledged. Who has no sessions
+	// acknowledges nothing anyway.
+	Lossy bool
+}
+
+// tuning is o without what all contestants can do.
+func (o Options) tuning() Options {
+	o.Lossy = false
+	return o
 }
 
 // Server sends every message back to where it came from.
