@@ -24,13 +24,16 @@ import (
 // when a msg.BroadcastNotifier is told, and when a message made by msg.New, or one with
 // ReleaseAfterSend, is released. (Who writes to them before that makes peers refuse what they
 // get, whose checksum is an earlier one.)
+//
 // Before that, Message.Notify and HandleUndeliverable are told of each connection by
 // itself, with x as the message, from several workers at a time and possibly before
-// Broadcast has returned. If all of conns refuse x it is the caller's, as after a Send that
+// Broadcast has returned, but not by it. If all of conns refuse x it is the caller's, as after a Send that
 // failed. A broadcast cannot be cancelled (Connection.Cancel says false).
 //
 // Any goroutine may call it, callbacks included; it never blocks.
 func (m *Messenger) Broadcast(conns []msg.Connection, x *msg.Message) (refused []msg.Refusal) {
+	m.broadcasts.Add(1)
+	defer m.broadcasts.Add(-1)
 	b := connection.NewBroadcast(&m.shared)
 	if err := b.Take(x); err != nil {
 		for i, c := range conns {
@@ -57,6 +60,6 @@ func (m *Messenger) Broadcast(conns []msg.Connection, x *msg.Message) (refused [
 		}
 		last = c
 	}
-	b.Post(func(r any) { m.userPanicked(last, r, nil) })
+	b.Post(m.loop.w, func(r any) { m.userPanicked(last, r, nil) })
 	return refused
 }

@@ -1,6 +1,7 @@
 package async
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -463,4 +464,20 @@ func TestBroadcastsAtOnce(t *testing.T) {
 	require.NoError(t, a.Flush(timeout(t)))
 	w.want(int(accepted.Load()))
 	l.until("the ends of all", func() bool { return w.whole.Load() == int32(n*senders) })
+}
+
+// TestShutdownWaitsForBroadcasts: one that is under way may still have something to tell,
+// and after Shutdown nothing is told.
+func TestShutdownWaitsForBroadcasts(t *testing.T) {
+	l := newLab(t)
+	a := l.client(entity.Client(1), msg.LosslessClient())
+	a.broadcasts.Add(1) // as in Broadcast
+	ctx, cancel := context.WithCancel(context.Background())
+	down := make(chan error, 1)
+	go func() { down <- a.Shutdown(ctx) }()
+	l.until("closed", func() bool { return a.Loopback().IsClosed() })
+	cancel()
+	require.ErrorIs(t, <-down, context.Canceled, "it would have waited")
+	a.broadcasts.Add(-1)
+	require.NoError(t, a.Shutdown(timeout(t)))
 }

@@ -75,16 +75,23 @@ func (b *Broadcast) due(c *Conn, w eventloop.Worker) {
 	}
 }
 
-// Post is the end of it: it tells the workers. failed is told of a callback that did not
-// return, should all sendings have ended already.
-func (b *Broadcast) Post(failed func(recovered any)) {
+// Post is the end of it: it tells the workers. Should all sendings have ended already, that
+// is told on w, and not here: who broadcasts may hold a lock which the callback takes. failed
+// is told of one that does not return.
+func (b *Broadcast) Post(w eventloop.Worker, failed func(recovered any)) {
 	for i, r := range b.rounds {
 		if r != nil {
 			b.rounds[i] = nil
 			r.post()
 		}
 	}
-	b.m.Made(b.accepted, failed)
+	if !b.m.Made(b.accepted) {
+		return
+	}
+	finish := func() { b.m.Finish(failed) }
+	if w.Post(eventloop.TaskFunc(finish)) != nil {
+		finish() // the stack is closed: there is no other place
+	}
 }
 
 const (

@@ -65,7 +65,7 @@ func (a *audience) send(m *msg.Message) {
 	for _, c := range a.conns {
 		require.NoError(a.t, b.Send(c))
 	}
-	b.Post(func(r any) { a.t.Errorf("%v", r) })
+	b.Post(a.workers[0], func(r any) { a.t.Errorf("%v", r) })
 }
 
 func (a *audience) held() (n int) {
@@ -117,7 +117,7 @@ func TestBroadcastOfMany(t *testing.T) {
 		require.Equal(t, i == roundsMax, len(a.workers[0].tasks) > 0, i)
 		require.NoError(t, b.Send(c))
 	}
-	b.Post(nil)
+	b.Post(a.workers[0], nil)
 	require.Len(t, a.workers[0].tasks, 2)
 	a.workers[0].run()
 	require.Equal(t, roundsMax+1, a.held())
@@ -158,6 +158,29 @@ func TestBroadcastStackClosed(t *testing.T) {
 		}
 		require.Equal(t, 1, e.whole)
 	}
+}
+
+// TestBroadcastEndsElsewhere: who broadcasts is not called back, though all sendings have
+// ended when he is done.
+func TestBroadcastEndsElsewhere(t *testing.T) {
+	a := newAudience(t, 2, 1)
+	w := a.workers[0]
+	for _, c := range a.conns {
+		require.NoError(t, c.Send(&msg.Message{Type: 2}))
+	}
+	e := &told{ends: map[msg.Connection]error{}}
+	b := NewBroadcast(a.conns[0].sh)
+	require.NoError(t, b.Take(&msg.Message{Type: 1, Notify: e}))
+	for _, c := range a.conns {
+		require.NoError(t, b.Send(c))
+		c.MarkDown()
+	}
+	w.run() // it was on its way for the messages before
+	require.Len(t, e.ends, 2)
+	b.Post(w, nil)
+	require.Zero(t, e.whole)
+	w.run()
+	require.Equal(t, 1, e.whole)
 }
 
 // TestBroadcastGoexit: who ends the goroutine in the callback of one connection keeps none
@@ -204,7 +227,7 @@ func TestBroadcastThenLend(t *testing.T) {
 	b := NewBroadcast(p.a.sh)
 	require.NoError(t, b.Take(&msg.Message{Type: 1}))
 	require.NoError(t, b.Send(p.a))
-	b.Post(nil)
+	b.Post(p.wa, nil)
 	p.settle()
 	p.wa.now += time.Millisecond
 	require.NoError(t, p.a.Send(&msg.Message{Type: 1}))
@@ -222,7 +245,7 @@ func TestBroadcastIsWritten(t *testing.T) {
 		b := NewBroadcast(p.a.sh)
 		require.NoError(t, b.Take(m))
 		require.NoError(t, b.Send(p.a))
-		b.Post(nil)
+		b.Post(p.wa, nil)
 	}
 	require.NoError(t, p.a.Send(&msg.Message{Type: 1, Front: []byte("before")}))
 	send(&msg.Message{Type: 1, Front: []byte("all")})

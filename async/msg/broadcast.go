@@ -78,14 +78,14 @@ func (s *Shared) Drop(c *Message) {
 }
 
 // Made is called when all copies were made, of which accepted were handed on. With none
-// the message is the sender's as after a Send that failed. failed is told of a callback
-// that did not return, as by NotifySent.
-func (s *Shared) Made(accepted int, failed func(recovered any)) {
+// the message is the sender's as after a Send that failed. over says that all copies have
+// had their ends already, and that Finish is to be called.
+func (s *Shared) Made(accepted int) (over bool) {
 	if accepted == 0 {
 		GiveBack(s.of)
-		return
+		return false
 	}
-	s.end(failed)
+	return s.left.Add(-1) == 0
 }
 
 // Sums are sum of Front, Middle and Data, computed once.
@@ -116,14 +116,14 @@ func Original(m *Message) *Message {
 func EndCopy(c *Message, r *Recycler, failed func(recovered any)) {
 	s := c.shared
 	r.Sent(c)
-	s.end(failed)
+	if s.left.Add(-1) == 0 {
+		s.Finish(failed)
+	}
 }
 
-// end takes one off the count.
-func (s *Shared) end(failed func(recovered any)) {
-	if s.left.Add(-1) > 0 {
-		return
-	}
+// Finish gives the message back when all copies have had their ends. failed is told of a
+// callback that did not return, as by NotifySent.
+func (s *Shared) Finish(failed func(recovered any)) {
 	m := s.of
 	GiveBack(m)
 	defer (*Recycler)(nil).Sent(m) // though user code ends the goroutine

@@ -56,7 +56,7 @@ func TestShared(t *testing.T) {
 		why := errors.New("why")
 		for i, c := range copies {
 			if i == maker {
-				s.Made(3, never(t))
+				require.False(t, s.Made(3))
 			}
 			require.Zero(t, e.whole)
 			require.ErrorIs(t, Take(m), ErrInUse)
@@ -65,7 +65,9 @@ func TestShared(t *testing.T) {
 			EndCopy(c, nil, never(t))
 		}
 		if maker == 3 {
-			s.Made(3, never(t))
+			require.Zero(t, e.whole)
+			require.True(t, s.Made(3))
+			s.Finish(never(t))
 		}
 		require.Equal(t, []error{why, why, why}, e.told)
 		require.Equal(t, 1, e.whole)
@@ -80,7 +82,7 @@ func TestSharedByNobody(t *testing.T) {
 	require.NoError(t, Take(m))
 	s := Share(m)
 	s.Drop(s.Copy())
-	s.Made(0, never(t))
+	require.False(t, s.Made(0))
 	require.Zero(t, m.Notify.(*ending).whole)
 	require.Len(t, m.Front, 10)
 	m.Release()
@@ -105,7 +107,7 @@ func TestSharedRelease(t *testing.T) {
 		go func() {
 			defer close(done)
 			failing := func(r any) { failed = append(failed, r) }
-			s.Made(2, failing)
+			s.Made(2)
 			GiveBack(a)
 			EndCopy(a, nil, failing)
 			require.Zero(t, front[0], "held by the other")
