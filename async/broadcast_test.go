@@ -38,15 +38,6 @@ func (l *lab) audience(n int, server, client msg.Policy, change ...func(*Config)
 	return a
 }
 
-// toAll broadcasts a text to all clients, which accept it.
-func (a *audience) toAll(e msg.Notifier, format string, args ...any) *msg.Message {
-	a.l.t.Helper()
-	m := text(format, args...)
-	m.Notify = e
-	require.Nil(a.l.t, a.Broadcast(a.conns, m))
-	return m
-}
-
 // wholes records the ends of broadcasts, of which m is one.
 type wholes struct {
 	ends
