@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -43,7 +44,8 @@ type Messenger struct {
 	counts      connection.Counts[connection.SharedCounter]
 	failures    connection.FailureLog
 	identity    connection.Identity
-	warned      sync.Map // what is said once: see deliver.go
+	warned      sync.Map     // what is said once: see deliver.go
+	broadcasts  atomic.Int32 // calls of Broadcast that have not returned
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
@@ -284,6 +286,9 @@ func (m *Messenger) awaitWorkers(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("shutdown: %w", ctx.Err())
 		}
+	}
+	for m.broadcasts.Load() > 0 && ctx.Err() == nil { // soon: it never blocks. It may post something yet
+		runtime.Gosched()
 	}
 	return m.awaitPosted(ctx)
 }

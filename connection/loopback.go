@@ -190,6 +190,9 @@ func (l *Loopback) deliver(x *msg.Message) {
 	size, n := int64(x.PayloadLen()), x.Notify
 	d := msg.Deliverable(x, msg.Incoming{Conn: l.set.Conn, Receipt: l, At: l.set.Clock.Now(), Charge: size})
 	defer l.dispatch(d, size) // also if the Notifier ends the goroutine
+	if msg.SharedOf(x) != nil {
+		defer msg.EndCopy(x, nil, l.own.UserPanic)
+	}
 	msg.NotifyDelivered(l.set.Conn, x, d, n, l.own.UserPanic)
 }
 
@@ -206,9 +209,18 @@ func (l *Loopback) dispatch(d *msg.Message, size int64) {
 // drop ends the sending of x for that reason.
 func (l *Loopback) drop(x *msg.Message, reason error) {
 	l.DispatchDone(int64(x.PayloadLen()))
-	msg.NotifySent(l.set.Conn, x, reason, l.own.UserPanic)
-	l.own.Undeliverable(x, reason)
+	if msg.SharedOf(x) != nil {
+		defer msg.EndCopy(x, nil, l.own.UserPanic)
+		l.report(x, reason)
+		return
+	}
+	l.report(x, reason)
 	(*msg.Recycler)(nil).Sent(x)
+}
+
+func (l *Loopback) report(x *msg.Message, reason error) {
+	msg.NotifySent(l.set.Conn, x, reason, l.own.UserPanic)
+	l.own.Undeliverable(msg.Original(x), reason)
 }
 
 // dropAll drops what had not been handed over. Should user code end the goroutine, it

@@ -79,19 +79,28 @@ func takeMessage(m *msg.Message, clock eventloop.Clock) error {
 // and wait is set, it returns a channel that is closed when there is, and m stays taken.
 func (c *Conn) enqueue(m *msg.Message, wait bool) (room <-chan struct{}, err error) {
 	size := m.PayloadLen()
+	post, room, err := c.put(m, wait)
+	if post && !(size <= lendMax && c.lend()) {
+		c.post()
+	}
+	return room, err
+}
+
+// put is enqueue without the post, which is left to the caller if it says so.
+func (c *Conn) put(m *msg.Message, wait bool) (post bool, room <-chan struct{}, err error) {
 	c.mu.Lock()
 	if c.closed != nil {
 		err = fmt.Errorf("%w: %w", msg.ErrClosed, c.closed)
 		c.mu.Unlock()
 		msg.GiveBack(m)
-		return nil, err
+		return false, nil, err
 	}
 	if room, err = c.account.Take(m, wait); room != nil || err != nil {
 		c.mu.Unlock()
 		if err != nil {
 			msg.GiveBack(m)
 		}
-		return room, err
+		return false, room, err
 	}
 	if m.Priority == 0 {
 		m.Priority = uint8(c.sh.Options.DefaultPriority.Load())
@@ -99,14 +108,13 @@ func (c *Conn) enqueue(m *msg.Message, wait bool) (room <-chan struct{}, err err
 	if _, changed := c.account.Pressure(); changed {
 		c.cmds |= cmdPressure
 	}
-	c.sends++
-	c.inbox = append(c.inbox, m)
-	post := c.wantPost()
-	c.mu.Unlock()
-	if post && !(size <= lendMax && c.lend()) {
-		c.post()
+	if msg.SharedOf(m) == nil { // one of a broadcast does not say that others follow
+		c.sends++
 	}
-	return nil, nil
+	c.inbox = append(c.inbox, m)
+	post = c.wantPost()
+	c.mu.Unlock()
+	return post, nil, nil
 }
 
 // command asks the worker for something.
@@ -131,10 +139,15 @@ func (c *Conn) wantPost() bool {
 
 func (c *Conn) post() {
 	if err := c.postedTo.Post(c); err != nil {
-		// The stack was closed under the messenger: nothing can be sent any more.
-		c.abandonInbox(msg.ErrShutdown)
-		c.ended()
+		c.refused()
 	}
+}
+
+// refused is called when c cannot be posted: the stack was closed under the messenger, and
+// nothing can be sent any more.
+func (c *Conn) refused() {
+	c.abandonInbox(msg.ErrShutdown)
+	c.ended()
 }
 
 // SendKeepalive implements msg.Connection.
@@ -237,14 +250,24 @@ func (c *Conn) abandonInbox(reason error) {
 
 // finish ends the sending of m; r is the worker's recycler, or nil elsewhere.
 func (c *Conn) finish(m *msg.Message, err error, r *msg.Recycler) {
+	if msg.SharedOf(m) != nil {
+		defer msg.EndCopy(m, r, c.userFailed) // though user code ends the goroutine: the others count on it
+		c.report(m, err)
+		return
+	}
+	c.report(m, err)
+	r.Sent(m)
+}
+
+// report tells how the sending of m ended.
+func (c *Conn) report(m *msg.Message, err error) {
 	if !msg.Intact(m) {
 		c.sh.Sink.Changed(c, m)
 	}
 	msg.NotifySent(c, m, err, c.userFailed)
 	if err != nil {
-		c.sh.Sink.Undeliverable(c, m, err)
+		c.sh.Sink.Undeliverable(c, msg.Original(m), err)
 	}
-	r.Sent(m)
 }
 
 // userFailed is told of callbacks that did not return.

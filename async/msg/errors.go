@@ -32,6 +32,8 @@ var (
 	ErrDeadline = errors.New("msgr: message's deadline passed")
 	// ErrInUse: the message was handed to Send before and has not had its end.
 	ErrInUse = errors.New("msgr: message is being sent already")
+	// ErrForeign: a broadcast's connection is nil, or another messenger's.
+	ErrForeign = errors.New("msgr: not a connection of this messenger")
 	// ErrPeerAbsent: the peer of a session that only it can resume did not come back
 	// in time (Config.StandbyTimeout), or too many were away (Config.StandbyMax).
 	ErrPeerAbsent = errors.New("msgr: peer did not come back")

@@ -3,8 +3,6 @@ package msg
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/asyncmsgr/asyncmsgr/async/callback"
 )
 
 // The functions of this file are for the messenger's own packages.
@@ -30,11 +28,13 @@ func SetIncoming(m *Message, in Incoming) {
 
 // Deliverable returns the message that a loopback connection delivers for m: a
 // shallow copy, so that the sender's Notify and the receiver's Release do not
-// meet; or, if m is to be released after its sending, m itself, without its Notifier.
+// meet; or, if m is to be released after its sending, m itself, without its Notifier. What
+// is made of a copy of a Shared has a payload of its own, since that of all is given back
+// before the receiver is done with it.
 //
 // Implementation: not for users of the library; may change in any release.
 func Deliverable(m *Message, in Incoming) *Message {
-	if m.autoRelease && m.pooled {
+	if m.autoRelease && m.pooled && m.shared == nil {
 		// The same object changes sides; the sender has given it away.
 		if m.held {
 			m.held = false
@@ -49,6 +49,13 @@ func Deliverable(m *Message, in Incoming) *Message {
 	d.Type, d.Priority, d.Version, d.Compat = m.Type, m.Priority, m.Version, m.Compat
 	d.TID, d.DataOff = m.TID, m.DataOff
 	d.Front, d.Middle, d.Data = m.Front, m.Middle, m.Data
+	if m.shared != nil {
+		room := d.reserve(m.PayloadLen())
+		for _, p := range []*[]byte{&d.Front, &d.Middle, &d.Data} {
+			n := copy(room, *p)
+			*p, room = room[:n:n], room[n:]
+		}
+	}
 	return d
 }
 
@@ -158,20 +165,7 @@ func NotifyDelivered(c Connection, m, d *Message, n Notifier, failed func(recove
 }
 
 func notify(c Connection, m *Message, n Notifier, err error, failed func(recovered any)) {
-	if n == nil {
-		return
+	if n != nil {
+		guarded(func() { n.MessageSent(c, Original(m), err) }, failed)
 	}
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		r := recover()
-		if r == nil {
-			r = ErrGoexit
-		}
-		failed(r)
-	}()
-	callback.OnWorker(func() { n.MessageSent(c, m, err) })
-	returned = true
 }

@@ -93,9 +93,10 @@ type Message struct {
 	state       uint32 // atomic; see sending.go
 	gen         uint32 // of Flush: see connection's account
 	buf         *buffer
-	small       []byte // a pooled message's own room for small payloads
-	pooled      bool   // the struct came from messagePool
-	autoRelease bool   // Release when the sending has ended
+	shared      *Shared // it is a copy of, for one connection; nil: a message of its own
+	small       []byte  // a pooled message's own room for small payloads
+	pooled      bool    // the struct came from messagePool
+	autoRelease bool    // Release when the sending has ended
 	held        bool
 	released    bool
 }

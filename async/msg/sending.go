@@ -14,6 +14,7 @@ const (
 	stateQueued
 	stateSending
 	stateCancelled
+	stateShared // what is being sent are its copies
 )
 
 // Take makes m the messenger's: Send was called. The error is ErrInUse. A message that
@@ -80,11 +81,11 @@ func Generation(m *Message) uint32 { return m.gen }
 
 // sumOf is a checksum of the payload, never 0.
 func sumOf(m *Message) uint64 {
-	sum := uint64(m.PayloadLen())<<32 | 1<<63
+	var sum uint32
 	for _, b := range [][]byte{m.Front, m.Middle, m.Data} {
-		sum ^= uint64(crc32.Update(uint32(sum)+uint32(len(b)), castagnoli, b))
+		sum = crc32.Update(sum^uint32(len(b)), castagnoli, b)
 	}
-	return sum
+	return 1<<63 | uint64(m.PayloadLen())<<32 | uint64(sum)
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

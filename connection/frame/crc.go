@@ -16,6 +16,9 @@ const shortMax = 256
 // inverted, neither at the start nor at the end (docs/PROTOCOL.md 1.3).
 func preambleCRC(p []byte) uint32 { return updateCRC(0, p) }
 
+// SegmentCRC is the crc of a segment as it stands in a frame's epilogue.
+func SegmentCRC(p []byte) uint32 { return segmentCRC(p) }
+
 // segmentCRC is the crc32c with seed -1.
 func segmentCRC(p []byte) uint32 { return updateCRC(crcEmpty, p) }
 

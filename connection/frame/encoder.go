@@ -67,7 +67,19 @@ func (e *Encoder) AppendControl(b *Batch, c Control) {
 // AppendMessage appends a MESSAGE. Segments longer than 2 KiB are referenced and
 // must stay as they are until written; h is not kept.
 func (e *Encoder) AppendMessage(b *Batch, h *Header, front, middle, data []byte) {
-	e.appendMessage(b, h, front, middle, data, lateComplete)
+	e.appendMessage(b, h, front, middle, data, nil, lateComplete)
+}
+
+// Sums are the crcs of front, middle and data, as SegmentCRC computes them: with the same
+// seed each, and of nothing else, so that they are the same in every connection's frame.
+type Sums = [MaxSegments - 1]uint32
+
+// WantsSums says whether AppendSummed looks at the sums: in secure mode there are none.
+func (e *Encoder) WantsSums() bool { return e.cipher == nil }
+
+// AppendSummed is AppendMessage for who knows the sums of the segments.
+func (e *Encoder) AppendSummed(b *Batch, h *Header, front, middle, data []byte, sums *Sums) {
+	e.appendMessage(b, h, front, middle, data, sums, lateComplete)
 }
 
 // AppendAborted appends a MESSAGE whose late status says that the sender gave up
@@ -77,10 +89,10 @@ func (e *Encoder) AppendAborted(b *Batch, h *Header, front, middle, data []byte)
 	if len(front)+len(middle)+len(data) == 0 {
 		panic("frame: AppendAborted of a message without payload")
 	}
-	e.appendMessage(b, h, front, middle, data, lateAborted)
+	e.appendMessage(b, h, front, middle, data, nil, lateAborted)
 }
 
-func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte, late byte) {
+func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte, sums *Sums, late byte) {
 	if e.cipher != nil {
 		var hdr [HeaderLen]byte
 		h.put(&hdr)
@@ -101,7 +113,7 @@ func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte,
 		n := headLen + copy(dst[headLen:], front)
 		n += copy(dst[n:], middle)
 		n += copy(dst[n:], data)
-		e.putEpilogue((*[EpilogueLen]byte)(dst[n:]), late, front, middle, data)
+		e.putEpilogue((*[EpilogueLen]byte)(dst[n:]), late, front, middle, data, sums)
 		return
 	}
 	e.putHead(b.small(headLen), h)
@@ -111,7 +123,7 @@ func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte,
 	b.payload(front)
 	b.payload(middle)
 	b.payload(data)
-	e.putEpilogue((*[EpilogueLen]byte)(b.small(EpilogueLen)), late, front, middle, data)
+	e.putEpilogue((*[EpilogueLen]byte)(b.small(EpilogueLen)), late, front, middle, data, sums)
 }
 
 // headLen is what stands before segment 1 of a MESSAGE.
@@ -126,9 +138,16 @@ func (e *Encoder) putHead(dst []byte, h *Header) {
 	le.PutUint32(dst[PreambleLen+HeaderLen:], segmentCRC(hdr[:]))
 }
 
-// putEpilogue writes the late status and the crcs of the segments after the first.
-func (e *Encoder) putEpilogue(ep *[EpilogueLen]byte, late byte, front, middle, data []byte) {
+// putEpilogue writes the late status and the crcs of the segments after the first; sums
+// has them, or is nil.
+func (e *Encoder) putEpilogue(ep *[EpilogueLen]byte, late byte, front, middle, data []byte, sums *Sums) {
 	*ep = [EpilogueLen]byte{late}
+	if sums != nil {
+		for i, sum := range sums[:e.segments-1] {
+			le.PutUint32(ep[1+crcLen*i:], sum)
+		}
+		return
+	}
 	le.PutUint32(ep[1:], segmentCRC(front))
 	if e.segments > 2 {
 		le.PutUint32(ep[1+crcLen:], segmentCRC(middle))

@@ -34,7 +34,7 @@ func TestWholeMessageSameAsNext(t *testing.T) {
 				late = lateAborted
 			}
 			e.appendMessage(b, &Header{Seq: uint64(i), TID: uint64(i * 3), Type: uint16(i)}, segs[0],
-				segs[1], segs[2], late)
+				segs[1], segs[2], nil, late)
 		}
 		stream := b.AppendTo(nil)
 		if rapid.Bool().Draw(t, "hurt") {

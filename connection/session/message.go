@@ -236,5 +236,9 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 		Seq: seq, TID: m.TID, Type: m.Type, Priority: uint16(m.Priority), Version: m.Version,
 		DataOff: m.DataOff, AckSeq: s.num.in.Seq, Flags: headerFlags, CompatVersion: compat,
 	}
+	if x := msg.SharedOf(m); x != nil && s.stream.enc.WantsSums() {
+		s.stream.enc.AppendSummed(b, &h, m.Front, m.Middle, m.Data, x.Sums(frame.SegmentCRC))
+		return
+	}
 	s.stream.enc.AppendMessage(b, &h, m.Front, m.Middle, m.Data)
 }

@@ -40,7 +40,7 @@ func Figures(rows []Row, reference string) (out []Figure, err error) {
 	}
 	out = append(out, sizes...)
 	for _, f := range []func([]Row) (Figure, error){
-		priorityFigure, cpuFigure,
+		priorityFigure, cpuFigure, fanOutFigure,
 		func(rows []Row) (Figure, error) { return ratioFigure(rows, reference) },
 	} {
 		x, err := f(rows)
@@ -233,5 +233,26 @@ func cpuFigure(rows []Row) (f Figure, err error) {
 	f.Caption = fmt.Sprintf(
 		"User and system time of both processes for a request and its reply in %s, µs; less is better.", scenario)
 	f.SVG, err = barChart("CPU µs per message", barsOf(rows, scenario, cpu.of), nil)
+	return f, err
+}
+
+// fanOutFigure is CPU per message where one message is sent over many connections, with
+// acknowledgements and without.
+func fanOutFigure(rows []Row) (f Figure, err error) {
+	f = Figure{Title: "One message over many connections"}
+	i := slices.IndexFunc(rows, func(r Row) bool { return group(r.Scenario) == "fan-out" && r.Rounds > 0 })
+	if i < 0 {
+		return f, nil
+	}
+	f.Caption = fmt.Sprintf(
+		"User and system time of both processes for each of the %s that a message of %s reaches, µs: "+
+			"messengers without acknowledgements (lossy), and with them; less is better.",
+		count(float64(rows[i].Connections)), SizeName(rows[i].Size))
+	lossy, lossless := barsOf(rows, "fan-out/lossy", cpu.of), barsOf(rows, "fan-out/lossless", cpu.of)
+	for i := range lossy {
+		lossy[i].values = append(lossy[i].values, lossless[i].values...)
+		lossy[i].notes = append(lossy[i].notes, lossless[i].notes...)
+	}
+	f.SVG, err = barChart("CPU µs per message", lossy, []string{"lossy", "lossless"})
 	return f, err
 }

@@ -79,6 +79,9 @@ func fixture() *Report {
 			}
 		})
 	}
+	for _, s := range []string{"lossy", "lossless"} {
+		add(Row{Scenario: "fan-out/" + s, Connections: 2000, Size: 4 << 10, Window: 1}, busy)
+	}
 	add(Row{Scenario: "faults/cut", Connections: 16, Size: 64, Window: 16}, func(row *Row, slow float64) {
 		busy(row, slow)
 		row.Lost, row.Drain = int64(slow-1), 300*slow

@@ -67,7 +67,7 @@ func TestHTML(t *testing.T) {
 	for id := range targets {
 		require.True(t, ids[id], id)
 	}
-	require.Equal(t, 8, svgs, "memory, load twice, size twice, priorities, CPU, ratios")
+	require.Equal(t, 9, svgs, "memory, load twice, size twice, priorities, CPU, fan-out, ratios")
 	require.NotContains(t, text, "not measured</p>")
 	for _, part := range []string{"url(", "@import", "http-equiv"} {
 		require.NotContains(t, text, part)

@@ -177,6 +177,7 @@ var meaning = map[string]string{
 	"priority": "the latencies are those of a trickle beside bulk traffic that fills the link; " +
 		"the ratio is that of p99, less is better",
 	"faults":    "all connections are cut at full load",
+	"fan-out":   "each message goes in once and comes out of all, which is what is counted",
 	"idle":      "the ratio is that of memory, less is better",
 	"ceph-perf": "both ends in one process, the request and reply of ceph_perf_msgr",
 }

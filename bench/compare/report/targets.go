@@ -63,6 +63,11 @@ func Targets(rows []Row) []Target {
 	for _, ours := range []string{fast, queue} {
 		out = append(out, faults(rows, ours))
 	}
+	for _, ours := range []string{fast, queue} {
+		for _, w := range []where{fanLossy, fanLossless} {
+			out = append(out, against(rows, ours, rawNet, cpu, w, atMost(1.2)))
+		}
+	}
 	ceph := where{"ceph-perf", func(r *Row) bool { return group(r.Scenario) == "ceph-perf" }}
 	return append(out,
 		alone(rows, "Ceph's AsyncMessenger", fast, "throughput in ceph-perf", throughput.of, ceph,

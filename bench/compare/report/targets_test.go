@@ -46,6 +46,8 @@ func TestTargets(t *testing.T) {
 			"0 lost, 0 duplicated, drained in 300 ms"},
 		{"its promise", "async-queue: all connections cut at full load", NotReached,
 			"1 lost, 0 duplicated, drained in 600 ms"},
+		{"raw-net", "async-queue: CPU per message, fan-out", Reached, "0.2x in fan-out/lossless"},
+		{"raw-net", "async-fast: CPU per message, fan-out without acknowledgements", Reached, "0.1x in fan-out/lossy"},
 		{"Ceph's AsyncMessenger", "async-fast: throughput in ceph-perf", NotMeasured, "-"},
 	} {
 		x := target(t, rows, c.against, c.what)

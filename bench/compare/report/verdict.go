@@ -61,6 +61,9 @@ var (
 		func(r *Row) bool { return pipelined(r) || r.Scenario == "ping-pong" }}
 	pingPong  = where{"ping-pong", func(r *Row) bool { return r.Scenario == "ping-pong" }}
 	idleConns = where{"idle", idle}
+
+	fanLossy    = where{"fan-out without acknowledgements", func(r *Row) bool { return r.Scenario == "fan-out/lossy" }}
+	fanLossless = where{"fan-out", func(r *Row) bool { return r.Scenario == "fan-out/lossless" }}
 )
 
 // bound is a limit: at least, or at most.

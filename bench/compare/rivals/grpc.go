@@ -42,6 +42,7 @@ func GRPC() workload.Contestant {
 			ctx, cancel := context.WithCancel(context.Background())
 			return &grpcClient{addr: addr, ctx: ctx, cancel: cancel}, nil
 		},
+		ServeAll: serveGRPCFan,
 	}
 }
 
@@ -111,7 +112,9 @@ type grpcServer struct {
 	done chan error
 }
 
-func serveGRPC(workload.Options) (workload.Server, error) {
+func serveGRPC(workload.Options) (workload.Server, error) { return startGRPC(&grpcService) }
+
+func startGRPC(service *grpc.ServiceDesc) (workload.Server, error) {
 	l, err := net.Listen("tcp", loopback.String())
 	if err != nil {
 		return nil, err
@@ -120,7 +123,7 @@ func serveGRPC(workload.Options) (workload.Server, error) {
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.StaticStreamWindowSize(grpcWindow), grpc.StaticConnWindowSize(grpcWindow),
 		grpc.WaitForHandlers(true))
-	s.RegisterService(&grpcService, nil)
+	s.RegisterService(service, nil)
 	g := &grpcServer{s: s, addr: l.Addr().String(), done: make(chan error, 1)}
 	go func() { g.done <- s.Serve(l) }()
 	return g, nil

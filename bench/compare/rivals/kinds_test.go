@@ -19,6 +19,9 @@ func TestKinds(t *testing.T) {
 		Scenarios: []workload.Scenario{
 			{Name: "priority", Kind: workload.Priority, Connections: 1, Size: 4096, Window: 16, High: true},
 			{Name: "faults", Kind: workload.Faults, Connections: 3, Size: 100, Window: 8},
+			{Name: "fan-out", Kind: workload.FanOut, Connections: 20, Size: 4 << 10, Window: 1},
+			{Name: "fan-out lossy", Kind: workload.FanOut, Connections: 20, Size: 4 << 10, Window: 1,
+				Options: workload.Options{Lossy: true}},
 			{Name: "turns", Connections: 20, Size: 100_000, Window: 1, InFlight: 5},
 			{Name: "workers", Connections: 2, Size: 64, Window: 4, Options: workload.Options{Workers: 1}},
 			{Name: "messengers", Connections: 5, Size: 64, Window: 4,
@@ -39,6 +42,8 @@ func TestKinds(t *testing.T) {
 			require.Positive(t, r.Drain, r.Contestant)
 		}
 	}
-	require.Equal(t,
-		map[string]int{"priority": 6, "faults": len(All()), "turns": len(All()), "workers": 2, "messengers": 1}, took)
+	require.Equal(t, map[string]int{
+		"priority": 6, "faults": len(All()), "fan-out": 9, "fan-out lossy": 9, "turns": len(All()),
+		"workers": 2, "messengers": 1,
+	}, took)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 )
 
-// What the contestants with messengers have in common. Sessions are lossless. A
+// What the contestants with messengers have in common. Sessions are lossless unless asked for. A
 // client is a messenger for each connection, as two connections of one messenger
 // with one server are the same one.
 
@@ -58,7 +58,14 @@ func messengerContestant(
 			if err != nil {
 				return nil, err
 			}
-			return dialMessenger(create, fast, addr)
+			return dialMessenger(create, fast, o.Lossy, addr)
+		},
+		ServeAll: func(o workload.Options) (workload.Server, error) {
+			create, err := build(o)
+			if err != nil {
+				return nil, err
+			}
+			return serveAnnouncer(create, fast, o.Lossy)
 		},
 	}
 }
@@ -127,13 +134,17 @@ func (e echo) Dispatch(m *msg.Message) bool {
 type messengerClient struct {
 	create makeMessenger
 	fast   bool
+	policy msg.Policy
 	server []entity.AddrVec // connections are to each in turn
 	ms     []messenger
 	conns  []msg.Connection
 }
 
-func dialMessenger(create makeMessenger, fast bool, addr string) (workload.Client, error) {
-	c := &messengerClient{create: create, fast: fast}
+func dialMessenger(create makeMessenger, fast, lossy bool, addr string) (workload.Client, error) {
+	c := &messengerClient{create: create, fast: fast, policy: msg.LosslessClient()}
+	if lossy {
+		c.policy = msg.LossyClient()
+	}
 	for text := range strings.FieldsSeq(addr) {
 		server, err := entity.ParseAddrVec(text)
 		if err != nil {
@@ -153,7 +164,7 @@ func (c *messengerClient) Connect(n int, answered func(conn, slot int)) error {
 			return err
 		}
 		c.ms = append(c.ms, m)
-		m.SetDefaultPolicy(msg.LosslessClient())
+		m.SetDefaultPolicy(c.policy)
 		ready.Add(1)
 		m.AddDispatcherTail(&receiver{fast: c.fast, conn: i, answered: answered, ready: sync.OnceFunc(ready.Done)})
 		if err := m.Start(); err != nil {

@@ -25,6 +25,9 @@ import (
 //   - no log, no JetStream, subjects are not validated again; the bounds on what waits
 //     for a slow reader are so high that nobody is cut off for a full window.
 //
+// Fan-out is publish and subscribe: every connection subscribes to one subject, and the
+// first one publishes to it.
+//
 // After a cut it connects again and subscribes again by itself; what was in flight is
 // lost, and what is published meanwhile waits, up to 8 MiB.
 func NATS() workload.Contestant {
@@ -34,11 +37,16 @@ func NATS() workload.Contestant {
 		Dial: func(addr string, _ workload.Options) (workload.Client, error) {
 			return &natsClient{addr: addr}, nil
 		},
+		ServeAll: serveNATS,
+		DialAll: func(addr string, _ workload.Options) (workload.Client, error) {
+			return &natsClient{addr: addr, all: true}, nil
+		},
 	}
 }
 
 const (
 	natsSubject = "echo"
+	natsAll     = "all."  // for everybody; the slot follows
 	natsPending = 8 << 30 // bytes that may wait for one reader
 )
 
@@ -121,6 +129,7 @@ func (n *natsServer) Stop() error {
 
 type natsClient struct {
 	addr  string
+	all   bool // what is sent is for all connections
 	conns []*natsConn
 }
 
@@ -137,6 +146,9 @@ func (n *natsClient) Connect(count int, answered func(conn, slot int)) error {
 	n.conns = make([]*natsConn, count)
 	return dialAll(count, func(i int) error {
 		c := &natsConn{inbox: nats.NewInbox() + "."}
+		if n.all {
+			c.inbox = natsAll
+		}
 		var err error
 		if c.Conn, err = nats.Connect(n.addr, natsOptions(c.fail)...); err != nil {
 			return err
@@ -158,6 +170,9 @@ func (n *natsClient) Send(conn, slot int, payload []byte) error {
 	c := n.conns[conn]
 	if err := c.err.Load(); err != nil {
 		return *err
+	}
+	if n.all {
+		return c.Publish(c.inbox+strconv.Itoa(slot), payload)
 	}
 	return c.PublishRequest(natsSubject, c.inbox+strconv.Itoa(slot), payload)
 }

@@ -31,6 +31,7 @@ func RawNet() workload.Contestant {
 			}
 			return ""
 		},
+		ServeAll: serveRawFan,
 	}
 }
 

@@ -107,7 +107,11 @@ func child(text string, all []Contestant, in *bufio.Scanner, out *json.Encoder) 
 
 // serve answers every line on in with what the process uses.
 func serve(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
-	s, err := c.Serve(o.Scenario.Options)
+	serve := c.Serve
+	if o.Scenario.Kind == FanOut {
+		serve = c.ServeAll
+	}
+	s, err := serve(o.Scenario.Options)
 	if err != nil {
 		return err
 	}
@@ -135,7 +139,11 @@ func serve(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
 // call connects and warms up, then for each line on in measures and prints what
 // came out, and ends with in.
 func call(c Contestant, o order, in *bufio.Scanner, out *json.Encoder) error {
-	client, err := c.Dial(o.Server, o.Scenario.Options)
+	dial := c.Dial
+	if o.Scenario.Kind == FanOut && c.DialAll != nil {
+		dial = c.DialAll
+	}
+	client, err := dial(o.Server, o.Scenario.Options)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,8 @@ func newLoad(c Client, o *order) (load, error) {
 		return newOpen(c, o), nil
 	case Priority:
 		return newPriority(c, o)
+	case FanOut:
+		return newFanOut(c, o.Scenario), nil
 	case Faults:
 		return newFaults(c, o.Scenario), nil
 	default:

@@ -30,6 +30,11 @@ func (s *Scenario) about() string {
 		return fmt.Sprintf(
 			"Priorities: latencies are those of a trickle of %d messages of %d B a second, from when each was due; "+
 				"messages a second are those of the bulk on the same connection.", trickleRate, trickleSize)
+	case FanOut:
+		return "Fan-out: the client sends a message over one connection, the server sends it over all, and the next " +
+			"one follows when it has come out of each. Messages a second, CPU and latency are of what comes out. " +
+			"In fan-out/lossless the messengers acknowledge each message, a write and a read more, and lose none; " +
+			"in fan-out/lossy, and the others in both, nothing is acknowledged."
 	case Faults:
 		return "Faults: at full load every TCP connection of the client's process is shut down at once. " +
 			"Lost are accepted requests that never got an answer, in the worst round. " +

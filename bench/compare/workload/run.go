@@ -153,15 +153,19 @@ func (r *runner) rounds(ctx context.Context, s Scenario) ([][]round, error) {
 
 // counts is whether system calls are counted in s: not where that would need
 // another cut, or as long again for queues to fill.
-func (s *Scenario) counts() bool { return s.Kind == Closed && !s.idle() || s.Kind == Open }
+func (s *Scenario) counts() bool {
+	return s.Kind == Closed && !s.idle() || s.Kind == Open || s.Kind == FanOut
+}
 
 // skips says why c does not take part in s, or "".
 func (c *Contestant) skips(s Scenario) string {
 	switch {
-	case s.Options != Options{} && !c.Tunable:
+	case s.Options.tuning() != Options{} && !c.Tunable:
 		return "it does not have these options"
 	case (s.High || s.Ablation) && !c.Priorities:
 		return "it has no priorities"
+	case s.Kind == FanOut && c.ServeAll == nil:
+		return "it has nothing to send one message over many connections with"
 	}
 	if c.Skip != nil {
 		if why := c.Skip(s); why != "" {

@@ -39,6 +39,12 @@ func Full() []Scenario {
 		})
 	}
 	out = append(out, Scenario{Name: "faults/cut", Kind: Faults, Connections: 16, Size: 4 << 10, Window: 64})
+	for _, name := range []string{"lossy", "lossless"} {
+		out = append(out, Scenario{
+			Name: "fan-out/" + name, Kind: FanOut, Connections: 2000, Size: 4 << 10, Window: 1,
+			Options: Options{Lossy: name == "lossy"},
+		})
+	}
 	for _, n := range []int{1, 2, 3, 4} {
 		out = append(out, varied("workers", n, Options{Workers: n}))
 	}

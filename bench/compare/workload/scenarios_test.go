@@ -60,7 +60,7 @@ func TestNotes(t *testing.T) {
 			r.note(s.about())
 		}
 	}
-	require.Len(t, r.res.Notes, 4)
+	require.Len(t, r.res.Notes, 5)
 }
 
 // TestTurns: connections come in turns, and one that is in flight does not.

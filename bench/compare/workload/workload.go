@@ -12,6 +12,11 @@ type Contestant struct {
 	Serve func(o Options) (Server, error)
 	// Dial returns a client of the server with that address, not yet connected.
 	Dial func(addr string, o Options) (Client, error)
+	// ServeAll and DialAll are Serve and Dial for the FanOut kind: the server sends what it
+	// gets over one connection over all. Without ServeAll the contestant does not take part,
+	// without DialAll its clients are those of Dial.
+	ServeAll func(o Options) (Server, error)
+	DialAll  func(addr string, o Options) (Client, error)
 	// Env is added to the environment of both processes: "GOMAXPROCS=64".
 	Env []string
 	// Extra contestants are left out of the quick selection, which has little time.
@@ -31,6 +36,15 @@ type Options struct {
 	Messengers int // how many serve, in one process and sharing its workers
 	Workers    int // event loops of each process
 	DrainWidth int // how many connections are dispatched from the queue at a time
+	// Lossy is for the sessions of messengers: nothing is acknowledged. Who has no sessions
+	// acknowledges nothing anyway.
+	Lossy bool
+}
+
+// tuning is o without what all contestants can do.
+func (o Options) tuning() Options {
+	o.Lossy = false
+	return o
 }
 
 // Server sends every message back to where it came from.
@@ -76,6 +90,9 @@ const (
 	Priority Kind = "priority"
 	// Faults cuts all connections at full load.
 	Faults Kind = "faults"
+	// FanOut has the server send each message over all connections, the next one when all
+	// have it. What is counted is what comes out, over any of them.
+	FanOut Kind = "fan-out"
 )
 
 // Scenario is what the contestants do.
