@@ -49,8 +49,8 @@ type Config struct {
 	AuthClient auth.Client
 	AuthServer auth.Server
 
-	// DispatchWidth is how many connections are dispatched at the same time by
-	// the pool; 0 means 4, 1 is the single dispatch thread of the origin. A width of 1
+	// DispatchWidth is how many connections are dispatched at the same time; 0 means 4,
+	// or the number of workers if that is more, 1 is the single dispatch thread of the origin. A width of 1
 	// keeps callbacks from running at the same time only as long as none is held up for
 	// DispatchLimit; with DispatchLimit negative, always.
 	DispatchWidth int
@@ -260,7 +260,7 @@ func (c Config) withDefaults() (Config, error) {
 	for c.Nonce == 0 && !c.FixedNonce {
 		c.Nonce = uint32(c.Rand())
 	}
-	c.DispatchWidth = orDefault(c.DispatchWidth, 4)
+	c.DispatchWidth = orDefault(c.DispatchWidth, max(4, c.Stack.NumWorkers()))
 	c.DispatchLimit = orDefault(c.DispatchLimit, time.Second)
 	c.DispatchWidthMax = orDefault(c.DispatchWidthMax, 16*c.DispatchWidth)
 	c.DispatchThrottleBytes = orDefault(c.DispatchThrottleBytes, 100<<20)

@@ -29,6 +29,14 @@
 // Fast dispatch (Chain.Fast) happens on the worker, past the queue, and is not
 // ordered against any of this.
 //
+// # In place
+//
+// With Config.InPlace, short callbacks run on the goroutine of the worker that has received
+// their messages (Queue.EnqueueBatchAt), as jobs that count against Width and keep the
+// order as those of the executor do, for up to 200 us at a time. A callback that holds up
+// its worker keeps that from nothing but its own connection: Place.RunAside returns, and
+// the worker goes on. See docs/decisions/0011-short-callbacks-run-in-place.md.
+//
 // # Callbacks that do not return
 //
 // A callback on the pool that blocks holds up its connection, and a job. When it has

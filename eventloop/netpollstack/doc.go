@@ -17,6 +17,12 @@
 // Reads go through one scratch buffer a worker, so an idle connection holds no
 // buffer; writes go out as one writev straight from the caller's slices.
 //
+// # What is run aside
+//
+// Jobs of RunAside may block, and netpoll's goroutines serve others. So a worker that runs
+// jobs aside is carried by a goroutine of the stack's own, until nothing has been left to
+// do for 10 ms; then netpoll waits for it again. See carrier.go.
+//
 // # Before it sleeps
 //
 // A worker that has nothing left to do looks for up to 20 us whether its set gets
