@@ -4,14 +4,15 @@ package msg
 // (AddDispatcherHead, AddDispatcherTail); the first whose Dispatch returns true
 // has handled the message. A message that nobody handles is counted and logged.
 //
-// Dispatch runs on a goroutine of the pool, never two at a time for one
-// Connection. The other methods a dispatcher may have are the small interfaces
+// Dispatch runs on a goroutine of the pool, or, while callbacks are short, on the one of
+// the worker that has received the message (Config.DispatchPlace), never two at a time for
+// one Connection. The other methods a dispatcher may have are the small interfaces
 // below; AddDispatcher panics at a method with one of their names and another
 // signature.
 //
 // # What is held up by what
 //
-// Dispatch may block. Meanwhile no other callback of that connection runs, its
+// Dispatch may block, wherever it runs. Meanwhile no other callback of that connection runs, its
 // further messages wait in the queue, and when a throttle is full (Config.
 // DispatchThrottleBytes, Policy.ThrottleMessages) nothing is read from the connections
 // under it. As many callbacks as Config.DispatchWidth run at a time; one that takes
