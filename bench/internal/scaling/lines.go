@@ -118,7 +118,7 @@ func (l *Line) run(goroutines int, d time.Duration) (out Slices) {
 				return
 			}
 			m := NewMeter(total)
-			for from := m.began; time.Since(from) < d; {
+			for from := m.began; len(out) == 0 || time.Since(from) < d; {
 				op(0, burst)
 				counts[0].v.Add(burst)
 				if time.Since(m.began) >= sliceTime {
