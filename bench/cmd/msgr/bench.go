@@ -16,6 +16,7 @@ what draws the report. It takes the arguments that msgr bench took. In a checkou
   make bench                                          a selection, in 3 minutes, as bench/results/latest/report.html
   go run ./bench/compare/cmd/msgrbench --help         the rest: scenarios, contestants, flags
   go run ./bench/compare/cmd/msgrbench ceph-perf      the exchange of Ceph's own messenger test
+  go run ./bench/compare/cmd/msgrbench workers        what 1 to 32 workers would carry, beside what is measured
 
 The exit code of msgr bench is 1.`
 }

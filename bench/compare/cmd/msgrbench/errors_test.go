@@ -32,7 +32,7 @@ func TestErrors(t *testing.T) {
 		says string
 	}{
 		{"help nope", command.ExitUsage, "msgrbench help: there is no subcommand nope; there are compare, " +
-			"ceph-perf, help (see msgrbench help --help)"},
+			"ceph-perf, workers, help (see msgrbench help --help)"},
 		{"nope", command.ExitUsage, `msgrbench: no scenario "nope"; there are ping-pong, `},
 		{"nope", command.ExitUsage, ", ceph-perf (see msgrbench compare --help)"},
 		{"--nope", command.ExitUsage, "msgrbench: unknown flag --nope (see msgrbench --help)"},
@@ -43,7 +43,7 @@ func TestErrors(t *testing.T) {
 		{"--only", command.ExitUsage, "msgrbench: --only: the value is missing (see msgrbench --help)"},
 		{"--only=nobody", command.ExitUsage, `msgrbench: no contestant "nobody"; there are async-fast, async-queue, `},
 		{"--quick --full", command.ExitUsage, "msgrbench: --quick and --full can't be used together"},
-		{"--quick workers", command.ExitUsage,
+		{"compare --quick workers", command.ExitUsage,
 			"msgrbench: --quick has nothing of workers (see msgrbench compare --help)"},
 		{"--out=FILE", command.ExitUsage,
 			"not a directory; give a folder that can be written (see msgrbench compare --help)"},
@@ -52,6 +52,10 @@ func TestErrors(t *testing.T) {
 			"is a directory; give a file that can be written (see msgrbench compare --help)"},
 		{"--json=FILE/rows", command.ExitUsage,
 			"not a directory; give a file that can be written (see msgrbench compare --help)"},
+		{"workers nope", command.ExitUsage,
+			"msgrbench workers: unexpected argument nope (see msgrbench workers --help)"},
+		{"workers --rounds=0", command.ExitUsage, "msgrbench workers: --rounds 0 is not within 1 to 1000"},
+		{"workers --seconds=nan", command.ExitUsage, "msgrbench workers: --seconds is to be more than 0"},
 		{"ceph-perf nope", command.ExitUsage,
 			"msgrbench ceph-perf: unexpected argument nope (see msgrbench ceph-perf --help)"},
 		{"ceph-perf --nope", command.ExitUsage,

@@ -17,6 +17,7 @@ import (
 type cli struct {
 	Compare  compareCmd   `cmd:"" default:"withargs" help:"Compare the messenger with others: what msgrbench does by itself."`
 	CephPerf cephPerfCmd  `cmd:"" name:"ceph-perf" help:"Exchange what Ceph's own messenger test exchanges."`
+	Workers  workersCmd   `cmd:"" help:"Predict what 1 to 32 workers carry, beside what is measured."`
 	Help     command.Help `cmd:"" help:"Show this help, or that of a subcommand."`
 }
 
