@@ -109,7 +109,7 @@ func queueLine(read int, inPlace bool) func(int) (func(int, int), func()) {
 		var looks atomic.Int64
 		q := dispatch.New(dispatch.Config{
 			Executor: pool, Handler: nothing{}, Width: max(4, goroutines), Logger: discard,
-			Clock: func() time.Duration { return time.Since(epoch) }, StuckLimit: -1, InPlace: inPlace,
+			Clock: func() time.Duration { return time.Since(epoch) }, StuckLimit: -1, InPlace: placement(inPlace),
 			// A long turn was preempted: the handler has nothing to do. So it stays in place.
 			Usage: func() dispatch.Usage { return dispatch.Usage{Thread: 1, Preempted: looks.Add(1)} },
 		})
@@ -328,4 +328,12 @@ func messagesLine(int) (func(int, int), func()) {
 			msg.New(1, 64).Release()
 		}
 	}, nil
+}
+
+// placement is where the callbacks of a queue run.
+func placement(inPlace bool) dispatch.Placement {
+	if inPlace {
+		return dispatch.OnWorker
+	}
+	return dispatch.OnPool
 }
