@@ -47,7 +47,7 @@ func Together(fast bool, workers int, apart bool) (workload.Client, error) {
 	return &together{
 		server: server, inner: inner,
 		dial: func(i int) (workload.Client, error) {
-			return dialMessenger(create(place(inner, func() int { return i })), fast, server.Addr())
+			return dialMessenger(create(place(inner, func() int { return i })), fast, false, server.Addr())
 		},
 	}, nil
 }
