@@ -192,6 +192,11 @@ func TestInPlaceGivesBack(t *testing.T) {
 		require.NoError(t, err)
 		if how == stays {
 			require.EqualValues(t, all-at+1, r.held)
+			s.end(1, returns)
+			s.settle()
+			require.EqualValues(t, all-at, r.held)
+			s.end(1, returns) // and what is behind it is given back one by one: each may wait
+			require.EqualValues(t, all-at-1, r.held)
 		}
 		s.endAll()
 		require.Zero(t, r.held)

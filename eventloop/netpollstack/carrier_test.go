@@ -21,6 +21,7 @@ func TestJobsHoldUpNoPoller(t *testing.T) {
 	const workers = 3
 	s := openStack(t, Config{Workers: workers})
 	release, held := make(chan struct{}), make(chan struct{}, workers)
+	defer close(release)
 	for i := range workers {
 		w := s.Worker(i)
 		require.NoError(t, w.Post(eventloop.TaskFunc(func() {
@@ -49,7 +50,7 @@ func TestJobsHoldUpNoPoller(t *testing.T) {
 		go func() { served <- loop.Serve(l) }()
 		c, err := net.Dial("tcp", l.Addr().String())
 		require.NoError(t, err)
-		require.NoError(t, c.SetDeadline(time.Now().Add(30*time.Second)))
+		require.NoError(t, c.SetDeadline(time.Now().Add(10*time.Second)))
 		_, err = c.Write([]byte("ping"))
 		require.NoError(t, err)
 		b := make([]byte, 4)
@@ -59,7 +60,6 @@ func TestJobsHoldUpNoPoller(t *testing.T) {
 		require.NoError(t, loop.Shutdown(context.Background()))
 		require.NoError(t, <-served)
 	}
-	close(release)
 }
 
 // A worker that runs jobs aside has a goroutine of its own, which ends when there is
