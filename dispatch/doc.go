@@ -33,7 +33,7 @@
 //
 // With Config.InPlace, short callbacks run on the goroutine of the worker that has received
 // their messages (Queue.EnqueueBatchAt), as jobs that count against Width and keep the
-// order as those of the executor do, for up to 200 us at a time. A callback that holds up
+// order as those of the executor do, for up to 500 us at a time. A callback that holds up
 // its worker keeps that from nothing but its own connection: Place.RunAside returns, and
 // the worker goes on. See docs/decisions/0011-short-callbacks-run-in-place.md.
 //

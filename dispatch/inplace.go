@@ -21,13 +21,13 @@ type Place interface {
 }
 
 // inPlaceTime is for how long a job in place goes on. What is left then is the pool's.
-const inPlaceTime = 200 * time.Microsecond
+const inPlaceTime = 500 * time.Microsecond
 
 // EnqueueBatchAt is EnqueueBatch for what a worker has received; the caller is on that
 // worker, and holds no lock. It may dispatch the items, and others, before it returns. If
 // keeps is set the slice is not the caller's any more.
 func (q *Queue) EnqueueBatchAt(at Place, items []Item) (keeps bool, err error) {
-	if !q.placing.here.Load() {
+	if !q.inPlace.Load() {
 		return false, q.EnqueueBatch(items)
 	}
 	messages, alike := look(items)

@@ -13,15 +13,15 @@ import (
 // would send them there.)
 //
 //   - On the pool: 16 sampled callbacks whose mean is below 20 us go on in place.
-//   - In place: above 10 us they go back; so they do when turns of more than 200 us have
-//     half of the time, or when more than 8 of 64 turns have held up a worker until it went
-//     on without them. They come again after 10 ms, and after each failure twice as late, up
-//     to a second.
+//   - In place: above 10 us they go back; so they do when turns with a callback of more
+//     than 200 us have half of the time, or when more than 8 of 64 turns have held up a
+//     worker until it went on without them. They come again after 10 ms, and after each
+//     failure twice as late, up to a second.
 //
 // Under Queue.mu, but for here.
 type placing struct {
-	here atomic.Bool
-	on   bool // constant: what is measured decides
+	here *atomic.Bool // away from the fields that change with each turn
+	on   bool         // constant: what is measured decides
 
 	until, backoff time.Duration // not in place before; how long it was the last time
 	since          time.Duration // in place
@@ -34,7 +34,7 @@ type placing struct {
 // sums is what was sampled since the last change of place.
 type sums struct {
 	callbacks   int
-	total, long time.Duration // long: in turns longer than longTurn
+	total, long time.Duration // long: of turns with a long callback
 	longs       int
 }
 
@@ -50,7 +50,9 @@ const (
 	// On the pool a callback that sends also writes to the socket, while the worker sleeps.
 	enterMean = 20 * time.Microsecond
 	leaveMean = 10 * time.Microsecond
-	longTurn  = 200 * time.Microsecond
+	// A turn that takes so much more than usual for each callback has one that is long.
+	longTurn = 200 * time.Microsecond
+	usual    = 5 * time.Microsecond
 
 	// More than staysMax turns of inPlaceWindow that hold up a worker are too many.
 	inPlaceWindow, staysMax = 64, 8
@@ -58,8 +60,8 @@ const (
 	backoffMin, backoffMax = 10 * time.Millisecond, time.Second
 )
 
-func (p *placing) init(where Placement) {
-	p.on = where == Measured
+func (p *placing) init(where Placement, here *atomic.Bool) {
+	p.on, p.here = where == Measured, here
 	p.here.Store(where == OnWorker)
 }
 
@@ -96,7 +98,7 @@ func (p *placing) measured(callbacks int, own, now time.Duration) {
 	own = min(own, sampleCut)
 	s.callbacks += callbacks
 	s.total += own
-	if own > longTurn {
+	if own > longTurn+time.Duration(callbacks)*usual {
 		s.long += own
 		s.longs++
 	}

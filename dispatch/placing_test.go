@@ -1,11 +1,18 @@
 package dispatch
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
+
+func newPlacing() *placing {
+	p := new(placing)
+	p.init(Measured, new(atomic.Bool))
+	return p
+}
 
 const us = time.Microsecond
 
@@ -39,7 +46,7 @@ func TestPlacingEnters(t *testing.T) {
 		{16, 199 * us, 1},
 	} {
 		now := time.Hour
-		p := &placing{on: true}
+		p := newPlacing()
 		require.Equal(t, x.after, placed(p, &now, 1000, x.callbacks, x.own), "%+v", x)
 	}
 }
@@ -48,7 +55,7 @@ func TestPlacingEnters(t *testing.T) {
 // when all went well for long, soon again.
 func TestPlacingLeaves(t *testing.T) {
 	now := time.Hour
-	p := &placing{on: true}
+	p := newPlacing()
 	require.Equal(t, sampleMin, placed(p, &now, 100, 1, us))
 	require.Zero(t, placed(p, &now, 1000, 1, 9*us), "not long")
 	var backoffs []time.Duration
@@ -72,7 +79,7 @@ func TestPlacingLeaves(t *testing.T) {
 func TestPlacingRareLongOnes(t *testing.T) {
 	run := func(shorts int) (left bool) {
 		now := time.Hour
-		p := &placing{on: true}
+		p := newPlacing()
 		require.Equal(t, sampleMin, placed(p, &now, 100, 1, us))
 		for range 20 {
 			for range shorts {
@@ -85,13 +92,19 @@ func TestPlacingRareLongOnes(t *testing.T) {
 	}
 	require.False(t, run(1000))
 	require.True(t, run(100))
+
+	// Many short ones in a turn are short.
+	now := time.Hour
+	p := newPlacing()
+	require.Equal(t, 1, placed(p, &now, 100, 500, 600*us))
+	require.Zero(t, placed(p, &now, 1000, 500, 600*us))
 }
 
 // What holds up its worker too often goes, whatever was measured.
 func TestPlacingStays(t *testing.T) {
 	for per, leaves := range map[int]bool{2: true, 6: true, 9: false, 64: false} {
 		now := time.Hour
-		p := &placing{on: true}
+		p := newPlacing()
 		placed(p, &now, 100, 1, us)
 		for i := range 1000 {
 			p.begun()

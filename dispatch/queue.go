@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/callback"
@@ -158,6 +159,8 @@ const (
 //
 // Implementation: not for users of the library; may change in any release.
 type Queue struct {
+	inPlace atomic.Bool // placing.here: read with each batch
+
 	// Set by New.
 	cfg          Config
 	told         reporter
@@ -258,7 +261,7 @@ func New(cfg Config) *Queue {
 		cfg: cfg, told: reporter{"dispatcher", cfg.OnPanic, cfg.Logger},
 		prio: newPrio(cfg.MinCost, cfg.MaxTokens), quiet: make(chan struct{}),
 	}
-	q.placing.init(cfg.InPlace)
+	q.placing.init(cfg.InPlace, &q.inPlace)
 	_, q.handlerTells = cfg.Handler.(interface{ reportsGoexit() })
 	return q
 }
@@ -472,7 +475,7 @@ func (q *Queue) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.stats
-	s.InPlaceNow = q.placing.here.Load()
+	s.InPlaceNow = q.inPlace.Load()
 	s.Len, s.Drainers, s.Dispatching, s.Stuck = q.lenLocked(), q.jobs(), q.dispatching, len(q.stuck)
 	if n := q.prio.oldest; n != nil {
 		s.OldestAge = max(0, now-n.at)
