@@ -50,7 +50,7 @@ func idleServer() {
 		panic(err)
 	}
 	m.SetDefaultPolicy(msg.StatefulServer())
-	m.AddDispatcherTail(echoServer{fast: true})
+	m.AddDispatcherTail(fastEcho{})
 	if err := m.Bind(netip.MustParseAddrPort("127.0.0.1:0")); err != nil {
 		panic(err)
 	}

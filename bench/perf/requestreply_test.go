@@ -136,20 +136,28 @@ type echoPair struct {
 	out     sync.WaitGroup // windows in flight
 }
 
-type echoServer struct{ fast bool }
+type echoServer struct{}
 
 func (s echoServer) echo(m *msg.Message) {
 	m.ReleaseAfterSend()
 	_ = m.Connection().Send(m)
 }
-func (s echoServer) CanFastDispatch(*msg.Message) bool { return s.fast }
-func (s echoServer) FastDispatch(m *msg.Message)       { s.echo(m) }
-func (s echoServer) Dispatch(m *msg.Message) bool      { s.echo(m); return true }
+func (s echoServer) Dispatch(m *msg.Message) bool { s.echo(m); return true }
 
-type echoClient struct {
-	e    *echoPair
-	fast bool
+// fastEcho has all its messages by fast dispatch; others have no such method.
+type fastEcho struct{ echoServer }
+
+func (s fastEcho) CanFastDispatch(*msg.Message) bool { return true }
+func (s fastEcho) FastDispatch(m *msg.Message)       { s.echo(m) }
+
+func (s echoServer) dispatcher(fast bool) msg.Dispatcher {
+	if fast {
+		return fastEcho{s}
+	}
+	return s
 }
+
+type echoClient struct{ e *echoPair }
 
 func (c echoClient) reply(m *msg.Message) {
 	conn := m.Connection()
@@ -161,9 +169,20 @@ func (c echoClient) reply(m *msg.Message) {
 	}
 	c.e.send(conn)
 }
-func (c echoClient) CanFastDispatch(*msg.Message) bool { return c.fast }
-func (c echoClient) FastDispatch(m *msg.Message)       { c.reply(m) }
-func (c echoClient) Dispatch(m *msg.Message) bool      { c.reply(m); return true }
+func (c echoClient) Dispatch(m *msg.Message) bool { c.reply(m); return true }
+
+// fastEchoClient is to echoClient what fastEcho is to echoServer.
+type fastEchoClient struct{ echoClient }
+
+func (c fastEchoClient) CanFastDispatch(*msg.Message) bool { return true }
+func (c fastEchoClient) FastDispatch(m *msg.Message)       { c.reply(m) }
+
+func (c echoClient) dispatcher(fast bool) msg.Dispatcher {
+	if fast {
+		return fastEchoClient{c}
+	}
+	return c
+}
 
 func (e *echoPair) send(c msg.Connection) {
 	if err := c.Send(msg.New(1000, e.size)); err != nil {
@@ -179,7 +198,7 @@ func newEchoPairOf(b testing.TB, server, client msg.Policy, fast bool, size, con
 	srv, err := async.New(async.Config{Name: entity.OSD(0)})
 	require.NoError(b, err)
 	srv.SetDefaultPolicy(server)
-	srv.AddDispatcherTail(echoServer{fast})
+	srv.AddDispatcherTail(echoServer{}.dispatcher(fast))
 	require.NoError(b, srv.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
 	require.NoError(b, srv.Start())
 	e := &echoPair{size: size, window: window, ms: []*async.Messenger{srv}}
@@ -189,7 +208,7 @@ func newEchoPairOf(b testing.TB, server, client msg.Policy, fast bool, size, con
 		cl, err := async.New(async.Config{Name: entity.Client(int64(i))})
 		require.NoError(b, err)
 		cl.SetDefaultPolicy(client)
-		cl.AddDispatcherTail(echoClient{e, fast})
+		cl.AddDispatcherTail(echoClient{e}.dispatcher(fast))
 		require.NoError(b, cl.Start())
 		c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
 		require.NoError(b, err)
