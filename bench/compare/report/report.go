@@ -69,12 +69,22 @@ type Sample struct {
 	Round int `json:"round"`
 }
 
+// Contestant is what a reader is told of one.
+type Contestant struct {
+	Name string `json:"name"`
+	// Is says what it is, Lacks what it does not do, or "".
+	Is    string `json:"is"`
+	Lacks string `json:"lacks,omitempty"`
+}
+
 // Report is all that is known of a comparison.
 type Report struct {
 	Environment Environment `json:"environment"`
 	// Reference is the contestant that ratios refer to.
 	Reference string `json:"reference"`
-	Rounds    int    `json:"rounds"`
+	// Contestants are who took part.
+	Contestants []Contestant `json:"contestants,omitempty"`
+	Rounds      int          `json:"rounds"`
 	// Seconds is how long a measurement takes, and SecondsMax the longest one takes if
 	// scenarios differ.
 	Seconds    float64 `json:"seconds"`

@@ -24,8 +24,8 @@ func EstimateScenario(cfg Config, s Scenario) (total time.Duration) {
 	if s.Seconds == 0 {
 		s.Seconds = cfg.Seconds
 	}
-	for i := range cfg.Contestants {
-		if cfg.Contestants[i].skips(s) != "" {
+	for _, c := range s.among(cfg.Contestants) {
+		if c.skips(s) != "" {
 			continue
 		}
 		total += time.Duration(cfg.Rounds) * s.takes()
