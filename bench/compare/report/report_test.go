@@ -37,6 +37,7 @@ func TestText(t *testing.T) {
 	require.NoError(t, Text(&b, fixture()))
 	for _, want := range []string{
 		"kernel: 6.1", "2 rounds of 0.5 s, 60 s in all", reference, "reached", "note: a <note>",
+		"\nLatency: Alone on its connection",
 	} {
 		require.Contains(t, b.String(), want)
 	}
@@ -70,6 +71,13 @@ func TestRawAndCSV(t *testing.T) {
 	var back Report
 	require.NoError(t, json.Unmarshal(b.Bytes(), &back))
 	require.Equal(t, *r, back)
+	var said struct {
+		Pictures []Picture
+		Targets  []Target
+	}
+	require.NoError(t, json.Unmarshal(b.Bytes(), &said))
+	require.Len(t, said.Pictures, 3)
+	require.Equal(t, Targets(r.Rows), said.Targets)
 
 	b.Reset()
 	require.NoError(t, CSV(&b, r))
@@ -124,8 +132,19 @@ func TestMarkdown(t *testing.T) {
 	for _, want := range []string{
 		"| kernel | 6.1 |", `a <model> \| 2`, `FAILED: it <broke> \| off`,
 		"skipped: it has no priorities", "(a round FAILED: no answers)", "## Targets",
+		"\n- **async-queue**: A <kind> of async-queue.\n", "\n- **grpc**: A <kind> of grpc. It has no checksum.\n",
 	} {
 		require.Contains(t, text, want)
+	}
+	last := 0
+	for _, part := range []string{
+		"\n**Throughput and CPU against connections.** Beside", "\n**Memory against connections.** With",
+		"\n**Latency.** Alone", "\n## Targets", "\n## Contestants", "\n## Ratios", "\n## ping-pong", "\n## Environment",
+		"\n## Notes",
+	} {
+		at := strings.Index(text, part)
+		require.Greater(t, at, last, part)
+		last = at
 	}
 	// In every table all lines have as many cells.
 	cells := 0

@@ -32,6 +32,15 @@ func Text(w io.Writer, r *Report) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	pictures, err := Pictures(r.Rows, r.Reference)
+	if err != nil {
+		return err
+	}
+	for _, p := range pictures {
+		if _, err := fmt.Fprintf(w, "\n%s: %s\n", p.Title, p.Answer); err != nil {
+			return err
+		}
+	}
 	for _, n := range r.Notes {
 		if _, err := fmt.Fprintf(w, "\nnote: %s\n", n); err != nil {
 			return err

@@ -20,11 +20,11 @@ func (v Verdict) Class() string { return strings.ToLower(strings.ReplaceAll(stri
 
 // Target is one figure that the messenger is to reach.
 type Target struct {
-	Against string // the rival
-	What    string
-	Want    string
-	Got     string
-	Verdict Verdict
+	Against string  `json:"against"` // the rival
+	What    string  `json:"what"`
+	Want    string  `json:"want"`
+	Got     string  `json:"got"`
+	Verdict Verdict `json:"verdict"`
 }
 
 // figure is a number of a row that contestants are compared by.

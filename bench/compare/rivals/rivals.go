@@ -57,15 +57,15 @@ var described = map[string]struct{ is, lacks string }{
 		"does not order these messages by priority at the receiver",
 	},
 	"grpc": {
-		"grpc-go with a bidirectional stream on each connection and raw bytes for a codec",
+		"a bidirectional stream of grpc-go on each connection, with raw bytes for a codec",
 		"no checksum, no priorities, no replay: what is in flight is lost when a connection breaks",
 	},
 	"drpc": {
-		"storj.io/drpc with a stream on each connection, each message flushed, as its users have it",
+		"a stream of storj.io/drpc on each connection, each message flushed, as its users have it",
 		"no checksum, no priorities, no replay, and does not connect again",
 	},
 	"drpc-batch": {
-		"drpc with its buffers managed from outside, so that a flush has many messages",
+		"the same with its buffers managed from outside, so that a flush has many messages",
 		"no checksum, no priorities, no replay, and does not connect again",
 	},
 	"netrpc": {
@@ -78,11 +78,11 @@ var described = map[string]struct{ is, lacks string }{
 		"no checksum, no priorities, no replay",
 	},
 	"raw-net": {
-		"frames of a length and a number over package net, a goroutine for each connection: the floor",
-		"no messenger: no checksum, no priorities, no replay, no dispatch, no handshake",
+		"frames of a length and a number over package net, a goroutine for each connection: no messenger, but the floor",
+		"no checksum, no priorities, no replay, no dispatch, no handshake",
 	},
 	"raw-netpoll": {
 		"the same frames over netpoll, the library under this one's event loop",
-		"no messenger: no checksum, no priorities, no replay, no dispatch, no handshake",
+		"no checksum, no priorities, no replay, no dispatch, no handshake",
 	},
 }
