@@ -45,9 +45,9 @@ func cephOf(r *Row) *cephCell {
 }
 
 // cephNote is what a reader has to know of the targets against Ceph's messenger.
-const cephNote = "Ceph's AsyncMessenger (16.2.15, C++) is not part of a run. What it does as a ratio to raw-net follows from " +
-	"the table in docs/BENCHMARKS.md and from raw-net beside that version of this library (2026-11-28), each of one " +
-	"machine; this run's ratio to its own raw-net is compared with that."
+const cephNote = "Ceph's AsyncMessenger (16.2.15, C++) is not part of a run. What it does as a ratio to raw-net " +
+	"follows from the table in docs/BENCHMARKS.md and from raw-net beside that version of this library " +
+	"(2026-11-28), each of one machine; this run's ratio to its own raw-net is compared with that."
 
 // besideCeph compares a figure of ours with that of Ceph's messenger, inline or through its
 // queue, by way of the floor.

@@ -157,7 +157,8 @@ func priorityFigure(rows []Row) (f Figure, err error) {
 	p99 := func(r *Row) float64 { return r.P99 }
 	m, keys := measured(rows, []string{"same priority", "high priority"},
 		measure{"priority/off", p99}, measure{"priority/on", p99})
-	f = Figure{Title: "What priorities do", Caption: "p99 of a trickle of messages while bulk traffic fills the link, µs: " +
+	f = Figure{Title: "What priorities do", Caption: "p99 of a trickle of messages while bulk traffic fills the " +
+		"link, µs: " +
 		strings.Join(keys, ", and ") + "; less is better."}
 	f.SVG, err = barChart("p99 of the trickle, µs", barsOf(rows, m...), keys)
 	return f, err
@@ -171,10 +172,11 @@ func fanOutFigure(rows []Row) (f Figure, err error) {
 	if r == nil {
 		return f, nil
 	}
-	m, keys := measured(rows, []string{"messengers without acknowledgements", "with them"},
+	m, keys := measured(rows, []string{"without acknowledgements", "with acknowledgements"},
 		measure{"fan-out/lossy", cpu.of}, measure{"fan-out/lossless", cpu.of})
 	f.Caption = fmt.Sprintf(
-		"User and system time of both processes for each of the %s that a message of %s reaches, µs: %s; less is better.",
+		"User and system time of both processes for each of the %s that a message of %s reaches, µs; messengers "+
+			"%s; less is better.",
 		count(float64(r.Connections)), SizeName(r.Size), strings.Join(keys, ", and "))
 	f.SVG, err = barChart("CPU µs per message", barsOf(rows, m...), keys)
 	return f, err
@@ -182,8 +184,8 @@ func fanOutFigure(rows []Row) (f Figure, err error) {
 
 // faultsFigure is the time until all is answered after all connections were cut.
 func faultsFigure(rows []Row) (f Figure, err error) {
-	f = Figure{Title: "All connections cut at full load", Caption: "Time until all is answered that was sent before, ms; " +
-		"less is better. Who lost something never comes to that."}
+	f = Figure{Title: "All connections cut at full load", Caption: "Time until all is answered that was sent " +
+		"before, ms; less is better. Who lost something never comes to that."}
 	bars := barsOf(rows, measure{firstScenario(rows, faulty), func(r *Row) float64 { return r.Drain }})
 	for i := range bars {
 		if r := find(rows, firstScenario(rows, faulty), bars[i].name); r.Rounds > 0 && r.Drain < 0 {

@@ -22,22 +22,18 @@ func HTML(w io.Writer, r *Report) error {
 	if err != nil {
 		return err
 	}
-	targets := Targets(r.Rows)
 	counts := map[Verdict]int{}
-	var judged, unjudged []Target
-	for _, t := range targets {
+	judged, unjudged := judgedOf(r.Rows)
+	for _, t := range judged {
 		counts[t.Verdict]++
-		if t.Verdict == NotMeasured {
-			unjudged = append(unjudged, t)
-		} else {
-			judged = append(judged, t)
-		}
 	}
 	light, dark := themes()
 	return page.Execute(w, map[string]any{
-		"Title": title, "Report": r, "Environment": r.Environment.Fields(), "Method": method(r), "Effort": r.effort(),
-		"Tables": Tables(r.Rows, r.Reference), "Figures": figures, "Overview": Overview(r.Rows), "Judged": judged, "Unjudged": unjudged,
+		"Title": title, "Report": r, "Environment": r.Environment.Fields(), "Method": method(r),
+		"Effort": r.effort(), "Where": r.where(),
+		"Tables": Tables(r.Rows, r.Reference), "Figures": figures, "Overview": Overview(r.Rows),
+		"Judged": judged, "Unjudged": unjudged,
 		"Pictures": pictures, "CephNote": cephNote, "Light": light, "Dark": dark,
-		"Reached": counts[Reached], "NotReached": counts[NotReached], "NotMeasured": counts[NotMeasured],
+		"Reached": counts[Reached], "NotReached": counts[NotReached], "NotMeasured": counts[NotMeasured] + len(unjudged),
 	})
 }

@@ -70,7 +70,8 @@ func TestHTML(t *testing.T) {
 	for id := range targets {
 		require.True(t, ids[id], id)
 	}
-	require.Equal(t, 12, svgs, "rate, CPU, memory, ping-pong, load twice, size twice, priorities, fan-out, faults, ratios")
+	require.Equal(t, 12, svgs, "rate, CPU, memory, ping-pong, load twice, size twice, priorities, fan-out, "+
+		"faults, ratios")
 	last := 0
 	for _, part := range []string{
 		">Throughput and CPU against connections<", ">Memory against connections<", ">Latency<", `id="targets"`,
@@ -96,7 +97,8 @@ func TestHTML(t *testing.T) {
 	for _, want := range []string{
 		"FAILED: it &lt;broke&gt; | off", "skipped: it has no priorities", "a &lt;note&gt;", "a &lt;model&gt;",
 		"<dt>async-queue</dt><dd>A &lt;kind&gt; of async-queue.</dd>",
-		"<dt>threadpipe-goroutines (reference)</dt><dd>A &lt;kind&gt; of threadpipe-goroutines. It has no checksum.</dd>",
+		"<dt>threadpipe-goroutines (reference)</dt><dd>A &lt;kind&gt; of threadpipe-goroutines. It has no " +
+			"checksum.</dd>",
 	} {
 		require.Contains(t, text, want)
 	}

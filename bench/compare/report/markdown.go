@@ -13,6 +13,7 @@ func Markdown(w io.Writer, r *Report) error {
 	if r.Partial != "" {
 		fmt.Fprintf(&b, "**Partial: %s.**\n\n", escape(r.Partial))
 	}
+	fmt.Fprintf(&b, "%s.\n\n", escape(r.where()))
 	pictures, err := Pictures(r.Rows, r.Reference)
 	if err != nil {
 		return err
@@ -20,9 +21,18 @@ func Markdown(w io.Writer, r *Report) error {
 	for _, p := range pictures {
 		fmt.Fprintf(&b, "**%s.** %s\n\n", p.Title, p.Answer)
 	}
+	if brief := BriefOf(r.Rows); len(brief.Lines) > 0 {
+		b.WriteString("## In short\n\n")
+		brief.markdown(&b)
+		b.WriteString("\n")
+	}
 	fmt.Fprintf(&b, "## Targets\n\n%s\n\n| against | what | wanted | measured | |\n|---|---|---|---|---|\n", cephNote)
-	for _, t := range Targets(r.Rows) {
+	judged, unjudged := judgedOf(r.Rows)
+	for _, t := range judged {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", t.Against, t.What, t.Want, escape(t.Got), t.Verdict)
+	}
+	if len(unjudged) > 0 {
+		fmt.Fprintf(&b, "\n%d more %s not measured.\n", len(unjudged), isAre(len(unjudged)))
 	}
 	if len(r.Contestants) > 0 {
 		b.WriteString("\n## Contestants\n\n")

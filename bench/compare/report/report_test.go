@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -136,6 +137,7 @@ func TestMarkdown(t *testing.T) {
 	} {
 		require.Contains(t, text, want)
 	}
+	require.NotContains(t, text, "not measured |")
 	last := 0
 	for _, part := range []string{
 		"\n**Throughput and CPU against connections.** Beside", "\n**Memory against connections.** With",
@@ -192,4 +194,19 @@ func TestNumbers(t *testing.T) {
 	for n, want := range map[int]string{64: "64 B", 4096: "4 KiB", 4 << 20: "4 MiB", 1500: "1500 B"} {
 		require.Equal(t, want, SizeName(n))
 	}
+}
+
+// TestUnmeasured: targets of scenarios that a run does not have are counted, not listed.
+func TestUnmeasured(t *testing.T) {
+	r := fixture()
+	r.Rows = without(r.Rows, func(r *Row) bool { return !idle(r) })
+	var md, text bytes.Buffer
+	require.NoError(t, Markdown(&md, r))
+	require.NoError(t, Text(&text, r))
+	n := len(Targets(nil)) - 6
+	require.Contains(t, md.String(), fmt.Sprintf("\n%d more are not measured.\n", n))
+	require.Contains(t, text.String(), fmt.Sprintf("\n%d more are not measured\n", n))
+	require.NotContains(t, md.String(), "| not measured |")
+	require.Equal(t, 6, strings.Count(md.String(), " in idle/1000, the worst of 2 |"))
+	require.Contains(t, pageOf(t, r), fmt.Sprintf("<summary>%d that this run has not measured</summary>", n))
 }

@@ -70,6 +70,18 @@ func Targets(rows []Row) []Target {
 	return append(out, cephTargets(rows)...)
 }
 
+// judgedOf are the targets that the rows say something about, and the others.
+func judgedOf(rows []Row) (judged, unjudged []Target) {
+	for _, t := range Targets(rows) {
+		if t.Verdict == NotMeasured && t.Got == "-" {
+			unjudged = append(unjudged, t)
+		} else {
+			judged = append(judged, t)
+		}
+	}
+	return judged, unjudged
+}
+
 // loopback is the share of what raw connections carry that large messages reach.
 func loopback(rows []Row) Target {
 	b := atLeast(0.6)

@@ -182,7 +182,9 @@ func TestCephCells(t *testing.T) {
 		in := func(p perf) string { return fmt.Sprintf("%v, %.1f", p.rate, p.cpu) }
 		require.Contains(t, string(doc), fmt.Sprintf("| %d | %dx%d | %s | %s | %s | ",
 			c.size, c.connections, c.window, in(c.inline), in(c.fast), in(c.queue)))
-		i := slices.IndexFunc(then, func(r Row) bool { return r.Contestant == fast && cephOf(&r) != nil && *cephOf(&r) == c })
+		i := slices.IndexFunc(then, func(r Row) bool {
+			return r.Contestant == fast && cephOf(&r) != nil && *cephOf(&r) == c
+		})
 		require.GreaterOrEqual(t, i, 0, "%+v", c)
 		raw := find(then, then[i].Scenario, rawNet)
 		require.InDelta(t, c.floor.rate, then[i].Msgs/raw.Msgs, 0.001, then[i].Scenario)

@@ -29,18 +29,18 @@ func All() []workload.Contestant {
 // that the messengers' figures include.
 var described = map[string]struct{ is, lacks string }{
 	"async-fast": {
-		"this library's messenger with fast dispatch at both ends: the callback runs where the message was decoded, " +
-			"on a worker that many connections share",
+		"this library's messenger with fast dispatch at both ends: the callback runs where the message was " +
+			"decoded, on a worker that many connections share",
 		"does not order these messages by priority at the receiver, and their callbacks must not block",
 	},
 	"async-queue": {
-		"the same messenger through its dispatch queue, by priority: in place while callbacks are short, " +
-			"on a goroutine of the pool otherwise",
+		"the same messenger through its dispatch queue, by priority: in place while callbacks are short, on a " +
+			"goroutine of the pool otherwise",
 		"",
 	},
 	"threadpipe-goroutines": {
-		"a messenger with a reading and a writing goroutine for each connection over the same session and frame code, " +
-			"with fast dispatch: the reference",
+		"a messenger with a reading and a writing goroutine for each connection over the same session and frame " +
+			"code, with fast dispatch: the reference",
 		"does not order these messages by priority at the receiver",
 	},
 	"threadpipe-queue": {
@@ -73,12 +73,13 @@ var described = map[string]struct{ is, lacks string }{
 		"no checksum, no priorities, no replay, and does not connect again",
 	},
 	"nats": {
-		"a NATS server within the server's process, and a client there that echoes: request and reply by subjects, " +
-			"each message by way of the broker",
+		"a NATS server within the server's process, and a client there that echoes: request and reply by " +
+			"subjects, each message by way of the broker",
 		"no checksum, no priorities, no replay",
 	},
 	"raw-net": {
-		"frames of a length and a number over package net, a goroutine for each connection: no messenger, but the floor",
+		"frames of a length and a number over package net, a goroutine for each connection: no messenger, but the " +
+			"floor",
 		"no checksum, no priorities, no replay, no dispatch, no handshake",
 	},
 	"raw-netpoll": {

@@ -73,7 +73,8 @@ func (compareCmd) Help() string {
 		"medians over the rounds, and the ratio is to " + rivals.Reference + " in the same round.\n\n" +
 		"Interrupted, it prints and writes what was measured until then, marked as partial.\n\n" +
 		"The exit code is 1 if a round failed or a file could not be written, 130 or 143 if it was interrupted.\n\n" +
-		"Parts of all scenarios, each a command of its own (--part):\n\n" + parts.String() + "\nScenarios: " + strings.Join(names, ", ") + "\n\nContestants: " +
+		"Parts of all scenarios, each a command of its own (--part):\n\n" + parts.String() +
+		"\nScenarios: " + strings.Join(names, ", ") + "\n\nContestants: " +
 		strings.Join(contestantNames(rivals.All()), ", ")
 }
 
