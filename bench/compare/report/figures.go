@@ -42,6 +42,12 @@ func Figures(rows []Row, reference string) (out []Figure, err error) {
 	return slices.DeleteFunc(out, func(f Figure) bool { return f.SVG == "" }), nil
 }
 
+// Labelled is the plot with its title for who does not see it.
+func (f Figure) Labelled() template.HTML {
+	label := `role="img" aria-label="` + template.HTMLEscapeString(f.Title) + `"`
+	return template.HTML(strings.Replace(string(f.SVG), `role="img"`, label, 1)) //nolint:gosec // see inline
+}
+
 // seriesOf makes a series for each contestant of the rows that are selected.
 func seriesOf(rows []Row, in func(r *Row) bool, x, y func(r *Row) float64) (out []series, xs []float64) {
 	for _, name := range Contestants(rows) {

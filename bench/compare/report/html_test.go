@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +57,8 @@ func TestHTML(t *testing.T) {
 			require.NotContains(t, []string{"script", "link", "img", "iframe", "object"}, token.Data)
 			if token.Data == "svg" {
 				svgs++
+				require.True(t, slices.ContainsFunc(token.Attr,
+					func(a html.Attribute) bool { return a.Key == "aria-label" && a.Val != "" }))
 			}
 			if !void[token.Data] {
 				open = append(open, token.Data)
