@@ -86,8 +86,9 @@ var (
 	quickCore  = append(slices.Clone(quickRaw), "threadpipe-queue")
 	quickSome  = append(slices.Clone(quickRaw), "threadpipe-threads", "grpc")
 	quickBroad = append(slices.Clone(quickSome), "threadpipe-queue")
-	quickMost  = append(slices.Clone(quickSome), "drpc", "netrpc", "nats", "raw-netpoll")
-	quickAll   = append(slices.Clone(quickMost), "threadpipe-queue")
+	quickMost  = append(slices.Clone(quickSome), "drpc", "nats")
+	quickTwice = append(slices.Clone(quickBroad), "drpc")
+	quickAll   = append(slices.Clone(quickMost), "threadpipe-queue", "netrpc", "raw-netpoll")
 )
 
 // Quick returns a selection with short measurements: five rounds take less than four
@@ -97,21 +98,21 @@ func Quick() []Scenario {
 		seconds float64
 		only    []string
 	}{
-		"ping-pong":             {0.1, quickAll},
+		"ping-pong":             {0.1, quickTwice},
 		"pipelined/1/64B/16":    {0.15, quickCore},
 		"pipelined/16/64B/16":   {0.15, quickAll},
 		"pipelined/16/64B/64":   {0.15, quickCore},
 		"pipelined/64/64B/16":   {0.15, quickCore},
-		"pipelined/256/64B/16":  {0.15, quickAll},
+		"pipelined/256/64B/16":  {0.15, quickTwice},
 		"pipelined/256/64B/64":  {0.15, quickCore},
 		"pipelined/16/4KiB/16":  {0.15, quickBroad},
 		"pipelined/256/4KiB/16": {0.15, quickRaw},
-		"pipelined/16/64KiB/16": {0.15, quickRaw},
+		"pipelined/16/64KiB/16": {0.4, quickRaw},
 		"idle/1000":             {0.1, quickMost},
 		"priority/on":           {0.2, quickOurs},
 		"priority/off":          {0.2, quickOurs},
 		"faults/cut":            {0.1, quickSome},
-		"fan-out/lossy":         {0.2, quickRaw},
+		"fan-out/lossy":         {0.15, quickRaw},
 	}
 	var out []Scenario
 	for _, s := range Full() {
