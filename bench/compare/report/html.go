@@ -34,6 +34,7 @@ func HTML(w io.Writer, r *Report) error {
 		"Tables": Tables(r.Rows, r.Reference), "Figures": figures, "Overview": Overview(r.Rows),
 		"Judged": judged, "Unjudged": unjudged,
 		"Pictures": pictures, "CephNote": cephNote, "Light": light, "Dark": dark,
-		"Reached": counts[Reached], "NotReached": counts[NotReached], "NotMeasured": counts[NotMeasured] + len(unjudged),
+		"Reached": counts[Reached], "NotReached": counts[NotReached],
+		"NotMeasured": counts[NotMeasured] + len(unjudged),
 	})
 }

@@ -86,9 +86,7 @@ var (
 	quickCore  = append(slices.Clone(quickRaw), "threadpipe-queue")
 	quickSome  = append(slices.Clone(quickRaw), "threadpipe-threads", "grpc")
 	quickBroad = append(slices.Clone(quickSome), "threadpipe-queue")
-	quickMost  = append(slices.Clone(quickSome), "drpc", "nats")
-	quickTwice = append(slices.Clone(quickBroad), "drpc")
-	quickAll   = append(slices.Clone(quickMost), "threadpipe-queue", "netrpc", "raw-netpoll")
+	quickAll   = append(slices.Clone(quickBroad), "drpc", "netrpc", "nats", "raw-netpoll")
 )
 
 // Quick returns a selection with short measurements: five rounds take less than four
@@ -98,17 +96,17 @@ func Quick() []Scenario {
 		seconds float64
 		only    []string
 	}{
-		"ping-pong":             {0.1, quickTwice},
+		"ping-pong":             {0.1, quickAll},
 		"pipelined/1/64B/16":    {0.15, quickCore},
 		"pipelined/16/64B/16":   {0.15, quickAll},
 		"pipelined/16/64B/64":   {0.15, quickCore},
 		"pipelined/64/64B/16":   {0.15, quickCore},
-		"pipelined/256/64B/16":  {0.15, quickTwice},
+		"pipelined/256/64B/16":  {0.15, quickBroad},
 		"pipelined/256/64B/64":  {0.15, quickCore},
 		"pipelined/16/4KiB/16":  {0.15, quickBroad},
 		"pipelined/256/4KiB/16": {0.15, quickRaw},
 		"pipelined/16/64KiB/16": {0.4, quickRaw},
-		"idle/1000":             {0.1, quickMost},
+		"idle/1000":             {0.1, quickSome},
 		"priority/on":           {0.2, quickOurs},
 		"priority/off":          {0.2, quickOurs},
 		"faults/cut":            {0.1, quickSome},
