@@ -86,14 +86,16 @@ fuzz: ## each fuzz target for FUZZTIME (10s): make fuzz FUZZTIME=1m
 	.ci/fuzz $(FUZZTIME)
 
 # The binary is built first: the contestants are this binary again, many times.
-bench bench-full: RESULTS ?= bench/results/latest
-bench: ## the comparison with others, in 3 minutes: bench/results/latest/report.html
+bench: RESULTS ?= bench/results/latest
+bench: ## the comparison with others, in four minutes: bench/results/latest/report.html
 	go build -o bin/msgrbench ./bench/compare/cmd/msgrbench
 	bin/msgrbench --quick --out $(RESULTS) $(ARGS)
 
-bench-full: ## the same with every scenario and contestant, in two hours or so
+PART ?= small
+bench-full: RESULTS ?= bench/results/latest/$(PART)
+bench-full: ## every contestant, a part of all scenarios within an hour: PART=small, large, many, open, rest
 	go build -o bin/msgrbench ./bench/compare/cmd/msgrbench
-	bin/msgrbench --full --out $(RESULTS) $(ARGS)
+	bin/msgrbench --part $(PART) --out $(RESULTS) $(ARGS)
 
 gobench: ## the Go benchmarks of all modules
 	go test -run '^$$' -bench . -benchmem $(ARGS) $(PKGS)

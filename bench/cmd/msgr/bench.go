@@ -13,7 +13,7 @@ func (benchCmd) Help() string {
 	return `Comparing the messenger with others is a command of its own, msgrbench, which links grpc, drpc, NATS and
 what draws the report. It takes the arguments that msgr bench took. In a checkout of the repository:
 
-  make bench                                          a selection, in 3 minutes, as bench/results/latest/report.html
+  make bench                                          a selection, in four minutes, as bench/results/latest/report.html
   go run ./bench/compare/cmd/msgrbench --help         the rest: scenarios, contestants, flags
   go run ./bench/compare/cmd/msgrbench ceph-perf      the exchange of Ceph's own messenger test
   go run ./bench/compare/cmd/msgrbench workers        what 1 to 32 workers would carry, beside what is measured

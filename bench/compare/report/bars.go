@@ -24,7 +24,8 @@ type bar struct {
 // length would say nothing there: values are points then.
 const wideRange = 60
 
-// barChart plots horizontal bars. keys, if there are several, name the bars of a group.
+// barChart plots horizontal bars; it is "" if no bar has a value. keys, if there are several,
+// name the bars of a group.
 func barChart(x string, all []bar, keys []string) (template.HTML, error) {
 	p := newPlot(x, "")
 	p.Y.Padding = 10 // another font may be wider than ours
@@ -40,7 +41,7 @@ func barChart(x string, all []bar, keys []string) (template.HTML, error) {
 		}
 	}
 	if hi == 0 {
-		lo, hi = 1, 10
+		return "", nil
 	}
 	log := hi/lo > wideRange
 	if log {
@@ -50,27 +51,25 @@ func barChart(x string, all []bar, keys []string) (template.HTML, error) {
 		p.X.Min, p.X.Max = 0, hi*1.15
 	}
 	grid := plotter.NewGrid()
-	grid.Horizontal.Color, grid.Vertical.Color = color.Transparent, pale
+	grid.Horizontal.Color, grid.Vertical.Color = nil, pale // nil: none
 	p.Add(grid, bars{all, len(keys), log})
 	p.NominalY(names...)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(all))-0.5
-	var l *plot.Legend
+	var l []entry
 	if len(keys) > 1 {
-		k := legend(p)
 		for i, name := range keys {
-			k.Add(name, swatch{shade(black, i)})
+			l = append(l, entry{name, []plot.Thumbnailer{swatch{shade(black, i)}}})
 		}
-		l = &k
 	}
-	return paint(p, l, vg.Length(50+len(all)*(10+9*max(1, len(keys)))))
+	return paint(p, l, vg.Length(46+len(all)*(9+10*max(1, len(keys)))))
 }
 
 // shade is the colour of the i-th bar in a group: the later the lighter.
-func shade(c color.Color, i int) color.Color {
-	if i == 0 {
-		return c
-	}
+func shade(c color.Color, i int) color.RGBA {
 	r, g, b, _ := c.RGBA()
+	if i == 0 {
+		return color.RGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0xff}
+	}
 	light := func(v uint32) uint8 { return uint8(255 - (255-v>>8)*2/5) }
 	return color.RGBA{light(r), light(g), light(b), 0xff}
 }

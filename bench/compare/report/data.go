@@ -18,8 +18,19 @@ func JSON(w io.Writer, rows []Row) error {
 	return indented(w, rows)
 }
 
-// Raw writes all of the report, samples and environment included, as one JSON object.
-func Raw(w io.Writer, r *Report) error { return indented(w, r) }
+// Raw writes all of the report as one JSON object: environment and samples, and what the
+// pages say, pictures' sentences and targets.
+func Raw(w io.Writer, r *Report) error {
+	pictures, err := Pictures(r.Rows, r.Reference)
+	if err != nil {
+		return err
+	}
+	return indented(w, struct {
+		Pictures []Picture `json:"pictures,omitempty"`
+		Targets  []Target  `json:"targets"`
+		*Report
+	}{pictures, Targets(r.Rows), r})
+}
 
 func indented(w io.Writer, v any) error {
 	e := json.NewEncoder(w)

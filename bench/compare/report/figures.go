@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -17,16 +18,15 @@ type Figure struct {
 	SVG     template.HTML
 }
 
-// Figures draws all plots.
+// Figures draws the plots that Pictures has not. One of which nothing was measured is left
+// out.
 func Figures(rows []Row, reference string) (out []Figure, err error) {
 	for _, f := range []func([]Row) (Figure, error){
-		memoryFigure,
 		func(rows []Row) (Figure, error) {
 			return loadFigure(rows, "p50", func(r *Row) float64 { return r.P50 })
 		},
-		func(rows []Row) (Figure, error) {
-			return loadFigure(rows, "p99", func(r *Row) float64 { return r.P99 })
-		},
+		priorityFigure, fanOutFigure, faultsFigure, cephFigure,
+		func(rows []Row) (Figure, error) { return ratioFigure(rows, reference) },
 	} {
 		x, err := f(rows)
 		if err != nil {
@@ -38,18 +38,14 @@ func Figures(rows []Row, reference string) (out []Figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	out = append(out, sizes...)
-	for _, f := range []func([]Row) (Figure, error){
-		priorityFigure, cpuFigure, fanOutFigure,
-		func(rows []Row) (Figure, error) { return ratioFigure(rows, reference) },
-	} {
-		x, err := f(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, x)
-	}
-	return out, nil
+	out = slices.Insert(out, 1, sizes...)
+	return slices.DeleteFunc(out, func(f Figure) bool { return f.SVG == "" }), nil
+}
+
+// Labelled is the plot with its title for who does not see it.
+func (f Figure) Labelled() template.HTML {
+	label := `role="img" aria-label="` + template.HTMLEscapeString(f.Title) + `"`
+	return template.HTML(strings.Replace(string(f.SVG), `role="img"`, label, 1)) //nolint:gosec // see inline
 }
 
 // seriesOf makes a series for each contestant of the rows that are selected.
@@ -82,42 +78,11 @@ func ticks(xs []float64, label func(x float64) string) []plot.Tick {
 
 func connections(r *Row) float64 { return float64(r.Connections) }
 
-// memoryFigure is memory against connections, or bars if there is one number of them.
-func memoryFigure(rows []Row) (f Figure, err error) {
-	f = Figure{Title: "Memory against connections",
-		Caption: "RSS of the server for each idle connection, KiB; less is better."}
-	all, xs := seriesOf(rows, idle, connections, memory.of)
-	switch len(xs) {
-	case 0:
-	case 1:
-		f.Caption = fmt.Sprintf("RSS of the server for each of %s idle connections, KiB; less is better.", count(xs[0]))
-		f.SVG, err = barChart("KiB per connection", barsOf(rows, firstScenario(rows, idle), memory.of), nil)
-	default:
-		f.SVG, err = lines("idle connections", "KiB per connection", all,
-			ticks(xs, func(x float64) string { return count(x) }))
-	}
-	return f, err
-}
-
 func firstScenario(rows []Row, in func(r *Row) bool) string {
-	for i := range rows {
-		if in(&rows[i]) && rows[i].Rounds > 0 {
-			return rows[i].Scenario
-		}
+	if r := firstRow(rows, in); r != nil {
+		return r.Scenario
 	}
 	return ""
-}
-
-// barsOf makes a bar for each contestant of a scenario.
-func barsOf(rows []Row, scenario string, of func(r *Row) float64) (out []bar) {
-	for i, name := range Contestants(rows) {
-		b := bar{name: name, color: lookOf(name, i).color, values: []float64{0}, notes: []string{"not measured"}}
-		if r := find(rows, scenario, name); r != nil {
-			b.values[0], b.notes[0] = valueOf(r, of)
-		}
-		out = append(out, b)
-	}
-	return out
 }
 
 func valueOf(r *Row, of func(r *Row) float64) (v float64, note string) {
@@ -164,8 +129,8 @@ func sizeFigures(rows []Row) (out []Figure, err error) {
 	for _, n := range byConns {
 		all, xs := seriesOf(rows, func(r *Row) bool { return pipelined(r) && r.Connections == n },
 			func(r *Row) float64 { return float64(r.Size) }, func(r *Row) float64 { return r.MB })
-		if len(xs) < 2 && len(byConns) > 1 {
-			continue
+		if len(xs) < 2 {
+			continue // a size by itself is in the tables, and mostly in the first picture
 		}
 		for i := range all {
 			all[i].points = best(all[i].points)
@@ -177,9 +142,6 @@ func sizeFigures(rows []Row) (out []Figure, err error) {
 			return nil, err
 		}
 		out = append(out, g)
-	}
-	if out == nil {
-		out = append(out, f)
 	}
 	return out, nil
 }
@@ -198,41 +160,13 @@ func best(points plotter.XYs) (out plotter.XYs) {
 
 // priorityFigure is the trickle's p99 with priorities off and on.
 func priorityFigure(rows []Row) (f Figure, err error) {
-	f = Figure{
-		Title: "What priorities do",
-		Caption: "p99 of a trickle of messages while bulk traffic fills the link, µs: at the same priority, " +
-			"and at a high one; less is better.",
-	}
 	p99 := func(r *Row) float64 { return r.P99 }
-	off, on := barsOf(rows, "priority/off", p99), barsOf(rows, "priority/on", p99)
-	if firstScenario(rows, func(r *Row) bool { return group(r.Scenario) == "priority" }) == "" {
-		return f, nil
-	}
-	for i := range off {
-		off[i].values, off[i].notes = append(off[i].values, on[i].values...), append(off[i].notes, on[i].notes...)
-	}
-	f.SVG, err = barChart("p99 of the trickle, µs", off, []string{"same priority", "high priority"})
-	return f, err
-}
-
-// cpuFigure is CPU per message where small messages are pipelined: at 16 connections,
-// or the number next to it.
-func cpuFigure(rows []Row) (f Figure, err error) {
-	f = Figure{Title: "CPU per message"}
-	of64 := func(r *Row) bool { return pipelined(r) && r.Size == 64 }
-	scenario := firstScenario(rows, func(r *Row) bool { return of64(r) && r.Connections == 16 })
-	if scenario == "" {
-		scenario = firstScenario(rows, of64)
-	}
-	if scenario == "" {
-		scenario = firstScenario(rows, func(r *Row) bool { return r.CPU > 0 })
-	}
-	if scenario == "" {
-		return f, nil
-	}
-	f.Caption = fmt.Sprintf(
-		"User and system time of both processes for a request and its reply in %s, µs; less is better.", scenario)
-	f.SVG, err = barChart("CPU µs per message", barsOf(rows, scenario, cpu.of), nil)
+	m, keys := measured(rows, []string{"same priority", "high priority"},
+		measure{"priority/off", p99}, measure{"priority/on", p99})
+	f = Figure{Title: "What priorities do", Caption: "p99 of a trickle of messages while bulk traffic fills the " +
+		"link, µs: " +
+		strings.Join(keys, ", and ") + "; less is better."}
+	f.SVG, err = barChart("p99 of the trickle, µs", barsOf(rows, m...), keys)
 	return f, err
 }
 
@@ -240,19 +174,39 @@ func cpuFigure(rows []Row) (f Figure, err error) {
 // acknowledgements and without.
 func fanOutFigure(rows []Row) (f Figure, err error) {
 	f = Figure{Title: "One message over many connections"}
-	i := slices.IndexFunc(rows, func(r Row) bool { return group(r.Scenario) == "fan-out" && r.Rounds > 0 })
-	if i < 0 {
+	r := firstRow(rows, func(r *Row) bool { return group(r.Scenario) == "fan-out" })
+	if r == nil {
 		return f, nil
 	}
+	m, keys := measured(rows, []string{"without acknowledgements", "with acknowledgements"},
+		measure{"fan-out/lossy", cpu.of}, measure{"fan-out/lossless", cpu.of})
 	f.Caption = fmt.Sprintf(
-		"User and system time of both processes for each of the %s that a message of %s reaches, µs: "+
-			"messengers without acknowledgements (lossy), and with them; less is better.",
-		count(float64(rows[i].Connections)), SizeName(rows[i].Size))
-	lossy, lossless := barsOf(rows, "fan-out/lossy", cpu.of), barsOf(rows, "fan-out/lossless", cpu.of)
-	for i := range lossy {
-		lossy[i].values = append(lossy[i].values, lossless[i].values...)
-		lossy[i].notes = append(lossy[i].notes, lossless[i].notes...)
+		"User and system time of both processes for each of the %s that a message of %s reaches, µs; messengers "+
+			"%s; less is better.",
+		count(float64(r.Connections)), SizeName(r.Size), strings.Join(keys, ", and "))
+	f.SVG, err = barChart("CPU µs per message", barsOf(rows, m...), keys)
+	return f, err
+}
+
+// faultsFigure is the time until all is answered after all connections were cut.
+func faultsFigure(rows []Row) (f Figure, err error) {
+	f = Figure{Title: "All connections cut at full load", Caption: "Time until all is answered that was sent " +
+		"before, ms; less is better. Who lost something never comes to that."}
+	bars := barsOf(rows, measure{firstScenario(rows, faulty), func(r *Row) float64 { return r.Drain }})
+	for i := range bars {
+		if r := find(rows, firstScenario(rows, faulty), bars[i].name); r.Rounds > 0 && r.Drain < 0 {
+			bars[i].notes[0] = count(float64(r.Lost)) + " lost"
+		}
 	}
-	f.SVG, err = barChart("CPU µs per message", lossy, []string{"lossy", "lossless"})
+	f.SVG, err = barChart("ms", bars, nil)
+	return f, err
+}
+
+// cephFigure is CPU in the exchange of Ceph's own messenger test.
+func cephFigure(rows []Row) (f Figure, err error) {
+	f = Figure{Title: "The exchange of Ceph's messenger test",
+		Caption: "User and system time of both ends for a request and its reply, µs; less is better."}
+	f.SVG, err = barChart("CPU µs per message", slices.DeleteFunc(barsOf(rows, measure{"ceph-perf", cpu.of}),
+		func(b bar) bool { return b.notes[0] == "skipped" }), nil)
 	return f, err
 }

@@ -23,6 +23,13 @@ func fixture() *Report {
 		},
 		Reference: reference, Rounds: 2, Seconds: 0.5, Took: time.Minute, Notes: []string{"a <note> | with signs"},
 	}
+	for _, name := range names {
+		c := Contestant{Name: name, Is: "a <kind> of " + name, Lacks: "no checksum"}
+		if name == "async-queue" {
+			c.Lacks = ""
+		}
+		r.Contestants = append(r.Contestants, c)
+	}
 	add := func(row Row, f func(row *Row, slow float64)) {
 		for i, name := range names {
 			row := row

@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"image/color"
 	"io"
+	"math"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +57,8 @@ func TestHTML(t *testing.T) {
 			require.NotContains(t, []string{"script", "link", "img", "iframe", "object"}, token.Data)
 			if token.Data == "svg" {
 				svgs++
+				require.True(t, slices.ContainsFunc(token.Attr,
+					func(a html.Attribute) bool { return a.Key == "aria-label" && a.Val != "" }))
 			}
 			if !void[token.Data] {
 				open = append(open, token.Data)
@@ -67,8 +73,17 @@ func TestHTML(t *testing.T) {
 	for id := range targets {
 		require.True(t, ids[id], id)
 	}
-	require.Equal(t, 9, svgs, "memory, load twice, size twice, priorities, CPU, fan-out, ratios")
-	require.NotContains(t, text, "not measured</p>")
+	require.Equal(t, 12, svgs, "rate, CPU, memory, ping-pong, load twice, size twice, priorities, fan-out, "+
+		"faults, ratios")
+	last := 0
+	for _, part := range []string{
+		">Throughput and CPU against connections<", ">Memory against connections<", ">Latency<", `id="targets"`,
+		`id="contestants"`, `id="plots"`, `id="ratios"`, `id="tables"`, `id="environment"`,
+	} {
+		at := strings.Index(text, part)
+		require.Greater(t, at, last, part)
+		last = at
+	}
 	for _, part := range []string{"url(", "@import", "http-equiv"} {
 		require.NotContains(t, text, part)
 	}
@@ -84,6 +99,9 @@ func TestHTML(t *testing.T) {
 	}
 	for _, want := range []string{
 		"FAILED: it &lt;broke&gt; | off", "skipped: it has no priorities", "a &lt;note&gt;", "a &lt;model&gt;",
+		"<dt>async-queue</dt><dd>A &lt;kind&gt; of async-queue.</dd>",
+		"<dt>threadpipe-goroutines (reference)</dt><dd>A &lt;kind&gt; of threadpipe-goroutines. It has no " +
+			"checksum.</dd>",
 	} {
 		require.Contains(t, text, want)
 	}
@@ -94,6 +112,12 @@ func TestHTML(t *testing.T) {
 func TestFigures(t *testing.T) {
 	figures, err := Figures(fixture().Rows, reference)
 	require.NoError(t, err)
+	pictures, err := Pictures(fixture().Rows, reference)
+	require.NoError(t, err)
+	for _, p := range pictures {
+		figures = append(figures, p.Plots...)
+	}
+	require.Len(t, figures, 12)
 	for _, f := range figures {
 		d := xml.NewDecoder(strings.NewReader(string(f.SVG)))
 		for {
@@ -108,11 +132,13 @@ func TestFigures(t *testing.T) {
 		require.NotContains(t, string(f.SVG), "Inf", f.Title)
 	}
 	none := &Report{Reference: reference, Rounds: 1, Seconds: 1}
-	require.Contains(t, pageOf(t, none), "<p>not measured</p>")
+	require.Contains(t, pageOf(t, none), "<p>Nothing was measured that a picture could be made of.</p>")
 	require.NotContains(t, pageOf(t, none), "<svg")
+	require.NotContains(t, pageOf(t, none), `href="#plots"`)
 }
 
-// TestFiguresOfLittle: a single scenario, or only failures, make a page as well.
+// TestFiguresOfLittle: a single scenario makes a page as well, and only failures one without
+// plots.
 func TestFiguresOfLittle(t *testing.T) {
 	all := fixture().Rows
 	seen := map[string]bool{}
@@ -130,6 +156,47 @@ func TestFiguresOfLittle(t *testing.T) {
 			}
 		}
 		require.Contains(t, pageOf(t, &Report{Rows: rows, Reference: reference}), "<svg", s)
-		require.Contains(t, pageOf(t, &Report{Rows: broken, Reference: reference}), "FAILED: no", s)
+		text := pageOf(t, &Report{Rows: broken, Reference: reference})
+		require.Contains(t, text, "FAILED: no", s)
+		require.NotContains(t, text, "<svg", s)
 	}
+}
+
+// TestDark: every colour of a plot is one of the page's, and has a value for light and for
+// dark pages; on a dark page texts and contestants stand out.
+func TestDark(t *testing.T) {
+	text := pageOf(t, fixture())
+	used := map[string]bool{}
+	for _, m := range regexp.MustCompile(`var\(--c([0-9a-f]{6})\)`).FindAllStringSubmatch(text, -1) {
+		used[m[1]] = true
+	}
+	require.Greater(t, len(used), 15)
+	for c := range used {
+		require.Equal(t, 2, strings.Count(text, "--c"+c+":#"), c)
+	}
+	for _, svg := range regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(text, -1) {
+		require.NotRegexp(t, `(fill|stroke):#`, svg)
+		require.NotRegexp(t, `rgb\(`, svg)
+	}
+	page := palette[0].dark
+	for _, tone := range palette[1:] {
+		if tone.light != pale {
+			require.Greater(t, contrast(tone.dark, page), 4.5, hex(tone.light))
+		}
+	}
+}
+
+// contrast is that of WCAG.
+func contrast(a, b color.RGBA) float64 {
+	of := func(c color.RGBA) float64 {
+		f := func(v uint8) float64 {
+			if x := float64(v) / 255; x > 0.03928 {
+				return math.Pow((x+0.055)/1.055, 2.4)
+			}
+			return float64(v) / 255 / 12.92
+		}
+		return 0.2126*f(c.R) + 0.7152*f(c.G) + 0.0722*f(c.B)
+	}
+	hi, lo := max(of(a), of(b)), min(of(a), of(b))
+	return (hi + 0.05) / (lo + 0.05)
 }

@@ -13,14 +13,32 @@ func Markdown(w io.Writer, r *Report) error {
 	if r.Partial != "" {
 		fmt.Fprintf(&b, "**Partial: %s.**\n\n", escape(r.Partial))
 	}
-	b.WriteString("| | |\n|---|---|\n")
-	for _, f := range r.Environment.Fields() {
-		fmt.Fprintf(&b, "| %s | %s |\n", f.Name, escape(f.Value))
+	fmt.Fprintf(&b, "%s.\n\n", escape(r.where()))
+	pictures, err := Pictures(r.Rows, r.Reference)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(&b, "\n%s\n\n## Targets\n\n| against | what | wanted | measured | |\n|---|---|---|---|---|\n",
-		strings.Join(method(r), " "))
-	for _, t := range Targets(r.Rows) {
+	for _, p := range pictures {
+		fmt.Fprintf(&b, "**%s.** %s\n\n", p.Title, p.Answer)
+	}
+	if brief := BriefOf(r.Rows); len(brief.Lines) > 0 {
+		b.WriteString("## In short\n\n")
+		brief.markdown(&b)
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "## Targets\n\n%s\n\n| against | what | wanted | measured | |\n|---|---|---|---|---|\n", cephNote)
+	judged, unjudged := judgedOf(r.Rows)
+	for _, t := range judged {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", t.Against, t.What, t.Want, escape(t.Got), t.Verdict)
+	}
+	if len(unjudged) > 0 {
+		fmt.Fprintf(&b, "\n%d more %s not measured.\n", len(unjudged), isAre(len(unjudged)))
+	}
+	if len(r.Contestants) > 0 {
+		b.WriteString("\n## Contestants\n\n")
+	}
+	for _, c := range r.Contestants {
+		fmt.Fprintf(&b, "- **%s**: %s\n", c.Name, c.Sentence())
 	}
 	fmt.Fprintf(&b, "\n## Ratios to %s\n\n", r.Reference)
 	o := Overview(r.Rows)
@@ -44,13 +62,18 @@ func Markdown(w io.Writer, r *Report) error {
 			fmt.Fprintf(&b, "| %s | %s |\n", name, strings.Join(cells, " | "))
 		}
 	}
+	fmt.Fprintf(&b, "\n## Environment and method\n\n%s\n\n| | |\n|---|---|\n", strings.Join(method(r), " "))
+	for _, f := range r.Environment.Fields() {
+		fmt.Fprintf(&b, "| %s | %s |\n", f.Name, escape(f.Value))
+	}
+	fmt.Fprintf(&b, "| measured | %s |\n", r.effort())
 	if len(r.Notes) > 0 {
 		b.WriteString("\n## Notes\n\n")
 		for _, n := range r.Notes {
 			fmt.Fprintf(&b, "- %s\n", escape(n))
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err = io.WriteString(w, b.String())
 	return err
 }
 

@@ -19,12 +19,19 @@ type series struct {
 	points plotter.XYs
 }
 
-// Sizes of plots, in points.
+// Sizes of plots, in points: texts are still read where a page is 390 pixels wide.
 const (
-	plotWidth   = vg.Length(560)
-	plotHeight  = vg.Length(300)
-	legendWidth = vg.Length(130)
+	plotWidth     = vg.Length(420)
+	plotHeight    = vg.Length(250) // without the legend
+	legendColumns = 3
+	legendLine    = vg.Length(15)
 )
+
+// entry is one name in a legend.
+type entry struct {
+	name   string
+	thumbs []plot.Thumbnailer
+}
 
 // lines plots series against logarithmic axes. xTicks, if not nil, are all ticks of x.
 func lines(x, y string, all []series, xTicks []plot.Tick) (template.HTML, error) {
@@ -37,7 +44,7 @@ func lines(x, y string, all []series, xTicks []plot.Tick) (template.HTML, error)
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = pale, pale
 	p.Add(grid)
-	l := legend(p)
+	var l []entry
 	for i, s := range all {
 		line, points, err := plotter.NewLinePoints(s.points)
 		if err != nil {
@@ -47,19 +54,40 @@ func lines(x, y string, all []series, xTicks []plot.Tick) (template.HTML, error)
 		line.Width, line.Color, line.Dashes = 1.6, k.color, k.dash
 		points.Color, points.Radius, points.Shape = k.color, 3, k.point
 		p.Add(line, points)
-		l.Add(s.name, line, points)
+		l = append(l, entry{s.name, []plot.Thumbnailer{line, points}})
 	}
 	widen(&p.X)
 	widen(&p.Y)
-	return paint(p, &l, plotHeight)
+	return paint(p, l, plotHeight)
 }
 
-func legend(p *plot.Plot) plot.Legend {
-	l := plot.NewLegend()
-	l.TextStyle = p.Legend.TextStyle
-	l.Top, l.Left = true, true
-	l.ThumbnailWidth, l.Padding = 22, 3
-	return l
+// columnsOf is how many columns a legend has.
+func columnsOf(all []entry) int { return min(len(all), legendColumns) }
+
+// legendHeight is the room for a legend beneath a plot.
+func legendHeight(all []entry) vg.Length {
+	if len(all) == 0 {
+		return 0
+	}
+	return 8 + legendLine*vg.Length((len(all)+columnsOf(all)-1)/columnsOf(all))
+}
+
+// drawLegend draws names in columns, from the top.
+func drawLegend(c draw.Canvas, p *plot.Plot, all []entry) {
+	columns := columnsOf(all)
+	lines := (len(all) + columns - 1) / columns
+	width := (c.Max.X - c.Min.X) / vg.Length(columns)
+	for i, e := range all {
+		l := plot.NewLegend()
+		l.TextStyle = p.Legend.TextStyle
+		l.Top, l.Left = true, true
+		l.ThumbnailWidth, l.Padding = 18, 2
+		l.Add(e.name, e.thumbs...)
+		at := c
+		at.Min.X += width * vg.Length(i/lines)
+		at.Max.Y -= legendLine * vg.Length(i%lines)
+		l.Draw(at)
+	}
 }
 
 // widen leaves room at both ends of a logarithmic axis, and gives one of a single
@@ -107,18 +135,18 @@ func short(v float64) string {
 	return number(v)
 }
 
-// paint draws a plot, its legend at the right, and returns it as an svg element.
-func paint(p *plot.Plot, l *plot.Legend, height vg.Length) (template.HTML, error) {
-	c := vgsvg.New(plotWidth, height)
+// paint draws a plot, its legend beneath, and returns it as an svg element. height is that
+// of the plot alone.
+func paint(p *plot.Plot, legend []entry, height vg.Length) (template.HTML, error) {
+	below := legendHeight(legend)
+	c := vgsvg.New(plotWidth, height+below)
 	all := draw.New(c)
 	all.SetColor(p.BackgroundColor)
 	all.Fill(all.Rectangle.Path())
-	width := vg.Length(0)
-	if l != nil {
-		width = legendWidth
-		l.Draw(draw.Crop(all, plotWidth-legendWidth+6, 0, 12, -8))
+	if below > 0 {
+		drawLegend(draw.Crop(all, 10, -4, 0, -height-4), p, legend)
 	}
-	p.Draw(draw.Crop(all, 14, -width-4, 4, -8))
+	p.Draw(draw.Crop(all, 10, -10, below+4, -8))
 	var b bytes.Buffer
 	if _, err := c.WriteTo(&b); err != nil {
 		return "", err
@@ -139,5 +167,5 @@ func inline(svg string) template.HTML {
 		head = `<svg role="img" font-family="Liberation Sans,Arial,Helvetica,sans-serif" ` + head[i:]
 	}
 	head = strings.ReplaceAll(head, `xmlns:xlink="http://www.w3.org/1999/xlink"`, "")
-	return template.HTML(head + ">" + rest) //nolint:gosec // drawn by us, texts escaped by the canvas
+	return template.HTML(head + ">" + themed(rest)) //nolint:gosec // drawn by us, texts escaped by the canvas
 }

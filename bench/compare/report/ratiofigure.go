@@ -48,7 +48,7 @@ func ratioFigure(rows []Row, reference string) (f Figure, err error) {
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = pale, pale
 	p.Add(grid, vertical{1, gray})
-	l := legend(p)
+	var l []entry
 	for i, name := range o.Columns {
 		if len(points[i]) == 0 {
 			continue
@@ -60,7 +60,7 @@ func ratioFigure(rows []Row, reference string) (f Figure, err error) {
 		k := lookOf(name, i)
 		s.Color, s.Radius, s.Shape = k.color, 3.5, k.point
 		p.Add(s)
-		l.Add(name, s)
+		l = append(l, entry{name, []plot.Thumbnailer{s}})
 	}
 	for i, j := 0, len(names)-1; i < j; i, j = i+1, j-1 {
 		names[i], names[j] = names[j], names[i]
@@ -69,7 +69,7 @@ func ratioFigure(rows []Row, reference string) (f Figure, err error) {
 	p.NominalY(names...)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(names))-0.5
 	widen(&p.X)
-	f.SVG, err = paint(p, &l, vg.Length(max(60+14*len(names), 30+15*len(o.Columns))))
+	f.SVG, err = paint(p, l, vg.Length(60+15*len(names)))
 	return f, err
 }
 

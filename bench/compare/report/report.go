@@ -4,7 +4,10 @@
 // that failed or was skipped is a row like the others and is shown in every table.
 package report
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Row is one contestant in one scenario: the medians of its rounds. CPU is that of
 // both processes, user and system; memory, goroutines and threads are the server's.
@@ -69,12 +72,34 @@ type Sample struct {
 	Round int `json:"round"`
 }
 
+// Contestant is what a reader is told of one.
+type Contestant struct {
+	Name string `json:"name"`
+	// Is says what it is, Lacks what it does not do, or "".
+	Is    string `json:"is"`
+	Lacks string `json:"lacks,omitempty"`
+}
+
+// Sentence is all of it, for people.
+func (c Contestant) Sentence() string {
+	s := strings.ToUpper(c.Is[:min(1, len(c.Is))]) + c.Is[min(1, len(c.Is)):]
+	switch {
+	case c.Lacks == "":
+		return s + "."
+	case strings.HasPrefix(c.Lacks, "no "):
+		return s + ". It has " + c.Lacks + "."
+	}
+	return s + ". It " + c.Lacks + "."
+}
+
 // Report is all that is known of a comparison.
 type Report struct {
 	Environment Environment `json:"environment"`
 	// Reference is the contestant that ratios refer to.
 	Reference string `json:"reference"`
-	Rounds    int    `json:"rounds"`
+	// Contestants are who took part.
+	Contestants []Contestant `json:"contestants,omitempty"`
+	Rounds      int          `json:"rounds"`
 	// Seconds is how long a measurement takes, and SecondsMax the longest one takes if
 	// scenarios differ.
 	Seconds    float64 `json:"seconds"`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,6 +38,7 @@ func TestText(t *testing.T) {
 	require.NoError(t, Text(&b, fixture()))
 	for _, want := range []string{
 		"kernel: 6.1", "2 rounds of 0.5 s, 60 s in all", reference, "reached", "note: a <note>",
+		"\nLatency: Alone on its connection",
 	} {
 		require.Contains(t, b.String(), want)
 	}
@@ -70,6 +72,13 @@ func TestRawAndCSV(t *testing.T) {
 	var back Report
 	require.NoError(t, json.Unmarshal(b.Bytes(), &back))
 	require.Equal(t, *r, back)
+	var said struct {
+		Pictures []Picture
+		Targets  []Target
+	}
+	require.NoError(t, json.Unmarshal(b.Bytes(), &said))
+	require.Len(t, said.Pictures, 3)
+	require.Equal(t, Targets(r.Rows), said.Targets)
 
 	b.Reset()
 	require.NoError(t, CSV(&b, r))
@@ -124,8 +133,20 @@ func TestMarkdown(t *testing.T) {
 	for _, want := range []string{
 		"| kernel | 6.1 |", `a <model> \| 2`, `FAILED: it <broke> \| off`,
 		"skipped: it has no priorities", "(a round FAILED: no answers)", "## Targets",
+		"\n- **async-queue**: A <kind> of async-queue.\n", "\n- **grpc**: A <kind> of grpc. It has no checksum.\n",
 	} {
 		require.Contains(t, text, want)
+	}
+	require.NotContains(t, text, "not measured |")
+	last := 0
+	for _, part := range []string{
+		"\n**Throughput and CPU against connections.** Beside", "\n**Memory against connections.** With",
+		"\n**Latency.** Alone", "\n## Targets", "\n## Contestants", "\n## Ratios", "\n## ping-pong", "\n## Environment",
+		"\n## Notes",
+	} {
+		at := strings.Index(text, part)
+		require.Greater(t, at, last, part)
+		last = at
 	}
 	// In every table all lines have as many cells.
 	cells := 0
@@ -173,4 +194,19 @@ func TestNumbers(t *testing.T) {
 	for n, want := range map[int]string{64: "64 B", 4096: "4 KiB", 4 << 20: "4 MiB", 1500: "1500 B"} {
 		require.Equal(t, want, SizeName(n))
 	}
+}
+
+// TestUnmeasured: targets of scenarios that a run does not have are counted, not listed.
+func TestUnmeasured(t *testing.T) {
+	r := fixture()
+	r.Rows = without(r.Rows, func(r *Row) bool { return !idle(r) })
+	var md, text bytes.Buffer
+	require.NoError(t, Markdown(&md, r))
+	require.NoError(t, Text(&text, r))
+	n := len(Targets(nil)) - 6
+	require.Contains(t, md.String(), fmt.Sprintf("\n%d more are not measured.\n", n))
+	require.Contains(t, text.String(), fmt.Sprintf("\n%d more are not measured\n", n))
+	require.NotContains(t, md.String(), "| not measured |")
+	require.Equal(t, 6, strings.Count(md.String(), " in idle/1000, the worst of 2 |"))
+	require.Contains(t, pageOf(t, r), fmt.Sprintf("<summary>%d that this run has not measured</summary>", n))
 }

@@ -5,17 +5,11 @@ import "fmt"
 // The contestants that targets are about, by name.
 const (
 	fast, queue = "async-fast", "async-queue"
+	pipeQueue   = "threadpipe-queue"
 	threads     = "threadpipe-threads"
 	goroutines  = "threadpipe-goroutines"
 	rawNet      = "raw-net"
 	rawNetpoll  = "raw-netpoll"
-)
-
-// Ceph's own messenger test on a machine of 2 cores, both ends on it (64 B, 8 to 64
-// connections, window 64): messages a second and microseconds of CPU per message, the
-// best figure of each.
-const (
-	cephAsyncRate, cephAsyncCPU = 120_000, 17.0
 )
 
 // few is how many goroutines or threads, at most, a process has that does not need
@@ -26,6 +20,11 @@ const few = 64
 // target spans scenarios the worst of them counts; one without rows is not measured.
 func Targets(rows []Row) []Target {
 	out := []Target{
+		against(rows, queue, fast, cpu, queueCells, atMost(1.2)),
+		against(rows, queue, fast, throughput, queueCells, atLeast(0.85)),
+		against(rows, queue, goroutines, throughput, queueCells, atLeast(1)),
+		against(rows, queue, pipeQueue, throughput, queueCells, atLeast(1.5)),
+
 		against(rows, fast, threads, throughput, small, atLeast(6)),
 		against(rows, fast, threads, throughput, fourKiB, atLeast(2)),
 		against(rows, fast, threads, cpu, small, atMost(0.25)),
@@ -36,7 +35,7 @@ func Targets(rows []Row) []Target {
 		against(rows, fast, goroutines, throughput, small256, atLeast(1.3)),
 		against(rows, fast, goroutines, throughput, fourKiB, atLeast(1.2)),
 		against(rows, fast, goroutines, throughput, every, atLeast(0.9)),
-		against(rows, fast, goroutines, cpu, small, atMost(0.75)),
+		against(rows, fast, goroutines, cpu, messages, atMost(0.75)),
 		against(rows, fast, goroutines, memory, idleConns, atMost(0.25)),
 		alone(rows, goroutines, fast, "RSS per idle connection", memory.of, idleConns, atMost(3.5), " KiB"),
 		alone(rows, goroutines, fast, "goroutines, idle connections",
@@ -53,7 +52,7 @@ func Targets(rows []Row) []Target {
 		against(rows, fast, rawNetpoll, throughput, small, atLeast(0.35)),
 
 		against(rows, fast, rawNet, p50, pingPong, atMost(1.5)),
-		against(rows, queue, rawNet, p50, pingPong, atMost(2.2)),
+		against(rows, queue, rawNet, p50, pingPong, atMost(2)),
 		against(rows, fast, goroutines, throughput, large, atLeast(0.9)),
 		loopback(rows),
 	}
@@ -68,13 +67,19 @@ func Targets(rows []Row) []Target {
 			out = append(out, against(rows, ours, rawNet, cpu, w, atMost(1.2)))
 		}
 	}
-	ceph := where{"ceph-perf", func(r *Row) bool { return group(r.Scenario) == "ceph-perf" }}
-	return append(out,
-		alone(rows, "Ceph's AsyncMessenger", fast, "throughput in ceph-perf", throughput.of, ceph,
-			atLeast(5*cephAsyncRate), " msgs/s"),
-		alone(rows, "Ceph's AsyncMessenger", fast, "CPU per message in ceph-perf", cpu.of, ceph,
-			atMost(cephAsyncCPU/5), " µs"),
-	)
+	return append(out, cephTargets(rows)...)
+}
+
+// judgedOf are the targets that the rows say something about, and the others.
+func judgedOf(rows []Row) (judged, unjudged []Target) {
+	for _, t := range Targets(rows) {
+		if t.Verdict == NotMeasured && t.Got == "-" {
+			unjudged = append(unjudged, t)
+		} else {
+			judged = append(judged, t)
+		}
+	}
+	return judged, unjudged
 }
 
 // loopback is the share of what raw connections carry that large messages reach.

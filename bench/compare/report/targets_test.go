@@ -1,6 +1,10 @@
 package report
 
 import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,7 +52,15 @@ func TestTargets(t *testing.T) {
 			"1 lost, 0 duplicated, drained in 600 ms"},
 		{"raw-net", "async-queue: CPU per message, fan-out", Reached, "0.2x in fan-out/lossless"},
 		{"raw-net", "async-fast: CPU per message, fan-out without acknowledgements", Reached, "0.1x in fan-out/lossy"},
-		{"Ceph's AsyncMessenger", "async-fast: throughput in ceph-perf", NotMeasured, "-"},
+		{"async-fast", "async-queue: CPU per message, 64 B from 1x1 to 256x64, 4 KiB 16x16", NotReached,
+			"2x in ping-pong, the worst of 4"},
+		{"threadpipe-queue", "async-queue: throughput, 64 B from 1x1 to 256x64, 4 KiB 16x16", Reached,
+			"2x in ping-pong, the worst of 4"},
+		{"threadpipe-goroutines", "async-fast: CPU per message, every scenario but open", Reached,
+			"0.333x in ping-pong, the worst of 14"},
+		{"Ceph's AsyncMessenger, inline", "async-fast: throughput, 64 B, 16 in flight and more", Reached,
+			"60.1x in pipelined/16/64/16, the worst of 2"},
+		{"Ceph's AsyncMessenger, queue", "async-queue: CPU per message, ping-pong", Reached, "0.0415x in ping-pong"},
 	} {
 		x := target(t, rows, c.against, c.what)
 		require.Equal(t, c.verdict, x.Verdict, "%+v", x)
@@ -123,5 +135,59 @@ func TestTargetsFaults(t *testing.T) {
 		x := target(t, rows, "its promise", "async-fast: all connections cut at full load")
 		require.Equal(t, NotReached, x.Verdict)
 		require.Equal(t, want, x.Got)
+	}
+}
+
+// TestTargetsCeph: by way of the floor. On a machine where this library and raw-net do what
+// they did for the table the answers are the table's; a floor without a result leaves a
+// scenario out.
+func TestTargetsCeph(t *testing.T) {
+	var rows []Row
+	add := func(name string, connections, size, window int, p perf) {
+		rows = append(rows, Row{Scenario: name, Contestant: fast, Connections: connections, Size: size, Window: window,
+			Msgs: p.rate, CPU: p.cpu, Rounds: 1}, Row{Scenario: name, Contestant: rawNet, Msgs: 1, CPU: 1, Rounds: 1})
+	}
+	add("ping-pong", 1, 64, 1, perf{0.724, 2.316})
+	add("pipelined/16/64B/64", 16, 64, 64, perf{0.383, 2.434})
+	add("pipelined/16/64KiB/16", 16, 64<<10, 16, perf{0.890, 1.082})
+	add("pipelined/16/64KiB/4", 16, 64<<10, 4, perf{9, 9}) // not in the table
+	const ceph = "Ceph's AsyncMessenger, inline"
+	for what, want := range map[string]Target{
+		"throughput, ping-pong":                        {Verdict: Reached, Got: "1.59x in ping-pong"},
+		"CPU per message, ping-pong":                   {Verdict: NotReached, Got: "1.09x in ping-pong"},
+		"throughput, 64 B, 16 in flight and more":      {Verdict: Reached, Got: "5.23x in pipelined/16/64B/64"},
+		"CPU per message, 64 B, 16 in flight and more": {Verdict: Reached, Got: "0.171x in pipelined/16/64B/64"},
+		"CPU per message, 64 KiB":                      {Verdict: NotReached, Got: "0.812x in pipelined/16/64KiB/16"},
+		"throughput, 4 KiB, 16 in flight and more":     {Verdict: NotMeasured, Got: "-"},
+	} {
+		x := target(t, rows, ceph, "async-fast: "+what)
+		require.Equal(t, want, Target{Verdict: x.Verdict, Got: x.Got}, what)
+	}
+	find(rows, "ping-pong", rawNet).Rounds = 0
+	x := target(t, rows, ceph, "async-fast: throughput, ping-pong")
+	require.Equal(t, NotMeasured, x.Verdict)
+	require.Equal(t, "ping-pong: raw-net, the floor, has no result", x.Got)
+}
+
+// TestCephCells: the figures are those of the table, and of the run that says what this
+// library was beside raw-net then.
+func TestCephCells(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/BENCHMARKS.md")
+	require.NoError(t, err)
+	text, err := os.ReadFile("../../results/2026-11-28/closed-loops.json")
+	require.NoError(t, err)
+	var then []Row
+	require.NoError(t, json.Unmarshal(text, &then))
+	for _, c := range cephCells {
+		in := func(p perf) string { return fmt.Sprintf("%v, %.1f", p.rate, p.cpu) }
+		require.Contains(t, string(doc), fmt.Sprintf("| %d | %dx%d | %s | %s | %s | ",
+			c.size, c.connections, c.window, in(c.inline), in(c.fast), in(c.queue)))
+		i := slices.IndexFunc(then, func(r Row) bool {
+			return r.Contestant == fast && cephOf(&r) != nil && *cephOf(&r) == c
+		})
+		require.GreaterOrEqual(t, i, 0, "%+v", c)
+		raw := find(then, then[i].Scenario, rawNet)
+		require.InDelta(t, c.floor.rate, then[i].Msgs/raw.Msgs, 0.001, then[i].Scenario)
+		require.InDelta(t, c.floor.cpu, then[i].CPU/raw.CPU, 0.001, then[i].Scenario)
 	}
 }

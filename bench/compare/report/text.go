@@ -26,11 +26,24 @@ func Text(w io.Writer, r *Report) error {
 	}
 	fmt.Fprintln(w, "\nTargets")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, x := range Targets(r.Rows) {
+	judged, unjudged := judgedOf(r.Rows)
+	for _, x := range judged {
 		fmt.Fprintf(t, "%s\t%s\t%s\twanted %s\tis %s\n", x.Verdict, x.Against, x.What, x.Want, x.Got)
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	if len(unjudged) > 0 {
+		fmt.Fprintf(w, "%d more %s not measured\n", len(unjudged), isAre(len(unjudged)))
+	}
+	pictures, err := Pictures(r.Rows, r.Reference)
+	if err != nil {
+		return err
+	}
+	for _, p := range pictures {
+		if _, err := fmt.Fprintf(w, "\n%s: %s\n", p.Title, p.Answer); err != nil {
+			return err
+		}
 	}
 	for _, n := range r.Notes {
 		if _, err := fmt.Fprintf(w, "\nnote: %s\n", n); err != nil {
@@ -38,6 +51,20 @@ func Text(w io.Writer, r *Report) error {
 		}
 	}
 	return nil
+}
+
+func isAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+// where says in one line where and when it was measured, and how much.
+func (r *Report) where() string {
+	e := &r.Environment
+	return fmt.Sprintf("%s, %d cores of %s, load average %s at the start; %s; ratios are to %s",
+		e.Date, e.Cores, e.CPU, e.Load, r.effort(), r.Reference)
 }
 
 // effort says how much was measured.

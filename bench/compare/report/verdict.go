@@ -20,11 +20,11 @@ func (v Verdict) Class() string { return strings.ToLower(strings.ReplaceAll(stri
 
 // Target is one figure that the messenger is to reach.
 type Target struct {
-	Against string // the rival
-	What    string
-	Want    string
-	Got     string
-	Verdict Verdict
+	Against string  `json:"against"` // the rival
+	What    string  `json:"what"`
+	Want    string  `json:"want"`
+	Got     string  `json:"got"`
+	Verdict Verdict `json:"verdict"`
 }
 
 // figure is a number of a row that contestants are compared by.
@@ -49,6 +49,7 @@ type where struct {
 // The pipelined scenarios at 16 to 256 connections are those that the targets speak of,
 // unless they speak of all.
 func pipelined(r *Row) bool { return group(r.Scenario) == "pipelined" }
+func loops(r *Row) bool     { return pipelined(r) || r.Scenario == "ping-pong" }
 func middle(r *Row) bool    { return pipelined(r) && r.Connections >= 16 && r.Connections <= 256 }
 
 var (
@@ -57,8 +58,19 @@ var (
 		func(r *Row) bool { return pipelined(r) && r.Connections == 256 && r.Size == 64 }}
 	fourKiB = where{"4 KiB, 16-256 connections", func(r *Row) bool { return middle(r) && r.Size == 4<<10 }}
 	large   = where{"64 KiB and more", func(r *Row) bool { return pipelined(r) && r.Size >= 64<<10 }}
-	every   = where{"every ping-pong and pipelined scenario",
-		func(r *Row) bool { return pipelined(r) || r.Scenario == "ping-pong" }}
+	every   = where{"every ping-pong and pipelined scenario", loops}
+	// Where the queue is compared: small messages from one at a time to full windows of many
+	// connections, and 4 KiB.
+	queueCells = where{"64 B from 1x1 to 256x64, 4 KiB 16x16", func(r *Row) bool {
+		switch [3]int{r.Connections, r.Window, r.Size} {
+		case [3]int{1, 1, 64}, [3]int{1, 16, 64}, [3]int{16, 16, 64}, [3]int{16, 64, 64}, [3]int{64, 16, 64},
+			[3]int{256, 16, 64}, [3]int{256, 64, 64}, [3]int{16, 16, 4 << 10}:
+			return loops(r)
+		}
+		return false
+	}}
+	// In the open loop each contestant has a load of its own.
+	messages  = where{"every scenario but open", func(r *Row) bool { return busy(r) && group(r.Scenario) != "open" }}
 	pingPong  = where{"ping-pong", func(r *Row) bool { return r.Scenario == "ping-pong" }}
 	idleConns = where{"idle", idle}
 

@@ -39,3 +39,11 @@ func TestAll(t *testing.T) {
 		require.True(t, r.Rounds == 1 || r.Skipped != "")
 	}
 }
+
+// TestDescribed: a report says of every contestant what it is, and of nobody else.
+func TestDescribed(t *testing.T) {
+	for _, c := range All() {
+		require.NotEmpty(t, c.Is, c.Name)
+	}
+	require.Len(t, described, len(All()))
+}

@@ -24,8 +24,8 @@ func EstimateScenario(cfg Config, s Scenario) (total time.Duration) {
 	if s.Seconds == 0 {
 		s.Seconds = cfg.Seconds
 	}
-	for i := range cfg.Contestants {
-		if cfg.Contestants[i].skips(s) != "" {
+	for _, c := range s.among(cfg.Contestants) {
+		if c.skips(s) != "" {
 			continue
 		}
 		total += time.Duration(cfg.Rounds) * s.takes()
@@ -39,7 +39,7 @@ func EstimateScenario(cfg Config, s Scenario) (total time.Duration) {
 // takes is about how long a round takes on a machine with nothing else to do:
 // processes start, connect, warm up, measure and end.
 func (s *Scenario) takes() time.Duration {
-	t := 50*time.Millisecond + time.Duration(s.Connections)*400*time.Microsecond
+	t := 100*time.Millisecond + time.Duration(s.Connections)*400*time.Microsecond
 	if s.idle() {
 		return t
 	}

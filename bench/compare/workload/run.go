@@ -70,6 +70,7 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 			s.Seconds = cfg.Seconds
 		}
 		r.note(s.about())
+		r.Contestants = s.among(cfg.Contestants)
 		if s.Kind == Open {
 			if err := r.prepareOpen(ctx, s); err != nil {
 				return r.res, err

@@ -13,10 +13,13 @@ const inFlightMax = 256 << 20
 // Full returns all scenarios.
 func Full() []Scenario {
 	out := []Scenario{{Name: "ping-pong", Connections: 1, Size: 64, Window: 1}}
-	for _, connections := range []int{1, 16, 256, 1000} {
+	for _, connections := range []int{1, 16, 64, 256, 1000} {
 		for _, x := range []struct{ size, window int }{
 			{64, 16}, {64, 64}, {4 << 10, 16}, {4 << 10, 64}, {64 << 10, 4}, {64 << 10, 16}, {4 << 20, 2},
 		} {
+			if connections == 64 && (x.size != 64 || x.window != 16) {
+				continue // a point between 16 and 256 for what is drawn against connections
+			}
 			s := pipelined(connections, x.size, x.window)
 			if !slices.ContainsFunc(out, func(o Scenario) bool { return o.Name == s.Name }) {
 				out = append(out, s)
@@ -75,21 +78,88 @@ func varied(what string, n int, o Options) Scenario {
 	return Scenario{Name: fmt.Sprintf("%s/%d", what, n), Connections: 64, Size: 64, Window: 64, Options: o}
 }
 
-// Quick returns a selection with short measurements: five rounds of ten
-// contestants take less than three minutes.
+// Who takes part in the scenarios of Quick, which has four minutes for all of them: those
+// that a target or a picture of the report needs there.
+var (
+	quickOurs  = []string{"async-fast", "async-queue", "threadpipe-goroutines"}
+	quickRaw   = append(slices.Clone(quickOurs), "raw-net")
+	quickCore  = append(slices.Clone(quickRaw), "threadpipe-queue")
+	quickSome  = append(slices.Clone(quickRaw), "threadpipe-threads", "grpc")
+	quickBroad = append(slices.Clone(quickSome), "threadpipe-queue")
+	quickAll   = append(slices.Clone(quickBroad), "drpc", "netrpc", "nats", "raw-netpoll")
+)
+
+// Quick returns a selection with short measurements: five rounds take less than four
+// minutes.
 func Quick() []Scenario {
-	seconds := map[string]float64{
-		"ping-pong": 0.1, "pipelined/16/64B/64": 0.15, "pipelined/256/64B/16": 0.15, "pipelined/16/4KiB/16": 0.15,
-		"idle/1000": 0.1, "priority/on": 0.2, "priority/off": 0.2, "faults/cut": 0.1,
+	quick := map[string]struct {
+		seconds float64
+		only    []string
+	}{
+		"ping-pong":             {0.1, quickAll},
+		"pipelined/1/64B/16":    {0.15, quickCore},
+		"pipelined/16/64B/16":   {0.15, quickAll},
+		"pipelined/16/64B/64":   {0.15, quickCore},
+		"pipelined/64/64B/16":   {0.15, quickCore},
+		"pipelined/256/64B/16":  {0.15, quickBroad},
+		"pipelined/256/64B/64":  {0.15, quickCore},
+		"pipelined/16/4KiB/16":  {0.15, quickBroad},
+		"pipelined/256/4KiB/16": {0.15, quickRaw},
+		"pipelined/16/64KiB/16": {0.4, quickRaw},
+		"idle/1000":             {0.1, quickSome},
+		"priority/on":           {0.2, quickOurs},
+		"priority/off":          {0.2, quickOurs},
+		"faults/cut":            {0.1, quickSome},
+		"fan-out/lossy":         {0.15, quickRaw},
 	}
 	var out []Scenario
 	for _, s := range Full() {
-		if d, ok := seconds[s.Name]; ok {
-			s.Seconds, s.Ablation = d, s.Kind == Priority
+		if q, ok := quick[s.Name]; ok {
+			s.Seconds, s.Only, s.Ablation = q.seconds, q.only, s.Kind == Priority
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// Part is some of all scenarios: what one command measures within an hour.
+type Part struct {
+	Name string
+	// What says what is in it, in a few words.
+	What      string
+	Scenarios []Scenario
+}
+
+// Parts returns the parts. Every scenario of Full is in one of them.
+func Parts() []Part {
+	parts := []Part{
+		{Name: "small", What: "ping-pong and closed loops of 64 B"},
+		{Name: "large", What: "closed loops of 4 KiB to 4 MiB"},
+		{Name: "many", What: "1 000 and 10 000 connections that are idle, 10 000 that take turns"},
+		{Name: "open", What: "given load"},
+		{Name: "rest", What: "priorities, cut connections, fan-out, numbers of workers, messengers and drainers"},
+	}
+	for _, s := range Full() {
+		p := &parts[partOf(s)]
+		p.Scenarios = append(p.Scenarios, s)
+	}
+	return parts
+}
+
+// partOf is the index in Parts of the part that s belongs to.
+func partOf(s Scenario) int {
+	group, _, _ := strings.Cut(s.Name, "/")
+	switch {
+	case group == "ping-pong", group == "pipelined" && s.Size == 64:
+		return 0
+	case group == "pipelined":
+		return 1
+	case s.Kind == Idle, group == "active":
+		return 2
+	case s.Kind == Open:
+		return 3
+	}
+	return 4
 }
 
 // Scenarios returns all scenarios.

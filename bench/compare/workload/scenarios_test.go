@@ -45,11 +45,44 @@ func TestScenarios(t *testing.T) {
 			require.Equal(t, string(s.Kind), group)
 		}
 	}
-	require.Len(t, Quick(), 8)
+	require.Len(t, Quick(), 15)
 	for _, s := range Quick() {
 		require.True(t, seen[s.Name], s.Name)
 		require.Positive(t, s.Seconds, s.Name)
+		require.Contains(t, s.Only, "threadpipe-goroutines", s.Name) // what ratios refer to
 	}
+}
+
+// TestParts: each scenario is in one part.
+func TestParts(t *testing.T) {
+	var names, all []string
+	for _, p := range Parts() {
+		require.NotEmpty(t, p.Scenarios, p.Name)
+		require.NotEmpty(t, p.What, p.Name)
+		for _, s := range p.Scenarios {
+			names = append(names, s.Name)
+		}
+	}
+	for _, s := range Full() {
+		all = append(all, s.Name)
+	}
+	require.ElementsMatch(t, all, names)
+}
+
+// TestAmong: who is not among a scenario's contestants has no row, and takes no time.
+func TestAmong(t *testing.T) {
+	s := Scenario{Name: "x", Connections: 2, Size: 8, Window: 1, Only: []string{"good", "skipped", "nobody"}}
+	cfg := Config{Contestants: fakes(), Scenarios: []Scenario{s}, Reference: "good", Rounds: 1, Seconds: 0.02}
+	res, err := Run(t.Context(), cfg)
+	require.NoError(t, err)
+	require.Len(t, res.Rows, 2)
+	require.Equal(t, "good", res.Rows[0].Contestant)
+	require.Equal(t, 1.0, res.Rows[0].Ratio)
+	require.Equal(t, "skipped", res.Rows[1].Contestant)
+	require.Len(t, cfg.Contestants, len(fakes()))
+	all := s
+	all.Only = nil
+	require.Less(t, EstimateScenario(cfg, s), EstimateScenario(cfg, all))
 }
 
 // TestNotes: each kind is explained once.

@@ -5,9 +5,14 @@
 // and what counts is the ratio to the reference in the same round.
 package workload
 
+import "slices"
+
 // Contestant is one way to exchange messages.
 type Contestant struct {
 	Name string
+	// Is says what it is, in a sentence, and Lacks what it does not do that others are
+	// measured with, or "": for the reader of a report.
+	Is, Lacks string
 	// Serve starts a server on a port of 127.0.0.1 of its choice.
 	Serve func(o Options) (Server, error)
 	// Dial returns a client of the server with that address, not yet connected.
@@ -114,9 +119,19 @@ type Scenario struct {
 	High bool
 	// Ablation leaves out contestants without priorities in the Priority kind.
 	Ablation bool
+	// Only, if not nil, are the contestants that take part. The others have no row.
+	Only []string
 	// Seconds is how long a measurement takes; 0: what Config says.
 	Seconds float64
 	Options Options
+}
+
+// among returns those of all that take part in s.
+func (s *Scenario) among(all []Contestant) []Contestant {
+	if s.Only == nil {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(c Contestant) bool { return !slices.Contains(s.Only, c.Name) })
 }
 
 // idle is whether s has no messages.

@@ -27,13 +27,24 @@ func vars() kong.Vars {
 			extra = append(extra, c.Name)
 		}
 	}
-	return kong.Vars{"extra": strings.Join(extra, ", ")}
+	return kong.Vars{"extra": strings.Join(extra, ", "), "parts": strings.Join(partNames(), ", ")}
 }
+
+func partNames() (names []string) {
+	for _, p := range workload.Parts() {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// cephPart is the part of all scenarios that ceph-perf belongs to.
+const cephPart = "small"
 
 type compareCmd struct {
 	Scenarios []string `arg:"" optional:"" name:"scenario" help:"Scenarios to run, or the beginning of their names up to a slash; default: those of --quick."`
-	Quick     bool     `xor:"which" help:"Run the selection that takes 3 minutes, or what the arguments name of it, without the contestants ${extra}."`
-	Full      bool     `xor:"which" help:"Run all scenarios."`
+	Quick     bool     `xor:"which" help:"Run the selection that takes four minutes, or what the arguments name of it, each scenario with the contestants that it needs and without ${extra}."`
+	Full      bool     `xor:"which" help:"Run all scenarios, for two hours or so."`
+	Part      string   `xor:"which" placeholder:"NAME" help:"Run a part of all scenarios, within an hour: ${parts}."`
 	Rounds    int      `default:"5" help:"How often each contestant runs in each scenario."`
 	Seconds   *float64 `help:"How long one measurement takes; default: 1, and less with --quick."`
 	Only      []string `help:"Run these contestants and the reference only."`
@@ -48,19 +59,32 @@ func (compareCmd) Help() string {
 		names = append(names, s.Name)
 	}
 	names = append(names, cephScenario)
+	var parts strings.Builder
+	for _, p := range workload.Parts() {
+		c := compareCmd{Part: p.Name, Rounds: roundsDefault}
+		plan, err := c.plan()
+		if err != nil {
+			panic(err) // of our own part
+		}
+		fmt.Fprintf(&parts, "  %-6s about %.0f minutes: %s\n", p.Name, plan.estimate().Minutes(), p.What)
+	}
 	return "Compares the messenger with a thread-per-connection messenger over the same session code, with other\n" +
 		"libraries and with raw echo servers: clients and servers are processes, rounds alternate, figures are\n" +
 		"medians over the rounds, and the ratio is to " + rivals.Reference + " in the same round.\n\n" +
 		"Interrupted, it prints and writes what was measured until then, marked as partial.\n\n" +
 		"The exit code is 1 if a round failed or a file could not be written, 130 or 143 if it was interrupted.\n\n" +
-		"Scenarios: " + strings.Join(names, ", ") + "\n\nContestants: " +
+		"Parts of all scenarios, each a command of its own (--part):\n\n" + parts.String() +
+		"\nScenarios: " + strings.Join(names, ", ") + "\n\nContestants: " +
 		strings.Join(contestantNames(rivals.All()), ", ")
 }
 
 var errRounds = errors.New("some rounds failed: the tables say FAILED, and why")
 
-// roundsMax bounds --rounds.
-const roundsMax = 10_000
+// roundsMax bounds --rounds, roundsDefault is what it is if nothing is said.
+const (
+	roundsMax     = 10_000
+	roundsDefault = 5
+)
 
 // Run runs the comparison. Interrupted, it shows what was measured until then.
 func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
@@ -70,6 +94,7 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 	}
 	r := &report.Report{
 		Environment: report.CollectEnvironment(), Reference: rivals.Reference, Rounds: c.Rounds,
+		Contestants: describe(p.cfg.Contestants),
 	}
 	r.Seconds, r.SecondsMax = p.seconds()
 	ctx, stop := command.Interruptible()
@@ -103,10 +128,22 @@ func (c *compareCmd) Run(w io.Writer, k *kong.Kong) error {
 	if c.JSON != "" {
 		err = errors.Join(err, writeRows(c.JSON, r.Rows))
 	}
+	if c.Part != "" {
+		names := slices.DeleteFunc(partNames(), func(n string) bool { return n == c.Part })
+		fmt.Fprintf(w, "\nthe other parts: --part %s\n", strings.Join(names, ", --part "))
+	}
 	if slices.ContainsFunc(r.Rows, func(r report.Row) bool { return r.Failed != "" }) {
 		err = errors.Join(err, errRounds)
 	}
 	return err
+}
+
+// describe is who takes part, for the report.
+func describe(all []workload.Contestant) (out []report.Contestant) {
+	for _, c := range all {
+		out = append(out, report.Contestant{Name: c.Name, Is: c.Is, Lacks: c.Lacks})
+	}
+	return out
 }
 
 // partial says what an interrupted run has not measured.
@@ -129,6 +166,15 @@ func (p *plan) partial(end error, r *report.Report) string {
 type plan struct {
 	cfg  workload.Config
 	ceph bool // ceph-perf too
+}
+
+// estimate is about how long it takes.
+func (p *plan) estimate() time.Duration {
+	d := workload.Estimate(p.cfg)
+	if p.ceph {
+		d += cephEstimate(p.cfg)
+	}
+	return d
 }
 
 // names are the scenarios.
@@ -174,6 +220,11 @@ func (c *compareCmd) plan() (p plan, err error) {
 	if p.cfg.Contestants, err = c.contestants(p.cfg.Contestants); err != nil {
 		return p, err
 	}
+	if len(c.Only) > 0 {
+		for i := range p.cfg.Scenarios {
+			p.cfg.Scenarios[i].Only = nil // who is named takes part
+		}
+	}
 	if c.Out != "" {
 		if err := report.Prepare(c.Out); err != nil {
 			return p, fmt.Errorf("--out: %w; give a folder that can be written", err)
@@ -206,28 +257,39 @@ func writable(file string) error {
 	return err
 }
 
-// scenarios are those with the names asked for, or the selection asked for.
+// scenarios are those with the names asked for, of the selection asked for.
 func (c *compareCmd) scenarios() (out []workload.Scenario, ceph bool, err error) {
 	names := slices.DeleteFunc(slices.Clone(c.Scenarios), func(n string) bool { return n == cephScenario })
-	ceph = len(names) < len(c.Scenarios) || len(c.Scenarios) == 0
-	all := workload.Full()
-	if len(names) > 0 {
-		if all, err = workload.Select(names); err != nil {
-			return nil, false, fmt.Errorf("%w, %s", err, cephScenario)
+	ceph = len(names) < len(c.Scenarios)
+	which, from := "", workload.Full()
+	switch {
+	case c.Part != "":
+		parts := workload.Parts()
+		i := slices.IndexFunc(parts, func(p workload.Part) bool { return p.Name == c.Part })
+		if i < 0 {
+			return nil, false, fmt.Errorf("no part %q; there are %s", c.Part, strings.Join(partNames(), ", "))
 		}
-	} else if len(c.Scenarios) > 0 {
+		which, from = "--part "+c.Part, parts[i].Scenarios
+	case c.Quick, len(c.Scenarios) == 0 && !c.Full:
+		which, from = "--quick", workload.Quick()
+	}
+	if len(c.Scenarios) == 0 {
+		return from, c.Part == "" || c.Part == cephPart, nil
+	}
+	if len(names) == 0 {
 		return nil, ceph, nil
 	}
-	if c.Full || len(names) > 0 && !c.Quick {
-		return all, ceph, nil
+	all, err := workload.Select(names)
+	if err != nil {
+		return nil, false, fmt.Errorf("%w, %s", err, cephScenario)
 	}
-	for _, s := range workload.Quick() {
+	for _, s := range from {
 		if slices.ContainsFunc(all, func(x workload.Scenario) bool { return x.Name == s.Name }) {
 			out = append(out, s)
 		}
 	}
 	if len(out) == 0 {
-		return nil, false, fmt.Errorf("--quick has nothing of %s", strings.Join(names, ", "))
+		return nil, false, fmt.Errorf("%s has nothing of %s", which, strings.Join(names, ", "))
 	}
 	return out, ceph, nil
 }
@@ -246,7 +308,7 @@ func (c *compareCmd) contestants(all []workload.Contestant) ([]workload.Contesta
 		}
 	}
 	if len(c.Only) == 0 {
-		quick := c.Quick || len(c.Scenarios) == 0 && !c.Full
+		quick := c.Quick || len(c.Scenarios) == 0 && !c.Full && c.Part == ""
 		return slices.DeleteFunc(all, func(x workload.Contestant) bool { return quick && x.Extra }), nil
 	}
 	return slices.DeleteFunc(all, func(x workload.Contestant) bool {

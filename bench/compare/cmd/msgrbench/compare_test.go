@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/report"
+	"github.com/asyncmsgr/asyncmsgr/bench/compare/rivals"
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
@@ -59,7 +60,8 @@ func TestBenchUsage(t *testing.T) {
 	require.NoError(t, os.WriteFile(notADir, nil, 0o600))
 	for _, args := range [][]string{
 		{"nothing"}, {"ping-pong", "nothing"}, {"--rounds=0"}, {"--seconds=0"}, {"--only=nobody"},
-		{"--quick", "--full"}, {"--quick", "workers"},
+		{"--quick", "--full"}, {"--quick", "workers"}, {"--part=all"}, {"--part=open", "ping-pong"},
+		{"--full", "--part=open"},
 		{"--out", notADir}, {"--json", filepath.Join(notADir, "rows.json")},
 		{"ceph-perf", "--jobs=0"}, {"ceph-perf", "--window=0"}, {"ceph-perf", "--messages=0"},
 		{"ceph-perf", "--length=-1"}, {"ceph-perf", "--think=-1s"}, {"ceph-perf", "--think=much"},
@@ -104,6 +106,49 @@ func TestBenchSelection(t *testing.T) {
 	for _, s := range p.cfg.Scenarios {
 		require.Zero(t, s.Seconds)
 	}
+}
+
+// TestBenchTakes: make bench takes four minutes at most, and each part of all scenarios,
+// with all contestants, three quarters of an hour: an hour where others are busy too. Every
+// contestant that the selection names is there.
+func TestBenchTakes(t *testing.T) {
+	planned := func(c compareCmd) plan {
+		c.Rounds = roundsDefault
+		p, err := c.plan()
+		require.NoError(t, err)
+		return p
+	}
+	quick := planned(compareCmd{Quick: true})
+	require.Less(t, quick.estimate(), 210*time.Second)
+	for _, s := range quick.cfg.Scenarios {
+		require.Subset(t, contestantNames(quick.cfg.Contestants), s.Only, s.Name)
+	}
+	ceph := 0
+	for _, name := range partNames() {
+		p := planned(compareCmd{Part: name})
+		require.Less(t, p.estimate(), 45*time.Minute, name)
+		require.Len(t, p.cfg.Contestants, len(rivals.All()), name)
+		require.Contains(t, compareCmd{}.Help(), "\n  "+name+" ")
+		if p.ceph {
+			ceph++
+		}
+	}
+	require.Equal(t, 1, ceph)
+	makefile, err := os.ReadFile("../../../../Makefile")
+	require.NoError(t, err)
+	for _, name := range partNames() {
+		require.Regexp(t, `(?m)^bench-full: ##.*\b`+name+`\b`, string(makefile))
+	}
+}
+
+// TestBenchOnly: who is named takes part in scenarios of the selection that leave it out.
+func TestBenchOnly(t *testing.T) {
+	c := compareCmd{Quick: true, Scenarios: []string{"fan-out"}, Only: []string{"nats"}, Rounds: 1}
+	p, err := c.plan()
+	require.NoError(t, err)
+	require.Equal(t, []string{rivals.Reference, "nats"}, contestantNames(p.cfg.Contestants))
+	require.Len(t, p.cfg.Scenarios, 1)
+	require.Nil(t, p.cfg.Scenarios[0].Only)
 }
 
 func TestMedianRow(t *testing.T) {

@@ -22,10 +22,7 @@ type screen struct {
 }
 
 func newScreen(w io.Writer, p plan) *screen {
-	s := &screen{w: w, terminal: command.IsTerminal(w), plan: p, began: time.Now(), estimate: workload.Estimate(p.cfg)}
-	if p.ceph {
-		s.estimate += cephEstimate(p.cfg)
-	}
+	s := &screen{w: w, terminal: command.IsTerminal(w), plan: p, began: time.Now(), estimate: p.estimate()}
 	fmt.Fprintf(w, "%d scenarios, %d contestants, %d rounds: about %v\n",
 		s.scenarios(), len(p.cfg.Contestants), p.cfg.Rounds, s.estimate.Round(time.Second))
 	return s
