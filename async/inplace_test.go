@@ -65,11 +65,10 @@ func TestInPlace(t *testing.T) {
 	}
 }
 
-// TestInPlaceWaitsForAnother: with one worker, a callback that waits for a message of another
-// connection gets it.
-func TestInPlaceWaitsForAnother(t *testing.T) {
-	l := newLabOf(t, 1)
-	srv := l.node(entity.OSD(0), msg.StatefulServer(), inPlace)
+// waitingServer has one worker, on which a callback for "wait" waits for a "free", and returns
+// connections of two clients.
+func waitingServer(l *lab, p msg.Policy) (srv *node, a, b msg.Connection) {
+	srv = l.node(entity.OSD(0), p, inPlace)
 	srv.forget = true
 	free := make(chan struct{}, 1)
 	srv.onMessage = func(m *msg.Message) {
@@ -80,10 +79,18 @@ func TestInPlaceWaitsForAnother(t *testing.T) {
 			free <- struct{}{}
 		}
 	}
-	require.NoError(t, srv.Bind(local))
-	require.NoError(t, srv.Start())
-	a := l.connect(l.client(entity.Client(1), msg.LosslessClient()), srv)
-	b := l.connect(l.client(entity.Client(2), msg.LosslessClient()), srv)
+	require.NoError(l.t, srv.Bind(local))
+	require.NoError(l.t, srv.Start())
+	a = l.connect(l.client(entity.Client(1), msg.LosslessClient()), srv)
+	b = l.connect(l.client(entity.Client(2), msg.LosslessClient()), srv)
+	return srv, a, b
+}
+
+// TestInPlaceWaitsForAnother: with one worker, a callback that waits for a message of another
+// connection gets it.
+func TestInPlaceWaitsForAnother(t *testing.T) {
+	l := newLabOf(t, 1)
+	srv, a, b := waitingServer(l, msg.StatefulServer())
 	for range 200 {
 		n := srv.count.Load()
 		require.NoError(t, a.Send(text("wait")))
@@ -96,29 +103,15 @@ func TestInPlaceWaitsForAnother(t *testing.T) {
 // TestInPlaceSharedThrottle: nor is it kept by a throttle that what was before it in its
 // read has filled.
 func TestInPlaceSharedThrottle(t *testing.T) {
+	const room = 4
 	l := newLabOf(t, 1)
 	p := msg.StatefulServer()
-	const room = 4
 	p.ThrottleMessages = dispatch.NewThrottle(room)
-	srv := l.node(entity.OSD(0), p, inPlace)
-	srv.forget = true
-	free := make(chan struct{}, 1)
-	srv.onMessage = func(m *msg.Message) {
-		switch string(m.Front) {
-		case "wait":
-			<-free
-		case "free":
-			free <- struct{}{}
-		}
-	}
-	require.NoError(t, srv.Bind(local))
-	require.NoError(t, srv.Start())
-	a := l.connect(l.client(entity.Client(1), msg.LosslessClient()), srv)
-	b := l.connect(l.client(entity.Client(2), msg.LosslessClient()), srv)
+	srv, a, b := waitingServer(l, p)
 	for range 50 {
 		n := srv.count.Load()
-		for i := range room {
-			require.NoError(t, a.Send(text("%s", []string{"short", "short", "wait", "short"}[i])))
+		for _, what := range [room]string{"short", "short", "wait", "short"} {
+			require.NoError(t, a.Send(text("%s", what)))
 		}
 		require.NoError(t, b.Send(text("free")))
 		l.until("all", func() bool { return srv.count.Load() == n+room+1 })
