@@ -85,7 +85,9 @@ func TestEveryFieldOfStatsMoves(t *testing.T) {
 	}
 	slices.Sort(still)
 	require.Greater(t, len(m), 45)
-	require.Empty(t, still, "these were never other than 0")
+	// No worker of a simulation runs callbacks of the queue; async's TestInPlaceWaitsForAnother sees these.
+	inPlace := []string{"Stats.Queue.InPlace", "Stats.Queue.InPlaceNow", "Stats.Queue.Stayed"}
+	require.Equal(t, inPlace, still, "these were never other than 0")
 }
 
 func statsOfTraffic(t *testing.T, m moved) {
