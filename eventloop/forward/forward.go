@@ -42,6 +42,9 @@ func (s *stack) Pick() eventloop.Worker { return s.workers[s.Stack.Pick().ID()] 
 func StackAs(outer, inner eventloop.Stack) eventloop.Stack {
 	h, hosted := first[eventloop.Hosted](outer, inner)
 	m, meters := first[eventloop.Meter](outer, inner)
+	if is[eventloop.Hosted](outer) == hosted && is[eventloop.Meter](outer) == meters {
+		return outer
+	}
 	switch {
 	case hosted && meters:
 		return &struct {
@@ -134,4 +137,9 @@ func first[T any](outer, inner any) (T, bool) {
 	}
 	t, ok := inner.(T)
 	return t, ok
+}
+
+func is[T any](v any) bool {
+	_, ok := v.(T)
+	return ok
 }

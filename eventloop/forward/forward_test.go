@@ -47,27 +47,56 @@ type abandoned struct{ n *int }
 
 func (a abandoned) Abandoned() { *a.n++ }
 
+type steps struct{}
+
+func (steps) RunAside(job func()) (ran, stays bool) { return true, true }
+
+type meters struct{}
+
+func (meters) ThreadUsage() eventloop.ThreadUsage { return eventloop.ThreadUsage{Thread: 9} }
+
 // A worker has what the inner one has, no less and no more, and the methods of the outer.
 func TestWorker(t *testing.T) {
 	w := plainWorker{id: 3}
+	l, s, a := lends{true}, stores{}, steps{}
 	for _, c := range []struct {
-		inner         eventloop.Worker
-		lends, stores bool
+		inner                eventloop.Worker
+		lends, stores, steps bool
 	}{
-		{w, false, false},
+		{w, false, false, false},
 		{struct {
 			plainWorker
 			lends
-		}{w, lends{true}}, true, false},
+		}{w, l}, true, false, false},
 		{struct {
 			plainWorker
 			stores
-		}{w, stores{}}, false, true},
+		}{w, s}, false, true, false},
+		{struct {
+			plainWorker
+			steps
+		}{w, a}, false, false, true},
 		{struct {
 			plainWorker
 			lends
 			stores
-		}{w, lends{true}, stores{}}, true, true},
+		}{w, l, s}, true, true, false},
+		{struct {
+			plainWorker
+			lends
+			steps
+		}{w, l, a}, true, false, true},
+		{struct {
+			plainWorker
+			stores
+			steps
+		}{w, s, a}, false, true, true},
+		{struct {
+			plainWorker
+			lends
+			stores
+			steps
+		}{w, l, s, a}, true, true, true},
 	} {
 		out := Worker(outerWorker{c.inner}, c.inner)
 		require.Equal(t, 7, out.Load())
@@ -78,6 +107,12 @@ func TestWorker(t *testing.T) {
 		s, ok := out.(eventloop.Local)
 		require.Equal(t, c.stores, ok)
 		require.True(t, !ok || s.LoadOrStore(1, 2) == 2)
+		a, ok := out.(eventloop.Asider)
+		require.Equal(t, c.steps, ok)
+		if ok {
+			ran, stays := a.RunAside(nil)
+			require.True(t, ran && stays)
+		}
 	}
 	inner := struct {
 		plainWorker
@@ -120,6 +155,23 @@ func TestStack(t *testing.T) {
 	require.True(t, ok)
 	require.EqualValues(t, 5, id)
 	require.Same(t, s, StackAs(s, plain), "it is Hosted itself")
+	_, ok = s.(eventloop.Meter)
+	require.False(t, ok)
+
+	s = Stack(&struct {
+		*plainStack
+		meters
+	}{plain, meters{}}, wrap)
+	require.Equal(t, 9, s.(eventloop.Meter).ThreadUsage().Thread)
+	_, ok = s.(eventloop.Hosted)
+	require.False(t, ok)
+	both := StackAs(s, &struct {
+		*plainStack
+		hosted
+	}{plain, hosted{}})
+	require.Equal(t, 9, both.(eventloop.Meter).ThreadUsage().Thread)
+	_, ok = both.(eventloop.Hosted)
+	require.True(t, ok)
 }
 
 func TestHandler(t *testing.T) {
