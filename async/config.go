@@ -50,9 +50,9 @@ type Config struct {
 	AuthServer auth.Server
 
 	// DispatchWidth is how many connections are dispatched at the same time; 0 means 4,
-	// or the number of workers if that is more, 1 is the single dispatch thread of the origin. A width of 1
-	// keeps callbacks from running at the same time only as long as none is held up for
-	// DispatchLimit; with DispatchLimit negative, always.
+	// or the number of workers if that is more, 1 is the single dispatch thread of the
+	// origin. A width of 1 keeps callbacks from running at the same time only as long as
+	// none is held up for DispatchLimit; with DispatchLimit negative, always.
 	DispatchWidth int
 	// DispatchPlace is where Dispatch runs: by default on the worker that has decoded
 	// the message, as long as callbacks are short, and on Executor when they are not. An
@@ -159,7 +159,8 @@ type Config struct {
 // DispatchPlace is where Dispatch runs, for Config. It is called in the same order
 // everywhere, and may do the same, block among that. A callback that is held up on a worker
 // holds up the worker's connections for a millisecond or so; then the worker goes on
-// without it. Callbacks of events run on the Executor.
+// without it. It must not return with runtime.LockOSThread held more than four times: the
+// runtime takes that for a fatal error. Callbacks of events run on the Executor.
 type DispatchPlace uint8
 
 // The places.

@@ -25,7 +25,7 @@ const inPlaceTime = 500 * time.Microsecond
 
 // EnqueueBatchAt is EnqueueBatch for what a worker has received; the caller is on that
 // worker, and holds no lock. It may dispatch the items, and others, before it returns. If
-// keeps is set the slice is not the caller's any more.
+// keeps is set the slice is not the caller's any more. The error is that of EnqueueBatch.
 func (q *Queue) EnqueueBatchAt(at Place, items []Item) (keeps bool, err error) {
 	if !q.inPlace.Load() {
 		return false, q.EnqueueBatch(items)

@@ -126,7 +126,7 @@ func (p *placing) leave(now time.Duration) {
 	p.sampled = sums{}
 }
 
-// Usage is what a thread has used; see eventloop.ThreadUsage.
+// Usage is what a thread has used since it began: eventloop.ThreadUsage, field by field.
 //
 // Implementation: not for users of the library; may change in any release.
 type Usage struct {
@@ -140,6 +140,7 @@ type sample struct {
 	on    bool // under Queue.mu
 	began time.Duration
 	used  Usage
+	done  bool          // own is of this turn; not if a callback ended the goroutine
 	own   time.Duration // the result
 }
 
@@ -148,6 +149,7 @@ type sample struct {
 const worthLooking = 50 * time.Microsecond
 
 func (d *drainer) sampleBegin() {
+	d.sample.done = false
 	if !d.sample.on {
 		return
 	}
@@ -162,7 +164,7 @@ func (d *drainer) sampleEnd() {
 	if !s.on {
 		return
 	}
-	s.own = d.q.cfg.Clock() - s.began
+	s.own, s.done = d.q.cfg.Clock()-s.began, true
 	if s.own < worthLooking || s.used.Thread == 0 {
 		return
 	}

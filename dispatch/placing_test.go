@@ -165,3 +165,20 @@ func TestPlacingOfAQueue(t *testing.T) {
 	s.begun = nil
 	s.over(t)
 }
+
+// A turn whose goroutine was ended says nothing of how long callbacks take.
+func TestPlacingIgnoresGoexit(t *testing.T) {
+	s := newStage(Config{InPlace: Measured})
+	s.fill(t, 1)
+	s.settle()
+	s.now += time.Second
+	s.end(1, returns)
+	before := s.q.placing.sampled
+	require.Equal(t, sums{callbacks: 1, total: sampleCut, long: sampleCut, longs: 1}, before)
+	s.fill(t, 1)
+	s.settle()
+	s.end(1, goexit)
+	require.Equal(t, before, s.q.placing.sampled)
+	s.begun = nil
+	s.over(t)
+}

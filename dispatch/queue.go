@@ -202,10 +202,9 @@ type Stats struct {
 	Refused    uint64 // jobs that the executor refused
 	StandIns   uint64 // jobs that ran on a stand-in goroutine
 
-	// InPlaceNow says that short callbacks run where their messages were decoded, as far
-	// as nothing else could come first; InPlace counts the messages that were to be
-	// dispatched there, and Stayed the callbacks that held up a worker for so long that
-	// it went on without them.
+	// InPlaceNow says that messages are dispatched on the workers that have decoded them, as
+	// far as nothing else could come first; InPlace counts those that were, and Stayed the
+	// callbacks that held up a worker for so long that it went on without them.
 	InPlaceNow bool
 	InPlace    uint64
 	Stayed     uint64

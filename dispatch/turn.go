@@ -145,8 +145,8 @@ func (d *drainer) endLocked() {
 			t.most = min(2*t.most, turnMax)
 		}
 	}
-	if d.sample.on {
-		d.sample.on = false
+	if s := &d.sample; s.on && s.done {
+		s.on, s.done = false, false
 		q.placing.measured(t.givenLocked(), d.sample.own, q.cfg.Clock())
 	}
 	q.stats.Dispatched += t.count.dispatched

@@ -3,6 +3,7 @@
 package netpollstack
 
 import (
+	"fmt"
 	"iter"
 	"net"
 	"os"
@@ -127,19 +128,26 @@ func (w *worker) rest() bool {
 // joinNetpoll has netpoll wait for the worker's epoll set: the next carrier is its
 // goroutine. leaveNetpoll ends that. Between netpoll's set and the worker's there is one
 // with nothing in it but the worker's, so that netpoll need not know.
+// The worker's stays in that set all the time: to put it in again could fail.
 func (w *worker) joinNetpoll() {
 	w.own = false
 	w.hosted.Store(true) // before: what is readable already is somebody else's at once
-	ev := unix.EpollEvent{Events: unix.EPOLLIN}
-	if err := unix.EpollCtl(w.host, unix.EPOLL_CTL_ADD, w.poll.fd, &ev); err != nil {
-		panic("netpollstack: " + os.NewSyscallError("epoll_ctl", err).Error())
-	}
+	w.mustShow(unix.EPOLLIN)
 }
 
 func (w *worker) leaveNetpoll() {
-	if err := unix.EpollCtl(w.host, unix.EPOLL_CTL_DEL, w.poll.fd, nil); err != nil {
-		panic("netpollstack: " + os.NewSyscallError("epoll_ctl", err).Error())
-	}
+	w.mustShow(0)
 	w.hosted.Store(false)
 	w.own = true
+}
+
+// show has the set that netpoll knows watch the worker's for these events.
+func (w *worker) show(op int, events uint32) error {
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(w.host, op, w.poll.fd, &unix.EpollEvent{Events: events}))
+}
+
+func (w *worker) mustShow(events uint32) {
+	if err := w.show(unix.EPOLL_CTL_MOD, events); err != nil {
+		panic(fmt.Sprintf("netpollstack: watch set %d for %#x: %v", w.poll.fd, events, err))
+	}
 }

@@ -136,7 +136,10 @@ func (w *worker) openDescriptors() (err error) {
 	if w.host, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	w.joinNetpoll()
+	w.hosted.Store(true)
+	if err = w.show(unix.EPOLL_CTL_ADD, unix.EPOLLIN); err != nil {
+		return err
+	}
 	w.loop, err = netpoll.NewEventLoop(nil)
 	return err
 }
