@@ -12,7 +12,7 @@ import (
 // callbacks on a busy machine look long on the pool for ever, and the system's scheduler
 // would send them there.)
 //
-//   - On the pool: 16 sampled callbacks whose mean is below 20 us go on in place.
+//   - On the pool: 16 sampled callbacks whose mean is below 50 us go on in place.
 //   - In place: above 10 us they go back; so they do when turns with a callback of more
 //     than 200 us have half of the time, or when more than 8 of 64 turns have held up a
 //     worker until it went on without them. They come again after 10 ms, and after each
@@ -48,7 +48,7 @@ const (
 	sampleCut = 2 * time.Millisecond
 
 	// On the pool a callback that sends also writes to the socket, while the worker sleeps.
-	enterMean = 20 * time.Microsecond
+	enterMean = 50 * time.Microsecond
 	leaveMean = 10 * time.Microsecond
 	// A turn that takes so much more than usual for each callback has one that is long.
 	longTurn = 200 * time.Microsecond

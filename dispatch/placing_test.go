@@ -38,11 +38,11 @@ func TestPlacingEnters(t *testing.T) {
 		after     int
 	}{
 		{1, us, sampleMin},
-		{1, 19 * us, sampleMin},
-		{1, 21 * us, 0},
+		{1, 49 * us, sampleMin},
+		{1, 51 * us, 0},
 		{1, 20 * time.Millisecond, 0},
 		{16, 16 * us, 1},
-		{16, 321 * us, 0},
+		{16, 801 * us, 0},
 		{16, 199 * us, 1},
 	} {
 		now := time.Hour
