@@ -77,6 +77,7 @@ func RunChild(all []Contestant) {
 	// parent decides: it kills it, or is gone, and then the input ends.
 	signal.Ignore(os.Interrupt)
 	out := json.NewEncoder(os.Stdout)
+	_ = out.Encode(answer{}) // it runs
 	if err := child(text, all, bufio.NewScanner(os.Stdin), out); err != nil {
 		_ = out.Encode(answer{Error: err.Error()})
 		os.Exit(1)

@@ -71,13 +71,26 @@ func launch(ctx context.Context, exe string, c *Contestant, o order) (*process, 
 	if err := p.cmd.Start(); err != nil {
 		return nil, answer{}, err
 	}
-	a, err := p.read("start")
+	a, err := p.begin()
 	if err != nil {
 		p.in.Close()
 		werr := p.cmd.Wait()
 		return nil, a, p.explain(err, werr)
 	}
 	return p, a, nil
+}
+
+// begin waits until the process runs, for which a loaded machine may need longer than
+// a contestant may take for anything, and returns its first answer after that.
+func (p *process) begin() (answer, error) {
+	limit := p.limit
+	p.limit = max(limit, patience)
+	a, err := p.read("run")
+	if err != nil {
+		return a, err
+	}
+	p.limit = limit
+	return p.read("start")
 }
 
 // read returns the next answer; doing is what the process was asked for.

@@ -14,7 +14,7 @@ import (
 // for ever.
 func TestHung(t *testing.T) {
 	res, err := Run(context.Background(), Config{
-		Contestants: []Contestant{hung, fakes()[0]}, Rounds: 3, Seconds: 0.01, Patience: 300 * time.Millisecond,
+		Contestants: []Contestant{hung, fakes()[0]}, Rounds: 3, Seconds: 0.01, Patience: time.Second,
 		Scenarios: []Scenario{{Name: "still", Kind: Idle, Connections: 1}},
 	})
 	require.NoError(t, err)
