@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 )
@@ -15,6 +16,9 @@ import (
 const (
 	MethodNone  uint32 = 1
 	MethodCephX uint32 = 2
+	// MethodTLS is a private number, outside of those that Ceph gives out: TLS 1.3
+	// inside the handshake (connection/auth/tlsauth).
+	MethodTLS uint32 = 0x80000001
 
 	ModeCRC    uint32 = 1
 	ModeSecure uint32 = 2
@@ -62,6 +66,8 @@ func MethodName(m uint32) string {
 		return "none"
 	case MethodCephX:
 		return "cephx"
+	case MethodTLS:
+		return "tls"
 	}
 	return fmt.Sprintf("method %d", m)
 }
@@ -106,17 +112,54 @@ type Request struct {
 	Payload []byte
 }
 
-// Result is a successful authentication.
+// Lengths of the keys in a Result, in bytes.
+const (
+	// SessionKeyMin is the shortest SessionKey.
+	SessionKeyMin = 16
+	// ConnectionSecretMin is what secure mode takes of a ConnectionSecret: a key of 16
+	// bytes and two nonces of 12. Longer ones may be given, the rest is not used.
+	ConnectionSecretMin = 40
+)
+
+// Result is a successful authentication. Its slices belong to the session from then on.
 type Result struct {
+	// GlobalID is the number that a monitor gave to the client that authenticates.
 	GlobalID uint64
-	// Peer is the authenticated entity; on the client it is zero.
+	// Peer is who the peer is. On the client it is zero where the method proves nothing
+	// of the server.
 	Peer entity.AuthName
-	Mode uint32
-	// SessionKey signs the bytes before AUTH_SIGNATURE; empty with NONE.
+	// Proved says that the method proved Peer; with NONE it is only said.
+	Proved bool
+	// Method and Mode are those agreed on. Method 0 is that of the request.
+	Method, Mode uint32
+	// Capabilities are what the peer may do, in the method's own encoding.
+	Capabilities []byte
+	// Expires is when the proof ends, on the wall clock; zero: never.
+	Expires time.Time
+	// Proof is what the method knows besides: with TLS a *tls.ConnectionState.
+	Proof any
+	// SessionKey signs the bytes before AUTH_SIGNATURE, SessionKeyMin bytes or more;
+	// empty with NONE.
 	SessionKey []byte
-	// ConnectionSecret keys secure mode; empty in crc mode.
+	// ConnectionSecret keys secure mode, ConnectionSecretMin bytes or more; empty in crc
+	// mode.
 	ConnectionSecret []byte
 }
+
+// Slow is implemented by a ClientExchange or ServerExchange whose methods take more
+// than some microseconds, or wait. If Slow returns true, the session pauses and each
+// method of the exchange is called on the executor of the messenger, by one goroutine
+// at a time, in place of the connection's worker. It is asked once, after NewExchange.
+// A connection that ends meanwhile is told so through Close, if the exchange is an
+// io.Closer, after the method has returned.
+type Slow interface {
+	Slow() bool
+}
+
+// ErrNotYet is returned by ClientExchange.Request while something is missing that is
+// under way, such as a ticket: the connection is tried again soon, without the backoff
+// of a failure.
+var ErrNotYet = errors.New("auth: not yet")
 
 // Client makes the connecting side's exchanges. Its methods may be called by
 // any worker and must not block.
