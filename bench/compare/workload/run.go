@@ -19,6 +19,9 @@ type Config struct {
 	Reference string
 	Rounds    int
 	Seconds   float64 // of each measurement of a scenario that has no time of its own
+	// Within is how long all of it is to take; 0: as long as it takes. What would take
+	// longer has fewer rounds, but RoundsMin.
+	Within time.Duration
 	// Patience is how long a process may take for one thing beyond the measurement;
 	// 0 means a minute. One that takes longer is killed, and the round has failed.
 	Patience time.Duration
@@ -65,7 +68,17 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 	var note string
 	r.count, note = newCounter()
 	r.note(note)
-	for _, s := range cfg.Scenarios {
+	b := newBudget(cfg, time.Now())
+	err = r.run(ctx, b)
+	r.note(b.note())
+	return r.res, err
+}
+
+// run measures one scenario after the other, until ctx ends.
+func (r *runner) run(ctx context.Context, b *budget) error {
+	cfg := r.Config
+	for i, s := range cfg.Scenarios {
+		r.Rounds = b.rounds(i, time.Now())
 		if s.Seconds == 0 {
 			s.Seconds = cfg.Seconds
 		}
@@ -73,7 +86,7 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 		r.Contestants = s.among(cfg.Contestants)
 		if s.Kind == Open {
 			if err := r.prepareOpen(ctx, s); err != nil {
-				return r.res, err
+				return err
 			}
 		}
 		rounds, err := r.rounds(ctx, s)
@@ -81,10 +94,10 @@ func Run(ctx context.Context, cfg Config) (Results, error) {
 			r.add(s, rounds)
 		}
 		if err != nil {
-			return r.res, err
+			return err
 		}
 	}
-	return r.res, nil
+	return nil
 }
 
 // measured says whether any round has a result, or a failure of its own.

@@ -41,15 +41,16 @@ func partNames() (names []string) {
 const cephPart = "small"
 
 type compareCmd struct {
-	Scenarios []string `arg:"" optional:"" name:"scenario" help:"Scenarios to run, or the beginning of their names up to a slash; default: those of --quick."`
-	Quick     bool     `xor:"which" help:"Run the selection that takes four minutes, or what the arguments name of it, each scenario with the contestants that it needs and without ${extra}."`
-	Full      bool     `xor:"which" help:"Run all scenarios, for two hours or so."`
-	Part      string   `xor:"which" placeholder:"NAME" help:"Run a part of all scenarios, within an hour: ${parts}."`
-	Rounds    int      `default:"5" help:"How often each contestant runs in each scenario."`
-	Seconds   *float64 `help:"How long one measurement takes; default: 1, and less with --quick."`
-	Only      []string `help:"Run these contestants and the reference only."`
-	Out       string   `type:"path" placeholder:"DIR" help:"Write report.html, report.md, report.json, the raw samples and lines for benchstat to this folder."`
-	JSON      string   `name:"json" type:"path" placeholder:"FILE" help:"Write the rows to this file too, as a JSON array."`
+	Scenarios []string      `arg:"" optional:"" name:"scenario" help:"Scenarios to run, or the beginning of their names up to a slash; default: those of --quick."`
+	Quick     bool          `xor:"which" help:"Run the selection that takes four minutes, or what the arguments name of it, each scenario with the contestants that it needs and without ${extra}."`
+	Full      bool          `xor:"which" help:"Run all scenarios, for two hours or so."`
+	Part      string        `xor:"which" placeholder:"NAME" help:"Run a part of all scenarios, within an hour: ${parts}."`
+	Rounds    int           `default:"5" help:"How often each contestant runs in each scenario."`
+	Within    time.Duration `placeholder:"TIME" help:"Fewer rounds, but three, of what would take longer than that in all; default: no limit, and less than four minutes with --quick."`
+	Seconds   *float64      `help:"How long one measurement takes; default: 1, and less with --quick."`
+	Only      []string      `help:"Run these contestants and the reference only."`
+	Out       string        `type:"path" placeholder:"DIR" help:"Write report.html, report.md, report.json, the raw samples and lines for benchstat to this folder."`
+	JSON      string        `name:"json" type:"path" placeholder:"FILE" help:"Write the rows to this file too, as a JSON array."`
 }
 
 // Help is shown by msgrbench compare --help.
@@ -207,6 +208,9 @@ func (c *compareCmd) plan() (p plan, err error) {
 		return p, fmt.Errorf("--rounds and --seconds are to be more than 0, and %d and %d at most",
 			roundsMax, command.SecondsMax)
 	}
+	if c.Within < 0 {
+		return p, errors.New("--within is to be more than 0")
+	}
 	p.cfg = workload.Config{Contestants: rivals.All(), Reference: rivals.Reference, Rounds: c.Rounds, Seconds: 1}
 	if p.cfg.Scenarios, p.ceph, err = c.scenarios(); err != nil {
 		return p, err
@@ -220,6 +224,7 @@ func (c *compareCmd) plan() (p plan, err error) {
 	if p.cfg.Contestants, err = c.contestants(p.cfg.Contestants); err != nil {
 		return p, err
 	}
+	p.cfg.Within = c.within(&p)
 	if len(c.Only) > 0 {
 		for i := range p.cfg.Scenarios {
 			p.cfg.Scenarios[i].Only = nil // who is named takes part
@@ -236,6 +241,23 @@ func (c *compareCmd) plan() (p plan, err error) {
 		}
 	}
 	return p, nil
+}
+
+// quickWithin is for all that --quick measures: four minutes less what building this
+// program takes.
+const quickWithin = 220 * time.Second
+
+// within is the time for all scenarios but ceph-perf, 0 for no limit. Who asks for more
+// rounds or longer ones than the selection has gets them.
+func (c *compareCmd) within(p *plan) time.Duration {
+	d := c.Within
+	if d == 0 && c.Quick && c.Rounds <= roundsDefault && c.Seconds == nil && len(c.Only) == 0 {
+		d = quickWithin
+	}
+	if d > 0 && p.ceph {
+		d = max(d-2*cephEstimate(p.cfg), 1) // twice: on a slow machine
+	}
+	return d
 }
 
 // writable makes sure that a file can be written when all is measured; it leaves what is
