@@ -6,7 +6,8 @@ import (
 )
 
 // buffer is a byte slice from a pool with size classes: powers of two from
-// 64 B to 4 MiB; larger ones are plain allocations. It has one owner.
+// 64 B to 4 MiB, from 4 KiB on with bufferSlack more; larger ones are plain allocations.
+// It has one owner.
 type buffer struct {
 	b     []byte
 	n     int
@@ -16,6 +17,10 @@ type buffer struct {
 const (
 	bufferMinBits = 6
 	bufferMaxBits = 22
+	// bufferSlack is for what secure mode needs beyond a payload, which is often a power
+	// of two itself and would take the next class.
+	bufferSlack     = 128
+	bufferSlackBits = 12
 )
 
 var bufferPools [bufferMaxBits - bufferMinBits + 1]sync.Pool
@@ -28,19 +33,31 @@ var PoisonBuffers = false
 
 // newBuffer returns a buffer of length n. Its content is arbitrary.
 func newBuffer(n int) *buffer {
-	if n > 1<<bufferMaxBits {
-		return &buffer{b: make([]byte, n), n: n, class: -1}
-	}
 	c := 0
 	if n > 1<<bufferMinBits {
 		c = bits.Len(uint(n-1)) - bufferMinBits
 	}
+	if c > 0 && n <= bufferLen(c-1) {
+		c--
+	}
+	if c >= len(bufferPools) {
+		return &buffer{b: make([]byte, n), n: n, class: -1}
+	}
 	b, _ := bufferPools[c].Get().(*buffer)
 	if b == nil {
-		b = &buffer{b: make([]byte, 1<<(c+bufferMinBits)), class: int8(c)}
+		b = &buffer{b: make([]byte, bufferLen(c)), class: int8(c)}
 	}
 	b.n = n
 	return b
+}
+
+// bufferLen is the length of the buffers of a class.
+func bufferLen(class int) int {
+	n := 1 << (class + bufferMinBits)
+	if class >= bufferSlackBits-bufferMinBits {
+		n += bufferSlack
+	}
+	return n
 }
 
 // bytes is the buffer, of the length asked for and no spare capacity, so that

@@ -31,7 +31,7 @@ func (p *Pipe) kick() {
 }
 
 // batches are what writers encode into; one that waits has none.
-var batches = sync.Pool{New: func() any { return new(frame.Batch) }}
+var batches = sync.Pool{New: func() any { return &frame.Batch{Blocks: new(frame.Blocks)} }}
 
 // writeLoop is the writer: it writes, and keeps the session's time. Should user code
 // end it, another one takes its place.

@@ -23,6 +23,10 @@ const (
 // its working size allocates nothing. Its memory is taken again when it is empty,
 // so who fills it bounds it by Len.
 type Batch struct {
+	// Blocks is where memory for sealed frames beyond the arena's chunks comes from and
+	// goes to; nil: it is allocated each time.
+	Blocks *Blocks
+
 	iov    [][]byte
 	head   int // iov[:head] is written
 	n      int // bytes in iov[head:]
@@ -31,6 +35,7 @@ type Batch struct {
 	off    int  // bytes of it in use
 	open   bool // the last iovec ends at off, so it can be extended
 	tmp    []byte
+	blocks [][]byte // of Blocks
 }
 
 // Trim empties b and drops what it keeps beyond its working size.
@@ -90,6 +95,11 @@ func (b *Batch) Advance(n int) {
 func (b *Batch) Reset() {
 	clear(b.iov[b.head:])
 	b.iov = b.iov[:0]
+	for _, p := range b.blocks {
+		b.Blocks.give(p)
+	}
+	clear(b.blocks)
+	b.blocks = b.blocks[:0]
 	b.head, b.n, b.cur, b.off, b.open = 0, 0, 0, 0, false
 }
 
@@ -174,7 +184,8 @@ func (b *Batch) block(n int) []byte {
 	if n <= chunkLen {
 		return b.small(n)
 	}
-	p := make([]byte, n)
-	b.ref(p)
-	return p
+	p := b.Blocks.take(n)
+	b.blocks = append(b.blocks, p)
+	b.ref(p[:n])
+	return p[:n:n]
 }

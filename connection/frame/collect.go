@@ -62,6 +62,22 @@ func (d *Decoder) fill(b []byte) int {
 	return n
 }
 
+// fillSealed takes bytes of a sealed last unit from b and returns how many; ok says that
+// the unit was complete and is open. If all of it is in b it is opened from there.
+func (d *Decoder) fillSealed(b []byte) (n int, ok bool, err error) {
+	n = min(len(b), d.bodyLen-d.bodyOff)
+	if n == d.bodyLen {
+		d.growAll()
+		return n, true, d.openBody(b[:n])
+	}
+	d.growBody(n)
+	copy(d.body[d.bodyOff:], b[:n])
+	if d.bodyOff += n; d.bodyOff < d.bodyLen {
+		return n, false, nil
+	}
+	return n, true, d.openBody(d.body)
+}
+
 // account computes the crcs of the n body bytes that have just arrived.
 func (d *Decoder) account(n int) {
 	for n > 0 {
@@ -77,6 +93,13 @@ func (d *Decoder) account(n int) {
 	}
 }
 
+// growAll makes room for all of the body, which has arrived.
+func (d *Decoder) growAll() {
+	if !d.hasBody {
+		d.body = make([]byte, d.bodyLen)
+	}
+}
+
 // growBody makes room for at least n more body bytes. Memory of our own grows
 // with what has arrived, not with what was declared.
 func (d *Decoder) growBody(n int) {
@@ -87,14 +110,4 @@ func (d *Decoder) growBody(n int) {
 	grown := make([]byte, l)
 	copy(grown, d.body[:d.bodyOff])
 	d.body = grown
-}
-
-// growAcc makes room in acc for more of a unit of need bytes, likewise.
-func (d *Decoder) growAcc(need int) {
-	if d.have < cap(d.acc) {
-		return
-	}
-	grown := make([]byte, d.have, min(max(2*d.have, allocStep), need))
-	copy(grown, d.acc)
-	d.acc = grown
 }

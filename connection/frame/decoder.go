@@ -35,8 +35,8 @@ type decoderState uint8
 const (
 	atHead  decoderState = iota // collecting the preamble, or the sealed first block
 	atFirst                     // collecting what is left of segment 0
-	atBody                      // filling segments 1..3, crc mode
-	atTail                      // collecting the epilogue, or the sealed tail
+	atBody                      // filling segments 1..3, or the sealed last unit that has them
+	atTail                      // collecting the epilogue, or a sealed last unit that is short
 	atEnd                       // the frame is complete
 )
 
@@ -47,7 +47,7 @@ const (
 //
 // Not safe for concurrent use. Init must be called before use. It is some 430
 // bytes and holds no other memory while it waits for a preamble, except up to
-// 4 KiB in secure mode.
+// 4 KiB in secure mode after a long control frame.
 type Decoder struct {
 	limits  Limits
 	state   decoderState
@@ -70,11 +70,12 @@ type Decoder struct {
 	acc   []byte         // and long ones here
 
 	body    []byte                  // segments 1..3; when it is ours, as much as is allocated
-	bodyLen int                     // their length together
-	bodyOff int                     // bytes of them that have arrived
+	bodyLen int                     // what body is to hold: see BodyRoom
+	bodyOff int                     // bytes of it that have arrived
 	segEnd  int                     // where seg ends
 	crc     [MaxSegments - 1]uint32 // of segments 1..3
 	seg     uint8                   // the segment that bodyOff is in
+	padded  bool                    // body is a sealed last unit, opened in place
 }
 
 // Init makes d ready for a new byte stream, after its banner, in crc mode and
@@ -142,6 +143,17 @@ func (d *Decoder) Next(b []byte) (n int, ev Event, err error) {
 			return n, GotFrame, nil
 		}
 	}
+	if d.state == atBody && d.cipher != nil {
+		k, ok, err := d.fillSealed(b[n:])
+		n += k
+		switch {
+		case err != nil:
+			return n, NeedMore, d.fail(err)
+		case !ok:
+			return n, NeedMore, nil
+		}
+		return n, GotFrame, nil
+	}
 	if d.state == atBody {
 		n += d.fill(b[n:])
 		if d.bodyOff < d.bodyLen {
@@ -164,8 +176,13 @@ func (d *Decoder) Next(b []byte) (n int, ev Event, err error) {
 // Preamble is the current frame's, from GotPreamble until the next frame.
 func (d *Decoder) Preamble() *Preamble { return &d.pre }
 
+// BodyRoom is the length that SetBody's buffer must have, after GotPreamble:
+// Preamble().BodyLen(), and in secure mode some more, since what is long is opened
+// where it was received.
+func (d *Decoder) BodyRoom() int { return d.bodyLen }
+
 // SetBody gives the buffer that segments 1 to 3 of a MESSAGE are received into,
-// one after the other. Its length must be Preamble().BodyLen(). It is called
+// one after the other. Its length must be BodyRoom(). It is called
 // between GotPreamble and the next Next, or not at all; then the Decoder
 // allocates, little by little as the bytes arrive.
 func (d *Decoder) SetBody(buf []byte) {
@@ -199,8 +216,12 @@ func (d *Decoder) Segments() (front, middle, data []byte) {
 		if l == 0 {
 			return nil
 		}
+		at := off
 		off += l
-		return body[off-l : off : off]
+		if d.padded {
+			off = at + pad(l)
+		}
+		return body[at : at+l : at+l]
 	}
 	return cut(1), cut(2), cut(3)
 }
@@ -216,13 +237,9 @@ func (d *Decoder) ReadInto() []byte {
 	if d.err != nil {
 		return nil
 	}
-	switch {
-	case d.state == atBody && d.bodyLen-d.bodyOff > readIntoMin:
+	if d.state == atBody && d.bodyLen-d.bodyOff > readIntoMin {
 		d.growBody(1)
 		return d.body[d.bodyOff:]
-	case d.state == atTail && d.cipher != nil && d.tailLen()-d.have > readIntoMin:
-		d.growAcc(d.tailLen())
-		return d.acc[d.have:min(cap(d.acc), d.tailLen())]
 	}
 	return nil
 }
@@ -232,26 +249,22 @@ func (d *Decoder) DidRead(n int) (ev Event, err error) {
 	if n < 0 || n > len(d.ReadInto()) {
 		panic(fmt.Sprintf("frame: Decoder.DidRead(%d) of %d bytes", n, len(d.ReadInto())))
 	}
-	if d.state == atBody {
+	if d.cipher == nil {
 		d.account(n)
 		return NeedMore, nil
 	}
-	d.have += n
-	d.acc = d.acc[:d.have]
-	if d.have < d.tailLen() {
+	if d.bodyOff += n; d.bodyOff < d.bodyLen {
 		return NeedMore, nil
 	}
-	d.have = 0
-	if err := d.tail(d.acc); err != nil {
+	if err := d.openBody(d.body); err != nil {
 		return NeedMore, d.fail(err)
 	}
-	d.state = atEnd
 	return GotFrame, nil
 }
 
 // begin forgets the last frame.
 func (d *Decoder) begin() {
-	d.payload, d.body, d.hasBody, d.aborted = nil, nil, false, false
+	d.payload, d.body, d.hasBody, d.padded, d.aborted = nil, nil, false, false, false
 	d.have, d.bodyLen, d.bodyOff = 0, 0, 0
 	if cap(d.acc) > accKept {
 		d.acc = nil
@@ -292,6 +305,9 @@ func (d *Decoder) head(unit []byte) error {
 		d.rawPre = *raw
 	}
 	d.bodyLen = d.pre.BodyLen()
+	if d.cipher != nil && d.tailLen() > smallMax {
+		d.bodyLen, d.padded = d.tailLen(), d.pre.NumSegments > 1
+	}
 	d.seg, d.segEnd = 1, int(d.pre.Segments[1].Len)
 	d.crc = [MaxSegments - 1]uint32{crcEmpty, crcEmpty, crcEmpty}
 	if d.cipher != nil && d.pre.Segments[0].Len > secureInlineLen {
@@ -339,8 +355,7 @@ func (d *Decoder) first(unit []byte) error {
 	switch {
 	case d.pre.NumSegments == 1:
 		d.state = atEnd
-	case d.cipher != nil:
-		d.acc = d.acc[:0]
+	case d.cipher != nil && !d.padded:
 		d.state = atTail
 	default:
 		d.state = atBody

@@ -143,7 +143,7 @@ func (f *feeder) feed(b []byte) error {
 			return nil
 		case GotPreamble:
 			if f.giveBody && f.d.Preamble().Tag == TagMessage {
-				f.d.SetBody(make([]byte, f.d.Preamble().BodyLen()))
+				f.d.SetBody(make([]byte, f.d.BodyRoom()))
 			}
 		case GotFrame:
 			f.take()

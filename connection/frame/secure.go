@@ -125,7 +125,7 @@ func secureTailLen(p *Preamble, overhead int) int {
 
 // inSmall reports whether short units are collected in small. In secure mode it
 // holds the first part of segment 0 while the rest is collected.
-func (d *Decoder) inSmall() bool { return d.cipher == nil || d.state == atHead }
+func (d *Decoder) inSmall() bool { return d.cipher == nil || d.state != atFirst }
 
 // open opens a unit and says what is wrong in our terms.
 func (d *Decoder) open(dst, unit []byte) ([]byte, error) {
@@ -159,13 +159,12 @@ func (d *Decoder) openFirst(unit []byte, l int) ([]byte, error) {
 	return p[:l:l], nil
 }
 
-// openTail copies segments 1 to 3 out of the last unit.
+// openTail copies segments 1 to 3 out of a last unit that is short.
 func (d *Decoder) openTail(unit []byte) error {
-	p, err := d.open(d.acc[:0], unit)
+	p, err := d.open(d.small[:0], unit)
 	if err != nil {
 		return err
 	}
-	d.acc = p
 	if !d.hasBody {
 		d.body = make([]byte, d.bodyLen)
 	}
@@ -176,6 +175,20 @@ func (d *Decoder) openTail(unit []byte) error {
 		off += pad(l)
 	}
 	return d.lateStatus(p[len(p)-secureEpilogue])
+}
+
+// openBody opens the last unit, which may be in body, to where body begins, and ends the
+// frame.
+func (d *Decoder) openBody(unit []byte) error {
+	p, err := d.open(d.body[:0], unit)
+	if err != nil {
+		return err
+	}
+	if err := d.lateStatus(p[len(p)-secureEpilogue]); err != nil {
+		return err
+	}
+	d.state = atEnd
+	return nil
 }
 
 // sealFrame appends a frame in secure mode.

@@ -21,12 +21,16 @@ type Buffers struct {
 	Messages msg.Recycler
 	outputs  []*outputs
 	batches  []*frame.Batch
+	blocks   frame.Blocks
 }
 
 // Batch returns an empty batch.
 func (b *Buffers) Batch() *frame.Batch {
-	if b == nil || len(b.batches) == 0 {
+	switch {
+	case b == nil:
 		return new(frame.Batch)
+	case len(b.batches) == 0:
+		return &frame.Batch{Blocks: &b.blocks}
 	}
 	return pop(&b.batches)
 }

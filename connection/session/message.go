@@ -51,7 +51,7 @@ func (s *Session) stepMessage(now time.Duration, b []byte) (n int, err error) {
 }
 
 func (s *Session) makeBody() {
-	m, body := s.bufs.messages().NewBody(int(s.stream.charged))
+	m, body := s.bufs.messages().NewBody(s.stream.dec.BodyRoom())
 	s.stream.body = m
 	if len(body) > 0 {
 		s.stream.dec.SetBody(body)

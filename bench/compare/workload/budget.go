@@ -46,8 +46,9 @@ func (b *budget) note() string {
 	if b.cut == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d scenarios have fewer than %d rounds, %d at least, since all were to be measured within %v "+
-		"and this machine takes longer than was estimated.", b.cut, len(b.cfg.Scenarios), b.cfg.Rounds, b.least, b.cfg.Within)
+	return fmt.Sprintf("%d of %d scenarios have fewer than %d rounds, %d at least, since all were to be measured "+
+		"within %v and this machine takes longer than was estimated.",
+		b.cut, len(b.cfg.Scenarios), b.cfg.Rounds, b.least, b.cfg.Within)
 }
 
 // roundsWithin is how many of so many rounds fit, if what was to take spent took so long

@@ -1,0 +1,93 @@
+package frame
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestBlocks: a block is used again by what is not longer, and no more are kept than
+// there is room for.
+func TestBlocks(t *testing.T) {
+	var x Blocks
+	small, large := x.take(10_000), x.take(1<<20)
+	require.Len(t, small, 16<<10)
+	require.Len(t, large, 1<<20)
+	x.give(large)
+	x.give(small)
+	require.Same(t, &small[0], &x.take(16 << 10)[0], "the shortest that has room")
+	require.Same(t, &large[0], &x.take(17 << 10)[0])
+	require.Zero(t, x.n)
+	require.Empty(t, x.free)
+
+	x.give(make([]byte, blocksBytes+1))
+	require.Empty(t, x.free, "more than is kept")
+	for range 3 {
+		x.give(make([]byte, 8<<10))
+	}
+	x.give(make([]byte, blocksBytes-8<<10))
+	require.Len(t, x.free, 2, "the shortest go")
+	require.Equal(t, blocksBytes, x.n)
+	x = Blocks{}
+	for range blocksCount + 1 {
+		x.give(make([]byte, 8<<10))
+	}
+	require.Len(t, x.free, blocksCount)
+	require.Equal(t, blocksCount*8<<10, x.n)
+
+	var none *Blocks
+	none.give(none.take(1))
+	require.Len(t, none.take(1), blockAlign)
+}
+
+// TestBlocksOfABatch: they go back when all is written, and not before.
+func TestBlocksOfABatch(t *testing.T) {
+	var x Blocks
+	e, _ := modes[1].pair()
+	b := Batch{Blocks: &x}
+	e.AppendMessage(&b, &testHeader, nil, nil, pattern(20_000, 1))
+	e.AppendMessage(&b, &testHeader, nil, nil, pattern(40_000, 1))
+	b.Advance(b.Len() - 1)
+	require.Empty(t, x.free)
+	b.Advance(1)
+	require.Len(t, x.free, 2)
+	e.AppendMessage(&b, &testHeader, nil, nil, pattern(20_000, 1))
+	require.Len(t, x.free, 1)
+	b.Trim()
+	require.Len(t, x.free, 2)
+	b.Trim()
+	require.Len(t, x.free, 2)
+}
+
+// In secure mode neither side allocates either, whatever the length.
+func TestNoAllocsSecure(t *testing.T) {
+	for _, size := range []int{0, 64, 4 << 10, 64 << 10, 1 << 20} {
+		e, c := modes[1].pair()
+		batch := Batch{Blocks: new(Blocks)}
+		data := pattern(size, 1)
+		body := make([]byte, size+secureAlign+secureEpilogue+overheadMax)
+		var d Decoder
+		d.Init(Limits{})
+		d.SetCipher(c)
+		exchange := func() {
+			e.AppendMessage(&batch, &testHeader, nil, nil, data)
+			for _, p := range batch.Buffers() {
+				for len(p) > 0 {
+					n, ev, err := d.Next(p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if p = p[n:]; ev == GotPreamble && size > 0 {
+						d.SetBody(body[:d.BodyRoom()])
+					}
+				}
+			}
+			if _, _, got := d.Segments(); len(got) != size {
+				t.Fatal(len(got), size)
+			}
+			batch.Advance(batch.Len())
+		}
+		exchange()
+		require.Zero(t, testing.AllocsPerRun(10, exchange), size)
+	}
+}
