@@ -98,6 +98,12 @@ type Config struct {
 	// and their end: they are logged and counted (Stats.Changed). It costs a checksum
 	// at each step.
 	CheckPayloads bool
+	// RekeyUnits and RekeyBytes bound what is sealed with one key in secure mode, in one
+	// direction of a connection: units, of which a message has two, and bytes; 0 means 2^32
+	// and 2^38, the most that can be set; the least are 64 and 64 KiB. The connection is
+	// then made anew, with other keys, and counted (Stats.Rekeys): a lossless session goes
+	// on as after any lost connection, a lossy one is reset.
+	RekeyUnits, RekeyBytes uint64
 	// Limits bound the lengths of frames; zero fields have defaults: 64 KiB before
 	// authentication, 16 MiB for control frames, front and middle, 64 MiB for data.
 	Limits frame.Limits
@@ -290,6 +296,7 @@ func (c *Config) sessionConfig() session.Config {
 		InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff, ReadyTimeout: c.ReadyTimeout,
 		IdleTimeout: c.IdleTimeout, KeepaliveInterval: c.KeepaliveInterval, KeepaliveTimeout: c.KeepaliveTimeout,
 		StandbyTimeout: c.StandbyTimeout, AckDelay: c.AckDelay, AllowSeqGaps: c.AllowSeqGaps,
+		RekeyUnits: c.RekeyUnits, RekeyBytes: c.RekeyBytes,
 		RejectAfter: c.RejectAfter, CheckPayloads: c.CheckPayloads, Observe: c.Observe,
 	}
 }

@@ -287,7 +287,10 @@ func (m *Messenger) awaitWorkers(ctx context.Context) error {
 			return fmt.Errorf("shutdown: %w", ctx.Err())
 		}
 	}
-	for m.broadcasts.Load() > 0 && ctx.Err() == nil { // soon: it never blocks. It may post something yet
+	for m.broadcasts.Load() > 0 { // soon: it never blocks. It may post something yet
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("shutdown: %w", err)
+		}
 		runtime.Gosched()
 	}
 	return m.awaitPosted(ctx)

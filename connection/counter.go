@@ -44,7 +44,9 @@ type Counts[C any] struct {
 	FastDispatched C
 	// Connected and Accepted count sessions becoming ready, Faults lost transports,
 	// those of attempts that failed included.
-	Connected, Accepted, Faults   C
+	Connected, Accepted, Faults C
+	// Rekeys are connections given up because their keys were used up; they are Faults too.
+	Rekeys                        C
 	Resets, RemoteResets, Refused C
 	// ConnectFailures are attempts to connect that failed, by msg.Reason, and
 	// AcceptFailures accepted connections that did not come up or were refused what

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -221,6 +222,9 @@ func (c *Conn) carryOut(o session.Output) {
 	case session.OutFault:
 		c.Seen.Connected.Store(false)
 		st.Faults.Add(1)
+		if errors.Is(o.Err, session.ErrRekey) {
+			st.Rekeys.Add(1)
+		}
 		c.Seen.SetLastError(o.Err)
 		c.sh.Log.Debug("connection fault", "conn", c, "state", o.State, "err", o.Err)
 		c.sh.Sink.Fault(c, o.State, o.Err)

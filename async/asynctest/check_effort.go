@@ -10,8 +10,8 @@ import (
 
 // What trouble may cost (Promises.Effort). A cause is a connection that was harmed
 // (StreamRecord.Harmed), a pair of nodes that are connected at all, an attempt to connect
-// that follows from what was done to a messenger (History.Disturbed), or a fault that
-// tells of a silent or unfit peer. By the protocol a harmed connection leads to two
+// that follows from what was done to a messenger (History.Disturbed), a fault that
+// tells of a silent or unfit peer, or a connection whose keys were used up. By the protocol a harmed connection leads to two
 // attempts, one of either side, of which the race leaves one, and to a fault for each end
 // of all three.
 //
@@ -167,7 +167,7 @@ func checkCosts(d *digest) (bad []string) {
 		}
 	}
 	forced := uint64(d.h.Disturbed)
-	causes := harmed + uint64(len(pairs)) + forced + e.Timeouts + e.Refusals
+	causes := harmed + uint64(len(pairs)) + forced + e.Timeouts + e.Refusals + e.Rekeys
 	d.h.costs = []Cost{
 		{"connections that nobody harmed", calm, dialsPerCause * causes},
 		{"faults", e.Faults, faultsPerCause * causes},
@@ -181,8 +181,8 @@ func checkCosts(d *digest) (bad []string) {
 	for _, cost := range d.h.costs {
 		if cost.N > cost.AtMost {
 			bad = append(bad, fmt.Sprintf(
-				"%v: %d connections harmed, %d pairs of nodes, %d times force, %d timeouts, %d refusals",
-				cost, harmed, len(pairs), forced, e.Timeouts, e.Refusals))
+				"%v: %d connections harmed, %d pairs of nodes, %d times force, %d timeouts, %d refusals, %d rekeys",
+				cost, harmed, len(pairs), forced, e.Timeouts, e.Refusals, e.Rekeys))
 		}
 	}
 	return bad

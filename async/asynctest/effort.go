@@ -24,6 +24,8 @@ type Effort struct {
 	// Timeouts are the faults because a peer was silent for too long, Refusals those
 	// because it lacks features, or is another process than the one that was meant.
 	Timeouts, Refusals uint64
+	// Rekeys are connections that it gave up because their keys were used up.
+	Rekeys uint64
 	// Rejected are messages that were taken for ones that the peer does not take.
 	Rejected uint64
 }
@@ -38,6 +40,7 @@ func (e *Effort) add(other *Effort) {
 	e.RetryGlobals += other.RetryGlobals
 	e.Timeouts += other.Timeouts
 	e.Refusals += other.Refusals
+	e.Rekeys += other.Rekeys
 	e.Rejected += other.Rejected
 }
 
@@ -107,6 +110,7 @@ func isWrongPeer(err error) bool {
 // spent is the effort of a node's life so far.
 func (n *Node) spent(s *async.Stats) Effort {
 	e := n.effort
+	e.Rekeys = s.Rekeys
 	e.Faults, e.Replayed, e.Sent = s.Faults, s.Replayed, s.Sent-s.Replayed
 	e.Resets, e.RemoteResets, e.Rejected = s.Resets, s.RemoteResets, s.Rejected
 	return e

@@ -15,6 +15,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/forward"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
@@ -73,7 +74,7 @@ func TestEveryFieldOfStatsMoves(t *testing.T) {
 	m := moved{}
 	for _, scene := range []func(*testing.T, moved){
 		statsOfTraffic, statsOfThrottles, statsOfResets, statsOfHandshakes, statsOfFastDispatch, statsOfRejection,
-		statsOfBadUsers, statsOfStuck, statsOfAbsent, statsOfStandIns,
+		statsOfBadUsers, statsOfStuck, statsOfAbsent, statsOfStandIns, statsOfKeys,
 	} {
 		scene(t, m)
 	}
@@ -102,6 +103,19 @@ func statsOfTraffic(t *testing.T, m moved) {
 	c.Cut(0)
 	wall.Lift()
 	m.watch(c, time.Minute)
+	c.CheckExactlyOnce()
+}
+
+func statsOfKeys(t *testing.T, m moved) {
+	a := &testAuth{mode: auth.ModeSecure}
+	c := NewCluster(t, Options{Seed: 1, N: 2, Config: func(_ int, cfg *async.Config) {
+		cfg.AuthClient, cfg.AuthServer, cfg.RekeyUnits = testClient{a}, &testServer{testAuth: a}, 64
+	}})
+	for range 100 {
+		require.NoError(t, c.Send(0, 1, 100, 0))
+		m.watch(c, 10*time.Millisecond)
+	}
+	m.watch(c, time.Second)
 	c.CheckExactlyOnce()
 }
 

@@ -13,6 +13,7 @@ type testAuth struct {
 	mode     uint32
 	rounds   int
 	refusals bool // every second request is refused
+	rekey    uint64
 }
 
 const testMethod = 0x7e57

@@ -8,6 +8,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
@@ -73,6 +74,9 @@ func (s *swarm) plan() (net simnet.Config) {
 	s.stranger, s.slow, s.panics = rnd.IntN(8) == 0, rnd.IntN(4) == 0, rnd.IntN(6) == 0
 	if rnd.IntN(3) == 0 {
 		s.auth = &testAuth{mode: 1 + uint32(rnd.IntN(2)), rounds: rnd.IntN(3), refusals: rnd.IntN(2) == 0}
+		if s.auth.mode == auth.ModeSecure && rnd.IntN(2) == 0 {
+			s.auth.rekey = 64 + uint64(rnd.IntN(200))
+		}
 	}
 	topology := s.connect()
 	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, "+
@@ -156,6 +160,7 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 			}
 			if s.auth != nil {
 				cfg.AuthClient, cfg.AuthServer = testClient{s.auth}, &testServer{testAuth: s.auth}
+				cfg.RekeyUnits = s.auth.rekey
 			}
 			cfg.Observe = func(st session.State, tag frame.Tag) { s.observe(i, st, tag) }
 		},

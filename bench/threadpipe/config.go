@@ -43,6 +43,8 @@ type Config struct {
 	// RejectAfter; 0 means 5.
 	RejectAfter   int
 	CheckPayloads bool
+	// RekeyUnits and RekeyBytes; 0 means 2^32 and 2^38.
+	RekeyUnits, RekeyBytes uint64
 	// HandshakesMax; 0 means 4096.
 	HandshakesMax int
 	Limits        frame.Limits
@@ -83,7 +85,8 @@ func (c *Config) session(epoch time.Time) session.Config {
 		Self: c.Name, Limits: c.Limits, InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff,
 		ReadyTimeout: c.ReadyTimeout, IdleTimeout: c.IdleTimeout, KeepaliveInterval: c.KeepaliveInterval,
 		KeepaliveTimeout: c.KeepaliveTimeout, StandbyTimeout: c.StandbyTimeout, AllowSeqGaps: c.AllowSeqGaps,
-		RejectAfter: c.RejectAfter, CheckPayloads: c.CheckPayloads, Epoch: epoch,
+		RejectAfter: c.RejectAfter, CheckPayloads: c.CheckPayloads, RekeyUnits: c.RekeyUnits, RekeyBytes: c.RekeyBytes,
+		Epoch: epoch,
 	}
 }
 

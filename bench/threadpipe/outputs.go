@@ -1,6 +1,7 @@
 package threadpipe
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -98,6 +99,9 @@ func (p *Pipe) carryOut(o session.Output) {
 	case session.OutFault:
 		p.Seen.Connected.Store(false)
 		p.counts.Faults.Add(1)
+		if errors.Is(o.Err, session.ErrRekey) {
+			p.counts.Rekeys.Add(1)
+		}
 		p.Seen.SetLastError(o.Err)
 		p.m.log.Debug("connection fault", "pipe", p, "state", o.State, "err", o.Err)
 		p.blame(o.State, o.Err)

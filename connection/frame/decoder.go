@@ -101,6 +101,9 @@ func (d *Decoder) SetCipher(c Cipher) {
 	d.cipher = c
 }
 
+// Used is how many units were opened with this key, and their bytes; see Encoder.Used.
+func (d *Decoder) Used() (units, bytes uint64) { return used(d.cipher) }
+
 // SetPreAuth says whether Limits.PreAuth applies.
 func (d *Decoder) SetPreAuth(on bool) {
 	d.preAuth = on

@@ -35,6 +35,10 @@ func (e *Encoder) SetCipher(c Cipher) {
 // without writing what the batch holds.
 func (e *Encoder) Err() error { return e.err }
 
+// Used is how many units were sealed with this key, and their bytes: a control frame is one
+// or two, a message two. 0 in crc mode.
+func (e *Encoder) Used() (units, bytes uint64) { return used(e.cipher) }
+
 // AppendControl appends a control frame. c is not kept.
 func (e *Encoder) AppendControl(b *Batch, c Control) {
 	if e.cipher != nil {

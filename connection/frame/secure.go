@@ -37,6 +37,7 @@ type GCM struct {
 	aead  cipher.AEAD
 	nonce [12]byte
 	first uint64
+	bytes uint64 // sealed or opened, tags included
 	begun bool
 }
 
@@ -71,7 +72,12 @@ func (g *GCM) counter() uint64 { return binary.LittleEndian.Uint64(g.nonce[4:]) 
 // spent reports that every nonce was used.
 func (g *GCM) spent() bool { return g.begun && g.counter() == g.first }
 
-func (g *GCM) next() {
+// Used is how many units were sealed, or opened, and how many bytes they have, tags
+// included.
+func (g *GCM) Used() (units, bytes uint64) { return g.counter() - g.first, g.bytes }
+
+func (g *GCM) next(sealed int) {
+	g.bytes += uint64(sealed)
 	binary.LittleEndian.PutUint64(g.nonce[4:], g.counter()+1)
 	g.begun = true
 }
@@ -82,7 +88,7 @@ func (g *GCM) Seal(dst, plaintext []byte) []byte {
 		return nil
 	}
 	dst = g.aead.Seal(dst, g.nonce[:], plaintext, nil)
-	g.next()
+	g.next(len(plaintext) + g.aead.Overhead())
 	return dst
 }
 
@@ -95,7 +101,7 @@ func (g *GCM) Open(dst, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.next()
+	g.next(len(sealed))
 	return dst, nil
 }
 
@@ -189,6 +195,15 @@ func (d *Decoder) openBody(unit []byte) error {
 	}
 	d.state = atEnd
 	return nil
+}
+
+// used is what c has sealed or opened with its key: units and bytes; 0 for none, and for a
+// Cipher that does not count (see GCM.Used).
+func used(c Cipher) (units, bytes uint64) {
+	if g, ok := c.(interface{ Used() (units, bytes uint64) }); ok {
+		return g.Used()
+	}
+	return 0, 0
 }
 
 // sealFrame appends a frame in secure mode.

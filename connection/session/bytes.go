@@ -98,10 +98,16 @@ func (s *Session) handleEvent(now time.Duration, ev frame.Event) error {
 	case frame.GotPreamble:
 		return s.handlePreamble()
 	case frame.GotFrame:
+		var err error
 		if s.stream.dec.Preamble().Tag == frame.TagMessage {
-			return s.handleMessage(now)
+			err = s.handleMessage(now)
+		} else {
+			err = s.handleControl(now)
 		}
-		return s.handleControl(now)
+		if err == nil {
+			err = s.openedEnough()
+		}
+		return err
 	}
 	return nil
 }

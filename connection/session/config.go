@@ -52,6 +52,12 @@ type Config struct {
 	// only reported after as many.
 	RejectAfter int
 
+	// RekeyUnits and RekeyBytes bound what is sealed with one key of secure mode in one
+	// direction: units (a message is two, another frame one or two) and bytes; 0 means 2^32
+	// and 2^38, more of either is refused. Then the session goes on over another connection,
+	// which has keys of its own: see rekey.
+	RekeyUnits, RekeyBytes uint64
+
 	// AllowSeqGaps accepts sequence numbers that skip, as the origin does (the
 	// Linux kernel client skips). Otherwise a gap inside a session means loss
 	// and resets the session.
@@ -91,6 +97,12 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.RejectAfter == 0 {
 		c.RejectAfter = defaultRejectAfter
+	}
+	if c.RekeyUnits == 0 {
+		c.RekeyUnits = rekeyUnitsMax
+	}
+	if c.RekeyBytes == 0 {
+		c.RekeyBytes = rekeyBytesMax
 	}
 	def(&c.InitialBackoff, 200*time.Millisecond)
 	def(&c.MaxBackoff, max(15*time.Second, c.InitialBackoff))
@@ -134,6 +146,12 @@ func (c *Config) Check() error {
 	}
 	if c.PreAuthBytes < 0 {
 		return fmt.Errorf("PreAuthBytes is %d, and must not be negative", c.PreAuthBytes)
+	}
+	if n := c.RekeyUnits; n != 0 && (n < rekeyUnitsMin || n > rekeyUnitsMax) {
+		return fmt.Errorf("RekeyUnits is %d, and must be %d to %d", n, rekeyUnitsMin, uint64(rekeyUnitsMax))
+	}
+	if n := c.RekeyBytes; n != 0 && (n < rekeyBytesMin || n > rekeyBytesMax) {
+		return fmt.Errorf("RekeyBytes is %d, and must be %d to %d", n, rekeyBytesMin, uint64(rekeyBytesMax))
 	}
 	return nil
 }

@@ -36,6 +36,9 @@ var (
 	ErrWrongType = errors.New("session: peer of another type")
 	// ErrForgotten: the peer forgets each session soon after it was made.
 	ErrForgotten = errors.New("session: peer forgets the session")
+	// ErrRekey: the keys of secure mode were used for as much as they may be; the session
+	// goes on over a connection with new ones.
+	ErrRekey = errors.New("session: the connection's keys are used up")
 	// ErrPeerClosed: the peer closed the TCP connection.
 	ErrPeerClosed = errors.New("session: closed by peer")
 )

@@ -166,7 +166,7 @@ func (s *Session) acked(seq uint64) {
 // of buffers that one write takes, in the order of the origin's writer (spec
 // 5.2): handshake, keepalives, messages to be sent again, then the queue by
 // priority, and an ACK if nothing else carried it. It reports whether there is
-// more. Should nothing be encoded any more (frame.Encoder.Err), the transport is given up, and b empty.
+// more. Should nothing be encoded any more (frame.Encoder.Err, ErrRekey), the transport is given up, and b empty.
 func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool) {
 	if !s.stream.up {
 		return false
@@ -181,6 +181,12 @@ func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool)
 	}
 	if s.state != StateReady {
 		s.stream.encoded += uint64(b.Len() - start)
+		return false
+	}
+	if s.sealedEnough() {
+		if s.stream.written == s.stream.encoded {
+			s.fault(now, ErrRekey)
+		}
 		return false
 	}
 	base := s.stream.encoded - uint64(start) // stream position of b's first byte

@@ -431,6 +431,9 @@ func (c *simConn) flush() {
 			c.s.Fill(c.n.w.now, c.pending, c.n.limit)
 			if c.pending.Len() == 0 {
 				c.pending = nil
+				if _, ok := c.s.PeekOutput(); ok { // Fill gave the connection up
+					c.settle()
+				}
 				return
 			}
 		}
