@@ -11,9 +11,9 @@ import (
 // What trouble may cost (Promises.Effort). A cause is a connection that was harmed
 // (StreamRecord.Harmed), a pair of nodes that are connected at all, an attempt to connect
 // that follows from what was done to a messenger (History.Disturbed), a fault that
-// tells of a silent or unfit peer, or a connection whose keys were used up. By the protocol a harmed connection leads to two
-// attempts, one of either side, of which the race leaves one, and to a fault for each end
-// of all three.
+// tells of a silent or unfit peer, or a connection whose keys were used up. By the protocol
+// a harmed connection leads to two attempts, one of either side, of which the race leaves
+// one, and to a fault for each end of all three.
 //
 // The bounds were found by running the swarm's seeds 1 to 20000 and looking at what came
 // nearest to each, which is given beside it: 58 % of a bound at most. TestSwarm logs the
