@@ -89,7 +89,7 @@ func (c *credentials) serverFor(now time.Time) *tls.Config {
 // server: the chain, the times and the usages, without the name of a host.
 func verifyServer(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) error {
 	if len(chain) == 0 {
-		return &PeerError{Peer: "the peer", Reason: ErrNoCertificate}
+		return &PeerError{Peer: nameless, Reason: ErrNoCertificate}
 	}
 	opts := x509.VerifyOptions{
 		Roots: roots, CurrentTime: now, Intermediates: x509.NewCertPool(),

@@ -157,14 +157,14 @@ func explain(err error, now time.Time, unknownAdvice string) error {
 	case errors.As(err, &verification):
 		return explainCertificate(verification, now, unknownAdvice)
 	case errors.As(err, &alert) && alert == alertCertificateRequired:
-		return &PeerError{Peer: "the peer", Reason: ErrNoCertificate, Advice: "give it one"}
+		return &PeerError{Peer: nameless, Reason: ErrNoCertificate, Advice: "give it one"}
 	}
 	return &HandshakeError{Err: err}
 }
 
 // explainCertificate says in our words why a certificate did not verify.
 func explainCertificate(v *tls.CertificateVerificationError, now time.Time, unknownAdvice string) *PeerError {
-	e := &PeerError{Peer: "the peer", Reason: ErrInvalid}
+	e := &PeerError{Peer: nameless, Reason: ErrInvalid}
 	var leaf *x509.Certificate
 	if len(v.UnverifiedCertificates) > 0 {
 		leaf = v.UnverifiedCertificates[0]

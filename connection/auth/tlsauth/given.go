@@ -79,7 +79,8 @@ func leafOf(c *tls.Certificate) (*x509.Certificate, error) {
 }
 
 // guardCallbacks lets a panic in a callback fail its handshake: crypto/tls calls them on a
-// goroutine of its own, where nobody else could stop one.
+// goroutine of its own, where nobody else could stop one. What a callback has against a
+// peer is a refusal.
 func guardCallbacks(c *tls.Config) {
 	if f := c.GetCertificate; f != nil {
 		c.GetCertificate = func(h *tls.ClientHelloInfo) (_ *tls.Certificate, err error) {
@@ -96,13 +97,20 @@ func guardCallbacks(c *tls.Config) {
 	if f := c.VerifyPeerCertificate; f != nil {
 		c.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) (err error) {
 			defer guard("VerifyPeerCertificate", &err)
-			return f(raw, chains)
+			if err = f(raw, chains); err != nil {
+				leaf, _ := x509.ParseCertificate(raw[0])
+				err = &PeerError{Peer: claimed(leaf), Reason: err}
+			}
+			return err
 		}
 	}
 	if f := c.VerifyConnection; f != nil {
 		c.VerifyConnection = func(cs tls.ConnectionState) (err error) {
 			defer guard("VerifyConnection", &err)
-			return f(cs)
+			if err = f(cs); err != nil {
+				err = &PeerError{Peer: claimed(cs.PeerCertificates[0]), Reason: err}
+			}
+			return err
 		}
 	}
 }

@@ -115,8 +115,14 @@ func checkName(n entity.AuthName) error {
 
 // claimed is what an unverified certificate calls its owner, for the text of an error.
 func claimed(cert *x509.Certificate) string {
+	if cert == nil || cert.Subject.CommonName == "" && len(cert.DNSNames)+len(cert.URIs) == 0 {
+		return nameless
+	}
 	if n, err := Identify(cert); err == nil {
 		return n.String()
 	}
 	return quoted(cert.Subject.CommonName)
 }
+
+// nameless is a peer of which nothing is known.
+const nameless = "the peer"

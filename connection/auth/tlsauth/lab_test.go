@@ -89,9 +89,13 @@ func poolOf(cas ...*Authority) *x509.CertPool {
 	return p
 }
 
-// given returns an Auth that shows c and trusts the authorities.
+func tlsOf(c tls.Certificate, cas ...*Authority) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: poolOf(cas...)}
+}
+
+// newGivenAuth is an Auth that shows c and trusts the authorities.
 func newGivenAuth(t testing.TB, clk *clock, c tls.Certificate, cas ...*Authority) *Auth {
-	a, err := New(Config{TLS: &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: poolOf(cas...)}, Time: clk.time})
+	a, err := New(Config{TLS: tlsOf(c, cas...), Time: clk.time})
 	require.NoError(t, err)
 	return a
 }
