@@ -83,15 +83,12 @@ func (a *Authority) PEM() (certPEM, keyPEM []byte, err error) {
 }
 
 // Format writes the name of the authority, whatever the verb: never its key.
-func (a *Authority) Format(s fmt.State, _ rune) {
-	fmt.Fprintf(s, "tlsauth.Authority(%s)", claimedCA(a))
-}
-
-func claimedCA(a *Authority) string {
-	if a == nil || a.cert == nil {
-		return "nil"
+func (a Authority) Format(s fmt.State, _ rune) {
+	name := "none"
+	if a.cert != nil {
+		name = quoted(a.cert.Subject.CommonName)
 	}
-	return quoted(a.cert.Subject.CommonName)
+	fmt.Fprintf(s, "tlsauth.Authority(%s)", name)
 }
 
 // Issue makes a certificate for name with a new Ed25519 key, for both sides of a

@@ -223,3 +223,8 @@ func wantDone(t testing.TB, o outcome, client, server entity.AuthName) {
 	require.Equal(t, o.client.ConnectionSecret, o.server.ConnectionSecret)
 	require.Equal(t, o.client.SessionKey, o.server.SessionKey)
 }
+
+// withName is a change of a certificate: its name.
+func withName(n entity.AuthName) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.Subject.CommonName = n.String() }
+}
