@@ -52,7 +52,7 @@ func TestAbandoned(t *testing.T) {
 	_, err = v.More(req.Payload)
 	require.Error(t, err)
 	none("failed")
-	req.Payload[10] ^= 1
+	req.Payload[1+chunkHeaderLen] ^= 4 // no ClientHello
 	_, err = a.Server().NewExchange(0, 0).Request(req)
 	require.Error(t, err)
 	none("refused at once")
