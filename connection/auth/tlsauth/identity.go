@@ -74,6 +74,16 @@ func parseURI(u *url.URL) (entity.AuthName, error) {
 	return n, nil
 }
 
+// ParseName reads a name that a certificate may have; see Identify. Its errors say what is
+// wrong.
+func ParseName(s string) (entity.AuthName, error) {
+	n, err := parseName(s)
+	if err != nil {
+		return n, fmt.Errorf("tlsauth: %s is no name: %w", quoted(s), err)
+	}
+	return n, nil
+}
+
 // parseName reads osd.3 or client.admin: one of the types that talk, a dot and an id of
 // letters, digits and "._-+@".
 func parseName(s string) (entity.AuthName, error) {
