@@ -49,7 +49,8 @@ func (c *certInitCmd) Run(w io.Writer) error {
 	if err := replaceFile(caCert.in(c.Dir), cert, modeCert); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s: the authority, until %s; give it to all messengers (CAFile)\n%s: its key; give it to nobody\n",
+	_, err = fmt.Fprintf(w,
+		"%s: the authority, until %s; give it to all messengers (CAFile)\n%s: its key; give it to nobody\n",
 		caCert.in(c.Dir), day(ca.Certificate().NotAfter), caKey.in(c.Dir))
 	return err
 }

@@ -140,7 +140,8 @@ func TestCert(t *testing.T) {
 		require.NoError(t, err)
 		block, _ := pem.Decode(text)
 		seed := block.Bytes[len(block.Bytes)-32:]
-		for _, s := range []string{hex.EncodeToString(seed), base64.StdEncoding.EncodeToString(block.Bytes), string(seed)} {
+		for _, s := range []string{hex.EncodeToString(seed), base64.StdEncoding.EncodeToString(block.Bytes),
+			string(seed)} {
 			require.NotContains(t, strings.ToLower(said+shown), strings.ToLower(s))
 		}
 	}
@@ -165,16 +166,19 @@ func TestCertRefuses(t *testing.T) {
 	rename("osd.3.key", "osd.4.key")
 	fails(t, command.ExitFault, "osd.4.pem is a certificate for osd.3, not for osd.4; issue one with",
 		"cert", "renew", "--dir", dir, "--name", "osd.4")
-	fails(t, command.ExitFault, "no such file or directory; give the name of a certificate, which msgr cert issue makes",
+	fails(t, command.ExitFault,
+		"no such file or directory; give the name of a certificate, which msgr cert issue makes",
 		"cert", "renew", "--dir", dir, "--name", "osd.3")
 	rename("osd.4.pem", "osd.3.pem")
 	fails(t, command.ExitFault, "give the name of its key", "cert", "renew", "--dir", dir, "--name", "osd.3")
 	key, err := os.ReadFile(filepath.Join(other, "ca.key"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file("osd.3.key"), key, 0o600))
-	fails(t, command.ExitFault, "certificate and key do not belong together", "cert", "renew", "--dir", dir, "--name", "osd.3")
+	fails(t, command.ExitFault, "certificate and key do not belong together", "cert", "renew", "--dir", dir,
+		"--name", "osd.3")
 	require.NoError(t, os.WriteFile(file("ca.key"), key, 0o600))
-	fails(t, command.ExitFault, "certificate and key do not belong together", "cert", "issue", "--dir", dir, "--name", "osd.5")
+	fails(t, command.ExitFault, "certificate and key do not belong together", "cert", "issue", "--dir", dir,
+		"--name", "osd.5")
 	require.NoError(t, os.WriteFile(file("ca.key"), key[:50], 0o600))
 	fails(t, command.ExitFault, "half-written", "cert", "issue", "--dir", dir, "--name", "osd.5")
 	require.NoError(t, os.WriteFile(file("ca.pem"), make([]byte, pemFileMax+1), 0o600))
@@ -187,7 +191,8 @@ func TestCertRefuses(t *testing.T) {
 	require.NoError(t, err)
 	rename("osd.4.key", "ca.key")
 	require.NoError(t, os.WriteFile(file("ca.pem"), leaf, 0o600))
-	fails(t, command.ExitFault, "it is no certificate of an authority", "cert", "issue", "--dir", dir, "--name", "osd.5")
+	fails(t, command.ExitFault, "it is no certificate of an authority", "cert", "issue", "--dir", dir, "--name",
+		"osd.5")
 }
 
 // TestReplaceFile: a file is replaced as a whole or not at all, and nothing is left over.
@@ -218,11 +223,12 @@ func TestReplaceFile(t *testing.T) {
 
 // TestUsages: what a certificate is meant for.
 func TestUsages(t *testing.T) {
+	const other = x509.ExtKeyUsageCodeSigning
 	for want, c := range map[string]x509.Certificate{
 		"connecting":               {ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
-		"accepting":                {ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageCodeSigning}},
+		"accepting":                {ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, other}},
 		"connecting and accepting": {},
-		"neither connecting nor accepting: no messenger accepts it": {ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}},
+		"neither connecting nor accepting: no messenger accepts it": {ExtKeyUsage: []x509.ExtKeyUsage{other}},
 		"issuing certificates": {IsCA: true},
 	} {
 		require.Equal(t, want, usages(&c))

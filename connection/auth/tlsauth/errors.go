@@ -67,7 +67,7 @@ type OwnError struct {
 }
 
 func (e *OwnError) Error() string {
-	return "tlsauth: our own certificate, " + e.Name.String() + ": " + e.Reason.Error() + " " + e.Detail + "; " + e.Advice
+	return fmt.Sprintf("tlsauth: our own certificate, %s: %v %s; %s", e.Name, e.Reason, e.Detail, e.Advice)
 }
 
 // Unwrap returns Reason.

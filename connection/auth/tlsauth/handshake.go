@@ -83,7 +83,7 @@ func (h *handshake) step(payload []byte) (out []byte, err error) {
 	case !h.agreed && len(out) == 0:
 		return nil, malformed("it ends inside a flight of messages")
 	case len(out) > payloadMax:
-		return nil, fmt.Errorf("tlsauth: a payload of %d bytes, at most %d are allowed; use a shorter chain of certificates",
+		return nil, fmt.Errorf("tlsauth: a flight of %d bytes, at most %d are allowed; use fewer certificates",
 			len(out), payloadMax)
 	}
 	return out, nil

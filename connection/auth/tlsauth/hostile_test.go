@@ -118,7 +118,10 @@ func TestReplay(t *testing.T) {
 	clk, ca := newClock(), newCA(t, "ca")
 	client, server := newGivenAuth(t, clk, issue(t, ca, admin), ca), newGivenAuth(t, clk, issue(t, ca, osd3), ca)
 	var recorded [][]byte
-	o := script{edit: func(_ int, p []byte) []byte { recorded = append(recorded, append([]byte(nil), p...)); return p }}.
+	o := script{edit: func(_ int, p []byte) []byte {
+		recorded = append(recorded, append([]byte(nil), p...))
+		return p
+	}}.
 		run(client.Client(), server.Server())
 	wantDone(t, o, admin, osd3)
 	// The whole client, against the same server.

@@ -36,8 +36,9 @@ func TestPayloadRefused(t *testing.T) {
 		"level 4":        {[]byte{1, 4, 1, 0, 0, 0, 'a'}, "level 4"},
 		"level 255":      {[]byte{1, 255, 1, 0, 0, 0, 'a'}, "level 255"},
 		"levels go down": {[]byte{1, 2, 1, 0, 0, 0, 'a', 0, 1, 0, 0, 0, 'a'}, "level Initial after level Handshake"},
-		"many chunks":    {append([]byte{1}, bytes.Repeat([]byte{0, 1, 0, 0, 0, 'a'}, chunksMax+1)...), "more than 4 chunks"},
-		"one too large":  {full[:payloadMax+1], "64513 bytes, at most 64512"},
+		"many chunks": {append([]byte{1}, bytes.Repeat([]byte{0, 1, 0, 0, 0, 'a'}, chunksMax+1)...),
+			"more than 4 chunks"},
+		"one too large": {full[:payloadMax+1], "64513 bytes, at most 64512"},
 	} {
 		_, err := parsePayload(c.p)
 		var bad *PayloadError

@@ -64,22 +64,28 @@ func TestCertificatesRefused(t *testing.T) {
 		client, server error // what is expected if a client, or a server, has it; nil: it is accepted
 		text           string
 	}{
-		"good":             {ca, nothing, nil, nil, ""},
-		"expired":          {ca, valid(-day, -2*time.Hour), ErrExpired, ErrExpired, "client.admin: certificate expired 2 h ago; renew"},
-		"not yet valid":    {ca, valid(3*time.Minute, day), ErrNotYetValid, ErrNotYetValid, "not valid yet but in 3 min; compare the clocks"},
-		"wrong authority":  {other, nothing, ErrUnknownAuthority, ErrUnknownAuthority, `not trusted here ("other"); issue it by`},
-		"usage server":     {ca, onlyServer, ErrUsage, nil, "issue it for client and server authentication"},
-		"usage client":     {ca, onlyClient, nil, ErrUsage, "issue it for client and server authentication"},
-		"no name":          {ca, named(""), ErrNoName, ErrNoName, "no name of an entity: no URI ceph:TYPE.ID"},
-		"a host":           {ca, named("host", "host.example.com"), ErrNoName, ErrNoName, `"host": certificate has no name`},
-		"two names":        {ca, named("client.a", "osd.1"), ErrNoName, ErrNoName, "several, client.a and osd.1"},
-		"two URIs":         {ca, uris(opaque("osd.1"), opaque("osd.2")), ErrNoName, ErrNoName, "several"},
-		"a host in a URI":  {ca, uris(&url.URL{Scheme: "ceph", Host: "osd.1"}), ErrNoName, ErrNoName, "is not of the form"},
+		"good": {ca, nothing, nil, nil, ""},
+		"expired": {ca, valid(-day, -2*time.Hour), ErrExpired, ErrExpired,
+			"client.admin: certificate expired 2 h ago; renew"},
+		"not yet valid": {ca, valid(3*time.Minute, day), ErrNotYetValid, ErrNotYetValid,
+			"not valid yet but in 3 min; compare the clocks"},
+		"wrong authority": {other, nothing, ErrUnknownAuthority, ErrUnknownAuthority,
+			`not trusted here ("other"); issue it by`},
+		"usage server": {ca, onlyServer, ErrUsage, nil, "issue it for client and server authentication"},
+		"usage client": {ca, onlyClient, nil, ErrUsage, "issue it for client and server authentication"},
+		"no name":      {ca, named(""), ErrNoName, ErrNoName, "no name of an entity: no URI ceph:TYPE.ID"},
+		"a host": {ca, named("host", "host.example.com"), ErrNoName, ErrNoName,
+			`"host": certificate has no name`},
+		"two names": {ca, named("client.a", "osd.1"), ErrNoName, ErrNoName, "several, client.a and osd.1"},
+		"two URIs":  {ca, uris(opaque("osd.1"), opaque("osd.2")), ErrNoName, ErrNoName, "several"},
+		"a host in a URI": {ca, uris(&url.URL{Scheme: "ceph", Host: "osd.1"}), ErrNoName, ErrNoName,
+			"is not of the form"},
 		"anybody":          {ca, uris(opaque("any.1")), ErrNoName, ErrNoName, "any is no type of an entity"},
 		"escapes":          {ca, uris(opaque("osd.%31")), ErrNoName, ErrNoName, "other characters"},
 		"a type of number": {ca, uris(opaque("type4.1")), ErrNoName, ErrNoName, ""},
 		"DNS":              {ca, named("", "client.admin"), nil, nil, ""},
-		"URI first":        {ca, func(c *x509.Certificate) { named("x", "osd.1")(c); uris(opaque("client.admin"))(c) }, nil, nil, ""},
+		"URI first": {ca,
+			func(c *x509.Certificate) { named("x", "osd.1")(c); uris(opaque("client.admin"))(c) }, nil, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clk := newClock()
@@ -137,20 +143,21 @@ func TestCertificatesRefused(t *testing.T) {
 // TestNoClientCertificate: crypto/tls lets a client send none, which this server refuses.
 func TestNoClientCertificate(t *testing.T) {
 	clk, ca := newClock(), newCA(t, "ca")
-	none, err := New(Config{Time: clk.time, TLS: &tls.Config{RootCAs: poolOf(ca),
+	none := new(tls.Certificate)
+	naked, err := New(Config{Time: clk.time, TLS: &tls.Config{RootCAs: poolOf(ca),
 		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("a callback") },
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return new(tls.Certificate), nil },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return none, nil },
 	}})
 	require.NoError(t, err)
-	require.Zero(t, none.Name())
+	require.Zero(t, naked.Name())
 	server := newGivenAuth(t, clk, issue(t, ca, osd3), ca)
-	o := script{}.run(none.Client(), server.Server())
+	o := script{}.run(naked.Client(), server.Server())
 	require.ErrorIs(t, o.serverErr, ErrNoCertificate)
 	require.EqualError(t, o.serverErr, "tlsauth: the peer: no certificate; give it one (refused with -13)")
 	require.ErrorContains(t, o.clientErr, "does not accept our certificate")
 
 	// A panic of a callback is on a goroutine of crypto/tls, and fails its handshake alone.
-	o = script{}.run(server.Client(), none.Server())
+	o = script{}.run(server.Client(), naked.Server())
 	var panicked *CallbackError
 	require.ErrorAs(t, o.serverErr, &panicked)
 	require.Equal(t, "GetCertificate", panicked.Callback)
@@ -252,7 +259,8 @@ func TestOutOfTurn(t *testing.T) {
 		"done with bytes": func(c auth.ClientExchange, _ auth.ServerExchange, rep auth.Reply) error {
 			_, err := c.More(rep.Payload)
 			require.NoError(t, err)
-			_, err = c.Done(0, auth.ModeSecure, appendChunk(nil, tls.QUICEncryptionLevelApplication, []byte{4, 0, 0, 0}))
+			_, err = c.Done(0, auth.ModeSecure,
+				appendChunk(nil, tls.QUICEncryptionLevelApplication, []byte{4, 0, 0, 0}))
 			return err
 		},
 		"done twice": func(c auth.ClientExchange, _ auth.ServerExchange, rep auth.Reply) error {
@@ -389,9 +397,11 @@ func TestForeignClients(t *testing.T) {
 	}{
 		"as we do":             {[]byte{}, func(*tls.Config) {}, ""},
 		"transport parameters": {[]byte{1, 0}, func(*tls.Config) {}, "2 bytes of transport parameters"},
-		"another protocol":     {[]byte{}, func(c *tls.Config) { c.NextProtos = []string{"h3"} }, "application protocol"},
-		"no protocol":          {[]byte{}, func(c *tls.Config) { c.NextProtos = nil }, "did not request an application protocol"},
-		"more protocols":       {[]byte{}, func(c *tls.Config) { c.NextProtos = []string{"h3", alpn} }, ""},
+		"another protocol": {[]byte{}, func(c *tls.Config) { c.NextProtos = []string{"h3"} },
+			"application protocol"},
+		"no protocol": {[]byte{}, func(c *tls.Config) { c.NextProtos = nil },
+			"did not request an application protocol"},
+		"more protocols": {[]byte{}, func(c *tls.Config) { c.NextProtos = []string{"h3", alpn} }, ""},
 		"another curve": {[]byte{}, func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP256} },
 			""},
 		"a name of a host": {[]byte{}, func(c *tls.Config) { c.ServerName = "x" }, ""},
@@ -442,7 +452,8 @@ func TestForeignServer(t *testing.T) {
 	defer closeExchange(c)
 	hello, err := c.Request()
 	require.NoError(t, err)
-	q := tls.QUICServer(&tls.QUICConfig{TLSConfig: pairCredentials(issue(t, ca, osd3), poolOf(ca), osd3).serverFor(start)})
+	cfg := pairCredentials(issue(t, ca, osd3), poolOf(ca), osd3).serverFor(start)
+	q := tls.QUICServer(&tls.QUICConfig{TLSConfig: cfg})
 	q.SetTransportParameters([]byte("q"))
 	require.NoError(t, q.Start(context.Background()))
 	h := &handshake{conn: q}
@@ -468,7 +479,8 @@ func TestOwnCertificateExpires(t *testing.T) {
 	o := script{}.run(old.Client(), peer.Server())
 	var own *OwnError
 	require.ErrorAs(t, o.clientErr, &own)
-	require.EqualError(t, own, "tlsauth: our own certificate, osd.3: certificate expired 3 h ago; renew it (msgr cert renew)")
+	require.EqualError(t, own,
+		"tlsauth: our own certificate, osd.3: certificate expired 3 h ago; renew it (msgr cert renew)")
 	o = script{}.run(peer.Client(), old.Server())
 	require.ErrorIs(t, o.serverErr, ErrExpired)
 	require.True(t, errors.As(o.serverErr, &own))

@@ -77,7 +77,8 @@ func TestSecretsRotate(t *testing.T) {
 			err := errors.Join(o.clientErr, o.serverErr)
 			require.ErrorIs(t, err, ErrUnknownAuthority)
 			require.ErrorContains(t, err, "; give both sides the same secret")
-			require.ErrorContains(t, err, `osd.3: certificate is signed by an authority that is not trusted here ("shared secret `)
+			require.ErrorContains(t, err,
+				`osd.3: certificate is signed by an authority that is not trusted here ("shared secret `)
 		}
 	}
 }
@@ -108,7 +109,8 @@ func TestSecretsRefused(t *testing.T) {
 	require.NoError(t, err)
 	_, err = SharedSecret(osd3)
 	require.ErrorIs(t, err, ErrNoKeys)
-	for _, n := range []entity.AuthName{{}, {Type: entity.TypeOSD}, {Type: entity.TypeAny, ID: "1"}, {Type: 8, ID: "a b"}} {
+	for _, n := range []entity.AuthName{{}, {Type: entity.TypeOSD}, {Type: entity.TypeAny, ID: "1"},
+		{Type: 8, ID: "a b"}} {
 		_, err = SharedSecret(n, secret)
 		var bad *ConfigError
 		require.ErrorAs(t, err, &bad)

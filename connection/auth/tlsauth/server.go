@@ -29,7 +29,8 @@ func (x *serverExchange) Request(r auth.Request) (auth.Reply, error) {
 			auth.MethodName(r.Method)))
 	}
 	if _, ok := auth.ChooseMode(r.Modes, []uint32{auth.ModeSecure}); !ok {
-		return auth.Reply{}, x.refuse(r.Method, eOPNOTSUPP, errors.New("tlsauth: the peer does not ask for secure mode"))
+		return auth.Reply{}, x.refuse(r.Method, eOPNOTSUPP,
+			errors.New("tlsauth: the peer does not ask for secure mode"))
 	}
 	if _, err := parsePayload(r.Payload); err != nil {
 		return auth.Reply{}, err
