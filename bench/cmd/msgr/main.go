@@ -18,6 +18,7 @@ type cli struct {
 	Decode  decodeCmd    `cmd:"" help:"Print and verify recorded connections, frame by frame."`
 	Sim     simCmd       `cmd:"" help:"Run many messengers in virtual time on a simulated network, and check them."`
 	Ping    pingCmd      `cmd:"" help:"Ping a ceph-mon or a messenger of ours and time the answers."`
+	Cert    certCmd      `cmd:"" help:"Make, issue, show and renew certificates, which messengers prove their names with."`
 	Version versionCmd   `cmd:"" help:"Print the version of msgr, of Go and of the network dependencies."`
 	Help    command.Help `cmd:"" help:"Show this help, or that of a subcommand."`
 }

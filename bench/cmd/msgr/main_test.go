@@ -30,7 +30,7 @@ func TestRun(t *testing.T) {
 		{[]string{"help", "bench"}, command.ExitOK, "go run ./bench/compare/cmd/msgrbench", ""},
 		{[]string{"help", "help"}, command.ExitOK, "Usage: msgr help", ""},
 		{[]string{"help", "nope"}, command.ExitUsage, "",
-			"msgr help: there is no subcommand nope; there are demo, bench, decode, sim, ping, version, help"},
+			"msgr help: there is no subcommand nope; there are demo, bench, decode, sim, ping, cert, version, help"},
 		{[]string{"help", "ping", "nope"}, command.ExitUsage, "", "there is no subcommand ping nope; there are demo, "},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -56,9 +56,13 @@ func TestHelpIsHelp(t *testing.T) {
 		return stdout.String()
 	}
 	require.Equal(t, show("--help"), show("help"))
-	for _, name := range []string{"demo", "bench", "decode", "sim", "ping", "version", "help"} {
+	for _, name := range []string{"demo", "bench", "decode", "sim", "ping", "cert", "version", "help"} {
 		require.Equal(t, show(name, "--help"), show("help", name))
 		require.Contains(t, show("help"), "\n  "+name)
+	}
+	for _, name := range []string{"init", "issue", "show", "renew"} {
+		require.Equal(t, show("cert", name, "--help"), show("help", "cert", name))
+		require.Contains(t, show("help", "cert"), "\n  cert "+name)
 	}
 	// The exit codes are written down where all can see them.
 	for _, code := range []int{

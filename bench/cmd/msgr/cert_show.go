@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/connection/auth/tlsauth"
+)
+
+// certShowCmd prints certificates.
+type certShowCmd struct {
+	Files []string `arg:"" name:"file" help:"Files with certificates, such as osd.3.pem or ca.pem."`
+}
+
+// Run prints the certificates of each file.
+func (c *certShowCmd) Run(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	for _, file := range c.Files {
+		text, err := readPEM(file, "a file with certificates")
+		if err != nil {
+			return errors.Join(out.Flush(), err)
+		}
+		certs, err := tlsauth.ParseCertificates(text)
+		if err != nil {
+			return errors.Join(out.Flush(), fmt.Errorf("%s: %w", file, err))
+		}
+		for _, cert := range certs {
+			showCertificate(out, file, cert, certNow())
+		}
+	}
+	return out.Flush()
+}
+
+func showCertificate(w io.Writer, file string, cert *x509.Certificate, now time.Time) {
+	fmt.Fprintf(w, "%s: %s\n", file, ownerOf(cert))
+	fmt.Fprintf(w, "  valid        %s to %s (%s)\n", day(cert.NotBefore), day(cert.NotAfter), left(cert, now))
+	fmt.Fprintf(w, "  issued by    %s\n", strconv.QuoteToGraphic(cert.Issuer.CommonName))
+	fmt.Fprintf(w, "  meant for    %s\n", usages(cert))
+	fmt.Fprintf(w, "  fingerprint  SHA256 %s\n", fingerprint(cert))
+}
+
+// ownerOf says whose certificate it is.
+func ownerOf(cert *x509.Certificate) string {
+	if cert.IsCA {
+		return "authority " + strconv.QuoteToGraphic(cert.Subject.CommonName)
+	}
+	n, err := tlsauth.Identify(cert)
+	if err != nil {
+		return strconv.QuoteToGraphic(cert.Subject.CommonName) + ", which is the name of no messenger"
+	}
+	return n.String()
+}
+
+// left says how long a certificate is valid still.
+func left(cert *x509.Certificate, now time.Time) string {
+	switch {
+	case now.After(cert.NotAfter):
+		return "EXPIRED " + roughly(now.Sub(cert.NotAfter)) + " ago"
+	case now.Before(cert.NotBefore):
+		return "NOT YET VALID, in " + roughly(cert.NotBefore.Sub(now))
+	}
+	return "another " + roughly(cert.NotAfter.Sub(now))
+}
+
+// roughly is a duration in days, or in a smaller unit if it is short.
+func roughly(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= 2*day {
+		return strconv.Itoa(int(d/day)) + " days"
+	}
+	return d.Truncate(time.Minute).String()
+}
+
+func usages(cert *x509.Certificate) string {
+	if cert.IsCA {
+		return "issuing certificates"
+	}
+	var sides []string
+	for _, u := range []struct {
+		usage x509.ExtKeyUsage
+		side  string
+	}{{x509.ExtKeyUsageClientAuth, "connecting"}, {x509.ExtKeyUsageServerAuth, "accepting"}} {
+		if slices.Contains(cert.ExtKeyUsage, u.usage) || slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny) ||
+			len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) == 0 {
+			sides = append(sides, u.side)
+		}
+	}
+	if len(sides) == 0 {
+		return "neither connecting nor accepting: no messenger accepts it"
+	}
+	return strings.Join(sides, " and ")
+}
+
+func fingerprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	var b strings.Builder
+	for i, x := range sum {
+		if i > 0 {
+			b.WriteByte(':')
+		}
+		fmt.Fprintf(&b, "%02X", x)
+	}
+	return b.String()
+}
