@@ -105,6 +105,10 @@ gobench: ## the Go benchmarks of all modules
 demo: ## a small object store on loopback, its connections cut all the time for 12 s, every promise checked
 	cd bench && GOWORK=off CGO_ENABLED=0 go run ./cmd/msgr demo
 
+hostile: ## ten thousand hostile connections of each kind, what they cost, and honest handshakes meanwhile: KINDS=...
+	go build -o bin/msgr ./bench/cmd/msgr
+	bin/msgr hostile $(KINDS) $(ARGS)
+
 cover: ## coverage of the library by its own tests: coverage.html, and the total
 	go test -coverpkg=./... -coverprofile=cover.out $(ARGS) ./...
 	go tool cover -html=cover.out -o coverage.html

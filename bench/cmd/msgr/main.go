@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/asyncmsgr/asyncmsgr/bench/hostile"
 	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 )
 
@@ -16,6 +17,7 @@ type cli struct {
 	Demo    demoCmd      `cmd:"" help:"Run a small object store while its connections are cut, and check every promise."`
 	Bench   benchCmd     `cmd:"" help:"Say how to compare the messenger with others: that is msgrbench."`
 	Decode  decodeCmd    `cmd:"" help:"Print and verify recorded connections, frame by frame."`
+	Hostile hostileCmd   `cmd:"" help:"Attack a messenger in many ways at once, and say what that costs it."`
 	Sim     simCmd       `cmd:"" help:"Run many messengers in virtual time on a simulated network, and check them."`
 	Ping    pingCmd      `cmd:"" help:"Ping a ceph-mon or a messenger of ours and time the answers."`
 	Cert    certCmd      `cmd:"" help:"Make, issue, show and renew certificates, which messengers prove their names with."`
@@ -23,7 +25,10 @@ type cli struct {
 	Help    command.Help `cmd:"" help:"Show this help, or that of a subcommand."`
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	hostile.RunChild()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run runs msgr and returns its exit code.
 func run(args []string, stdout, stderr io.Writer) int {
