@@ -160,6 +160,10 @@ func (m *Messenger) SetDefaultSendPriority(p uint8) {
 // Name is the messenger's name.
 func (m *Messenger) Name() entity.Name { return m.cfg.Name }
 
+// GlobalID is the number that a monitor gave this messenger when it authenticated there;
+// 0 if none did.
+func (m *Messenger) GlobalID() uint64 { return m.identity.GlobalID() }
+
 // Addrs are the addresses by which peers know the messenger: Config.Advertise, or
 // those it is bound to (see Bind for unspecified ones). A client has one of type "any"
 // with port 0 that only identifies it, with the IP address as which the first peer
