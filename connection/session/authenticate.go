@@ -197,12 +197,14 @@ type vetting struct {
 	asked     auth.Request
 	peerType  entity.Type
 	from      netip.AddrPort
-	authorize func(auth.Peer) error
+	authorize func(p auth.Peer, slow bool) error
+	slow      bool
 }
 
 func (s *Session) vetting() vetting {
 	h := s.stream.hs
-	return vetting{asked: h.asked, peerType: s.peerType, from: h.remote, authorize: s.cfg.Authorize}
+	return vetting{asked: h.asked, peerType: s.peerType, from: h.remote, authorize: s.cfg.Authorize,
+		slow: h.slow}
 }
 
 // vet turns the last answer of a server into a refusal if the peer is not to be let in.
@@ -220,7 +222,7 @@ func (v vetting) vet(rep auth.Reply, err error) (auth.Reply, error) {
 		return rep, err
 	}
 	p := auth.Peer{Authenticated: *authenticatedAs(&rep.Result), Type: v.peerType, Addr: v.from}
-	if err = v.authorize(p); err != nil {
+	if err = v.authorize(p, v.slow); err != nil {
 		err = auth.Denied(p.Name, v.asked, err)
 	}
 	return rep, err

@@ -445,7 +445,8 @@ func TestAuthorize(t *testing.T) {
 			change: func(r *auth.Result) { r.Capabilities, r.Expires, r.Proof = []byte("allow *"), expires, 42 }}
 		l := acceptor(t, msg.StatefulServer(), useFake(f), func(n *simNode) {
 			n.later = slow
-			n.cfg.Authorize = func(p auth.Peer) error {
+			n.cfg.Authorize = func(p auth.Peer, isSlow bool) error {
+				require.Equal(t, slow, isSlow)
 				asked = append(asked, p)
 				return answer
 			}
