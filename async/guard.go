@@ -171,7 +171,8 @@ type guardedClient struct {
 }
 
 func (g guardedClient) NewExchange(self, peer entity.Type) auth.ClientExchange {
-	x := &guardedClientExchange{guardedExchange: guardedExchange{guardedAuth: g.guardedAuth, name: "auth.ClientExchange"}}
+	x := &guardedClientExchange{}
+	x.guardedAuth, x.name = g.guardedAuth, "auth.ClientExchange"
 	g.call("auth.Client.NewExchange", &x.err, func() { x.x, x.err = g.c.NewExchange(self, peer), nil })
 	x.what = x.x
 	x.ask()
@@ -212,7 +213,8 @@ type guardedServer struct {
 }
 
 func (g guardedServer) NewExchange(self, peer entity.Type) auth.ServerExchange {
-	x := &guardedServerExchange{guardedExchange: guardedExchange{guardedAuth: g.guardedAuth, name: "auth.ServerExchange"}}
+	x := &guardedServerExchange{}
+	x.guardedAuth, x.name = g.guardedAuth, "auth.ServerExchange"
 	g.call("auth.Server.NewExchange", &x.err, func() { x.x, x.err = g.s.NewExchange(self, peer), nil })
 	x.what = x.x
 	x.ask()

@@ -46,8 +46,8 @@ type peerInfo struct {
 // Publish shows s's view of the peer, which is at remote; the zero value: where it was.
 func (x *Seen) Publish(s *session.Session, remote netip.AddrPort) {
 	i := &peerInfo{
-		name: s.PeerName(), addrs: s.PeerAddrs(), features: s.Features(), globalID: s.GlobalID(), authed: s.Authenticated(),
-		policy: s.Policy(), remote: remote, accepted: !s.Announced(),
+		name: s.PeerName(), addrs: s.PeerAddrs(), features: s.Features(), globalID: s.GlobalID(),
+		authed: s.Authenticated(), policy: s.Policy(), remote: remote, accepted: !s.Announced(),
 	}
 	if old := x.peer.Load(); old != nil {
 		i.accepted = old.accepted

@@ -312,23 +312,25 @@ func (l *Loopback) Flushed() <-chan struct{} {
 
 // The rest of msg.Connection: a peer that is always there.
 
-func (l *Loopback) ID() uint64                                 { return l.id }
-func (l *Loopback) SendKeepalive()                             {}
-func (l *Loopback) MarkDisposable()                            {}
-func (l *Loopback) RetryNow()                                  {}
-func (l *Loopback) LastError() error                           { return nil }
-func (l *Loopback) IsConnected() bool                          { return !l.IsClosed() }
-func (l *Loopback) IsLoopback() bool                           { return true }
-func (l *Loopback) PeerName() entity.Name                      { return l.own.Self().Name }
-func (l *Loopback) PeerType() entity.Type                      { return l.own.Self().Name.Type }
-func (l *Loopback) PeerAddrs() entity.AddrVec                  { return l.own.Self().Addrs }
-func (l *Loopback) PeerGlobalID() uint64                       { return 0 }
-func (l *Loopback) Features() uint64                           { return msg.FeaturesAll }
+func (l *Loopback) ID() uint64                  { return l.id }
+func (l *Loopback) SendKeepalive()              {}
+func (l *Loopback) MarkDisposable()             {}
+func (l *Loopback) RetryNow()                   {}
+func (l *Loopback) LastError() error            { return nil }
+func (l *Loopback) IsConnected() bool           { return !l.IsClosed() }
+func (l *Loopback) IsLoopback() bool            { return true }
+func (l *Loopback) PeerName() entity.Name       { return l.own.Self().Name }
+func (l *Loopback) PeerType() entity.Type       { return l.own.Self().Name.Type }
+func (l *Loopback) PeerAddrs() entity.AddrVec   { return l.own.Self().Addrs }
+func (l *Loopback) PeerGlobalID() uint64        { return 0 }
+func (l *Loopback) Features() uint64            { return msg.FeaturesAll }
+func (l *Loopback) Policy() msg.Policy          { return l.own.Self().Policy }
+func (l *Loopback) LastKeepalive() time.Time    { return time.Time{} }
+func (l *Loopback) LastKeepaliveAck() time.Time { return time.Time{} }
+func (l *Loopback) String() string              { return fmt.Sprintf("loopback of %s", l.own.Self().Name) }
+
+// Authenticated implements msg.Connection.
 func (l *Loopback) Authenticated() (none entity.Authenticated) { return none }
-func (l *Loopback) Policy() msg.Policy                         { return l.own.Self().Policy }
-func (l *Loopback) LastKeepalive() time.Time                   { return time.Time{} }
-func (l *Loopback) LastKeepaliveAck() time.Time                { return time.Time{} }
-func (l *Loopback) String() string                             { return fmt.Sprintf("loopback of %s", l.own.Self().Name) }
 
 // State implements msg.Connection.
 func (l *Loopback) State() msg.ConnState {

@@ -74,6 +74,12 @@ func (s *swarm) plan() (net simnet.Config) {
 	if rnd.IntN(3) == 0 {
 		s.auth = &testAuth{mode: 1 + uint32(rnd.IntN(2)), rounds: rnd.IntN(3), refusals: rnd.IntN(2) == 0}
 	}
+	if s.cfg.SlowAuth {
+		if s.auth == nil { // without a draw: the system is the same but for that
+			s.auth = &testAuth{mode: 1, rounds: 1}
+		}
+		s.auth.slow = true
+	}
 	topology := s.connect()
 	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, "+
 		"slow %v, "+

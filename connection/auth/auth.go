@@ -85,7 +85,8 @@ func (r *Result) Check() error {
 		return fmt.Errorf("auth: method %s gives a session key of %d bytes, and not %d", method,
 			len(r.SessionKey), SessionKeyMin)
 	case r.Mode == ModeSecure && len(r.SessionKey) == 0:
-		return fmt.Errorf("auth: method %s gives no session key in secure mode: nothing would sign the handshake", method)
+		return fmt.Errorf("auth: method %s gives no session key in secure mode: nothing would sign the handshake",
+			method)
 	case r.Mode == ModeSecure && len(r.ConnectionSecret) < ConnectionSecretMin:
 		return fmt.Errorf("auth: method %s gives a connection secret of %d bytes, and not %d", method,
 			len(r.ConnectionSecret), ConnectionSecretMin)

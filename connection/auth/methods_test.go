@@ -91,7 +91,8 @@ func TestDemand(t *testing.T) {
 		"none is allowed": func() error {
 			_, err := start(Demand{Client: cephx, Methods: []uint32{MethodCephX}}).BadMethod(
 				refusal(MethodCephX, []uint32{MethodNone}, []uint32{ModeCRC}))
-			require.ErrorContains(t, err, "demanded methods [cephx], modes [secure crc]; offered methods [none], modes [crc]")
+			require.ErrorContains(t, err,
+				"demanded methods [cephx], modes [secure crc]; offered methods [none], modes [crc]")
 			return err
 		},
 		"crc is answered": func() error { _, err := x.Done(5, ModeCRC, nil); return err },
@@ -133,9 +134,12 @@ func TestDemand(t *testing.T) {
 // TestMethodsOfAClient: in order, to what is allowed, and never below what is demanded.
 func TestMethodsOfAClient(t *testing.T) {
 	m := &Methods{
-		Default: []Method{{Number: methodX, Client: strong}, {Number: MethodCephX, Client: cephx}, {Number: MethodNone, Client: none}},
+		Default: []Method{
+			{Number: methodX, Client: strong}, {Number: MethodCephX, Client: cephx}, {Number: MethodNone, Client: none},
+		},
 		ByType: map[entity.Type][]Method{
-			entity.TypeMon: {{Number: MethodNone, Client: none}}, entity.TypeMDS: {}, entity.TypeMgr: {{Number: MethodNone, Server: fakeServer{}}},
+			entity.TypeMon: {{Number: MethodNone, Client: none}}, entity.TypeMDS: {},
+			entity.TypeMgr: {{Number: MethodNone, Server: fakeServer{}}},
 		},
 	}
 	start := func(peer entity.Type) ClientExchange { return m.Client().NewExchange(entity.TypeClient, peer) }
@@ -147,7 +151,8 @@ func TestMethodsOfAClient(t *testing.T) {
 	all := []uint32{MethodNone, MethodCephX, methodX}
 	x := start(entity.TypeOSD)
 	require.EqualValues(t, methodX, method(x.Request()))
-	require.EqualValues(t, MethodCephX, method(x.BadMethod(refusal(methodX, all[:2], []uint32{ModeCRC}))), "the next one")
+	require.EqualValues(t, MethodCephX, method(x.BadMethod(refusal(methodX, all[:2], []uint32{ModeCRC}))),
+		"the next one")
 	got, _ := x.More(nil)
 	require.Equal(t, []byte{byte(MethodCephX)}, got)
 	res, _ := x.Done(1, ModeCRC, nil)
@@ -169,7 +174,8 @@ func TestMethodsOfAClient(t *testing.T) {
 		require.ErrorIs(t, err, ErrNoMethod)
 	}
 
-	d := Demand{Client: m.Client(), Methods: []uint32{methodX, MethodCephX}}.NewExchange(entity.TypeClient, entity.TypeOSD)
+	demand := Demand{Client: m.Client(), Methods: []uint32{methodX, MethodCephX}}
+	d := demand.NewExchange(entity.TypeClient, entity.TypeOSD)
 	_, _ = d.Request()
 	_, err = d.BadMethod(refusal(methodX, all[:1], []uint32{ModeCRC}))
 	require.ErrorIs(t, err, ErrDowngrade)
@@ -190,7 +196,8 @@ func TestMethodsOfAServer(t *testing.T) {
 				refuse: fmt.Errorf("%w: %w", denied, &RefusedError{Method: MethodCephX, Result: -eACCES})}}},
 		},
 		ByType: map[entity.Type][]Method{
-			entity.TypeClient: {{Number: MethodNone, Server: fakeServer{}}}, entity.TypeMDS: {{Number: MethodNone, Client: none}},
+			entity.TypeClient: {{Number: MethodNone, Server: fakeServer{}}},
+			entity.TypeMDS:    {{Number: MethodNone, Client: none}},
 		},
 	}
 	start := func(peer entity.Type) ServerExchange { return m.Server().NewExchange(entity.TypeOSD, peer) }
@@ -246,7 +253,8 @@ func TestResultCheck(t *testing.T) {
 		require.ErrorContains(t, r.Check(), says)
 	}
 	for _, r := range []Result{
-		{Mode: ModeCRC}, {Mode: ModeCRC, SessionKey: key}, {Mode: ModeSecure, SessionKey: key, ConnectionSecret: secret},
+		{Mode: ModeCRC}, {Mode: ModeCRC, SessionKey: key},
+		{Mode: ModeSecure, SessionKey: key, ConnectionSecret: secret},
 	} {
 		require.NoError(t, r.Check())
 	}

@@ -19,7 +19,8 @@ import (
 func TestModeThatWasNotAskedFor(t *testing.T) {
 	secure := fakeAuth{key: "secret", mode: auth.ModeSecure}
 	for mode, want := range map[uint32]string{
-		auth.ModeCRC: "demanded modes [secure]; offered modes [crc]", 0: "offered modes [mode 0]", 7: "offered modes [mode 7]",
+		auth.ModeCRC: "demanded modes [secure]; offered modes [crc]",
+		0:            "offered modes [mode 0]", 7: "offered modes [mode 7]",
 	} {
 		asked := false
 		f := secure
@@ -64,20 +65,22 @@ func want2[T any](l *lab) *T {
 
 // TestKeysThatAreTooShort are the method's mistake, said as such before anything is sent.
 func TestKeysThatAreTooShort(t *testing.T) {
+	type result = *auth.Result
+	const crc, secure = auth.ModeCRC, auth.ModeSecure
 	for name, tc := range map[string]struct {
 		mode   uint32
-		change func(r *auth.Result)
+		change func(r result)
 		says   string // "": it goes well
 	}{
-		"secret":         {auth.ModeSecure, func(r *auth.Result) { r.ConnectionSecret = r.ConnectionSecret[:39] }, "secret of 39 bytes"},
-		"secret of 40":   {auth.ModeSecure, func(r *auth.Result) { r.ConnectionSecret = r.ConnectionSecret[:40] }, ""},
-		"no secret":      {auth.ModeSecure, func(r *auth.Result) { r.ConnectionSecret = nil }, "secret of 0 bytes"},
-		"key":            {auth.ModeSecure, func(r *auth.Result) { r.SessionKey = r.SessionKey[:15] }, "session key of 15 bytes"},
-		"key in crc":     {auth.ModeCRC, func(r *auth.Result) { r.SessionKey = r.SessionKey[:15] }, "session key of 15 bytes"},
-		"no key":         {auth.ModeSecure, func(r *auth.Result) { r.SessionKey = nil }, "no session key in secure mode"},
-		"no key in crc":  {auth.ModeCRC, func(r *auth.Result) { r.SessionKey = nil }, ""},
-		"no such mode":   {7, func(*auth.Result) {}, "mode 7, which there is not"},
-		"nothing at all": {auth.ModeCRC, func(r *auth.Result) { *r = auth.Result{Mode: r.Mode} }, ""},
+		"secret":         {secure, func(r result) { r.ConnectionSecret = r.ConnectionSecret[:39] }, "of 39 bytes"},
+		"secret of 40":   {secure, func(r result) { r.ConnectionSecret = r.ConnectionSecret[:40] }, ""},
+		"no secret":      {secure, func(r result) { r.ConnectionSecret = nil }, "secret of 0 bytes"},
+		"key":            {secure, func(r result) { r.SessionKey = r.SessionKey[:15] }, "session key of 15 bytes"},
+		"key in crc":     {crc, func(r result) { r.SessionKey = r.SessionKey[:15] }, "session key of 15 bytes"},
+		"no key":         {secure, func(r result) { r.SessionKey = nil }, "no session key in secure mode"},
+		"no key in crc":  {crc, func(r result) { r.SessionKey = nil }, ""},
+		"no such mode":   {7, func(result) {}, "mode 7, which there is not"},
+		"nothing at all": {crc, func(r result) { *r = auth.Result{Mode: r.Mode} }, ""},
 	} {
 		f := fakeAuth{key: "secret", mode: tc.mode, change: tc.change}
 		l := acceptor(t, msg.StatefulServer(), useFake(f)).drive(StateAuthAccepting).say(&frame.AuthRequest{
@@ -424,7 +427,8 @@ func TestProvedServer(t *testing.T) {
 
 // TestProvedOwner: a session whose owner was proved is not given to who only says the name.
 func TestProvedOwner(t *testing.T) {
-	in := Incoming{PeerType: entity.TypeOSD, Auth: osd("9"), GlobalSeq: 5, ClientCookie: 1, Addrs: entity.AddrVec{labPeer}}
+	in := Incoming{PeerType: entity.TypeOSD, Auth: osd("9"), GlobalSeq: 5, ClientCookie: 1,
+		Addrs: entity.AddrVec{labPeer}}
 	ex := Existing{State: StateStandby, PeerType: entity.TypeOSD, Auth: osd("9"), Proved: true, ClientCookie: 1}
 	require.ErrorIs(t, Arbitrate(in, &ex, false).Err, ErrNotOwner)
 	in.Proved = true
@@ -467,8 +471,8 @@ func TestAuthorize(t *testing.T) {
 		require.Equal(t, &frame.AuthBadMethod{Method: 2, Result: -13, Methods: []uint32{2}, Modes: []uint32{1}},
 			want[frame.AuthBadMethod](l))
 		require.Equal(t, []auth.Peer{{Type: entity.TypeOSD, Addr: labPeer.AddrPort, Authenticated: entity.Authenticated{
-			Name: osd("9"), Proved: true, Method: 2, Mode: auth.ModeCRC, Capabilities: []byte("allow *"), Expires: expires,
-			Proof: 42}}}, asked)
+			Name: osd("9"), Proved: true, Method: 2, Mode: auth.ModeCRC,
+			Capabilities: []byte("allow *"), Expires: expires, Proof: 42}}}, asked)
 		require.Len(t, l.c.refused, 1)
 		require.ErrorIs(t, l.c.refused[0], full)
 		require.ErrorIs(t, l.c.refused[0], auth.ErrRefused)

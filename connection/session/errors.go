@@ -139,7 +139,8 @@ func (e *WrongNameError) Unwrap() error { return ErrWrongName }
 
 // Hint is a sentence on what may be wrong and what to do about it.
 func (e *WrongNameError) Hint() string {
-	return "a messenger's Config.Name has to go with the name that its key or certificate is for: one of the two is wrong"
+	return "a messenger's Config.Name has to go with the name that its key or certificate is for: " +
+		"one of the two is wrong"
 }
 
 // permanent marks a fault that no reconnection can mend.
