@@ -45,9 +45,18 @@ type Config struct {
 	// Logger; nil means slog.Default() as it is at New: what fails is said there.
 	// slog.New(slog.DiscardHandler) is silent.
 	Logger *slog.Logger
-	// AuthClient and AuthServer authenticate; nil means AUTH_NONE.
+	// AuthClient and AuthServer authenticate; nil means AUTH_NONE. auth.Methods makes them
+	// of several methods, and auth.Demand says what this side does not do without. Steps
+	// of a slow method (auth.Slow) are run on Executor, and may block there; if it refuses
+	// one, that connection is given up.
 	AuthClient auth.Client
 	AuthServer auth.Server
+	// Authorize, if set, decides whether a peer that has connected and authenticated is let
+	// in. With an error it is not: the log says why, and the peer hears that permission is
+	// denied. It runs where the last step of the authentication ran: on Executor with a
+	// slow method, where it may block, and otherwise on a worker. It may be called several
+	// times at once.
+	Authorize func(auth.Peer) error
 
 	// DispatchWidth is how many connections are dispatched at the same time; 0 means 4,
 	// or the number of workers if that is more, 1 is the single dispatch thread of the
@@ -113,7 +122,8 @@ type Config struct {
 
 	// Backoff between attempts to reconnect; 0 means 200 ms and 15 s.
 	InitialBackoff, MaxBackoff time.Duration
-	// ReadyTimeout bounds a handshake, 10 s. IdleTimeout is for how long a ready
+	// ReadyTimeout bounds a handshake, from the accept or the dial to the session,
+	// authentication included and whatever comes in meanwhile, 10 s. IdleTimeout is for how long a ready
 	// connection may be without a sign of life of the peer, which is asked for one
 	// before; 900 s, negative: for ever. KeepaliveInterval sends KEEPALIVE2 on silence;
 	// 0: only before IdleTimeout. KeepaliveTimeout gives up on its answer, 30 s
@@ -138,8 +148,10 @@ type Config struct {
 	Observe func(session.State, frame.Tag)
 
 	// HandshakesMax bounds accepted connections that are not ready yet; 0 means
-	// 4096. At the bound a new one is closed at once, and counted.
-	HandshakesMax int
+	// 4096. At the bound a new one is closed at once, and counted. HandshakesMaxPerHost
+	// bounds those from one IPv4 address, or from one /64 of IPv6, likewise, so that one
+	// host does not keep all others out; 0 means half of HandshakesMax, but at least 256.
+	HandshakesMax, HandshakesMaxPerHost int
 	// BindPortMin and BindPortMax are where Bind looks for a free port when asked
 	// for port 0; 0 leaves the choice to the kernel. (Ceph's daemons: 6800, 7300.)
 	BindPortMin, BindPortMax uint16
@@ -198,7 +210,8 @@ func (c *Config) check() error {
 		{"DialTimeout", int64(c.DialTimeout)}, {"BindRetryDelay", int64(c.BindRetryDelay)},
 		{"DispatchWidth", int64(c.DispatchWidth)}, {"DispatchWidthMax", int64(c.DispatchWidthMax)},
 		{"SendQueueMessages", int64(c.SendQueueMessages)}, {"SendQueueBytes", c.SendQueueBytes},
-		{"HandshakesMax", int64(c.HandshakesMax)}, {"ListenBacklog", int64(c.ListenBacklog)},
+		{"HandshakesMax", int64(c.HandshakesMax)},
+		{"HandshakesMaxPerHost", int64(c.HandshakesMaxPerHost)}, {"ListenBacklog", int64(c.ListenBacklog)},
 		{"WriteBatch", int64(c.WriteBatch)}, {"WriteBudget", int64(c.WriteBudget)},
 		{"Socket.RecvBuffer", int64(c.Socket.RecvBuffer)}, {"Socket.SendBuffer", int64(c.Socket.SendBuffer)},
 		{"Socket.UserTimeout", int64(c.Socket.UserTimeout)},
@@ -282,6 +295,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.DialTimeout = 0 // the kernel's
 	}
 	c.HandshakesMax = orDefault(c.HandshakesMax, 4096)
+	c.HandshakesMaxPerHost = orDefault(c.HandshakesMaxPerHost, max(c.HandshakesMax/2, 256))
 	c.BindRetries = orDefault(c.BindRetries, 3)
 	c.BindRetryDelay = orDefault(c.BindRetryDelay, 5*time.Second)
 	c.WriteBatch = orDefault(c.WriteBatch, 256<<10)

@@ -1,7 +1,6 @@
 package async
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -128,8 +127,6 @@ func (m *Messenger) Connections() iter.Seq[msg.Connection] {
 	}
 }
 
-var errHandshakes = errors.New("msgr: no room for another handshake")
-
 // accepted takes a socket from a listener, on the listener's worker.
 func (m *Messenger) accepted(sock eventloop.Socket) {
 	m.mu.Lock()
@@ -155,11 +152,12 @@ func (m *Messenger) accepted(sock eventloop.Socket) {
 func (m *Messenger) accept(sock eventloop.Socket) {
 	w := m.cfg.Stack.Pick()
 	c := connection.Accept(m.lastConnID.Add(1), &m.shared, w)
-	if !m.reg.AddHandshake(c, m.cfg.HandshakesMax) {
+	limits := connection.HandshakeLimits{Max: m.cfg.HandshakesMax, MaxPerHost: m.cfg.HandshakesMaxPerHost}
+	if err := m.reg.AddHandshake(c, sock.RemoteAddr().Addr(), limits); err != nil {
 		if m.usable() == nil {
 			m.counts.TurnedAway.Add(1)
-			m.failures.AcceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect",
-				sock.RemoteAddr(), msg.ReasonFull, errHandshakes, "handshakes", m.cfg.HandshakesMax)
+			m.failures.AcceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect", sock.RemoteAddr(),
+				msg.ReasonFull, err, "handshakes", limits.Max, "from one host", limits.MaxPerHost)
 		}
 		_ = sock.Close()
 		return

@@ -108,15 +108,61 @@ func (g guardedThrottler) call(what string, f func()) {
 	returned = true
 }
 
+// authorizing is Config.Authorize.
+func (m *Messenger) authorizing(authorize func(auth.Peer) error) func(auth.Peer, bool) error {
+	if authorize == nil {
+		return nil
+	}
+	return func(p auth.Peer, slow bool) (err error) {
+		g := guardedAuth{m, slow}
+		g.call("Config.Authorize", &err, func() { err = authorize(p) })
+		return err
+	}
+}
+
 // guardedAuth turns what an authentication method panics with into its error.
-type guardedAuth struct{ m *Messenger }
+type guardedAuth struct {
+	m    *Messenger
+	slow bool // it is called on the executor, where it may block
+}
 
 func (g guardedAuth) call(what string, err *error, f func()) {
 	returned := false
 	*err = fmt.Errorf("%w: %s", ErrPanic, what)
 	defer g.m.guard(what, &returned)
-	callback.OnWorker(f)
+	if g.slow {
+		callback.OnPool(f)
+	} else {
+		callback.OnWorker(f)
+	}
 	returned = true
+}
+
+// guardedExchange is what both sides' exchanges have in common: that they may be slow, and
+// closed. what is that one.
+type guardedExchange struct {
+	guardedAuth
+	what any
+	name string
+	err  error // instead of an exchange
+}
+
+// ask finds out whether the exchange is slow.
+func (g *guardedExchange) ask() {
+	if g.err == nil {
+		g.call(g.name+".Slow", &g.err, func() { g.slow, g.err = auth.IsSlow(g.what), nil })
+	}
+}
+
+// Slow implements auth.Slow.
+func (g *guardedExchange) Slow() bool { return g.slow }
+
+// Close implements io.Closer. It must not block wherever it is called.
+func (g *guardedExchange) Close() (err error) {
+	c := g.guardedAuth
+	c.slow = false
+	c.call(g.name+".Close", &err, func() { err = auth.Close(g.what) })
+	return err
 }
 
 type guardedClient struct {
@@ -125,18 +171,20 @@ type guardedClient struct {
 }
 
 func (g guardedClient) NewExchange(self, peer entity.Type) auth.ClientExchange {
-	x := guardedClientExchange{guardedAuth: g.guardedAuth}
+	x := &guardedClientExchange{}
+	x.guardedAuth, x.name = g.guardedAuth, "auth.ClientExchange"
 	g.call("auth.Client.NewExchange", &x.err, func() { x.x, x.err = g.c.NewExchange(self, peer), nil })
+	x.what = x.x
+	x.ask()
 	return x
 }
 
 type guardedClientExchange struct {
-	guardedAuth
-	x   auth.ClientExchange
-	err error
+	guardedExchange
+	x auth.ClientExchange
 }
 
-func (g guardedClientExchange) Request() (r auth.Request, err error) {
+func (g *guardedClientExchange) Request() (r auth.Request, err error) {
 	if g.err != nil {
 		return r, g.err
 	}
@@ -144,17 +192,17 @@ func (g guardedClientExchange) Request() (r auth.Request, err error) {
 	return r, err
 }
 
-func (g guardedClientExchange) BadMethod(refusal *auth.RefusedError) (r auth.Request, err error) {
+func (g *guardedClientExchange) BadMethod(refusal *auth.RefusedError) (r auth.Request, err error) {
 	g.call("auth.ClientExchange.BadMethod", &err, func() { r, err = g.x.BadMethod(refusal) })
 	return r, err
 }
 
-func (g guardedClientExchange) More(payload []byte) (p []byte, err error) {
+func (g *guardedClientExchange) More(payload []byte) (p []byte, err error) {
 	g.call("auth.ClientExchange.More", &err, func() { p, err = g.x.More(payload) })
 	return p, err
 }
 
-func (g guardedClientExchange) Done(id uint64, mode uint32, payload []byte) (r auth.Result, err error) {
+func (g *guardedClientExchange) Done(id uint64, mode uint32, payload []byte) (r auth.Result, err error) {
 	g.call("auth.ClientExchange.Done", &err, func() { r, err = g.x.Done(id, mode, payload) })
 	return r, err
 }
@@ -165,18 +213,20 @@ type guardedServer struct {
 }
 
 func (g guardedServer) NewExchange(self, peer entity.Type) auth.ServerExchange {
-	x := guardedServerExchange{guardedAuth: g.guardedAuth}
+	x := &guardedServerExchange{}
+	x.guardedAuth, x.name = g.guardedAuth, "auth.ServerExchange"
 	g.call("auth.Server.NewExchange", &x.err, func() { x.x, x.err = g.s.NewExchange(self, peer), nil })
+	x.what = x.x
+	x.ask()
 	return x
 }
 
 type guardedServerExchange struct {
-	guardedAuth
-	x   auth.ServerExchange
-	err error
+	guardedExchange
+	x auth.ServerExchange
 }
 
-func (g guardedServerExchange) Request(q auth.Request) (r auth.Reply, err error) {
+func (g *guardedServerExchange) Request(q auth.Request) (r auth.Reply, err error) {
 	if g.err != nil {
 		return r, g.err
 	}
@@ -184,7 +234,7 @@ func (g guardedServerExchange) Request(q auth.Request) (r auth.Reply, err error)
 	return r, err
 }
 
-func (g guardedServerExchange) More(payload []byte) (r auth.Reply, err error) {
+func (g *guardedServerExchange) More(payload []byte) (r auth.Reply, err error) {
 	g.call("auth.ServerExchange.More", &err, func() { r, err = g.x.More(payload) })
 	return r, err
 }

@@ -52,7 +52,8 @@ var mayImport = map[string][]string{
 	"async/asynctest/promise":  {"async/msg"},
 	"async/asynctest/faultkit": {"eventloop", "eventloop/forward"},
 	"async/asynctest/sessiontest": {"async/asynctest/faultkit", "async", "eventloop", "eventloop/forward",
-		"eventloop/netpollstack", "dispatch", "connection/frame", "connection/session", "async/msg", "async/entity"},
+		"eventloop/netpollstack", "dispatch", "connection/auth", "connection/frame", "connection/session",
+		"async/msg", "async/entity"},
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.

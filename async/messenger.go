@@ -46,6 +46,7 @@ type Messenger struct {
 	identity    connection.Identity
 	warned      sync.Map     // what is said once: see deliver.go
 	broadcasts  atomic.Int32 // calls of Broadcast that have not returned
+	steps       steps
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu
@@ -86,10 +87,11 @@ func New(cfg Config) (*Messenger, error) {
 	if m.cfg.AuthClient == nil {
 		m.cfg.AuthClient = auth.NoneClient{Name: cfg.AuthName, GlobalID: m.identity.GlobalID}
 	}
-	m.authClient = guardedClient{guardedAuth{m}, m.cfg.AuthClient}
-	m.authServer = guardedServer{guardedAuth{m}, m.cfg.AuthServer}
+	m.authClient = guardedClient{guardedAuth{m: m}, m.cfg.AuthClient}
+	m.authServer = guardedServer{guardedAuth{m: m}, m.cfg.AuthServer}
 	cfg.Observe = m.observing(cfg.Observe)
 	m.sessCfg = cfg.session()
+	m.sessCfg.Authorize = m.authorizing(cfg.Authorize)
 	m.failures.Init(m.log, m.sessCfg.ReadyTimeout)
 	m.reg.Init()
 	m.defaultPrio.Store(defaultPriority)
@@ -115,6 +117,7 @@ func New(cfg Config) (*Messenger, error) {
 	})
 	m.shared = connection.Shared{
 		Session: &m.sessCfg, Env: env{&m.identity, m}, Sink: sink{m}, Log: m.log, Clock: cfg.Clock, MayWait: mayWait,
+		Execute: func(job func()) error { return m.steps.execute(cfg.Executor, job) },
 		Options: connection.Options{
 			Send: connection.SendLimits{
 				MessagesMax: cfg.SendQueueMessages, BytesMax: cfg.SendQueueBytes, HighWater: max(cfg.SendHighWater, 0),
@@ -159,6 +162,10 @@ func (m *Messenger) SetDefaultSendPriority(p uint8) {
 
 // Name is the messenger's name.
 func (m *Messenger) Name() entity.Name { return m.cfg.Name }
+
+// GlobalID is the number that a monitor gave this messenger when it authenticated there;
+// 0 if none did.
+func (m *Messenger) GlobalID() uint64 { return m.identity.GlobalID() }
 
 // Addrs are the addresses by which peers know the messenger: Config.Advertise, or
 // those it is bound to (see Bind for unspecified ones). A client has one of type "any"
@@ -273,7 +280,7 @@ func (m *Messenger) beginShutdown() {
 // awaitEnd waits until nothing runs for the messenger any more.
 func (m *Messenger) awaitEnd(ctx context.Context) error {
 	err := m.awaitWorkers(ctx)
-	return errors.Join(err, m.queue.Stop(ctx))
+	return errors.Join(err, m.steps.wait(ctx), m.queue.Stop(ctx))
 }
 
 // awaitWorkers waits until every connection has ended, and with it has reported

@@ -69,6 +69,7 @@ const (
 	cmdGiveUp
 	cmdAck
 	cmdArbitrate
+	cmdStep // a step of the authentication has been run
 	cmdGoOn // user code ended the goroutine in the midst of things
 
 	// cmdDrain asks for no more than what each Run does: to take the session's outputs.

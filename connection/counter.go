@@ -66,7 +66,7 @@ type Counts[C any] struct {
 	// FastDispatchLimit.
 	SlowFastDispatches C
 	// AcceptErrors are failures of accept (see eventloop.ListenConfig.OnError),
-	// TurnedAway accepted sockets closed because of HandshakesMax.
+	// TurnedAway accepted sockets closed because of HandshakesMax or HandshakesMaxPerHost.
 	AcceptErrors, TurnedAway C
 }
 

@@ -37,6 +37,7 @@ type peerInfo struct {
 	addrs    entity.AddrVec
 	features uint64
 	globalID uint64
+	authed   *entity.Authenticated // nil: it is not yet
 	policy   msg.Policy
 	remote   netip.AddrPort
 	accepted bool // by a socket that a peer opened
@@ -46,7 +47,7 @@ type peerInfo struct {
 func (x *Seen) Publish(s *session.Session, remote netip.AddrPort) {
 	i := &peerInfo{
 		name: s.PeerName(), addrs: s.PeerAddrs(), features: s.Features(), globalID: s.GlobalID(),
-		policy: s.Policy(), remote: remote, accepted: !s.Announced(),
+		authed: s.Authenticated(), policy: s.Policy(), remote: remote, accepted: !s.Announced(),
 	}
 	if old := x.peer.Load(); old != nil {
 		i.accepted = old.accepted
@@ -105,6 +106,14 @@ func (f *Face) PeerAddrs() entity.AddrVec { return f.Seen.peer.Load().addrs }
 
 // PeerGlobalID implements msg.Connection.
 func (f *Face) PeerGlobalID() uint64 { return f.Seen.peer.Load().globalID }
+
+// Authenticated implements msg.Connection.
+func (f *Face) Authenticated() (a entity.Authenticated) {
+	if p := f.Seen.peer.Load().authed; p != nil {
+		a = *p
+	}
+	return a
+}
 
 // Features implements msg.Connection.
 func (f *Face) Features() uint64 { return f.Seen.peer.Load().features }

@@ -329,6 +329,9 @@ func (l *Loopback) LastKeepalive() time.Time    { return time.Time{} }
 func (l *Loopback) LastKeepaliveAck() time.Time { return time.Time{} }
 func (l *Loopback) String() string              { return fmt.Sprintf("loopback of %s", l.own.Self().Name) }
 
+// Authenticated implements msg.Connection.
+func (l *Loopback) Authenticated() (none entity.Authenticated) { return none }
+
 // State implements msg.Connection.
 func (l *Loopback) State() msg.ConnState {
 	if l.IsClosed() {

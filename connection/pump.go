@@ -52,6 +52,9 @@ func (c *Conn) Run() {
 	if cmds&cmdGiveUp != 0 {
 		c.s.GiveUp(fault)
 	}
+	if cmds&cmdStep != 0 {
+		c.s.HandleStep(now)
+	}
 	if cmds&cmdMarkDown != 0 {
 		c.s.MarkDown(closed)
 	}
@@ -63,7 +66,7 @@ func (c *Conn) Run() {
 		c.tellPressure()
 	}
 	c.drain()
-	if cmds&cmdGoOn != 0 {
+	if cmds&(cmdGoOn|cmdStep) != 0 {
 		c.unstash(c.now()) // reading may have been stopped
 	}
 	if cmds&cmdArbitrate != 0 {
@@ -219,6 +222,8 @@ func (c *Conn) carryOut(o session.Output) {
 	case session.OutCloseTransport:
 		c.closeTransport()
 		c.Seen.Connected.Store(false)
+	case session.OutAuthenticate:
+		c.startStep()
 	case session.OutFault:
 		c.Seen.Connected.Store(false)
 		st.Faults.Add(1)

@@ -3,6 +3,8 @@ package connection
 import (
 	"cmp"
 	"container/list"
+	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -16,8 +18,10 @@ type Registry[C Registered] struct {
 	mu    sync.Mutex
 	index entity.Index[C]
 	all   map[C]*entry
-	// handshakes counts accepted connections that were not ready yet.
+	// handshakes counts accepted connections that were not ready yet, hosts those from
+	// each host.
 	handshakes int
+	hosts      map[netip.Addr]int
 	// absent are the connections that wait for a peer which alone can come back, the
 	// one that waits longest first.
 	absent list.List
@@ -37,15 +41,15 @@ type Registered interface {
 }
 
 type entry struct {
-	asked     entity.AddrVec // of any nonce, as the user gave them; nil: there are none
-	addrs     entity.AddrVec // under which it is in the index; nil: it is not
-	absent    *list.Element  // in absent; nil: it is not
-	handshake bool           // counts in handshakes
+	asked  entity.AddrVec // of any nonce, as the user gave them; nil: there are none
+	addrs  entity.AddrVec // under which it is in the index; nil: it is not
+	absent *list.Element  // in absent; nil: it is not
+	host   netip.Addr     // counts in handshakes, and in hosts under this; the zero value: it does not
 }
 
 // Init makes r ready for use.
 func (r *Registry[C]) Init() {
-	r.all = map[C]*entry{}
+	r.all, r.hosts = map[C]*entry{}, map[netip.Addr]int{}
 	r.empty = make(chan struct{})
 }
 
@@ -111,17 +115,48 @@ func (r *Registry[C]) Add(c C, addrs entity.AddrVec, anon bool) (existing C, err
 	return existing, nil
 }
 
-// AddHandshake puts an accepted connection in, if there is room for it.
-func (r *Registry[C]) AddHandshake(c C, limit int) bool {
+// HandshakeLimits bound the accepted connections that are not ready yet.
+type HandshakeLimits struct {
+	Max        int
+	MaxPerHost int // from one IPv4 address, or from one /64 of IPv6
+}
+
+// Why AddHandshake does not let a connection in.
+var (
+	ErrHandshakes     = errors.New("msgr: no room for another handshake")
+	ErrHostHandshakes = errors.New("msgr: no room for another handshake from that host")
+)
+
+// AddHandshake puts a connection in that was accepted from there, if there is room for it.
+func (r *Registry[C]) AddHandshake(c C, from netip.Addr, l HandshakeLimits) error {
+	host := hostOf(from)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closing || r.handshakes >= limit {
-		return false
+	switch {
+	case r.closing:
+		return msg.ErrShutdown
+	case r.handshakes >= l.Max:
+		return ErrHandshakes
+	case r.hosts[host] >= l.MaxPerHost:
+		return ErrHostHandshakes
 	}
 	r.handshakes++
-	r.all[c] = &entry{handshake: true}
+	r.hosts[host]++
+	r.all[c] = &entry{host: host}
 	r.live++
-	return true
+	return nil
+}
+
+// hostOf is what counts as one host: who has one IPv6 address has the other 2^64 too.
+func hostOf(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if p, err := a.Prefix(64); a.Is6() && err == nil {
+		return p.Addr()
+	}
+	if !a.IsValid() {
+		return netip.IPv4Unspecified() // a stack that does not know
+	}
+	return a
 }
 
 // Drain lets no new session begin.
@@ -213,9 +248,12 @@ func (r *Registry[C]) Readied(c C) {
 }
 
 func (r *Registry[C]) returnedLocked(e *entry) {
-	if e.handshake {
-		e.handshake = false
+	if e.host.IsValid() {
 		r.handshakes--
+		if r.hosts[e.host]--; r.hosts[e.host] == 0 {
+			delete(r.hosts, e.host)
+		}
+		e.host = netip.Addr{}
 	}
 	if e.absent != nil {
 		r.absent.Remove(e.absent)

@@ -77,6 +77,9 @@ type Shared struct {
 	// MayWait returns an error if the calling goroutine must not wait: it is a worker.
 	// nil: any may.
 	MayWait func() error
+	// Execute has a job run by a goroutine that may be held up: a slow step of the
+	// authentication. An error means that it will not be. nil: it is run by the worker.
+	Execute func(job func()) error
 	// Dispatch is the dispatch throttle, taken last; nil: none.
 	Dispatch msg.Throttler
 	Options  Options

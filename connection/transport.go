@@ -96,7 +96,9 @@ func (c *Conn) HandleClosed(err error) {
 // whoever found it, and what it wants done then is still to be done (drain).
 func (c *Conn) transportDown(err error) {
 	c.closeTransport()
+	c.enter()
 	c.s.HandleTransportDown(c.now(), err)
+	c.leave()
 }
 
 // closeTransport closes the transport, if there is one.

@@ -14,6 +14,9 @@ type SwarmConfig struct {
 	// Messages and Faults are how many of each a seed has at least; 0 means 200
 	// and 20.
 	Messages, Faults int
+	// SlowAuth has the authentication run as steps on the executor (auth.Slow), in all
+	// systems.
+	SlowAuth bool
 	// Logger gets the messengers' log; nil: nobody does.
 	Logger *slog.Logger
 	// Trace gets the trace of the network (see simnet.Network.TraceTo); nil: nobody does.
@@ -36,6 +39,9 @@ type SwarmResult struct {
 	Coverage Coverage
 	// Costs are what the faults have cost, in connections, replays and so on (E1).
 	Costs []Cost
+	// AuthSteps counts the methods of authentication that ran, in systems that have one
+	// other than NONE.
+	AuthSteps int
 	// Virtual is how much virtual time the run took.
 	Virtual time.Duration
 	// Hash is that of the trace, equal for equal runs.

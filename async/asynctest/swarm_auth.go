@@ -14,7 +14,13 @@ type testAuth struct {
 	rounds   int
 	refusals bool // every second request is refused
 	rekey    uint64
+	slow     bool
+	steps    int // methods that ran
+	open     int // exchanges that were not closed
 }
+
+// Slow implements auth.Slow.
+func (a *testAuth) Slow() bool { return a.slow }
 
 const testMethod = 0x7e57
 
@@ -32,9 +38,19 @@ func (a *testAuth) result(peer entity.AuthName) auth.Result {
 // testClient implements auth.Client and auth.ClientExchange.
 type testClient struct{ *testAuth }
 
-func (c testClient) NewExchange(_, _ entity.Type) auth.ClientExchange { return c }
+func (c testClient) NewExchange(_, _ entity.Type) auth.ClientExchange {
+	c.open++
+	return c
+}
+
+// Close implements io.Closer.
+func (a *testAuth) Close() error {
+	a.open--
+	return nil
+}
 
 func (c testClient) Request() (auth.Request, error) {
+	c.steps++
 	return auth.Request{Method: testMethod, Modes: []uint32{c.mode}}, nil
 }
 func (c testClient) BadMethod(*auth.RefusedError) (auth.Request, error) { return c.Request() }
@@ -51,6 +67,7 @@ type testServer struct {
 
 // NewExchange implements auth.Server.
 func (s *testServer) NewExchange(_, _ entity.Type) auth.ServerExchange {
+	s.open++
 	return &testExchange{testServer: s}
 }
 
@@ -61,6 +78,7 @@ type testExchange struct {
 }
 
 func (x *testExchange) Request(r auth.Request) (auth.Reply, error) {
+	x.steps++
 	if x.refused = x.refusals && !x.refused; x.refused {
 		return auth.Reply{}, &auth.RefusedError{Method: r.Method, Result: -13, Methods: []uint32{testMethod},
 			Modes: []uint32{x.mode}}

@@ -38,6 +38,12 @@ func (s *swarm) run() {
 			s.tb.Fatalf("asynctest: the stranger, which lacks a feature, was let in %d times", n)
 		}
 	}
+	if a := s.auth; a != nil {
+		s.result.AuthSteps = a.steps
+		if a.open != 0 && !s.deaths && !s.stranger { // who died closes nothing, and strangers go on trying
+			s.tb.Fatalf("asynctest: %d exchanges of the authentication were not closed", a.open)
+		}
+	}
 	defer func() { s.result.Costs = s.History.costs }()
 	s.CheckPromises()
 }

@@ -78,6 +78,12 @@ func (s *swarm) plan() (net simnet.Config) {
 			s.auth.rekey = 64 + uint64(rnd.IntN(200))
 		}
 	}
+	if s.cfg.SlowAuth {
+		if s.auth == nil { // without a draw: the system is the same but for that
+			s.auth = &testAuth{mode: 1, rounds: 1}
+		}
+		s.auth.slow = true
+	}
 	topology := s.connect()
 	s.result.System = fmt.Sprintf("%s, %s of %d nodes, %d servers, at most %d bytes, deaths %v, same address %v, "+
 		"slow %v, "+

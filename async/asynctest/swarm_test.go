@@ -82,6 +82,23 @@ func TestSwarm(t *testing.T) {
 }
 
 // Whatever a seed has in it, it has it twice. ASYNCMSGR_LONG tries a thousand.
+// TestSwarmSlowAuth: the authentication's steps run on executors, while connections break.
+func TestSwarmSlowAuth(t *testing.T) {
+	first, n := rand.Uint64()>>1, uint64(40)
+	if testing.Short() {
+		n = 10
+	}
+	slow := asynctest.SwarmConfig{SlowAuth: true}
+	for seed := first; seed < first+n; seed++ {
+		a := asynctest.RunSwarm(seed, slow)
+		require.Empty(t, a.Violations, "seed %d: %s", seed, a.System)
+		require.NotZero(t, a.AuthSteps, "seed %d", seed)
+		if seed < first+4 {
+			require.Equal(t, a, asynctest.RunSwarm(seed, slow), "seed %d", seed)
+		}
+	}
+}
+
 func TestSwarmIsDeterministic(t *testing.T) {
 	first, n := rand.Uint64()>>1, uint64(8)
 	if os.Getenv("ASYNCMSGR_LONG") != "" {

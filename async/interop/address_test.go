@@ -92,7 +92,7 @@ func TestGlobalIDOfAMon(t *testing.T) {
 		m, box, conn := client(t, mon)
 		require.NoError(t, conn.Send(&msg.Message{Type: msg.TypeMonGetMap, Version: 1}))
 		box.next(t, msg.TypeMonMap)
-		id := conn.PeerGlobalID()
+		id := m.GlobalID()
 		require.NotZero(t, id)
 		require.Equal(t, entity.Client(entity.NumNew), m.Name())
 		conn, err := m.ConnectTo(entity.TypeOSD, entity.AddrVec{osd.Addr})

@@ -32,7 +32,7 @@ func client(t *testing.T, mon *Mon) (*async.Messenger, *inbox, msg.Connection) {
 // TestClientOfMon asks a real monitor what its clients ask.
 func TestClientOfMon(t *testing.T) {
 	mon := StartMon(t, MonOptions{})
-	_, box, conn := client(t, mon)
+	m, box, conn := client(t, mon)
 	fsid, err := ParseUUID(FSID)
 	require.NoError(t, err)
 
@@ -60,7 +60,8 @@ func TestClientOfMon(t *testing.T) {
 		require.True(t, conn.IsConnected())
 		require.True(t, conn.Policy().Lossy)
 		require.Equal(t, msg.FeaturesAll, conn.Features())
-		require.NotZero(t, conn.PeerGlobalID())
+		require.NotZero(t, m.GlobalID())
+		require.Zero(t, conn.PeerGlobalID(), "a monitor has none")
 		require.Equal(t, peerOf(mon.Addr), conn.PeerAddrs())
 	})
 

@@ -72,8 +72,14 @@ type Connection interface {
 	PeerType() entity.Type
 	// PeerAddrs is the address vector that identifies the peer. Read only.
 	PeerAddrs() entity.AddrVec
-	// PeerGlobalID is the id that authentication gave the peer, or 0.
+	// PeerGlobalID is the number that a monitor gave the peer, a client, as it says or as
+	// its authentication proves; 0 if it has none, and for peers that this side has called.
 	PeerGlobalID() uint64
+	// Authenticated is what authentication says of the peer: who it is, whether that is
+	// proved, by which method, and whether the connection is encrypted (Mode). It is that
+	// of the last session that was ready; the zero value before the first, and for the
+	// loopback connection.
+	Authenticated() entity.Authenticated
 	// Features is the negotiated set of feature bits, 0 before the first session.
 	Features() uint64
 	// Policy is the policy the connection follows. Lossy may differ from what was

@@ -38,7 +38,10 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 // Hint is a sentence on what may be wrong and what to do about it; it may be empty.
 func (e *ConnectError) Hint() string {
 	var wrong *WrongPeerError
+	var knows hinter
 	switch {
+	case errors.As(e.Err, &knows):
+		return knows.Hint()
 	case e.Reason == ReasonClosed && e.State == "SESSION_CONNECTING":
 		return "the peer hung up when it saw who calls and whom it is taken for: " +
 			"it may be shutting down (its log says so); " +
@@ -55,11 +58,21 @@ func (e *ConnectError) Hint() string {
 	return e.Reason.Hint()
 }
 
+// hinter is an error that knows what to do about it.
+type hinter interface {
+	error
+	Hint() string
+}
+
 // AcceptHint is what Hint is, for who was connected to: on an attempt that ended by err.
 //
 // Implementation: not for users of the library; may change in any release.
 func AcceptHint(reason Reason, err error) string {
 	var wrong *WrongPeerError
+	var knows hinter
+	if errors.As(err, &knows) {
+		return knows.Hint()
+	}
 	if errors.As(err, &wrong) && wrong.otherNonce() {
 		return "the peer means an earlier process at this address, or " +
 			"was given a wrong nonce (the number behind the slash): " +

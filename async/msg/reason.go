@@ -38,7 +38,8 @@ const (
 	ReasonDisplaced
 	// ReasonBroken: the session came up and broke at once, more than once.
 	ReasonBroken
-	// ReasonFull: HandshakesMax is reached.
+	// ReasonFull: HandshakesMax or HandshakesMaxPerHost is reached, or nobody is free for
+	// a step of the authentication.
 	ReasonFull
 
 	// Implementation: not for users of the library; may change in any release.
@@ -90,8 +91,10 @@ var reasons = [NumReasons]struct{ name, hint, acceptHint string }{
 		"the connection comes up and breaks within seconds, more than once: " +
 			"the peer restarts, or refuses what it is sent; its log may say why",
 		""},
-	ReasonFull: {"too many handshakes", "more connections arrive at a time than Config.HandshakesMax",
-		"more connections arrive at a time than Config.HandshakesMax, or peers do not finish their handshakes"},
+	ReasonFull: {"too many handshakes",
+		"Config.Executor has no room for another step of authentication: is it stuck, or too small?",
+		"more connections arrive at a time than Config.HandshakesMax and HandshakesMaxPerHost, or Config.Executor, " +
+			"allow, or peers do not finish their handshakes"},
 }
 
 // String is the reason in a few words.

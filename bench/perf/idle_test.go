@@ -45,7 +45,8 @@ func rssKiB() int {
 // idleServer accepts connections and prints, for every line on its input, how
 // many there are and what they cost.
 func idleServer() {
-	m, err := async.New(async.Config{Name: entity.OSD(0), HandshakesMax: 20000, ListenBacklog: 4096})
+	m, err := async.New(async.Config{Name: entity.OSD(0), HandshakesMax: 20000,
+		HandshakesMaxPerHost: 20000, ListenBacklog: 4096})
 	if err != nil {
 		panic(err)
 	}

@@ -13,8 +13,6 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/connection"
 )
 
-var errHandshakes = errors.New("threadpipe: no room for another handshake")
-
 // nonceStep is what Rebind adds to the nonce (docs/PROTOCOL.md 5.5).
 const nonceStep = 1_000_000
 
@@ -150,11 +148,12 @@ func (m *Messenger) accepted(l listener, sock socket) bool {
 	if l.closed() {
 		return false
 	}
-	if !m.reg.AddHandshake(p, m.cfg.HandshakesMax) {
+	limits := connection.HandshakeLimits{Max: m.cfg.HandshakesMax, MaxPerHost: m.cfg.HandshakesMax}
+	if err := m.reg.AddHandshake(p, sock.remoteAddr().Addr(), limits); err != nil {
 		if m.usable() == nil {
 			m.countsOf(0).TurnedAway.Add(1)
 			m.failures.AcceptFailed(m.now(), "a peer could not connect", sock.remoteAddr(),
-				msg.ReasonFull, errHandshakes)
+				msg.ReasonFull, err)
 		}
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
 )
@@ -48,6 +49,10 @@ type Config struct {
 	// HandshakesMax; 0 means 4096.
 	HandshakesMax int
 	Limits        frame.Limits
+	// AuthClient and AuthServer; nil means AUTH_NONE. Slow methods run on the reader.
+	AuthClient auth.Client
+	AuthServer auth.Server
+	Authorize  func(auth.Peer) error
 
 	InitialBackoff, MaxBackoff                                     time.Duration
 	ReadyTimeout, IdleTimeout, KeepaliveInterval, KeepaliveTimeout time.Duration
@@ -81,13 +86,17 @@ func (c *Config) plain() bool { return c.Threads && !c.Batch }
 // session is the part of c that sessions need. epoch is when the time of the messenger
 // began.
 func (c *Config) session(epoch time.Time) session.Config {
-	return session.Config{
+	s := session.Config{
 		Self: c.Name, Limits: c.Limits, InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff,
 		ReadyTimeout: c.ReadyTimeout, IdleTimeout: c.IdleTimeout, KeepaliveInterval: c.KeepaliveInterval,
 		KeepaliveTimeout: c.KeepaliveTimeout, StandbyTimeout: c.StandbyTimeout, AllowSeqGaps: c.AllowSeqGaps,
 		RejectAfter: c.RejectAfter, CheckPayloads: c.CheckPayloads, RekeyUnits: c.RekeyUnits, RekeyBytes: c.RekeyBytes,
 		Epoch: epoch,
 	}
+	if c.Authorize != nil {
+		s.Authorize = func(p auth.Peer, _ bool) error { return c.Authorize(p) }
+	}
+	return s
 }
 
 func (c Config) withDefaults() Config {

@@ -30,8 +30,8 @@ func (c clock) Wall() time.Time { return time.Now() }
 type env struct{ *Messenger }
 
 func (e env) Rand64() uint64          { return rand64() }
-func (e env) AuthClient() auth.Client { return e.auth.client }
-func (e env) AuthServer() auth.Server { return &e.auth.server }
+func (e env) AuthClient() auth.Client { return e.cfg.AuthClient }
+func (e env) AuthServer() auth.Server { return e.cfg.AuthServer }
 
 // hostHas says whether ip is an address of this host.
 func hostHas(ip netip.Addr) bool {

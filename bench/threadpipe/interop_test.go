@@ -82,7 +82,8 @@ func TestClientOfMon(t *testing.T) {
 		require.True(t, c.IsConnected())
 		require.True(t, c.Policy().Lossy)
 		require.Equal(t, msg.FeaturesAll, c.Features())
-		require.NotZero(t, c.PeerGlobalID())
+		require.NotZero(t, m.GlobalID())
+		require.Zero(t, c.PeerGlobalID(), "a monitor has none")
 		require.Empty(t, in.resets)
 	})
 }

@@ -40,7 +40,6 @@ type Messenger struct {
 	// creditStep is dispatchCredit, or 0 where that is not small beside the bound.
 	creditStep int64
 	sendLimits connection.SendLimits
-	auth       authNone
 	ctx        context.Context // ends with Shutdown
 	cancel     context.CancelFunc
 
@@ -73,11 +72,6 @@ const (
 	stateClosing
 )
 
-type authNone struct {
-	client auth.NoneClient
-	server auth.NoneServer
-}
-
 // New returns a messenger that is not started; it has its dispatch thread already,
 // so that Shutdown must be called. An error means that the system cannot do what
 // cfg asks for.
@@ -108,7 +102,12 @@ func New(cfg Config) (*Messenger, error) {
 	if cfg.Name.Num >= 0 {
 		name.ID = strconv.FormatInt(cfg.Name.Num, 10)
 	}
-	m.auth.client = auth.NoneClient{Name: name, GlobalID: m.GlobalID}
+	if m.cfg.AuthClient == nil {
+		m.cfg.AuthClient = auth.NoneClient{Name: name, GlobalID: m.GlobalID}
+	}
+	if m.cfg.AuthServer == nil {
+		m.cfg.AuthServer = &auth.NoneServer{}
+	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.reg.Init()
 	m.failures.Init(m.log, m.sessCfg.ReadyTimeout)

@@ -96,6 +96,8 @@ func (p *Pipe) carryOut(o session.Output) {
 		p.Seen.Connected.Store(false)
 	case session.OutArbitrate:
 		p.arbitrate = true
+	case session.OutAuthenticate:
+		p.authenticate = true
 	case session.OutFault:
 		p.Seen.Connected.Store(false)
 		p.counts.Faults.Add(1)

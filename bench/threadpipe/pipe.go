@@ -51,6 +51,8 @@ type Pipe struct {
 	direct     bool          // it reads into the session's memory
 	arbitrate  bool          // the session waits for arbitration
 	readerDone chan struct{} // closed when the last reader has ended
+
+	authenticate bool // the session waits for a slow step of the authentication
 }
 
 func (m *Messenger) newPipe() *Pipe {

@@ -51,6 +51,9 @@ func (r *reader) run() {
 			p.m.arbitrate(r)
 			r.follow()
 			r.p.mu.Lock()
+		case p.authenticate:
+			p.authenticate = false
+			r.step()
 		case p.s.Paused():
 			p.adm.ReturnCredit()
 			p.awaitRoom()
@@ -66,6 +69,25 @@ func (r *reader) run() {
 	r.p.take(&r.w)
 	r.p.mu.Unlock()
 	r.p.perform(&r.w)
+	returned = true
+}
+
+// step runs a slow step of the authentication, as all that this thread does; under mu,
+// which is not held meanwhile.
+func (r *reader) step() {
+	p, returned := r.p, false
+	step := p.s.AuthStep()
+	if step == nil {
+		return
+	}
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		if p.s.HandleStep(p.m.now()); !returned { // user code ends the thread
+			p.mu.Unlock()
+		}
+	}()
+	step.Run()
 	returned = true
 }
 

@@ -35,6 +35,7 @@ func kind(name string, flavour Config) sessiontest.Kind {
 		cfg.KeepaliveInterval, cfg.KeepaliveTimeout = o.KeepaliveInterval, o.KeepaliveTimeout
 		cfg.InitialBackoff, cfg.MaxBackoff = o.InitialBackoff, o.MaxBackoff
 		cfg.Limits, cfg.SendQueueBytes = o.Limits, o.SendQueueBytes
+		cfg.AuthClient, cfg.AuthServer, cfg.Authorize = o.AuthClient, o.AuthServer, o.Authorize
 		cfg.Via = o.Via
 		m, err := New(cfg)
 		require.NoError(t, err)

@@ -6,7 +6,8 @@ package auth
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"io"
+	"net/netip"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -29,81 +30,6 @@ const (
 	PayloadAuthorizer = 1  // towards daemons and peers
 	PayloadMon        = 10 // towards a monitor
 )
-
-// Errno values that AUTH_BAD_METHOD carries, negated.
-const (
-	eACCES     = 13
-	eOPNOTSUPP = 95
-)
-
-// ErrRefused: the peer, or this side, refused the authentication.
-var ErrRefused = errors.New("auth: refused")
-
-// RefusedError is an AUTH_BAD_METHOD: what was asked for and what the server
-// would allow. It wraps ErrRefused.
-type RefusedError struct {
-	Method         uint32
-	Result         int32
-	Methods, Modes []uint32
-}
-
-func (e *RefusedError) Error() string {
-	var why string
-	switch e.Result {
-	case -eACCES:
-		why = " (permission denied)"
-	case -eOPNOTSUPP:
-		why = " (not supported)"
-	}
-	return fmt.Sprintf("auth: method %s refused with %d%s; allowed: methods %s, modes %s",
-		MethodName(e.Method), e.Result, why, list(e.Methods, MethodName), list(e.Modes, ModeName))
-}
-
-// MethodName is what an authentication method is called.
-func MethodName(m uint32) string {
-	switch m {
-	case MethodNone:
-		return "none"
-	case MethodCephX:
-		return "cephx"
-	case MethodTLS:
-		return "tls"
-	}
-	return fmt.Sprintf("method %d", m)
-}
-
-// ModeName is what a connection mode is called.
-func ModeName(m uint32) string {
-	switch m {
-	case ModeCRC:
-		return "crc"
-	case ModeSecure:
-		return "secure"
-	}
-	return fmt.Sprintf("mode %d", m)
-}
-
-// list is what a peer sent, so no more than a few are shown.
-func list(numbers []uint32, name func(uint32) string) string {
-	const most = 8
-	if len(numbers) == 0 {
-		return "[]"
-	}
-	var b strings.Builder
-	for i, n := range numbers[:min(len(numbers), most)] {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(name(n))
-	}
-	if more := len(numbers) - most; more > 0 {
-		fmt.Fprintf(&b, " and %d more", more)
-	}
-	return "[" + b.String() + "]"
-}
-
-// Unwrap returns ErrRefused.
-func (e *RefusedError) Unwrap() error { return ErrRefused }
 
 // Request is what a client proposes in AUTH_REQUEST.
 type Request struct {
@@ -128,9 +54,11 @@ type Result struct {
 	// Peer is who the peer is. On the client it is zero where the method proves nothing
 	// of the server.
 	Peer entity.AuthName
-	// Proved says that the method proved Peer; with NONE it is only said.
+	// Proved says that the method proved Peer; with NONE it is only said. Who proved a
+	// name is refused under another.
 	Proved bool
-	// Method and Mode are those agreed on. Method 0 is that of the request.
+	// Method and Mode are those agreed on: Mode is one of the request's, and Method 0 is
+	// that of the request.
 	Method, Mode uint32
 	// Capabilities are what the peer may do, in the method's own encoding.
 	Capabilities []byte
@@ -146,19 +74,66 @@ type Result struct {
 	ConnectionSecret []byte
 }
 
+// Check returns what a method must not say is the outcome of an authentication: a mode
+// that there is not, or keys that are too short for it.
+func (r *Result) Check() error {
+	method := MethodName(r.Method)
+	switch {
+	case r.Mode != ModeCRC && r.Mode != ModeSecure:
+		return fmt.Errorf("auth: method %s gives %s, which there is not", method, ModeName(r.Mode))
+	case len(r.SessionKey) > 0 && len(r.SessionKey) < SessionKeyMin:
+		return fmt.Errorf("auth: method %s gives a session key of %d bytes, and not %d", method,
+			len(r.SessionKey), SessionKeyMin)
+	case r.Mode == ModeSecure && len(r.SessionKey) == 0:
+		return fmt.Errorf("auth: method %s gives no session key in secure mode: nothing would sign the handshake",
+			method)
+	case r.Mode == ModeSecure && len(r.ConnectionSecret) < ConnectionSecretMin:
+		return fmt.Errorf("auth: method %s gives a connection secret of %d bytes, and not %d", method,
+			len(r.ConnectionSecret), ConnectionSecretMin)
+	}
+	return nil
+}
+
+// Peer is who is about to be let in, for who decides about that.
+type Peer struct {
+	// Authenticated is what the method says of it.
+	entity.Authenticated
+	// Type is what it says it is, and Addr where it comes from.
+	Type entity.Type
+	Addr netip.AddrPort
+}
+
 // Slow is implemented by a ClientExchange or ServerExchange whose methods take more
 // than some microseconds, or wait. If Slow returns true, the session pauses and each
 // method of the exchange is called on the executor of the messenger, by one goroutine
-// at a time, in place of the connection's worker. It is asked once, after NewExchange.
-// A connection that ends meanwhile is told so through Close, if the exchange is an
-// io.Closer, after the method has returned.
+// at a time, in place of the connection's worker. It is asked once, after NewExchange,
+// which is called on the worker all the same.
+//
+// An exchange, slow or not, that is an io.Closer is closed once, when it is over: when
+// the peer has signed, when another request takes its place, or when the connection
+// ends, and then after the method that is running has returned. Close is called by
+// whoever comes to it, a worker too, and must not block. Its error is ignored.
 type Slow interface {
 	Slow() bool
 }
 
+// IsSlow says whether an exchange implements Slow, and is.
+func IsSlow(exchange any) bool {
+	s, ok := exchange.(Slow)
+	return ok && s.Slow()
+}
+
+// Close closes an exchange, if it is an io.Closer.
+func Close(exchange any) error {
+	if c, ok := exchange.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
 // ErrNotYet is returned by ClientExchange.Request while something is missing that is
-// under way, such as a ticket: the connection is tried again soon, without the backoff
-// of a failure.
+// under way, such as a ticket: the connection is tried again soon (100 ms, at most 50
+// times in a row), without the backoff of a failure.
 var ErrNotYet = errors.New("auth: not yet")
 
 // Client makes the connecting side's exchanges. Its methods may be called by

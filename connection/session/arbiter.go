@@ -13,6 +13,7 @@ type Incoming struct {
 	PeerType     entity.Type
 	GID          int64
 	Auth         entity.AuthName
+	Proved       bool // Auth is
 	Addrs        entity.AddrVec
 	GlobalSeq    uint64
 	ClientCookie uint64
@@ -35,6 +36,7 @@ type Existing struct {
 	ResetCheck    bool
 	PeerType      entity.Type
 	Auth          entity.AuthName
+	Proved        bool // Auth is
 	PeerGlobalSeq uint64
 	ConnectSeq    uint64
 	ClientCookie  uint64
@@ -56,7 +58,8 @@ type Existing struct {
 func (s *Session) Existing() Existing {
 	return Existing{
 		State: s.state, Lossy: s.policy.Lossy || s.disposable, Server: s.policy.Server, ResetCheck: s.policy.ResetCheck,
-		PeerType: s.peerType, Auth: s.authPeer, PeerGlobalSeq: s.id.peerGlobalSeq, ConnectSeq: s.id.connectSeq,
+		PeerType: s.peerType, Auth: s.authPeer, Proved: s.authProved,
+		PeerGlobalSeq: s.id.peerGlobalSeq, ConnectSeq: s.id.connectSeq,
 		ClientCookie: s.id.clientCookie, ServerCookie: s.id.serverCookie, SentSeq: s.num.max, AckedSeq: s.num.acked,
 		Undialable: !s.canDial(), Crossed: s.id.crossed, Target: s.Target(), Follow: s.follow,
 	}
@@ -111,7 +114,7 @@ func Arbitrate(in Incoming, ex *Existing, peerIsSmaller bool) Verdict {
 	// entity that authenticated for it; another one does not get at it. (The
 	// origin does not check.)
 	if in.PeerType != ex.PeerType && ex.PeerType != entity.TypeAny ||
-		ex.Auth != (entity.AuthName{}) && in.Auth != ex.Auth {
+		ex.Auth != (entity.AuthName{}) && in.Auth != ex.Auth || ex.Proved && !in.Proved {
 		return Verdict{Action: ActRefuse, Err: fmt.Errorf("%w: %s %s claims the address of %s %s",
 			ErrNotOwner, in.PeerType, in.Auth, ex.PeerType, ex.Auth)}
 	}

@@ -66,6 +66,11 @@ type Config struct {
 	// Send sealed it (msg.Seal) each time that it is encoded: see OutChanged.
 	CheckPayloads bool
 
+	// Authorize, if set, decides whether a peer that has connected and authenticated is let
+	// in: with an error it is refused. It is called by whoever ran the last step of the
+	// authentication, several at a time; slow says that it is nobody whom it holds up.
+	Authorize func(p auth.Peer, slow bool) error
+
 	// Observe, if set, is called for each frame before it is handled, with the
 	// state it found; for tests that want to know what they reach.
 	Observe func(State, frame.Tag)

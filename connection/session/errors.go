@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
@@ -34,6 +35,11 @@ var (
 	ErrPreAuthLimit = errors.New("session: too many bytes before authentication")
 	// ErrWrongType: the peer is of another type than the one that was asked for.
 	ErrWrongType = errors.New("session: peer of another type")
+	// ErrWrongName: the peer says that it is somebody else than it proved; WrongNameError
+	// has both names.
+	ErrWrongName = errors.New("session: peer under another name than it proved")
+	// ErrBusy: nobody was free to take a step of the authentication.
+	ErrBusy = errors.New("session: no room for another step of authentication")
 	// ErrForgotten: the peer forgets each session soon after it was made.
 	ErrForgotten = errors.New("session: peer forgets the session")
 	// ErrRekey: the keys of secure mode were used for as much as they may be; the session
@@ -119,6 +125,26 @@ func (e *MissingFeaturesError) Error() string {
 
 // Unwrap returns ErrMissingFeatures.
 func (e *MissingFeaturesError) Unwrap() error { return ErrMissingFeatures }
+
+// WrongNameError is a peer that proved one name and bears another.
+type WrongNameError struct {
+	Proved entity.AuthName
+	Said   entity.Name
+}
+
+// Error is one line with both names.
+func (e *WrongNameError) Error() string {
+	return fmt.Sprintf("session: the peer proved that it is %s, and says that it is %s", e.Proved, e.Said)
+}
+
+// Unwrap returns ErrWrongName.
+func (e *WrongNameError) Unwrap() error { return ErrWrongName }
+
+// Hint is a sentence on what may be wrong and what to do about it.
+func (e *WrongNameError) Hint() string {
+	return "a messenger's Config.Name has to go with the name that its key or certificate is for: " +
+		"one of the two is wrong"
+}
 
 // permanent marks a fault that no reconnection can mend.
 type permanentError struct{ error }

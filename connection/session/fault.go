@@ -7,6 +7,15 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
+)
+
+// notYetDelay is how long it is until the next attempt while the authentication method
+// cannot begin yet (auth.ErrNotYet), and notYetMax how many such attempts there are before
+// that is a failure like any other.
+const (
+	notYetDelay = 100 * time.Millisecond
+	notYetMax   = 50
 )
 
 // fault handles the loss of the transport, a bad frame or a timeout (docs/PROTOCOL.md
@@ -44,6 +53,10 @@ func (s *Session) fault(now time.Duration, err error) {
 	switch {
 	case !s.canDial():
 		s.awaitPeer(now)
+	case was == StateAuthConnecting && errors.Is(err, auth.ErrNotYet) && s.rarely().notYet < notYetMax:
+		// Nothing has failed: the user hears of it when it goes on for long.
+		s.needSeldom().notYet++
+		s.state, s.deadline = StateBackoff, now+s.jitter(min(notYetDelay, s.cfg.MaxBackoff))
 	case s.policy.Standby && idle && was != StateWait && was != StateBackoff:
 		s.state, s.deadline = StateStandby, 0
 		s.setBackoff(0)

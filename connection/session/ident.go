@@ -87,6 +87,9 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 	if !f.Addrs.Contains(asked) {
 		return s.otherPeer(f.Addrs)
 	}
+	if err := s.provedNumber(f.GID); err != nil {
+		return err
+	}
 	if missing := s.required() &^ f.FeaturesSupported; missing != 0 {
 		return &MissingFeaturesError{Missing: missing}
 	}
@@ -134,6 +137,9 @@ func (s *Session) ready(now time.Duration) {
 	s.expectRefusal(now, s.deadline-s.cfg.ReadyTimeout)
 	s.deadline = now + s.cfg.ReadyTimeout
 	s.setBackoff(0)
+	if s.seldom != nil {
+		s.seldom.notYet = 0
+	}
 	s.ka.alive = now
 	s.announced = true
 	if s.stream.hs != nil && len(s.stream.hs.tx) == 0 {
@@ -154,6 +160,9 @@ func (s *Session) acceptorClientIdent(_ time.Duration, payload []byte) error {
 	// No address, a blank first one or one of ours is a protocol error; who asks for
 	// somebody else is told who we are (spec 3.5, 1).
 	if err := s.checkPeerAddrs(f.Tag(), f.Addrs); err != nil {
+		return err
+	}
+	if err := s.provedNumber(f.GID); err != nil {
 		return err
 	}
 	if !s.env.Owns(f.Target, s.stream.hs.local) {

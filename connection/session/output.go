@@ -22,6 +22,9 @@ const (
 	// OutArbitrate: an accepted peer has said who it is: find its existing session and
 	// Settle. Input is paused until then.
 	OutArbitrate
+	// OutAuthenticate: a step of the authentication is to be run, by any goroutine: see
+	// AuthStep. Input is paused until HandleStep.
+	OutAuthenticate
 	// OutConnected, OutAccepted: the session is ready, by our or the peer's initiative.
 	OutConnected
 	OutAccepted
@@ -60,8 +63,8 @@ const (
 	numOutputs
 )
 
-var outputNames = [numOutputs]string{"?", "Deliver", "Finish", "Dial", "CloseTransport", "Arbitrate", "Connected",
-	"Accepted", "RemoteReset", "Refused", "Closed", "Fault", "KeepaliveAck", "Keepalive", "ConnectFailed",
+var outputNames = [numOutputs]string{"?", "Deliver", "Finish", "Dial", "CloseTransport", "Arbitrate", "Authenticate",
+	"Connected", "Accepted", "RemoteReset", "Refused", "Closed", "Fault", "KeepaliveAck", "Keepalive", "ConnectFailed",
 	"TurnedAway", "Rejected", "Addrs", "Absent", "Changed", "Adopted"}
 
 func (k OutputKind) String() string { return outputNames[k] }

@@ -30,7 +30,7 @@ func (l *lab) knows() knowledge {
 	s := l.s
 	return knowledge{
 		client: s.id.clientCookie, server: s.id.serverCookie, connectSeq: s.id.connectSeq,
-		peerGlobalSeq: s.id.peerGlobalSeq, globalID: s.globalID,
+		peerGlobalSeq: s.id.peerGlobalSeq, globalID: s.GlobalID(),
 		in: s.num.in.Seq, out: s.num.out, acked: s.num.acked, max: s.num.max, hole: s.num.hole,
 		name: s.PeerName().String(), addrs: s.PeerAddrs().String(), features: s.features,
 		pending: s.Pending(), unacked: s.Unacked(), learned: len(l.n.learned), events: len(l.c.events),

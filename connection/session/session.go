@@ -25,6 +25,7 @@ type Session struct {
 	disposable bool   // MarkDisposable: the next fault ends the session
 	follow     bool   // asked for by host and port: whichever process listens there is the peer
 	fruitless  uint8  // READY periods in a row that broke soon and brought nothing
+	authProved bool   // authPeer is
 	attempts   uint32 // to connect, since there was a session that was of use
 
 	// Who the peer is.
@@ -32,8 +33,8 @@ type Session struct {
 	peerNum   int64 // of its name
 	peerAddrs entity.AddrVec
 	authPeer  entity.AuthName
-	globalID  uint64
 	features  uint64
+	authed    *authenticated // the last time; nil: it is not yet
 
 	id     identity
 	num    numbers
@@ -61,6 +62,7 @@ type seldom struct {
 	lastKeepaliveAck frame.Stamp
 
 	backoff   time.Duration // the delay before the last attempt
+	notYet    int           // how often in a row authentication could not begin yet
 	short     bool          // the last ready session broke soon
 	forgotten int           // how often in a row the peer did not know a short one
 	// notBefore is until when such a session stays in STANDBY, whatever there is to send.
@@ -140,11 +142,21 @@ func (s *Session) Policy() msg.Policy {
 	return p
 }
 
-// PeerName, PeerAddrs, Features and GlobalID tell what is known of the peer.
+// PeerName, PeerAddrs, Features and GlobalID tell what is known of the peer. GlobalID is
+// 0 for a peer that this side has called: servers have none.
 func (s *Session) PeerName() entity.Name     { return entity.Name{Type: s.peerType, Num: s.peerNum} }
 func (s *Session) PeerAddrs() entity.AddrVec { return s.peerAddrs }
 func (s *Session) Features() uint64          { return s.features }
-func (s *Session) GlobalID() uint64          { return s.globalID }
+func (s *Session) GlobalID() uint64          { return s.authed.id() }
+
+// Authenticated is what the last authentication of the peer said, once that was signed;
+// nil: there was none. It is read only.
+func (s *Session) Authenticated() *entity.Authenticated {
+	if s.authed == nil {
+		return nil
+	}
+	return &s.authed.Authenticated
+}
 
 // Target is what is dialled, or blank for a peer that cannot be.
 func (s *Session) Target() entity.Addr {

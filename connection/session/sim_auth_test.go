@@ -18,12 +18,35 @@ type fakeAuth struct {
 	peer     entity.AuthName
 	loop     bool // the client never gives up
 	short    bool // a connection secret that is too short
+	slow     bool
+	proved   bool                 // peer is
+	change   func(r *auth.Result) // of the server
+	during   func(what string)    // in each method
+	closed   *int                 // counts the exchanges that were closed
+}
+
+// Slow implements auth.Slow.
+func (f *fakeAuth) Slow() bool { return f.slow }
+
+// Close implements io.Closer.
+func (f *fakeAuth) Close() error {
+	f.in("Close")
+	if f.closed != nil {
+		*f.closed++
+	}
+	return nil
+}
+
+func (f *fakeAuth) in(what string) {
+	if f.during != nil {
+		f.during(what)
+	}
 }
 
 var errFakeAuth = errors.New("fake auth: gave up")
 
 func (f *fakeAuth) result() auth.Result {
-	r := auth.Result{GlobalID: 77, Mode: f.mode, Peer: f.peer}
+	r := auth.Result{GlobalID: 77, Mode: f.mode, Peer: f.peer, Proved: f.proved}
 	if f.key != "" {
 		k := sha256.Sum256([]byte(f.key))
 		r.SessionKey = k[:16]
@@ -41,21 +64,27 @@ type fakeClient struct {
 
 func (f fakeClient) NewExchange(_, _ entity.Type) auth.ClientExchange { return f }
 func (f fakeClient) Request() (auth.Request, error) {
+	f.in("client Request")
 	return auth.Request{Method: 2, Modes: []uint32{f.mode}, Payload: []byte("let me in")}, nil
 }
 func (f fakeClient) BadMethod(r *auth.RefusedError) (auth.Request, error) {
+	f.in("client BadMethod")
 	if f.refusals == 0 && !f.loop {
 		return auth.Request{}, r
 	}
 	return f.Request()
 }
-func (f fakeClient) More(p []byte) ([]byte, error) { return p, nil }
+func (f fakeClient) More(p []byte) ([]byte, error) {
+	f.in("client More")
+	return p, nil
+}
 func (f fakeClient) Done(_ uint64, mode uint32, _ []byte) (auth.Result, error) {
+	f.in("client Done")
 	if mode != f.mode {
 		return auth.Result{}, errFakeAuth
 	}
 	r := f.result()
-	r.Peer = entity.AuthName{}
+	r.Peer, r.Proved = entity.AuthName{}, false
 	return r, nil
 }
 
@@ -73,6 +102,7 @@ type fakeServing struct {
 }
 
 func (f *fakeServing) Request(r auth.Request) (auth.Reply, error) {
+	f.in("server Request")
 	if f.refused < f.refusals {
 		f.refused++
 		return auth.Reply{}, &auth.RefusedError{Method: r.Method, Result: -13, Methods: []uint32{2},
@@ -80,13 +110,20 @@ func (f *fakeServing) Request(r auth.Request) (auth.Reply, error) {
 	}
 	return f.next()
 }
-func (f *fakeServing) More([]byte) (auth.Reply, error) { return f.next() }
+func (f *fakeServing) More([]byte) (auth.Reply, error) {
+	f.in("server More")
+	return f.next()
+}
 func (f *fakeServing) next() (auth.Reply, error) {
 	if f.round < f.rounds {
 		f.round++
 		return auth.Reply{Payload: []byte{byte(f.round)}}, nil
 	}
-	return auth.Reply{Done: true, Payload: []byte("welcome"), Result: f.result()}, nil
+	r := f.result()
+	if f.change != nil {
+		f.change(&r)
+	}
+	return auth.Reply{Done: true, Payload: []byte("welcome"), Result: r}, nil
 }
 
 // useFake makes both sides of a node use f.

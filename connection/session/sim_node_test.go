@@ -40,6 +40,7 @@ type simNode struct {
 	window   int  // bytes in flight that a write may leave
 	limit    int  // of Fill
 	hold     bool // arbitrate nothing
+	later    bool // run no step of the authentication
 }
 
 type nodeOption func(*simNode)
@@ -252,7 +253,7 @@ func (c *simConn) letGo() {
 // settle carries out the outputs, and then writes.
 func (c *simConn) settle() {
 	w := c.n.w
-	arbitrate := false
+	arbitrate, authenticate := false, false
 	for {
 		o, ok := c.s.NextOutput()
 		if !ok {
@@ -268,6 +269,8 @@ func (c *simConn) settle() {
 			c.finish(o.Msg, o.Err)
 		case OutArbitrate:
 			arbitrate = true
+		case OutAuthenticate:
+			authenticate = true
 		default:
 			w.logf("%s: %s", c, o)
 			c.carryOut(o)
@@ -279,7 +282,19 @@ func (c *simConn) settle() {
 	if arbitrate && !c.n.hold {
 		c.n.arbitrate(c)
 	}
+	if authenticate && !c.n.later {
+		c.runStep(c.s.AuthStep())
+	}
 	c.flush()
+}
+
+// runStep runs a step of the authentication here and now.
+func (c *simConn) runStep(step *AuthStep) {
+	if step != nil && step.Run() {
+		c.s.HandleStep(c.n.w.now)
+		c.settle()
+		c.unstash()
+	}
 }
 
 func (c *simConn) carryOut(o Output) {

@@ -61,7 +61,10 @@ type handshake struct {
 	txLog      []byte
 	client     auth.ClientExchange
 	server     auth.ServerExchange
-	result     auth.Result
+	slow       bool         // the exchange's methods are called by others: see step.go
+	step       *AuthStep    // the one that is waited for; nil: none is
+	asked      auth.Request // the client's last one, without its payload
+	result     auth.Result  // until the peer has signed
 	incoming   Incoming
 	outcome    Outcome // of Settle, which the shell is carrying out
 	lost       bool    // Replace: the peer lost its session
@@ -72,9 +75,13 @@ type handshake struct {
 
 // resetStream forgets everything that belongs to one TCP connection.
 func (s *Session) resetStream() {
+	h := s.stream.hs
 	s.stream.reset(s.cfg.Limits)
 	s.ka.reset()
 	s.box.rewind()
+	if h != nil {
+		h.endExchange()
+	}
 }
 
 // dropTransport gives the transport up, if there is one, and what was taken for

@@ -40,6 +40,7 @@ func newAsync(t testing.TB, o Options) Messenger {
 		InitialBackoff: o.InitialBackoff, MaxBackoff: o.MaxBackoff,
 		BindRetries: 5, BindRetryDelay: 100 * time.Millisecond,
 		SendQueueBytes: o.SendQueueBytes, Limits: o.Limits, FastDispatchLimit: -1,
+		AuthClient: o.AuthClient, AuthServer: o.AuthServer, Authorize: o.Authorize,
 	}
 	if o.Via != nil {
 		cfg.Stack = forward.Stack(stack, func(w eventloop.Worker) eventloop.Worker { return &viaWorker{w, o.Via} })

@@ -8,6 +8,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
 
@@ -65,6 +66,9 @@ type Options struct {
 	KeepaliveTimeout           time.Duration
 	InitialBackoff, MaxBackoff time.Duration
 	Limits                     frame.Limits
+	AuthClient                 auth.Client
+	AuthServer                 auth.Server
+	Authorize                  func(auth.Peer) error
 	// Via, if set, says where to dial instead of at a peer's address: a proxy.
 	Via func(peer netip.AddrPort) netip.AddrPort
 }

@@ -93,4 +93,8 @@ var cases = []struct {
 	{"slow handshakes", testSlowHandshakes},
 	{"handshakes max", testHandshakesMax},
 	{"silent server", testSilentServer},
+	// authentication.go
+	{"slow authentication", testSlowAuthentication},
+	{"end during a step", testEndDuringStep},
+	{"not authorized", testNotAuthorized},
 }
