@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -148,10 +149,15 @@ type Config struct {
 	Observe func(session.State, frame.Tag)
 
 	// HandshakesMax bounds accepted connections that are not ready yet; 0 means
-	// 4096. At the bound a new one is closed at once, and counted. HandshakesMaxPerHost
-	// bounds those from one IPv4 address, or from one /64 of IPv6, likewise, so that one
-	// host does not keep all others out; 0 means half of HandshakesMax, but at least 256.
+	// 4096. At the bound a new one takes the place of the oldest from the host that has the
+	// most, if its own host has fewer by two; otherwise it is closed at once. Both are counted
+	// (Stats.TurnedAway). HandshakesMaxPerHost bounds those from one IPv4 address, or from
+	// one /64 of IPv6; 0 means half of HandshakesMax, but at least 256.
 	HandshakesMax, HandshakesMaxPerHost int
+	// AuthStepsMax is how many slow steps of authentication (auth.Slow) run at a time; 0
+	// means four for each processor, but at least 8. The others wait, by turns of the hosts
+	// of the peers.
+	AuthStepsMax int
 	// BindPortMin and BindPortMax are where Bind looks for a free port when asked
 	// for port 0; 0 leaves the choice to the kernel. (Ceph's daemons: 6800, 7300.)
 	BindPortMin, BindPortMax uint16
@@ -210,7 +216,7 @@ func (c *Config) check() error {
 		{"DialTimeout", int64(c.DialTimeout)}, {"BindRetryDelay", int64(c.BindRetryDelay)},
 		{"DispatchWidth", int64(c.DispatchWidth)}, {"DispatchWidthMax", int64(c.DispatchWidthMax)},
 		{"SendQueueMessages", int64(c.SendQueueMessages)}, {"SendQueueBytes", c.SendQueueBytes},
-		{"HandshakesMax", int64(c.HandshakesMax)},
+		{"HandshakesMax", int64(c.HandshakesMax)}, {"AuthStepsMax", int64(c.AuthStepsMax)},
 		{"HandshakesMaxPerHost", int64(c.HandshakesMaxPerHost)}, {"ListenBacklog", int64(c.ListenBacklog)},
 		{"WriteBatch", int64(c.WriteBatch)}, {"WriteBudget", int64(c.WriteBudget)},
 		{"Socket.RecvBuffer", int64(c.Socket.RecvBuffer)}, {"Socket.SendBuffer", int64(c.Socket.SendBuffer)},
@@ -296,6 +302,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.HandshakesMax = orDefault(c.HandshakesMax, 4096)
 	c.HandshakesMaxPerHost = orDefault(c.HandshakesMaxPerHost, max(c.HandshakesMax/2, 256))
+	c.AuthStepsMax = orDefault(c.AuthStepsMax, max(4*runtime.GOMAXPROCS(0), 8))
 	c.BindRetries = orDefault(c.BindRetries, 3)
 	c.BindRetryDelay = orDefault(c.BindRetryDelay, 5*time.Second)
 	c.WriteBatch = orDefault(c.WriteBatch, 256<<10)

@@ -153,7 +153,12 @@ func (m *Messenger) accept(sock eventloop.Socket) {
 	w := m.cfg.Stack.Pick()
 	c := connection.Accept(m.lastConnID.Add(1), &m.shared, w)
 	limits := connection.HandshakeLimits{Max: m.cfg.HandshakesMax, MaxPerHost: m.cfg.HandshakesMaxPerHost}
-	if err := m.reg.AddHandshake(c, sock.RemoteAddr().Addr(), limits); err != nil {
+	displaced, err := m.reg.AddHandshake(c, sock.RemoteAddr().Addr(), limits)
+	if displaced != nil {
+		m.counts.TurnedAway.Add(1)
+		displaced.GiveUp(session.ErrCrowdedOut)
+	}
+	if err != nil {
 		if m.usable() == nil {
 			m.counts.TurnedAway.Add(1)
 			m.failures.AcceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect", sock.RemoteAddr(),

@@ -115,9 +115,10 @@ func New(cfg Config) (*Messenger, error) {
 		OnDiscard: m.discarded,
 		Stale:     stale,
 	})
+	m.steps.on, m.steps.max = cfg.Executor, cfg.AuthStepsMax
 	m.shared = connection.Shared{
 		Session: &m.sessCfg, Env: env{&m.identity, m}, Sink: sink{m}, Log: m.log, Clock: cfg.Clock, MayWait: mayWait,
-		Execute: func(job func()) error { return m.steps.execute(cfg.Executor, job) },
+		Execute: m.steps.execute,
 		Options: connection.Options{
 			Send: connection.SendLimits{
 				MessagesMax: cfg.SendQueueMessages, BytesMax: cfg.SendQueueBytes, HighWater: max(cfg.SendHighWater, 0),

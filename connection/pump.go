@@ -50,7 +50,7 @@ func (c *Conn) Run() {
 		c.s.Fault(now, fault)
 	}
 	if cmds&cmdGiveUp != 0 {
-		c.s.GiveUp(fault)
+		c.s.GiveUp(now, fault)
 	}
 	if cmds&cmdStep != 0 {
 		c.s.HandleStep(now)

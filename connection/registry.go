@@ -17,11 +17,9 @@ import (
 type Registry[C Registered] struct {
 	mu    sync.Mutex
 	index entity.Index[C]
-	all   map[C]*entry
-	// handshakes counts accepted connections that were not ready yet, hosts those from
-	// each host.
-	handshakes int
-	hosts      map[netip.Addr]int
+	all   map[C]*entry[C]
+	// handshakes are accepted connections that were not ready yet.
+	handshakes hosts[C]
 	// absent are the connections that wait for a peer which alone can come back, the
 	// one that waits longest first.
 	absent list.List
@@ -40,16 +38,17 @@ type Registered interface {
 	Follow()
 }
 
-type entry struct {
+type entry[C any] struct {
 	asked  entity.AddrVec // of any nonce, as the user gave them; nil: there are none
 	addrs  entity.AddrVec // under which it is in the index; nil: it is not
 	absent *list.Element  // in absent; nil: it is not
-	host   netip.Addr     // counts in handshakes, and in hosts under this; the zero value: it does not
+	// handshake is where it is in handshakes; nil: it is not.
+	handshake *handshake[C]
 }
 
 // Init makes r ready for use.
 func (r *Registry[C]) Init() {
-	r.all, r.hosts = map[C]*entry{}, map[netip.Addr]int{}
+	r.all = map[C]*entry[C]{}
 	r.empty = make(chan struct{})
 }
 
@@ -99,7 +98,7 @@ func (r *Registry[C]) Add(c C, addrs entity.AddrVec, anon bool) (existing C, err
 	if r.closing || r.draining {
 		return existing, msg.ErrShutdown
 	}
-	e := &entry{}
+	e := &entry[C]{}
 	if !anon {
 		if ex, ok := r.index.Lookup(addrs); ok {
 			return ex, nil
@@ -128,35 +127,31 @@ var (
 )
 
 // AddHandshake puts a connection in that was accepted from there, if there is room for it.
-func (r *Registry[C]) AddHandshake(c C, from netip.Addr, l HandshakeLimits) error {
-	host := hostOf(from)
+// When there is none left at all, a connection from a host with few handshakes displaces
+// the oldest one of the host that has the most, if that has two more at least: so who
+// comes with many keeps only its like out. The displaced one is no handshake any more, and
+// the caller's to close.
+func (r *Registry[C]) AddHandshake(c C, from netip.Addr, l HandshakeLimits) (displaced C, err error) {
+	host := HostOf(from)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	own := r.handshakes.number(host)
 	switch {
 	case r.closing:
-		return msg.ErrShutdown
-	case r.handshakes >= l.Max:
-		return ErrHandshakes
-	case r.hosts[host] >= l.MaxPerHost:
-		return ErrHostHandshakes
+		return displaced, msg.ErrShutdown
+	case own >= l.MaxPerHost:
+		return displaced, ErrHostHandshakes
+	case r.handshakes.n >= l.Max:
+		heavy := r.handshakes.heaviest()
+		if heavy.all.Len() < own+2 {
+			return displaced, ErrHandshakes
+		}
+		displaced = heavy.all.Front().Value.(C)
+		r.returnedLocked(r.all[displaced])
 	}
-	r.handshakes++
-	r.hosts[host]++
-	r.all[c] = &entry{host: host}
+	r.all[c] = &entry[C]{handshake: r.handshakes.add(host, c)}
 	r.live++
-	return nil
-}
-
-// hostOf is what counts as one host: who has one IPv6 address has the other 2^64 too.
-func hostOf(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	if p, err := a.Prefix(64); a.Is6() && err == nil {
-		return p.Addr()
-	}
-	if !a.IsValid() {
-		return netip.IPv4Unspecified() // a stack that does not know
-	}
-	return a
+	return displaced, nil
 }
 
 // Drain lets no new session begin.
@@ -247,13 +242,10 @@ func (r *Registry[C]) Readied(c C) {
 	}
 }
 
-func (r *Registry[C]) returnedLocked(e *entry) {
-	if e.host.IsValid() {
-		r.handshakes--
-		if r.hosts[e.host]--; r.hosts[e.host] == 0 {
-			delete(r.hosts, e.host)
-		}
-		e.host = netip.Addr{}
+func (r *Registry[C]) returnedLocked(e *entry[C]) {
+	if e.handshake != nil {
+		r.handshakes.remove(e.handshake)
+		e.handshake = nil
 	}
 	if e.absent != nil {
 		r.absent.Remove(e.absent)
@@ -284,7 +276,7 @@ func (r *Registry[C]) Left(c C, limit int) (tooMany C) {
 func (r *Registry[C]) Counts() (all, handshakes, absent int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.all), r.handshakes, r.absent.Len()
+	return len(r.all), r.handshakes.n, r.absent.Len()
 }
 
 // Snapshot returns all connections by their id.

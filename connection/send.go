@@ -224,8 +224,8 @@ func (c *Conn) Fault(err error) {
 	c.command(cmdFault)
 }
 
-// GiveUp ends a session whose peer is absent, for that reason; any other is left
-// alone. Any goroutine.
+// GiveUp ends a session whose peer is absent, or that nobody knows of yet, for that
+// reason; any other is left alone. Any goroutine.
 func (c *Conn) GiveUp(err error) {
 	c.mu.Lock()
 	c.fault = err

@@ -2,6 +2,7 @@ package connection
 
 import (
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -79,7 +80,7 @@ type Shared struct {
 	MayWait func() error
 	// Execute has a job run by a goroutine that may be held up: a slow step of the
 	// authentication. An error means that it will not be. nil: it is run by the worker.
-	Execute func(job func()) error
+	Execute func(host netip.Addr, job func()) error
 	// Dispatch is the dispatch throttle, taken last; nil: none.
 	Dispatch msg.Throttler
 	Options  Options

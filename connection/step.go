@@ -17,7 +17,7 @@ func (c *Conn) startStep() {
 	}
 	if c.sh.Execute == nil {
 		job()
-	} else if err := c.sh.Execute(job); err != nil {
+	} else if err := c.sh.Execute(HostOf(c.t.RemoteAddr().Addr()), job); err != nil {
 		c.enter()
 		c.s.RefuseStep(c.now(), err)
 		c.leave()

@@ -11,6 +11,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
 )
 
 // nonceStep is what Rebind adds to the nonce (docs/PROTOCOL.md 5.5).
@@ -149,7 +150,12 @@ func (m *Messenger) accepted(l listener, sock socket) bool {
 		return false
 	}
 	limits := connection.HandshakeLimits{Max: m.cfg.HandshakesMax, MaxPerHost: m.cfg.HandshakesMax}
-	if err := m.reg.AddHandshake(p, sock.remoteAddr().Addr(), limits); err != nil {
+	displaced, err := m.reg.AddHandshake(p, sock.remoteAddr().Addr(), limits)
+	if displaced != nil {
+		m.countsOf(0).TurnedAway.Add(1)
+		displaced.giveUp(session.ErrCrowdedOut)
+	}
+	if err != nil {
 		if m.usable() == nil {
 			m.countsOf(0).TurnedAway.Add(1)
 			m.failures.AcceptFailed(m.now(), "a peer could not connect", sock.remoteAddr(),

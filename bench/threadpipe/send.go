@@ -169,4 +169,4 @@ func (p *Pipe) Fault(err error) {
 }
 
 // giveUp ends a session whose peer is absent, for that reason; any other is left alone.
-func (p *Pipe) giveUp(reason error) { p.do(func() { p.s.GiveUp(reason) }) }
+func (p *Pipe) giveUp(reason error) { p.do(func() { p.s.GiveUp(p.m.now(), reason) }) }

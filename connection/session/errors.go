@@ -45,6 +45,8 @@ var (
 	// ErrRekey: the keys of secure mode were used for as much as they may be; the session
 	// goes on over a connection with new ones.
 	ErrRekey = errors.New("session: the connection's keys are used up")
+	// ErrCrowdedOut: the handshake was given up because hosts with fewer of them needed room.
+	ErrCrowdedOut = errors.New("session: room for the handshakes of other hosts was needed")
 	// ErrPeerClosed: the peer closed the TCP connection.
 	ErrPeerClosed = errors.New("session: closed by peer")
 )

@@ -306,11 +306,11 @@ func TestStandbyTimeout(t *testing.T) {
 
 	// Given up by somebody else, for want of room.
 	l = readyAcceptor(t, msg.StatefulServer()).down(errCut)
-	l.s.GiveUp(msg.ErrPeerAbsent)
+	l.s.GiveUp(l.w.now, msg.ErrPeerAbsent)
 	l.c.settle()
 	require.Equal(t, StateClosed, l.s.State())
 	l = readyAcceptor(t, msg.StatefulServer())
-	l.s.GiveUp(msg.ErrPeerAbsent)
+	l.s.GiveUp(l.w.now, msg.ErrPeerAbsent)
 	require.Equal(t, StateReady, l.s.State(), "its peer is there")
 }
 

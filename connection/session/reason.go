@@ -30,6 +30,7 @@ var reasons = []struct {
 	{ErrKeepaliveTimeout, msg.ReasonTimeout},
 	{ErrStale, msg.ReasonDisplaced},
 	{ErrNotOwner, msg.ReasonDisplaced},
+	{ErrCrowdedOut, msg.ReasonFull},
 	{ErrReplaced, msg.ReasonDisplaced},
 	{ErrPeerClosed, msg.ReasonClosed},
 	{frame.ErrBanner, msg.ReasonNotMsgr},

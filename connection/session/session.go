@@ -312,10 +312,14 @@ func (s *Session) Break(now time.Duration, err error) {
 	}
 }
 
-// GiveUp ends the session as a fault that nothing can mend does, if its peer is absent.
-func (s *Session) GiveUp(err error) {
-	if s.state == StateStandby {
+// GiveUp ends the session as a fault that nothing can mend does, if its peer is absent or
+// has not come far enough for anybody to know of it.
+func (s *Session) GiveUp(now time.Duration, err error) {
+	switch {
+	case s.state == StateStandby:
 		s.close(err)
+	case !s.announced:
+		s.fault(now, err)
 	}
 }
 
