@@ -155,8 +155,9 @@ type Config struct {
 	// one /64 of IPv6; 0 means half of HandshakesMax, but at least 256.
 	HandshakesMax, HandshakesMaxPerHost int
 	// AuthStepsMax is how many slow steps of authentication (auth.Slow) run at a time; 0
-	// means four for each processor, but at least 8. The others wait, by turns of the hosts
-	// of the peers.
+	// means one for each processor: each computes for up to a millisecond, during which the
+	// workers wait for one. The others wait, by turns of the hosts of the peers. If steps
+	// wait for something else, as an Authorize may, set more.
 	AuthStepsMax int
 	// BindPortMin and BindPortMax are where Bind looks for a free port when asked
 	// for port 0; 0 leaves the choice to the kernel. (Ceph's daemons: 6800, 7300.)
@@ -302,7 +303,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.HandshakesMax = orDefault(c.HandshakesMax, 4096)
 	c.HandshakesMaxPerHost = orDefault(c.HandshakesMaxPerHost, max(c.HandshakesMax/2, 256))
-	c.AuthStepsMax = orDefault(c.AuthStepsMax, max(4*runtime.GOMAXPROCS(0), 8))
+	c.AuthStepsMax = orDefault(c.AuthStepsMax, runtime.GOMAXPROCS(0))
 	c.BindRetries = orDefault(c.BindRetries, 3)
 	c.BindRetryDelay = orDefault(c.BindRetryDelay, 5*time.Second)
 	c.WriteBatch = orDefault(c.WriteBatch, 256<<10)

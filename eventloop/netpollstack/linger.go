@@ -73,5 +73,5 @@ func (l *lingering) closeDescriptor() {
 	l.w.timers.Stop(&l.timer)
 	l.w.poll.release(l.slot)
 	l.w.lingers--
-	unix.Close(l.fd)
+	closeSocket(l.fd)
 }

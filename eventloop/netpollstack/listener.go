@@ -16,7 +16,9 @@ import (
 const (
 	defaultBacklog = 512
 	// acceptsPerRound bounds how long a storm of connections keeps the other
-	// sockets of the worker waiting.
+	// sockets of the worker waiting. If more wait, the next round may take as long for
+	// accepting as all else took meanwhile: those that wait longest are not known from
+	// those that are worth it before they are accepted.
 	acceptsPerRound = 64
 	// The pause after accept failed for want of descriptors or memory doubles
 	// from the first to the second.
@@ -37,6 +39,8 @@ type listener struct {
 	accept  func(eventloop.Socket)
 	cfg     eventloop.ListenConfig
 	backoff time.Duration // the pause under way, or the last one; 0 after success
+	left    bool          // connections were left to the next round
+	leftAt  time.Duration // when
 	timer   eventloop.Timer
 }
 
@@ -120,15 +124,24 @@ func (l *listener) start() {
 func (l *listener) handleEvents(uint32) { l.acceptSome() }
 
 func (l *listener) acceptSome() {
-	for range acceptsPerRound {
+	until := l.w.clock.Now()
+	if l.left {
+		until += until - l.leftAt
+	}
+	l.left = false
+	for n := 0; ; n++ {
 		if l.closed.Load() {
 			return
 		}
-		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		if now := l.w.clock.Now(); n >= acceptsPerRound && now >= until {
+			l.left, l.leftAt = true, now
+			return
+		}
+		fd, from, err := acceptSocket(l.fd)
 		switch err {
-		case nil:
+		case errNone:
 			l.backoff = 0
-			s := l.newSocket(fd, fromSockaddr(sa))
+			s := l.newSocket(fd, from)
 			l.w.calling = s
 			l.accept(s)
 		case syscall.EAGAIN:

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
-	"golang.org/x/sys/unix"
 )
 
 // socket implements eventloop.Socket; any goroutine.
@@ -49,7 +48,8 @@ func (s *socket) Close() error {
 	if fd < 0 {
 		return nil
 	}
-	return unix.Close(fd)
+	closeSocket(fd)
+	return nil
 }
 
 // Adopt implements eventloop.Worker. A socket that was closed or adopted before

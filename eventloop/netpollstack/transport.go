@@ -152,7 +152,7 @@ func (t *transport) fail(err error) {
 	}
 	h := t.h
 	if fd := t.kill(); fd >= 0 {
-		unix.Close(fd)
+		closeSocket(fd)
 	}
 	t.w.calling = h
 	h.HandleClosed(err)
@@ -174,7 +174,7 @@ func (t *transport) kill() int {
 }
 
 // closeDescriptor implements pollable.
-func (t *transport) closeDescriptor() { unix.Close(t.kill()) }
+func (t *transport) closeDescriptor() { closeSocket(t.kill()) }
 
 // queue asks for HandleFlush at the end of the round.
 func (t *transport) queue() {
@@ -233,14 +233,14 @@ func (t *transport) Close() {
 	// Once the peer has ended, nothing it sends can make the kernel answer RST.
 	mayLinger := t.state == open && !t.eof
 	if fd := t.kill(); fd >= 0 && !(mayLinger && t.w.linger(fd)) {
-		unix.Close(fd)
+		closeSocket(fd)
 	}
 }
 
 func (t *transport) Abort() {
 	if fd := t.kill(); fd >= 0 {
 		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-		unix.Close(fd)
+		closeSocket(fd)
 	}
 }
 

@@ -28,7 +28,7 @@ type hostileCmd struct {
 const (
 	hostileKiB   = 16 // of memory a connection
 	hostileFiles = 64 // descriptors beside those of connections that may be there
-	hostileLines = 40 // of the log, in a run of the default length
+	hostileLines = 96 // of the log: one of each of the attackers' 16 addresses for each of a few reasons
 )
 
 // hostileConnectionsMax bounds --connections: each takes a descriptor at both ends.
