@@ -127,12 +127,11 @@ type keys struct {
 // Format keeps the keys out of texts.
 func (k keys) Format(s fmt.State, _ rune) { fmt.Fprint(s, "tlsauth.keys") }
 
-// keys exports what was agreed on, and ends the handshake.
+// keys exports what was agreed on.
 func (h *handshake) keys() (k keys, err error) {
 	if !h.done || h.conn == nil {
 		return k, errors.New("tlsauth: the handshake is not finished")
 	}
-	defer h.close()
 	cs := h.conn.ConnectionState()
 	if cs.Version != tls.VersionTLS13 || cs.NegotiatedProtocol != alpn || !cs.HandshakeComplete || cs.DidResume ||
 		len(cs.PeerCertificates) == 0 {

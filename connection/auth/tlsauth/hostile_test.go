@@ -1,6 +1,7 @@
 package tlsauth
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -54,12 +55,13 @@ func TestCutsAndAdditions(t *testing.T) {
 	client, server := newGivenAuth(t, clk, issue(t, ca, admin), ca), newGivenAuth(t, clk, issue(t, ca, osd3), ca)
 	other := script{}.run(client.Client(), server.Server())
 	edits := map[string]func(r *rand.Rand, p []byte) []byte{
-		"cut":          func(r *rand.Rand, p []byte) []byte { return p[:r.IntN(len(p))] },
-		"last missing": func(_ *rand.Rand, p []byte) []byte { return p[:len(p)-1] },
-		"goes on":      func(_ *rand.Rand, p []byte) []byte { return append(p, 0) },
-		"empty":        func(_ *rand.Rand, p []byte) []byte { return nil },
-		"oversize":     func(_ *rand.Rand, p []byte) []byte { return append(p, make([]byte, payloadMax)...) },
-		"a chunk more": func(_ *rand.Rand, p []byte) []byte { return appendChunk(p, 3, []byte{4, 0, 0, 0}) },
+		"cut":           func(r *rand.Rand, p []byte) []byte { return p[:r.IntN(len(p))] },
+		"last missing":  func(_ *rand.Rand, p []byte) []byte { return p[:len(p)-1] },
+		"goes on":       func(_ *rand.Rand, p []byte) []byte { return append(p, 0) },
+		"empty":         func(_ *rand.Rand, p []byte) []byte { return nil },
+		"oversize":      func(_ *rand.Rand, p []byte) []byte { return append(p, make([]byte, payloadMax)...) },
+		"a ticket more": func(_ *rand.Rand, p []byte) []byte { return appendChunk(p, 3, []byte{4, 0, 0, 0}) },
+		"a chunk more":  func(_ *rand.Rand, p []byte) []byte { return appendChunk(p, 3, []byte{4, 0, 0}) },
 		"the last chunk is longer": func(_ *rand.Rand, p []byte) []byte {
 			chunks, _ := parsePayload(p)
 			var out []byte
@@ -107,6 +109,12 @@ func TestCutsAndAdditions(t *testing.T) {
 				return p
 			}}.run(client.Client(), server.Server())
 			require.False(t, o.finished(), "%s, payload %d", name, step)
+			if name == "the last chunk is longer" && step > 0 {
+				var bad *PayloadError
+				require.ErrorAs(t, errors.Join(o.clientErr, o.serverErr), &bad)
+				require.ErrorContains(t, bad, "bytes after the end of the handshake")
+				require.Len(t, o.payloads, step+1)
+			}
 			require.Empty(t, o.server.ConnectionSecret, "%s, payload %d", name, step)
 			require.True(t, o.clientErr != nil || o.serverErr != nil, "%s, payload %d", name, step)
 		}
