@@ -1,7 +1,6 @@
 package tlsauth
 
 import (
-	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -109,11 +108,10 @@ func TestCutsAndAdditions(t *testing.T) {
 				return p
 			}}.run(client.Client(), server.Server())
 			require.False(t, o.finished(), "%s, payload %d", name, step)
-			if name == "the last chunk is longer" && step > 0 {
+			if name == "the last chunk is longer" && step == 2 { // of a client, crypto/tls notices
 				var bad *PayloadError
-				require.ErrorAs(t, errors.Join(o.clientErr, o.serverErr), &bad)
+				require.ErrorAs(t, o.serverErr, &bad)
 				require.ErrorContains(t, bad, "bytes after the end of the handshake")
-				require.Len(t, o.payloads, step+1)
 			}
 			require.Empty(t, o.server.ConnectionSecret, "%s, payload %d", name, step)
 			require.True(t, o.clientErr != nil || o.serverErr != nil, "%s, payload %d", name, step)
