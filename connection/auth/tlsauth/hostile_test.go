@@ -108,10 +108,8 @@ func TestCutsAndAdditions(t *testing.T) {
 				return p
 			}}.run(client.Client(), server.Server())
 			require.False(t, o.finished(), "%s, payload %d", name, step)
-			if name == "the last chunk is longer" && step == 2 { // of a client, crypto/tls notices
-				var bad *PayloadError
-				require.ErrorAs(t, o.serverErr, &bad)
-				require.ErrorContains(t, bad, "bytes after the end of the handshake")
+			if name == "the last chunk is longer" && step == 2 {
+				require.ErrorContains(t, o.serverErr, "buffer not empty", "crypto/tls sees to that")
 			}
 			require.Empty(t, o.server.ConnectionSecret, "%s, payload %d", name, step)
 			require.True(t, o.clientErr != nil || o.serverErr != nil, "%s, payload %d", name, step)
