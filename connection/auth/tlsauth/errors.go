@@ -43,13 +43,13 @@ type PeerError struct {
 	Detail, Advice string
 }
 
+// Hint is Advice, for logs: it is not in Error.
+func (e *PeerError) Hint() string { return e.Advice }
+
 func (e *PeerError) Error() string {
 	s := "tlsauth: " + e.Peer + ": " + e.Reason.Error()
 	if e.Detail != "" {
 		s += " " + e.Detail
-	}
-	if e.Advice != "" {
-		s += "; " + e.Advice
 	}
 	return s
 }
@@ -67,8 +67,11 @@ type OwnError struct {
 }
 
 func (e *OwnError) Error() string {
-	return fmt.Sprintf("tlsauth: our own certificate, %s: %v %s; %s", e.Name, e.Reason, e.Detail, e.Advice)
+	return fmt.Sprintf("tlsauth: our own certificate, %s: %v %s", e.Name, e.Reason, e.Detail)
 }
+
+// Hint is Advice, for logs: it is not in Error.
+func (e *OwnError) Hint() string { return e.Advice }
 
 // Unwrap returns Reason.
 func (e *OwnError) Unwrap() error { return e.Reason }
@@ -79,6 +82,11 @@ type HandshakeError struct{ Err error }
 
 func (e *HandshakeError) Error() string {
 	return "tlsauth: the TLS handshake failed: " + short(e.Err.Error())
+}
+
+// Hint is what to do, for logs.
+func (e *HandshakeError) Hint() string {
+	return "what is between the two ends changes what they send, or the peer is another program"
 }
 
 // Unwrap returns Err.
@@ -139,6 +147,16 @@ func (e *refused) Error() string {
 
 // Unwrap returns both.
 func (e *refused) Unwrap() []error { return []error{e.why, e.answer} }
+
+// declined is a refusal of the peer, on the client.
+type declined struct {
+	what, hint string
+	refusal    *auth.RefusedError
+}
+
+func (e *declined) Error() string { return "tlsauth: " + e.what + ": " + e.refusal.Error() }
+func (e *declined) Hint() string  { return e.hint }
+func (e *declined) Unwrap() error { return e.refusal }
 
 // alertCertificateRequired is the alert of a client without a certificate (RFC 8446 6).
 const alertCertificateRequired = tls.AlertError(116)

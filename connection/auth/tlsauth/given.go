@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -47,7 +48,7 @@ func newGiven(cfg *Config, now time.Time) (*given, entity.AuthName, error) {
 			return bad("Certificates", err)
 		}
 		if reason, detail, advice := validity(leaf, now); reason != nil {
-			return bad("Certificates", &PeerError{Peer: claimed(leaf), Reason: reason, Detail: detail, Advice: advice})
+			return bad("Certificates", fmt.Errorf("%s: %w %s; %s", claimed(leaf), reason, detail, advice))
 		}
 		if name, err = ownName(leaf, cfg); err != nil {
 			return bad("Certificates", err)

@@ -79,9 +79,12 @@ func TestSecretsRotate(t *testing.T) {
 				continue
 			}
 			require.False(t, o.finished(), "%d to %d", i, j)
-			err := errors.Join(o.clientErr, o.serverErr)
+			err := o.serverErr
+			if err == nil {
+				err = o.clientErr
+			}
 			require.ErrorIs(t, err, ErrUnknownAuthority)
-			require.ErrorContains(t, err, "; give both sides the same secret")
+			require.Contains(t, said(err), "; give both sides the same secret")
 			require.ErrorContains(t, err,
 				`osd.3: certificate is signed by an authority that is not trusted here ("shared secret `)
 		}
