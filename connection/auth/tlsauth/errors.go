@@ -192,7 +192,7 @@ func explainCertificate(v *tls.CertificateVerificationError, now time.Time, unkn
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.As(v.Err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
-		e.Reason, e.Detail, e.Advice = validity(invalid.Cert, now)
+		e.Detail, e.Advice, e.Reason = validity(invalid.Cert, now)
 		if leaf != nil && !invalid.Cert.Equal(leaf) {
 			e.Detail += " (that of the authority " + quoted(invalid.Cert.Subject.CommonName) + ")"
 		}
@@ -210,14 +210,14 @@ func explainCertificate(v *tls.CertificateVerificationError, now time.Time, unkn
 }
 
 // validity says why a certificate is not valid at that time; reason is nil if it is.
-func validity(cert *x509.Certificate, now time.Time) (reason error, detail, advice string) {
+func validity(cert *x509.Certificate, now time.Time) (detail, advice string, reason error) {
 	switch {
 	case now.After(cert.NotAfter):
-		return ErrExpired, span(now.Sub(cert.NotAfter)) + " ago", "renew it (msgr cert renew)"
+		return span(now.Sub(cert.NotAfter)) + " ago", "renew it (msgr cert renew)", ErrExpired
 	case now.Before(cert.NotBefore):
-		return ErrNotYetValid, "but in " + span(cert.NotBefore.Sub(now)), "compare the clocks"
+		return "but in " + span(cert.NotBefore.Sub(now)), "compare the clocks", ErrNotYetValid
 	}
-	return nil, "", ""
+	return "", "", nil
 }
 
 // span is a duration in its largest unit.

@@ -47,7 +47,7 @@ func newGiven(cfg *Config, now time.Time) (*given, entity.AuthName, error) {
 		if leaf, err = leafOf(&base.Certificates[0]); err != nil {
 			return bad("Certificates", err)
 		}
-		if reason, detail, advice := validity(leaf, now); reason != nil {
+		if detail, advice, reason := validity(leaf, now); reason != nil {
 			return bad("Certificates", fmt.Errorf("%s: %w %s; %s", claimed(leaf), reason, detail, advice))
 		}
 		if name, err = ownName(leaf, cfg); err != nil {
