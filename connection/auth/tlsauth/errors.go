@@ -54,8 +54,8 @@ func (e *PeerError) Error() string {
 	return s
 }
 
-// Unwrap returns Reason.
-func (e *PeerError) Unwrap() error { return e.Reason }
+// Unwrap returns Reason and auth.ErrRefused.
+func (e *PeerError) Unwrap() []error { return []error{e.Reason, auth.ErrRefused} }
 
 // OwnError is this side's own certificate that cannot be shown any more. It is no fault of
 // the peer.

@@ -383,5 +383,6 @@ func TestGivenIsClonedAndHardened(t *testing.T) {
 	o = script{}.run(a.Client(), friend.Server())
 	require.ErrorIs(t, o.clientErr, refuse)
 	require.Len(t, o.payloads, 2)
-	require.NotErrorIs(t, o.clientErr, auth.ErrRefused)
+	require.ErrorIs(t, o.clientErr, auth.ErrRefused)
+	require.Nil(t, refusalOf(o.clientErr))
 }

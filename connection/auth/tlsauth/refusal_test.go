@@ -111,6 +111,7 @@ func TestCertificatesRefused(t *testing.T) {
 				var peer *PeerError
 				require.ErrorAs(t, err, &peer)
 				require.ErrorIs(t, err, want)
+				require.ErrorIs(t, err, auth.ErrRefused)
 				require.Contains(t, strings.Replace(said(err), " (refused with -13)", "", 1), c.text)
 				t.Log(said(err))
 			}
