@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
@@ -236,13 +238,24 @@ func span(d time.Duration) string {
 // textMax bounds what a peer may write into our errors, in bytes.
 const textMax = 200
 
-// short is a text that may have come from a peer, cut.
+// short is a text that a peer may have written into, cut, and with nothing in it that a
+// terminal obeys.
 func short(s string) string {
 	if len(s) > textMax {
-		return s[:textMax] + "..."
+		s = s[:textMax] + "..."
 	}
-	return s
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
-// quoted is a text of a peer, cut, and with nothing in it that a terminal obeys.
-func quoted(s string) string { return strconv.QuoteToASCII(short(s)) }
+// quoted is a text of a peer, cut and quoted.
+func quoted(s string) string {
+	if len(s) > textMax {
+		s = s[:textMax] + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}

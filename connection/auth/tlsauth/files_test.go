@@ -295,6 +295,8 @@ func TestConfigRefused(t *testing.T) {
 	own := issue(t, ca, osd3)
 	pool := poolOf(ca)
 	certs := []tls.Certificate{own}
+	mixed := issue(t, ca, osd3)
+	mixed.PrivateKey = own.PrivateKey
 	for name, c := range map[string]struct {
 		cfg   Config
 		field string
@@ -319,6 +321,8 @@ func TestConfigRefused(t *testing.T) {
 		"other name": {Config{Name: osd4, TLS: &tls.Config{RootCAs: pool, Certificates: certs}}, "TLS.Certificates"},
 		"expired": {Config{Time: func() time.Time { return start.Add(99 * day) },
 			TLS: &tls.Config{RootCAs: pool, Certificates: certs}}, "TLS.Certificates"},
+		"no key":      {Config{TLS: tlsOf(tls.Certificate{Certificate: own.Certificate}, ca)}, "TLS.Certificates"},
+		"another key": {Config{TLS: tlsOf(mixed, ca)}, "TLS.Certificates"},
 		"empty": {Config{TLS: &tls.Config{RootCAs: pool, Certificates: make([]tls.Certificate, 1)}},
 			"TLS.Certificates"},
 		"no DER": {Config{TLS: &tls.Config{RootCAs: pool,

@@ -1,6 +1,7 @@
 package tlsauth
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -45,6 +46,11 @@ func newGiven(cfg *Config, now time.Time) (*given, entity.AuthName, error) {
 	if len(base.Certificates) > 0 {
 		var err error
 		if leaf, err = leafOf(&base.Certificates[0]); err != nil {
+			return bad("Certificates", err)
+		}
+		if key, ok := base.Certificates[0].PrivateKey.(crypto.Signer); !ok {
+			return bad("Certificates", fmt.Errorf("%w: there is no private key that can sign", ErrMismatch))
+		} else if _, err := joinPair([]*x509.Certificate{leaf}, key); err != nil {
 			return bad("Certificates", err)
 		}
 		if detail, advice, reason := validity(leaf, now); reason != nil {
