@@ -39,13 +39,14 @@ func (x *clientExchange) Request() (auth.Request, error) {
 // BadMethod implements auth.ClientExchange: there is no other method to try.
 func (x *clientExchange) BadMethod(refusal *auth.RefusedError) (auth.Request, error) {
 	_ = x.Close()
-	switch {
-	case refusal.Result == -eACCES:
-		return auth.Request{}, fmt.Errorf("tlsauth: the peer does not accept %s; its log says why: %w", x.own, refusal)
-	case refusal.Result == -eOPNOTSUPP:
-		return auth.Request{}, fmt.Errorf("tlsauth: the peer has no TLS; give it keys too: %w", refusal)
+	e := &declined{what: "the peer refuses TLS", hint: "its log says why", refusal: refusal}
+	switch refusal.Result {
+	case -eACCES:
+		e.what = "the peer does not accept " + x.own
+	case -eOPNOTSUPP:
+		e.what, e.hint = "the peer has no TLS", "give the peer keys too, or take TLS from this side"
 	}
-	return auth.Request{}, fmt.Errorf("tlsauth: %w", refusal)
+	return auth.Request{}, e
 }
 
 // More implements auth.ClientExchange: it verifies who the server is, and answers with

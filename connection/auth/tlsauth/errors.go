@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
@@ -43,19 +45,19 @@ type PeerError struct {
 	Detail, Advice string
 }
 
+// Hint is Advice, for logs: it is not in Error.
+func (e *PeerError) Hint() string { return e.Advice }
+
 func (e *PeerError) Error() string {
 	s := "tlsauth: " + e.Peer + ": " + e.Reason.Error()
 	if e.Detail != "" {
 		s += " " + e.Detail
 	}
-	if e.Advice != "" {
-		s += "; " + e.Advice
-	}
 	return s
 }
 
-// Unwrap returns Reason.
-func (e *PeerError) Unwrap() error { return e.Reason }
+// Unwrap returns Reason and auth.ErrRefused.
+func (e *PeerError) Unwrap() []error { return []error{e.Reason, auth.ErrRefused} }
 
 // OwnError is this side's own certificate that cannot be shown any more. It is no fault of
 // the peer.
@@ -67,8 +69,11 @@ type OwnError struct {
 }
 
 func (e *OwnError) Error() string {
-	return fmt.Sprintf("tlsauth: our own certificate, %s: %v %s; %s", e.Name, e.Reason, e.Detail, e.Advice)
+	return fmt.Sprintf("tlsauth: our own certificate, %s: %v %s", e.Name, e.Reason, e.Detail)
 }
+
+// Hint is Advice, for logs: it is not in Error.
+func (e *OwnError) Hint() string { return e.Advice }
 
 // Unwrap returns Reason.
 func (e *OwnError) Unwrap() error { return e.Reason }
@@ -79,6 +84,11 @@ type HandshakeError struct{ Err error }
 
 func (e *HandshakeError) Error() string {
 	return "tlsauth: the TLS handshake failed: " + short(e.Err.Error())
+}
+
+// Hint is what to do, for logs.
+func (e *HandshakeError) Hint() string {
+	return "what is between the two ends changes what they send, or the peer is another program"
 }
 
 // Unwrap returns Err.
@@ -140,6 +150,16 @@ func (e *refused) Error() string {
 // Unwrap returns both.
 func (e *refused) Unwrap() []error { return []error{e.why, e.answer} }
 
+// declined is a refusal of the peer, on the client.
+type declined struct {
+	what, hint string
+	refusal    *auth.RefusedError
+}
+
+func (e *declined) Error() string { return "tlsauth: " + e.what + ": " + e.refusal.Error() }
+func (e *declined) Hint() string  { return e.hint }
+func (e *declined) Unwrap() error { return e.refusal }
+
 // alertCertificateRequired is the alert of a client without a certificate (RFC 8446 6).
 const alertCertificateRequired = tls.AlertError(116)
 
@@ -174,7 +194,7 @@ func explainCertificate(v *tls.CertificateVerificationError, now time.Time, unkn
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.As(v.Err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
-		e.Reason, e.Detail, e.Advice = validity(invalid.Cert, now)
+		e.Detail, e.Advice, e.Reason = validity(invalid.Cert, now)
 		if leaf != nil && !invalid.Cert.Equal(leaf) {
 			e.Detail += " (that of the authority " + quoted(invalid.Cert.Subject.CommonName) + ")"
 		}
@@ -192,14 +212,14 @@ func explainCertificate(v *tls.CertificateVerificationError, now time.Time, unkn
 }
 
 // validity says why a certificate is not valid at that time; reason is nil if it is.
-func validity(cert *x509.Certificate, now time.Time) (reason error, detail, advice string) {
+func validity(cert *x509.Certificate, now time.Time) (detail, advice string, reason error) {
 	switch {
 	case now.After(cert.NotAfter):
-		return ErrExpired, span(now.Sub(cert.NotAfter)) + " ago", "renew it (msgr cert renew)"
+		return span(now.Sub(cert.NotAfter)) + " ago", "renew it (msgr cert renew)", ErrExpired
 	case now.Before(cert.NotBefore):
-		return ErrNotYetValid, "but in " + span(cert.NotBefore.Sub(now)), "compare the clocks"
+		return "but in " + span(cert.NotBefore.Sub(now)), "compare the clocks", ErrNotYetValid
 	}
-	return nil, "", ""
+	return "", "", nil
 }
 
 // span is a duration in its largest unit.
@@ -218,13 +238,24 @@ func span(d time.Duration) string {
 // textMax bounds what a peer may write into our errors, in bytes.
 const textMax = 200
 
-// short is a text that may have come from a peer, cut.
+// short is a text that a peer may have written into, cut, and with nothing in it that a
+// terminal obeys.
 func short(s string) string {
 	if len(s) > textMax {
-		return s[:textMax] + "..."
+		s = s[:textMax] + "..."
 	}
-	return s
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
-// quoted is a text of a peer, cut, and with nothing in it that a terminal obeys.
-func quoted(s string) string { return strconv.QuoteToASCII(short(s)) }
+// quoted is a text of a peer, cut and quoted.
+func quoted(s string) string {
+	if len(s) > textMax {
+		s = s[:textMax] + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}

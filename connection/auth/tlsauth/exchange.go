@@ -55,7 +55,7 @@ func (x *exchange) begin() (*credentials, error) {
 		return nil, err
 	}
 	if creds.leaf != nil {
-		if reason, detail, advice := validity(creds.leaf, x.now); reason != nil {
+		if detail, advice, reason := validity(creds.leaf, x.now); reason != nil {
 			return nil, &OwnError{Name: creds.name, Reason: reason, Detail: detail, Advice: advice}
 		}
 	}

@@ -116,7 +116,7 @@ func (f *files) read(now time.Time) (*credentials, error) {
 	if err != nil {
 		return bad(f.cfg.KeyFile, fmt.Errorf("%w: the certificate is %s", err, f.cfg.CertFile), "")
 	}
-	if reason, detail, advice := validity(pair.Leaf, now); reason != nil {
+	if detail, advice, reason := validity(pair.Leaf, now); reason != nil {
 		return bad(f.cfg.CertFile, fmt.Errorf("%w %s", reason, detail), advice)
 	}
 	roots, err := pool(cas, now)
@@ -142,7 +142,7 @@ func pool(cas []*x509.Certificate, now time.Time) (*x509.CertPool, error) {
 		if !ca.IsCA {
 			return nil, fmt.Errorf("%w: %s is no authority", ErrInvalid, quoted(ca.Subject.CommonName))
 		}
-		if reason, detail, _ := validity(ca, now); reason != nil {
+		if detail, _, reason := validity(ca, now); reason != nil {
 			worst = fmt.Errorf("%w %s", reason, detail)
 		} else {
 			valid = true

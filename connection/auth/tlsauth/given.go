@@ -1,9 +1,11 @@
 package tlsauth
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -46,8 +48,13 @@ func newGiven(cfg *Config, now time.Time) (*given, entity.AuthName, error) {
 		if leaf, err = leafOf(&base.Certificates[0]); err != nil {
 			return bad("Certificates", err)
 		}
-		if reason, detail, advice := validity(leaf, now); reason != nil {
-			return bad("Certificates", &PeerError{Peer: claimed(leaf), Reason: reason, Detail: detail, Advice: advice})
+		if key, ok := base.Certificates[0].PrivateKey.(crypto.Signer); !ok {
+			return bad("Certificates", fmt.Errorf("%w: there is no private key that can sign", ErrMismatch))
+		} else if _, err := joinPair([]*x509.Certificate{leaf}, key); err != nil {
+			return bad("Certificates", err)
+		}
+		if detail, advice, reason := validity(leaf, now); reason != nil {
+			return bad("Certificates", fmt.Errorf("%s: %w %s; %s", claimed(leaf), reason, detail, advice))
 		}
 		if name, err = ownName(leaf, cfg); err != nil {
 			return bad("Certificates", err)

@@ -27,8 +27,7 @@ const (
 type handshake struct {
 	conn     *tls.QUICConn
 	received int // bytes of payloads
-	agreed   bool
-	done     bool // agreed, and nothing is left over
+	done     bool
 }
 
 func startHandshake(conn *tls.QUICConn) (*handshake, []byte, error) {
@@ -67,7 +66,8 @@ func (h *handshake) step(payload []byte) (out []byte, err error) {
 		return nil, err
 	}
 	for _, c := range chunks {
-		if h.agreed {
+		// Within a chunk crypto/tls does not allow more than the last message.
+		if h.done {
 			return nil, malformed("messages after the end of the handshake")
 		}
 		if err := h.conn.HandleData(c.level, c.data); err != nil {
@@ -78,9 +78,7 @@ func (h *handshake) step(payload []byte) (out []byte, err error) {
 		}
 	}
 	switch {
-	case h.agreed && !h.done:
-		return nil, malformed("bytes after the end of the handshake")
-	case !h.agreed && len(out) == 0:
+	case !h.done && len(out) == 0:
 		return nil, malformed("it ends inside a flight of messages")
 	case len(out) > payloadMax:
 		return nil, fmt.Errorf("tlsauth: a flight of %d bytes, at most %d are allowed; use fewer certificates",
@@ -105,11 +103,8 @@ func (h *handshake) drain(out []byte) ([]byte, error) {
 				return nil, malformed("%d bytes of transport parameters, which are for QUIC", len(e.Data))
 			}
 		case tls.QUICHandshakeDone:
-			h.agreed = true
-		case tls.QUICSetReadSecret:
-			// The last event of a handshake. It is missing if bytes follow the last message.
-			h.done = h.done || h.agreed && e.Level == tls.QUICEncryptionLevelApplication
-		case tls.QUICSetWriteSecret: // there is no record layer to encrypt
+			h.done = true
+		case tls.QUICSetReadSecret, tls.QUICSetWriteSecret: // there is no record layer to encrypt
 		case tls.QUICErrorEvent:
 			return nil, e.Err
 		default:
@@ -127,12 +122,11 @@ type keys struct {
 // Format keeps the keys out of texts.
 func (k keys) Format(s fmt.State, _ rune) { fmt.Fprint(s, "tlsauth.keys") }
 
-// keys exports what was agreed on, and ends the handshake.
+// keys exports what was agreed on.
 func (h *handshake) keys() (k keys, err error) {
 	if !h.done || h.conn == nil {
 		return k, errors.New("tlsauth: the handshake is not finished")
 	}
-	defer h.close()
 	cs := h.conn.ConnectionState()
 	if cs.Version != tls.VersionTLS13 || cs.NegotiatedProtocol != alpn || !cs.HandshakeComplete || cs.DidResume ||
 		len(cs.PeerCertificates) == 0 {

@@ -1,11 +1,11 @@
 package tlsauth
 
 import (
+	"crypto/tls"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"errors"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
@@ -28,6 +28,15 @@ func TestHandshake(t *testing.T) {
 	s := script{clientType: entity.TypeClient, serverType: entity.TypeOSD}
 	first := s.run(client.Client(), server.Server())
 	wantDone(t, first, admin, osd3)
+	for _, r := range []auth.Result{first.client, first.server} {
+		export := func(label string, n int) []byte {
+			b, err := r.Proof.(*tls.ConnectionState).ExportKeyingMaterial(label, nil, n)
+			require.NoError(t, err)
+			return b
+		}
+		require.Equal(t, export("EXPORTER-asyncmsgr-1-connection-secret", 64), r.ConnectionSecret)
+		require.Equal(t, export("EXPORTER-asyncmsgr-1-session-key", 32), r.SessionKey)
+	}
 	total := 0
 	for i, p := range first.payloads {
 		t.Logf("payload %d: %d bytes", i, len(p))

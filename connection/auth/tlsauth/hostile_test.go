@@ -2,6 +2,7 @@ package tlsauth
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -54,12 +55,13 @@ func TestCutsAndAdditions(t *testing.T) {
 	client, server := newGivenAuth(t, clk, issue(t, ca, admin), ca), newGivenAuth(t, clk, issue(t, ca, osd3), ca)
 	other := script{}.run(client.Client(), server.Server())
 	edits := map[string]func(r *rand.Rand, p []byte) []byte{
-		"cut":          func(r *rand.Rand, p []byte) []byte { return p[:r.IntN(len(p))] },
-		"last missing": func(_ *rand.Rand, p []byte) []byte { return p[:len(p)-1] },
-		"goes on":      func(_ *rand.Rand, p []byte) []byte { return append(p, 0) },
-		"empty":        func(_ *rand.Rand, p []byte) []byte { return nil },
-		"oversize":     func(_ *rand.Rand, p []byte) []byte { return append(p, make([]byte, payloadMax)...) },
-		"a chunk more": func(_ *rand.Rand, p []byte) []byte { return appendChunk(p, 3, []byte{4, 0, 0, 0}) },
+		"cut":           func(r *rand.Rand, p []byte) []byte { return p[:r.IntN(len(p))] },
+		"last missing":  func(_ *rand.Rand, p []byte) []byte { return p[:len(p)-1] },
+		"goes on":       func(_ *rand.Rand, p []byte) []byte { return append(p, 0) },
+		"empty":         func(_ *rand.Rand, p []byte) []byte { return nil },
+		"oversize":      func(_ *rand.Rand, p []byte) []byte { return append(p, make([]byte, payloadMax)...) },
+		"a ticket more": func(_ *rand.Rand, p []byte) []byte { return appendChunk(p, 3, []byte{4, 0, 0, 0}) },
+		"a chunk more":  func(_ *rand.Rand, p []byte) []byte { return appendChunk(p, 3, []byte{4, 0, 0}) },
 		"the last chunk is longer": func(_ *rand.Rand, p []byte) []byte {
 			chunks, _ := parsePayload(p)
 			var out []byte
@@ -107,6 +109,9 @@ func TestCutsAndAdditions(t *testing.T) {
 				return p
 			}}.run(client.Client(), server.Server())
 			require.False(t, o.finished(), "%s, payload %d", name, step)
+			if name == "the last chunk is longer" && step == 2 {
+				require.ErrorContains(t, o.serverErr, "buffer not empty", "crypto/tls sees to that")
+			}
 			require.Empty(t, o.server.ConnectionSecret, "%s, payload %d", name, step)
 			require.True(t, o.clientErr != nil || o.serverErr != nil, "%s, payload %d", name, step)
 		}
@@ -152,3 +157,39 @@ type replayingExchange struct {
 
 func (x *replayingExchange) More([]byte) ([]byte, error) { return x.recorded[2], nil }
 func (x *replayingExchange) Close() error                { closeExchange(x.ClientExchange); return nil }
+
+// FuzzServer: whatever a client sends, in one step or two, it is not let in, and nothing is
+// left of it.
+func FuzzServer(f *testing.F) {
+	clk, ca := newClock(), newCA(f, "ca")
+	client, server := newGivenAuth(f, clk, issue(f, ca, admin), ca), newGivenAuth(f, clk, issue(f, ca, osd3), ca)
+	o := script{}.run(client.Client(), server.Server())
+	wantDone(f, o, admin, osd3)
+	f.Add(o.payloads[0], o.payloads[2])
+	f.Add(o.payloads[0], o.payloads[0])
+	f.Add(appendChunk(nil, 0, []byte{1, 0, 0, 1, 0}), []byte(nil))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		v := server.Server().NewExchange(0, 0)
+		defer closeExchange(v)
+		rep, err := v.Request(auth.Request{Method: auth.MethodTLS, Modes: []uint32{auth.ModeSecure}, Payload: first})
+		if err == nil {
+			rep, err = v.More(second)
+		}
+		if rep.Done || len(rep.Result.SessionKey) > 0 {
+			t.Fatal("let in")
+		}
+		if err != nil {
+			require.NotContains(t, err.Error(), "\n")
+		}
+	})
+}
+
+func TestTextsOfPeers(t *testing.T) {
+	long := strings.Repeat("\x1b\n", 1000)
+	require.NotContains(t, short(long), "\n")
+	require.NotContains(t, quoted(long), "\x1b")
+	for _, s := range []string{short(long), quoted(long)} {
+		require.Less(t, len(s), 5*textMax)
+	}
+	require.Equal(t, "a\u00e9?", short("a\u00e9\u202e"))
+}

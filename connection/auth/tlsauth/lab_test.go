@@ -3,6 +3,7 @@ package tlsauth
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"flag"
 	"math/rand/v2"
 	"os"
@@ -222,6 +223,18 @@ func wantDone(t testing.TB, o outcome, client, server entity.AuthName) {
 	}
 	require.Equal(t, o.client.ConnectionSecret, o.server.ConnectionSecret)
 	require.Equal(t, o.client.SessionKey, o.server.SessionKey)
+}
+
+// said is what a log has of an error: its text and what to do.
+func said(err error) string {
+	var knows interface {
+		error
+		Hint() string
+	}
+	if errors.As(err, &knows) {
+		return err.Error() + "; " + knows.Hint()
+	}
+	return err.Error()
 }
 
 // withName is a change of a certificate: its name.
