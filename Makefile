@@ -102,8 +102,8 @@ gobench: ## the Go benchmarks of all modules
 
 # For the first time on a machine: outside of the workspace, where go would read a hundred
 # go.mod files of what the comparison needs, and without cgo, which compiles more.
-demo: ## a small object store on loopback, its connections cut all the time for 12 s, every promise checked
-	cd bench && GOWORK=off CGO_ENABLED=0 go run ./cmd/msgr demo
+demo: ## a small object store on loopback, its connections cut for 12 s, every promise checked: ARGS=--secure
+	cd bench && GOWORK=off CGO_ENABLED=0 go run ./cmd/msgr demo $(ARGS)
 
 hostile: ## ten thousand hostile connections of each kind, what they cost, and honest handshakes meanwhile: KINDS=...
 	go build -o bin/msgr ./bench/cmd/msgr

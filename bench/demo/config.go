@@ -24,7 +24,11 @@ type Config struct {
 	Sizes      []int
 	// CutRate is how many connections are cut per second; 30. Negative: none.
 	CutRate float64
-	// Seed of everything random that is the demo's; 0 takes one from the clock.
+	// Secure gives all messengers one random secret (tlsauth.SharedSecret): each proves its
+	// name by TLS and everything is encrypted. Otherwise there is AUTH_NONE in crc mode,
+	// which protects from accidents only.
+	Secure bool
+	// Seed of everything random that is the demo's, but for keys; 0 takes one from the clock.
 	Seed uint64
 	// Workers of the stack; 0 means GOMAXPROCS.
 	Workers int

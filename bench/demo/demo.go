@@ -14,6 +14,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
@@ -47,6 +48,7 @@ type demo struct {
 	pool     *dispatch.AntsPool
 	clock    eventloop.Clock
 	start    time.Time
+	keys     keys
 
 	messengers []*async.Messenger
 	osds       []*osd
@@ -71,11 +73,8 @@ type demo struct {
 type cutCounts struct {
 	kinds     [3]atomic.Uint64
 	dirs      [2]atomic.Uint64
-	handshake atomic.Uint64 // of which before handshakeBytes
+	handshake atomic.Uint64 // of which before keys.handshakeBytes
 }
-
-// handshakeBytes is about what one side writes until a session is ready.
-const handshakeBytes = 450
 
 func (d *demo) now() time.Duration { return d.clock.Now() }
 
@@ -92,7 +91,8 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := d.open(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	r := &Report{Seed: d.cfg.Seed, OSDs: d.cfg.OSDs, Clients: d.cfg.Conns, Busy: d.cfg.Clients, Sessions: d.sessions()}
+	r := &Report{Seed: d.cfg.Seed, OSDs: d.cfg.OSDs, Clients: d.cfg.Conns, Busy: d.cfg.Clients, Sessions: d.sessions(),
+		Method: auth.MethodName(d.keys.method()), Mode: auth.ModeName(d.keys.mode())}
 	if d.cfg.Began != nil {
 		d.cfg.Began(r)
 	}
@@ -118,6 +118,9 @@ func newDemo(cfg Config) (*demo, error) {
 	}
 	d := &demo{cfg: cfg, oracle: NewOracle(), contents: newContents(cfg.Seed, cfg.Sizes),
 		rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
+	if cfg.Secure {
+		d.keys.make()
+	}
 	for i := range d.meters {
 		d.meters[i] = newMeter()
 	}
@@ -168,10 +171,14 @@ func (d *demo) open() error {
 
 // messenger returns a messenger on the demo's stack and pool.
 func (d *demo) messenger(name entity.Name) (*async.Messenger, error) {
-	m, err := async.New(async.Config{
+	cfg := async.Config{
 		Name: name, Stack: d.stack.Stack(), Executor: d.pool, InitialBackoff: backoffMin, MaxBackoff: backoffMax,
 		Logger: slog.New(slog.DiscardHandler), // it would tell of every cut, and those are counted
-	})
+	}
+	if err := d.configure(&cfg); err != nil {
+		return nil, err
+	}
+	m, err := async.New(cfg)
 	if err == nil {
 		d.messengers = append(d.messengers, m)
 	}

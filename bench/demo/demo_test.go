@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"math"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/stretchr/testify/require"
 )
 
@@ -52,6 +55,73 @@ func TestDemo(t *testing.T) {
 	b, err := json.Marshal(r)
 	require.NoError(t, err)
 	require.Contains(t, string(b), `"ok":true`)
+}
+
+// With a secret, the same promises hold under the same cuts, and no connection is less
+// than encrypted.
+func TestDemoSecure(t *testing.T) {
+	cfg := small()
+	cfg.Secure, cfg.CutRate = true, 60
+	var began Report
+	cfg.Began = func(r *Report) { began = *r }
+	r, err := Run(context.Background(), cfg)
+	require.NoError(t, err)
+	t.Logf("seed %d: %s", r.Seed, r.Line())
+	require.True(t, r.OK, "%+v", r)
+	require.True(t, r.Drained)
+	require.Zero(t, r.Lost)
+	require.Positive(t, r.Cuts)
+	require.Positive(t, r.HandshakeCuts)
+	require.Positive(t, r.Reconnects)
+	require.Equal(t, []string{"tls", "secure"}, []string{r.Method, r.Mode})
+	require.Equal(t, "secure", began.Mode)
+	require.GreaterOrEqual(t, r.Handshakes, r.Reconnects, "each reconnection is a whole handshake")
+	require.GreaterOrEqual(t, r.Handshakes, uint64(r.Sessions))
+
+	var out bytes.Buffer
+	require.NoError(t, r.Write(&out))
+	require.Regexp(t, `(?m)^secure +everything was encrypted .* method tls, mode secure, \d+ handshakes `, out.String())
+	require.Regexp(t, `\ndemo: ok ops=\d+ .* lost=0 .* mode=secure handshakes=\d+\n$`, out.String())
+}
+
+// A messenger of another secret, or of none, is not let into a secure demo.
+func TestDemoSecureKeepsStrangersOut(t *testing.T) {
+	d := startFor(t, Config{OSDs: 1, Clients: 1, Conns: 1, CutRate: -1, Secure: true})
+	for _, c := range []struct {
+		mode     uint32
+		failures uint64
+	}{{auth.ModeSecure, 0}, {auth.ModeCRC, 1}} {
+		err := d.authorize(auth.Peer{Authenticated: entity.Authenticated{
+			Name: entity.AuthName{Type: entity.TypeClient, ID: "9"}, Proved: true, Method: auth.MethodTLS, Mode: c.mode,
+		}})
+		n, _ := d.oracle.Failures()
+		require.Equal(t, c.failures, n)
+		require.Equal(t, c.failures > 0, err != nil)
+	}
+
+	stranger, err := async.New(async.Config{Name: entity.Client(9), Stack: d.stack.Stack(), Executor: d.pool,
+		Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	refused := make(refusals, 1)
+	stranger.AddDispatcherTail(refused)
+	stranger.SetDefaultPolicy(msg.LossyClient())
+	require.NoError(t, stranger.Start())
+	defer func() { require.NoError(t, stranger.Shutdown(context.Background())) }()
+	_, err = stranger.ConnectTo(entity.TypeOSD, d.osds[0].pub.Addrs())
+	require.NoError(t, err)
+	require.Equal(t, msg.ReasonAuth, (<-refused).Reason)
+}
+
+// refusals takes the first error of a connection.
+type refusals chan *msg.ConnectError
+
+func (refusals) Dispatch(*msg.Message) bool { return true }
+
+func (r refusals) HandleConnectFailed(_ msg.Connection, err *msg.ConnectError) {
+	select {
+	case r <- err:
+	default:
+	}
 }
 
 // The demo ends early, with everything in order, when its context does.

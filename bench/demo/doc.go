@@ -25,6 +25,12 @@
 // random bytes: in handshakes, in the middle of frames, in both directions, with
 // FIN and with RST.
 //
+// # The keys
+//
+// With Config.Secure all messengers share a secret that is drawn for the run: each
+// connection proves the names of both ends by TLS, and encrypts. An accepted connection that
+// does less is a broken promise.
+//
 // # The oracle
 //
 // Every message carries a number of its [Stream] and priority, which the

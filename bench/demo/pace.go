@@ -113,13 +113,13 @@ func (d *demo) planCut(bool) (faultkit.Cut, bool) {
 		return faultkit.Cut{}, false
 	}
 	kind, dir := faultkit.CutKind(d.rng.IntN(3)), faultkit.CutDir(d.rng.IntN(2))
-	return faultkit.Cut{Kind: kind, Dir: dir, After: d.rng.Int64N(handshakeBytes + 100)}, true
+	return faultkit.Cut{Kind: kind, Dir: dir, After: d.rng.Int64N(d.keys.handshakeBytes() + 100)}, true
 }
 
 func (d *demo) onCut(c faultkit.Cut, written, _ int64) {
 	d.cuts.kinds[c.Kind].Add(1)
 	d.cuts.dirs[c.Dir].Add(1)
-	if written < handshakeBytes {
+	if written < d.keys.handshakeBytes() {
 		d.cuts.handshake.Add(1)
 	}
 }

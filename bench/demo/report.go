@@ -7,7 +7,11 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
+
+// securely is Report.Mode of a secure run.
+var securely = auth.ModeName(auth.ModeSecure)
 
 // Report is what a run found. Its JSON form is what msgr demo --json prints.
 type Report struct {
@@ -25,6 +29,11 @@ type Report struct {
 	Clients int   `json:"clients"`
 	Busy    int   `json:"busy"`
 	Classes []Row `json:"classes"`
+	// Method and Mode are those of every connection; "tls" and "secure" with
+	// Config.Secure. Handshakes is how many accepted connections authenticated so.
+	Method     string `json:"method"`
+	Mode       string `json:"mode"`
+	Handshakes uint64 `json:"handshakes"`
 
 	// Ops is the sum of all classes; an operation is a round trip.
 	Ops uint64 `json:"ops"`
@@ -93,6 +102,7 @@ func (d *demo) fill(r *Report, before usage) {
 	for k := range d.cuts.dirs {
 		r.CutKinds[faultkit.CutDir(k).String()] = d.cuts.dirs[k].Load()
 	}
+	r.Handshakes = d.keys.handshakes.Load()
 	connected := uint64(0)
 	for _, m := range d.messengers {
 		s := m.Stats()
@@ -135,6 +145,12 @@ func (r *Report) Write(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "\n%d osds, %d clients (%d busy), %d sessions, %.1f s, seed %d\n",
 		r.OSDs, r.Clients, r.Busy, r.Sessions, r.Seconds, r.Seed)
+	if r.Mode == securely {
+		fmt.Fprintf(w, "secure     everything was encrypted (AES-128-GCM): method %s, mode %s, "+
+			"%d handshakes that proved the names of both ends\n", r.Method, r.Mode, r.Handshakes)
+	} else {
+		fmt.Fprintf(w, "not secure method %s, mode %s: checksums only; %d handshakes\n", r.Method, r.Mode, r.Handshakes)
+	}
 	fmt.Fprintf(w, "cuts       %d: %d rst, %d fin, %d fin unnoticed; %d writing, %d reading; %d during a handshake\n",
 		r.Cuts, r.CutKinds["rst"], r.CutKinds["fin"], r.CutKinds["vanish"],
 		r.CutKinds["write"], r.CutKinds["read"], r.HandshakeCuts)
@@ -162,6 +178,7 @@ func (r *Report) Write(w io.Writer) error {
 
 // Line is the report in one line, "demo: ok ..." or "demo: FAILED ..."; of a run that
 // was interrupted "demo: interrupted, ok so far ..." or "demo: interrupted, FAILED ...".
+// That of a secure run ends with its mode and the number of its handshakes.
 func (r *Report) Line() string {
 	verdict := "ok"
 	switch {
@@ -172,8 +189,12 @@ func (r *Report) Line() string {
 	case r.Interrupted:
 		verdict = "interrupted, ok so far"
 	}
-	return fmt.Sprintf(
+	line := fmt.Sprintf(
 		"demo: %s ops=%d cuts=%d reconnects=%d replayed=%d lost=%d duplicated=%d goroutines=%d/%d threads=%d",
 		verdict, r.Ops, r.Cuts, r.Reconnects, r.Replayed, r.Lost, r.Duplicated, r.GoroutinesBefore,
 		r.GoroutinesDuring, r.Threads)
+	if r.Mode == securely {
+		line += fmt.Sprintf(" mode=%s handshakes=%d", r.Mode, r.Handshakes)
+	}
+	return line
 }

@@ -29,6 +29,13 @@ func TestDemo(t *testing.T) {
 	}
 
 	stdout.Reset()
+	if code := run(append(args, "--secure"), &stdout, &stderr); code != command.ExitOK {
+		t.Fatalf("exit code %d\n%s%s", code, &stdout, &stderr)
+	}
+	require.Contains(t, stdout.String(), " sessions, secure mode, seed 1: traffic ")
+	require.Regexp(t, `\ndemo: ok ops=\d+ .* lost=0 .* mode=secure handshakes=\d+\n$`, stdout.String())
+
+	stdout.Reset()
 	if code := run(append(args, "--json", "--sizes", "1,2,3"), &stdout, &stderr); code != command.ExitOK {
 		t.Fatalf("exit code %d\n%s%s", code, &stdout, &stderr)
 	}
