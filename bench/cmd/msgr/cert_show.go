@@ -61,13 +61,18 @@ func ownerOf(cert *x509.Certificate) string {
 
 // left says how long a certificate is valid still.
 func left(cert *x509.Certificate, now time.Time) string {
-	switch {
-	case now.After(cert.NotAfter):
-		return "EXPIRED " + roughly(now.Sub(cert.NotAfter)) + " ago"
-	case now.Before(cert.NotBefore):
+	if now.Before(cert.NotBefore) {
 		return "NOT YET VALID, in " + roughly(cert.NotBefore.Sub(now))
 	}
-	return "another " + roughly(cert.NotAfter.Sub(now))
+	return remaining(cert.NotAfter, now)
+}
+
+// remaining says how far away the end of a certificate is.
+func remaining(end, now time.Time) string {
+	if now.After(end) {
+		return "EXPIRED " + roughly(now.Sub(end)) + " ago"
+	}
+	return "another " + roughly(end.Sub(now))
 }
 
 // roughly is a duration in days, or in a smaller unit if it is short.

@@ -13,15 +13,21 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth/tlsauth"
 )
 
 type pingCmd struct {
-	Count    int           `help:"How many pings." default:"3"`
-	Interval time.Duration `help:"Pause between the end of a ping and the next." default:"200ms"`
-	Timeout  time.Duration `help:"How long to wait for the answer to one ping, reconnections included." default:"5s"`
-	Type     string        `help:"Entity type of the peer (${enum}); any is not checked." enum:"mon,mds,osd,client,mgr,any" default:"mon"`
-	JSON     bool          `name:"json" help:"Print one JSON object a line: one for each ping, then a summary."`
-	Addr     string        `arg:"" name:"addr" help:"The peer's address, v2:HOST:PORT/NONCE; a monitor's port is 3300, its nonce 0. v2: and /NONCE may be left out."`
+	Count      int           `help:"How many pings." default:"3"`
+	Interval   time.Duration `help:"Pause between the end of a ping and the next." default:"200ms"`
+	Timeout    time.Duration `help:"How long to wait for the answer to one ping, reconnections included." default:"5s"`
+	Type       string        `help:"Entity type of the peer (${enum}); any is not checked." enum:"mon,mds,osd,client,mgr,any" default:"mon"`
+	Cert       string        `help:"This end's certificate, such as client.admin.pem: the connection is encrypted, and both ends prove their names." placeholder:"FILE"`
+	Key        string        `help:"The private key of --cert." placeholder:"FILE"`
+	CA         string        `name:"ca" help:"The authorities whose certificates are accepted, such as ca.pem." placeholder:"FILE"`
+	SecretFile string        `help:"A file whose bytes are the secret that messengers share, instead of certificates." placeholder:"FILE"`
+	Name       string        `help:"Who to be with --secret-file; default: client.msgr." placeholder:"NAME"`
+	JSON       bool          `name:"json" help:"Print one JSON object a line: one for each ping, then a summary."`
+	Addr       string        `arg:"" name:"addr" help:"The peer's address, v2:HOST:PORT/NONCE; a monitor's port is 3300, its nonce 0. v2: and /NONCE may be left out."`
 }
 
 // Help is shown by msgr ping --help.
@@ -29,19 +35,26 @@ func (pingCmd) Help() string {
 	return `Sends MPing to a ceph-mon, or to a messenger of this library whose dispatcher answers it,
 and prints the answers and the round-trip times. N pings are N answers: when the
 connection is cut, a new session is opened and the ping is sent again; its round trip
-then counts from the first sending. Authentication is AUTH_NONE.
+then counts from the first sending.
+
+Without keys authentication is AUTH_NONE, which a messenger that has keys refuses. With
+--cert, --key and --ca, which msgr cert makes, or --secret-file, it is TLS in secure mode;
+before the first answer a line says so, with the name that the peer proved and when its
+certificate expires. A secret is all bytes of its file, a line break at its end too.
 
 HOST is an IP address, an IPv6 one in brackets, or a name. Of a name's addresses the
 first one that takes connections is pinged, in the system's order of preference.
 
 With --json each line is an object. For a ping:
 
-  {"event":"ping","n":1,"ok":true,"rtt_ms":0.41,"from":"mon.0","bytes":21,"answer":"..."}
+  {"event":"ping","n":1,"ok":true,"rtt_ms":0.41,"from":"mon.0","bytes":21,"method":"tls",
+   "mode":"secure","peer":"mon.0","expires":"2030-01-02T03:04:05Z","answer":"..."}
   {"event":"ping","n":2,"ok":false,"error":"nothing within 5s: ... none refused with -13",
    "reason":"authentication refused","state":"AUTH_CONNECTING","attempt":1,"hint":"...",
    "allowed_methods":["cephx"],"allowed_modes":["secure"]}
 
-answer is there for the first answered ping only, up to 64 KiB of it; reason and what
+answer is there for the first answered ping only, up to 64 KiB of it; peer and expires if
+the peer proved its name and by what expires; reason and what
 follows if it is known why there is no session, the allowed ones if the peer said them.
 At the end:
 
@@ -50,11 +63,11 @@ At the end:
    "error":"1 of 3 pings were not answered"}
 
 The rtt fields are missing without an answer, error is missing if all is well, and
-"interrupted":true is there if a signal ended it. What is wrong with the address or the
-flags is the error of a summary too. Times are milliseconds.
+"interrupted":true is there if a signal ended it. What is wrong with the address, the
+flags or their files is the error of a summary too. Times are milliseconds.
 
-The exit code is 1 if an answer is missing, 2 if the address or a flag makes no sense,
-130 or 143 if it was interrupted; a ping under way does not count then.`
+The exit code is 1 if an answer is missing, 2 if the address, a flag or its file makes no
+sense, 130 or 143 if it was interrupted; a ping under way does not count then.`
 }
 
 // Run sends the pings.
@@ -63,6 +76,10 @@ func (c pingCmd) Run(w io.Writer) error {
 	defer stop()
 	out := pingOutput{w: w, json: c.JSON}
 	peer, typ, err := c.target(ctx)
+	var keys *tlsauth.Auth
+	if err == nil {
+		keys, err = c.keys()
+	}
 	if err != nil {
 		sum := pingSummary{Addr: c.Addr, Type: c.Type, Error: command.OneLine(err)}
 		err = command.Usage(err)
@@ -72,7 +89,7 @@ func (c pingCmd) Run(w io.Writer) error {
 		return errors.Join(err, out.summary(&sum))
 	}
 	sum := pingSummary{Addr: peer.String(), Type: typ.String()}
-	err = c.run(ctx, &out, peer, typ, &sum)
+	err = c.run(ctx, &out, keys, peer, typ, &sum)
 	if err != nil {
 		sum.Error = command.OneLine(err)
 	}
@@ -92,10 +109,12 @@ func (c pingCmd) target(ctx context.Context) (peer entity.Addr, typ entity.Type,
 }
 
 func (c pingCmd) run(
-	ctx context.Context, out *pingOutput, peer entity.Addr, typ entity.Type, sum *pingSummary,
+	ctx context.Context, out *pingOutput, keys *tlsauth.Auth, peer entity.Addr, typ entity.Type, sum *pingSummary,
 ) (err error) {
 	// The log is discarded: what goes wrong is in the output.
-	m, err := async.New(async.Config{Name: entity.Client(entity.NumNew), Logger: slog.New(slog.DiscardHandler)})
+	cfg := async.Config{Name: entity.Client(entity.NumNew), Logger: slog.New(slog.DiscardHandler)}
+	useKeys(&cfg, keys)
+	m, err := async.New(cfg)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 type pingOutput struct {
 	w    io.Writer
 	json bool
+	said string // of how the session is protected
 }
 
 // pingJSON is one ping as an object. Its field names, and those of pingSummary, are
@@ -35,12 +36,29 @@ type pingJSON struct {
 	Answer string  `json:"answer,omitempty"`
 	Error  string  `json:"error,omitempty"`
 
+	Method  string     `json:"method,omitempty"` // of the session
+	Mode    string     `json:"mode,omitempty"`
+	Peer    string     `json:"peer,omitempty"` // proved
+	Expires *time.Time `json:"expires,omitempty"`
+
 	Reason  string   `json:"reason,omitempty"` // of the last failed attempt to connect
 	State   string   `json:"state,omitempty"`
 	Attempt int      `json:"attempt,omitempty"`
 	Hint    string   `json:"hint,omitempty"`
 	Methods []string `json:"allowed_methods,omitempty"`
 	Modes   []string `json:"allowed_modes,omitempty"`
+}
+
+// protect takes over how the session is protected.
+func (j *pingJSON) protect(a *entity.Authenticated) {
+	j.Method, j.Mode = auth.MethodName(a.Method), auth.ModeName(a.Mode)
+	if a.Proved {
+		j.Peer = a.Name.String()
+	}
+	if !a.Expires.IsZero() {
+		utc := a.Expires.UTC()
+		j.Expires = &utc
+	}
 }
 
 // explain takes over what is known of a failed attempt.
@@ -109,15 +127,21 @@ func (o *pingOutput) answer(n int, m *msg.Message, rtt time.Duration, full bool)
 	if s := r.BL(); r.Err() == nil {
 		text = s
 	}
+	authed := m.Connection().Authenticated()
 	if o.json {
 		size := len(text)
 		j := pingJSON{Event: "ping", N: n, OK: true, RTT: millis(rtt), From: m.Source().String(), Bytes: &size}
+		j.protect(&authed)
 		if full {
 			j.Answer = string(text[:min(len(text), answerJSONMax)])
 		}
 		return o.encode(j)
 	}
 	var b strings.Builder
+	if how := identity(&authed); how != o.said {
+		fmt.Fprintln(&b, how)
+		o.said = how
+	}
 	fmt.Fprintf(&b, "%d: %d bytes from %s in %.3f ms\n", n, len(text), m.Source(), millis(rtt))
 	if full {
 		lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))

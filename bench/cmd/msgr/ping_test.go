@@ -49,7 +49,12 @@ func serve(t *testing.T, d msg.Dispatcher) entity.Addr {
 
 func serveAt(t *testing.T, d msg.Dispatcher, at string) entity.Addr {
 	t.Helper()
-	m, err := async.New(async.Config{Name: entity.Mon(0), FixedNonce: true})
+	return serveWith(t, d, at, async.Config{Name: entity.Mon(0), FixedNonce: true})
+}
+
+func serveWith(t *testing.T, d msg.Dispatcher, at string, cfg async.Config) entity.Addr {
+	t.Helper()
+	m, err := async.New(cfg)
 	require.NoError(t, err)
 	m.SetDefaultPolicy(msg.StatelessServer())
 	m.AddDispatcherTail(d)
@@ -147,7 +152,8 @@ func TestPingJSON(t *testing.T) {
 	for i, l := range lines[:2] {
 		require.Positive(t, l["rtt_ms"])
 		delete(l, "rtt_ms")
-		want := map[string]any{"event": "ping", "n": float64(i + 1), "ok": true, "from": "mon.0", "bytes": 21.}
+		want := map[string]any{"event": "ping", "n": float64(i + 1), "ok": true, "from": "mon.0", "bytes": 21.,
+			"method": "none", "mode": "crc"}
 		if i == 0 {
 			want["answer"] = "{\n\"state\": \"leader\"\n}"
 		}
