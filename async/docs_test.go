@@ -75,6 +75,32 @@ func TestLinks(t *testing.T) {
 	require.Greater(t, checked, 30)
 }
 
+// TestSecurityNamesTests: each test that SECURITY.md names is there.
+func TestSecurityNamesTests(t *testing.T) {
+	there := map[string]bool{}
+	root := os.DirFS("..")
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	require.NoError(t, fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := fs.ReadFile(root, path)
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			there[string(m[1])] = true
+		}
+		return err
+	}))
+	security, err := os.ReadFile("../SECURITY.md")
+	require.NoError(t, err)
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllSubmatch(security, -1)
+	require.Greater(t, len(named), 30)
+	for _, m := range named {
+		if !there[string(m[1])] {
+			t.Errorf("SECURITY.md: there is no test %s", m[1])
+		}
+	}
+}
+
 // TestPackagesAreNamed: docs/ARCHITECTURE.md says of each package where it stands.
 func TestPackagesAreNamed(t *testing.T) {
 	packages := map[string]bool{}

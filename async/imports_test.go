@@ -341,6 +341,25 @@ func TestDirectRequiresAreAllowed(t *testing.T) {
 		"direct requires of go.mod; a new one needs a line here and a paragraph in docs/DEPENDENCIES.md")
 }
 
+// TestReadmeShowsSecurity: what the README shows on keys are two functions of a program
+// that is run.
+func TestReadmeShowsSecurity(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	program, err := os.ReadFile("../bench/examples/secure/main.go")
+	require.NoError(t, err)
+	_, section, ok := strings.Cut(string(readme), "\n## Security\n")
+	require.True(t, ok)
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, name := range []string{"withSecret", "withCertificates"} {
+		_, body, ok := strings.Cut(string(program), "\nfunc "+name+"() *async.Messenger {\n")
+		require.True(t, ok, name)
+		body, _, ok = strings.Cut(body, "\treturn ")
+		require.True(t, ok, name)
+		require.Contains(t, section, "```go\n"+strings.ReplaceAll("\n"+body, "\n\t", "\n")[1:]+"```\n", name)
+	}
+}
+
 func TestReadmeShowsTheExample(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
