@@ -49,6 +49,7 @@ func TestModeThatWasNotAskedFor(t *testing.T) {
 		require.ErrorAs(t, l.lastFault(), &own)
 		require.ErrorIs(t, l.lastFault(), auth.ErrDowngrade)
 		require.NotErrorIs(t, l.lastFault(), ErrProtocol)
+		require.Contains(t, msg.AcceptHint(msg.ReasonAuth, l.lastFault()), "Config.AuthServer")
 		require.Equal(t, StateClosed, l.s.State())
 		l.quiet()
 	}
