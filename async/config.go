@@ -51,6 +51,9 @@ type Config struct {
 	// one, that connection is given up.
 	AuthClient auth.Client
 	AuthServer auth.Server
+	// AuthStepsMax is how many such steps run at a time; 0 means 64. Others wait, at most
+	// 65536; at that bound the connection is given up.
+	AuthStepsMax int
 	// Authorize, if set, decides whether a peer that has connected and authenticated is let
 	// in. With an error it is not: the log says why, and the peer hears that permission is
 	// denied. It runs where the last step of the authentication ran: on Executor with a
@@ -204,7 +207,7 @@ func (c *Config) check() error {
 		{"DialTimeout", int64(c.DialTimeout)}, {"BindRetryDelay", int64(c.BindRetryDelay)},
 		{"DispatchWidth", int64(c.DispatchWidth)}, {"DispatchWidthMax", int64(c.DispatchWidthMax)},
 		{"SendQueueMessages", int64(c.SendQueueMessages)}, {"SendQueueBytes", c.SendQueueBytes},
-		{"HandshakesMax", int64(c.HandshakesMax)},
+		{"AuthStepsMax", int64(c.AuthStepsMax)}, {"HandshakesMax", int64(c.HandshakesMax)},
 		{"HandshakesMaxPerHost", int64(c.HandshakesMaxPerHost)}, {"ListenBacklog", int64(c.ListenBacklog)},
 		{"WriteBatch", int64(c.WriteBatch)}, {"WriteBudget", int64(c.WriteBudget)},
 		{"Socket.RecvBuffer", int64(c.Socket.RecvBuffer)}, {"Socket.SendBuffer", int64(c.Socket.SendBuffer)},
@@ -288,6 +291,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.DialTimeout = orDefault(c.DialTimeout, c.ReadyTimeout); c.DialTimeout >= session.Forever {
 		c.DialTimeout = 0 // the kernel's
 	}
+	c.AuthStepsMax = orDefault(c.AuthStepsMax, 64)
 	c.HandshakesMax = orDefault(c.HandshakesMax, 4096)
 	c.HandshakesMaxPerHost = orDefault(c.HandshakesMaxPerHost, max(c.HandshakesMax/2, 256))
 	c.BindRetries = orDefault(c.BindRetries, 3)

@@ -93,6 +93,7 @@ func New(cfg Config) (*Messenger, error) {
 	m.sessCfg = cfg.session()
 	m.sessCfg.Authorize = m.authorizing(cfg.Authorize)
 	m.failures.Init(m.log, m.sessCfg.ReadyTimeout)
+	m.steps.on, m.steps.max = cfg.Executor, cfg.AuthStepsMax
 	m.reg.Init()
 	m.defaultPrio.Store(defaultPriority)
 	m.identity.Init(cfg.Nonce, cfg.BindBeforeConnect.Addr(), m.hostHas)
@@ -117,7 +118,7 @@ func New(cfg Config) (*Messenger, error) {
 	})
 	m.shared = connection.Shared{
 		Session: &m.sessCfg, Env: env{&m.identity, m}, Sink: sink{m}, Log: m.log, Clock: cfg.Clock, MayWait: mayWait,
-		Execute: func(job func()) error { return m.steps.execute(cfg.Executor, job) },
+		Execute: m.steps.execute,
 		Options: connection.Options{
 			Send: connection.SendLimits{
 				MessagesMax: cfg.SendQueueMessages, BytesMax: cfg.SendQueueBytes, HighWater: max(cfg.SendHighWater, 0),

@@ -9,29 +9,88 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
-// steps are the slow steps of authentication that run on the executor. That is all that
-// bounds them: each connection has one at a time, and there are HandshakesMax of those,
-// and as many as this side makes.
+// steps are the slow steps of authentication. So many run at a time on the executor, which
+// callbacks share with them; the others wait in line, the oldest first. Each connection has
+// one at a time, but one that is given up leaves its step in line, where that does nothing
+// any more, or running, if it hangs.
 type steps struct {
+	on  dispatch.Executor
+	max int
+
 	mu    sync.Mutex
-	n     int
+	n     int // that run, or are on their way to
+	line  []func()
 	ended chan struct{} // closed when n is 0 again; nil: nobody waits
 }
 
-func (s *steps) execute(on dispatch.Executor, job func()) error {
-	return on.Submit(func() {
-		s.add(1)
-		defer s.add(-1)
-		job()
-	})
+// stepsLine bounds the line. At the bound execute refuses.
+const stepsLine = 1 << 16
+
+// execute has job run. An error means that it will not be.
+func (s *steps) execute(job func()) error {
+	s.mu.Lock()
+	if s.n >= s.max {
+		defer s.mu.Unlock()
+		if len(s.line) >= stepsLine {
+			return fmt.Errorf("%d steps run and %d wait: %w", s.n, stepsLine, dispatch.ErrExecutorFull)
+		}
+		s.line = append(s.line, job)
+		return nil
+	}
+	s.n++
+	s.mu.Unlock()
+	err := s.on.Submit(func() { s.run(job) })
+	if err != nil {
+		s.refused()
+	}
+	return err
 }
 
-func (s *steps) add(n int) {
+// refused takes the place of a job back that the executor refused. Those that have come
+// into line meanwhile are left to the ones that run. If there are none any more, a
+// goroutine takes their place: this one may be a worker.
+func (s *steps) refused() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.n += n; s.n == 0 && s.ended != nil {
+	if s.n == 1 && len(s.line) > 0 {
+		go s.end()
+		return
+	}
+	if s.n--; s.n == 0 {
+		s.idle()
+	}
+}
+
+// idle tells those who wait for it that no step runs; under mu.
+func (s *steps) idle() {
+	if s.line = nil; s.ended != nil {
 		close(s.ended)
 		s.ended = nil
+	}
+}
+
+// run runs a job, and whatever becomes of that, has the next one in line run.
+func (s *steps) run(job func()) {
+	defer s.end()
+	job()
+}
+
+// end gives the place of a job to the next one in line, if there is one.
+func (s *steps) end() {
+	s.mu.Lock()
+	if len(s.line) == 0 {
+		if s.n--; s.n == 0 {
+			s.idle()
+		}
+		s.mu.Unlock()
+		return
+	}
+	next := s.line[0]
+	s.line[0] = nil
+	s.line = s.line[1:]
+	s.mu.Unlock()
+	if s.on.Submit(func() { s.run(next) }) != nil {
+		s.run(next) // it was promised
 	}
 }
 
