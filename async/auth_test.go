@@ -291,36 +291,33 @@ func TestNobodyRunsSteps(t *testing.T) {
 
 // TestAuthorize: who is not authorized hears a number, and the operator why, once.
 func TestAuthorize(t *testing.T) {
-	l := newLab(t)
-	var ours, theirs logbook
-	var allow atomic.Bool
-	none := func(c *Config) {}
 	for what, change := range map[string]func(*Config){
-		"slow": withKeyed(&keyed{name: "client.1"}), "none": none,
+		"slow": withKeyed(&keyed{name: "client.1"}), "none": func(*Config) {},
 	} {
-		allow.Store(false)
-		ours, theirs = logbook{}, logbook{}
-		srv := l.server(entity.OSD(0), msg.StatefulServer(), change, l.withLog(&theirs), func(c *Config) {
-			c.Authorize = func(p auth.Peer) error {
-				if allow.Load() {
-					return nil
+		t.Run(what, func(t *testing.T) {
+			l := newLab(t)
+			var ours, theirs logbook
+			var allow atomic.Bool
+			srv := l.server(entity.OSD(0), msg.StatefulServer(), change, l.withLog(&theirs), func(c *Config) {
+				c.Authorize = func(auth.Peer) error {
+					if allow.Load() {
+						return nil
+					}
+					return errors.New("closed on Sundays")
 				}
-				return errors.New("closed on Sundays")
-			}
+			})
+			cl := l.client(entity.Client(1), msg.LosslessClient(), change, l.withLog(&ours))
+			c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
+			require.NoError(t, err)
+			l.until("three attempts", func() bool { return cl.Stats().ConnectFailures[msg.ReasonAuth] >= 3 })
+			require.Len(t, theirs.lines("level=WARN", "client.1 is not authorized: closed on Sundays",
+				"Config.Authorize"), 1)
+			require.Len(t, ours.lines("level=WARN", "cannot connect", "(permission denied)"), 1)
+			require.Empty(t, ours.lines("Sundays"))
+			require.ErrorIs(t, c.LastError(), auth.ErrRefused)
+			allow.Store(true)
+			l.until("connected", c.IsConnected)
 		})
-		cl := l.client(entity.Client(1), msg.LosslessClient(), change, l.withLog(&ours))
-		c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
-		require.NoError(t, err)
-		l.until("three attempts", func() bool { return cl.Stats().ConnectFailures[msg.ReasonAuth] >= 3 })
-		require.Len(t, theirs.lines("level=WARN", "client.1 is not authorized: closed on Sundays",
-			"Config.Authorize"), 1, what)
-		require.Len(t, ours.lines("level=WARN", "cannot connect", "(permission denied)"), 1)
-		require.Empty(t, ours.lines("Sundays"))
-		var refused *auth.RefusedError
-		require.ErrorAs(t, c.LastError(), &refused)
-		allow.Store(true)
-		l.until("connected", c.IsConnected)
-		c.MarkDown()
 	}
 }
 

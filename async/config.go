@@ -52,6 +52,11 @@ type Config struct {
 	// one, that connection is given up.
 	AuthClient auth.Client
 	AuthServer auth.Server
+	// AuthStepsMax is how many such steps run at a time; 0 means one for each processor,
+	// since each may compute for a millisecond, during which workers wait for one. Where
+	// steps wait for something else, as Authorize may, set more. Others wait, by turns of
+	// the hosts of their peers, at most 65536; at that bound the connection is given up.
+	AuthStepsMax int
 	// Authorize, if set, decides whether a peer that has connected and authenticated is let
 	// in. With an error it is not: the log says why, and the peer hears that permission is
 	// denied. It runs where the last step of the authentication ran: on Executor with a
@@ -154,11 +159,6 @@ type Config struct {
 	// (Stats.TurnedAway). HandshakesMaxPerHost bounds those from one IPv4 address, or from
 	// one /64 of IPv6; 0 means half of HandshakesMax, but at least 256.
 	HandshakesMax, HandshakesMaxPerHost int
-	// AuthStepsMax is how many slow steps of authentication (auth.Slow) run at a time; 0
-	// means one for each processor: each computes for up to a millisecond, during which the
-	// workers wait for one. The others wait, by turns of the hosts of the peers. If steps
-	// wait for something else, as an Authorize may, set more.
-	AuthStepsMax int
 	// BindPortMin and BindPortMax are where Bind looks for a free port when asked
 	// for port 0; 0 leaves the choice to the kernel. (Ceph's daemons: 6800, 7300.)
 	BindPortMin, BindPortMax uint16

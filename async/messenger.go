@@ -93,6 +93,7 @@ func New(cfg Config) (*Messenger, error) {
 	m.sessCfg = cfg.session()
 	m.sessCfg.Authorize = m.authorizing(cfg.Authorize)
 	m.failures.Init(m.log, m.sessCfg.ReadyTimeout)
+	m.steps.on, m.steps.max = cfg.Executor, cfg.AuthStepsMax
 	m.reg.Init()
 	m.defaultPrio.Store(defaultPriority)
 	m.identity.Init(cfg.Nonce, cfg.BindBeforeConnect.Addr(), m.hostHas)
@@ -115,7 +116,6 @@ func New(cfg Config) (*Messenger, error) {
 		OnDiscard: m.discarded,
 		Stale:     stale,
 	})
-	m.steps.on, m.steps.max = cfg.Executor, cfg.AuthStepsMax
 	m.shared = connection.Shared{
 		Session: &m.sessCfg, Env: env{&m.identity, m}, Sink: sink{m}, Log: m.log, Clock: cfg.Clock, MayWait: mayWait,
 		Execute: m.steps.execute,

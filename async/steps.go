@@ -1,7 +1,6 @@
 package async
 
 import (
-	"container/list"
 	"context"
 	"fmt"
 	"net/netip"
@@ -11,109 +10,86 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
-// steps are the slow steps of authentication that run on the executor: no more than max at
-// a time, since each may be a millisecond of computing, and those that wait by turns of the
-// hosts of their peers, so that who comes with many waits for itself. What waits is bounded
-// by HandshakesMax, and by the connections that this side makes: each has one step.
+// steps are the slow steps of authentication. So many run at a time on the executor, which
+// callbacks share with them; the others wait in line, by turns of the hosts of their peers.
+// Each connection has one at a time, but one that is given up leaves its step in line, where
+// that does nothing any more, or running, if it hangs.
 type steps struct {
 	on  dispatch.Executor
 	max int
 
-	mu      sync.Mutex
-	running int // given to the executor
-	waiting map[netip.Addr]*list.Element
-	turns   list.List     // of *hostSteps, whose turn is next first
-	n       int           // that have begun
-	ended   chan struct{} // closed when n is 0 again; nil: nobody waits
+	mu    sync.Mutex
+	n     int // that run, or are on their way to
+	line  turns
+	ended chan struct{} // closed when n is 0 again; nil: nobody waits
 }
 
-// hostSteps are the jobs for peers of one host, in the order of their coming.
-type hostSteps struct {
-	host netip.Addr
-	jobs []func()
-}
+// stepsLine bounds the line. At the bound execute refuses.
+const stepsLine = 1 << 16
 
-// execute has the job run for a peer at host. An error means that it never does.
+// execute has job run, for a peer at host. An error means that it will not be.
 func (s *steps) execute(host netip.Addr, job func()) error {
 	s.mu.Lock()
-	if s.running >= s.max || s.turns.Len() > 0 {
-		s.put(host, job)
-		s.mu.Unlock()
+	if s.n >= s.max {
+		defer s.mu.Unlock()
+		if s.line.n >= stepsLine {
+			return fmt.Errorf("%d steps run and %d wait: %w", s.n, stepsLine, dispatch.ErrExecutorFull)
+		}
+		s.line.put(host, job)
 		return nil
 	}
-	s.running++
+	s.n++
 	s.mu.Unlock()
-	err := s.submit(job)
+	err := s.on.Submit(func() { s.run(job) })
 	if err != nil {
-		s.mu.Lock()
-		s.running--
-		s.mu.Unlock()
+		s.refused()
 	}
 	return err
 }
 
-// put has the job wait; under mu.
-func (s *steps) put(host netip.Addr, job func()) {
-	at := s.waiting[host]
-	if at == nil {
-		at = s.turns.PushBack(&hostSteps{host: host})
-		if s.waiting == nil {
-			s.waiting = map[netip.Addr]*list.Element{}
-		}
-		s.waiting[host] = at
+// refused takes the place of a job back that the executor refused. Those that have come
+// into line meanwhile are left to the ones that run. If there are none any more, a
+// goroutine takes their place: this one may be a worker.
+func (s *steps) refused() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.n == 1 && s.line.n > 0 {
+		go s.end()
+		return
 	}
-	h := at.Value.(*hostSteps)
-	h.jobs = append(h.jobs, job)
+	if s.n--; s.n == 0 {
+		s.idle()
+	}
 }
 
-// take returns the job whose turn it is, or nil; under mu.
-func (s *steps) take() (job func()) {
-	at := s.turns.Front()
-	if at == nil {
-		return nil
+// idle tells those who wait for it that no step runs; under mu.
+func (s *steps) idle() {
+	if s.ended != nil {
+		close(s.ended)
+		s.ended = nil
 	}
-	h := at.Value.(*hostSteps)
-	job, h.jobs = h.jobs[0], h.jobs[1:]
-	if len(h.jobs) == 0 {
-		s.turns.Remove(at)
-		delete(s.waiting, h.host)
-	} else {
-		s.turns.MoveToBack(at)
-	}
-	return job
 }
 
-func (s *steps) submit(job func()) error { return s.on.Submit(func() { s.run(job) }) }
-
-// run runs the job on the executor, and then has it run those that wait, even if the job
-// does not return.
+// run runs a job, and whatever becomes of that, has the next one in line run.
 func (s *steps) run(job func()) {
-	s.add(1)
-	defer s.next()
-	defer s.add(-1)
+	defer s.end()
 	job()
 }
 
-// next gives what waits to the executor in place of a job that has ended. If that takes
-// nothing more, the job runs here: this is one of its goroutines.
-func (s *steps) next() {
+// end gives the place of a job to the next one in line, if there is one.
+func (s *steps) end() {
 	s.mu.Lock()
-	job := s.take()
-	if job == nil {
-		s.running--
+	if s.line.n == 0 {
+		if s.n--; s.n == 0 {
+			s.idle()
+		}
+		s.mu.Unlock()
+		return
 	}
+	next := s.line.take()
 	s.mu.Unlock()
-	if job != nil && s.submit(job) != nil {
-		s.run(job)
-	}
-}
-
-func (s *steps) add(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.n += n; s.n == 0 && s.ended != nil {
-		close(s.ended)
-		s.ended = nil
+	if s.on.Submit(func() { s.run(next) }) != nil {
+		s.run(next) // it was promised
 	}
 }
 

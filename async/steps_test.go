@@ -1,56 +1,90 @@
 package async
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"net/netip"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
-// byHand is an executor that runs jobs when it is told to.
-type byHand struct {
-	jobs []func()
-	full bool
-}
-
-var errByHand = errors.New("full")
-
-func (e *byHand) Submit(job func()) error {
-	if e.full {
-		return errByHand
-	}
-	e.jobs = append(e.jobs, job)
-	return nil
-}
-
-// runNext runs the job that was given first, on a goroutine that it may end.
-func (e *byHand) runNext() {
-	job := e.jobs[0]
-	e.jobs = e.jobs[1:]
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		job()
-	}()
-	<-done
-}
-
-// TestStepsByTurns: no more than max run at a time, and hosts have turns, however many jobs
-// one of them brings; within a host the order is that of their coming.
-func TestStepsByTurns(t *testing.T) {
-	e := &byHand{}
-	s := steps{on: e, max: 2}
-	var ran []string
-	host := func(i byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, i}) }
-	add := func(h byte, n int) {
-		require.NoError(t, s.execute(host(h), func() {
-			ran = append(ran, fmt.Sprintf("%d.%d", h, n))
-			if n == 3 {
+// TestSteps: so many at a time, the oldest first, whatever they do; and what was taken into
+// the line is run, also if the executor has no room any more.
+func TestSteps(t *testing.T) {
+	var inline dispatch.Inline
+	s := steps{on: &inline, max: 2}
+	var ran []int
+	for i := range 6 {
+		require.NoError(t, s.execute(netip.Addr{}, func() {
+			ran = append(ran, i)
+			if i == 1 {
 				runtime.Goexit()
 			}
+		}))
+	}
+	require.Equal(t, 2, inline.Len(), "the others wait")
+	step := func() {
+		done := make(chan struct{})
+		go func() { defer close(done); inline.Step() }()
+		<-done
+	}
+	step()
+	require.Equal(t, []int{0}, ran)
+	require.Equal(t, 2, inline.Len(), "one of them has the place")
+	step()
+	require.Equal(t, []int{0, 1}, ran)
+	require.Equal(t, 2, inline.Len())
+	s.on = full{}
+	step()
+	require.Equal(t, []int{0, 1, 2, 4, 5}, ran)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, s.wait(ctx), context.Canceled)
+	step()
+	require.Equal(t, []int{0, 1, 2, 4, 5, 3}, ran)
+	require.NoError(t, s.wait(ctx))
+
+	require.ErrorIs(t, s.execute(netip.Addr{}, func() {}), dispatch.ErrExecutorFull)
+	require.NoError(t, s.wait(ctx), "it does not count")
+	s.on, s.max, s.n = &inline, 1, 1
+	for range stepsLine {
+		require.NoError(t, s.execute(netip.Addr{}, func() {}))
+	}
+	require.ErrorIs(t, s.execute(netip.Addr{}, func() {}), dispatch.ErrExecutorFull)
+
+	// One that is refused while others come into line: they are run.
+	var late steps
+	done := make(chan struct{})
+	var once sync.Once
+	come := func() { once.Do(func() { require.NoError(t, late.execute(netip.Addr{}, func() { close(done) })) }) }
+	late.on, late.max = crowded{come}, 1
+	require.Error(t, late.execute(netip.Addr{}, func() { t.Error("it was refused") }))
+	<-done
+	require.NoError(t, late.wait(context.Background()))
+}
+
+// crowded is an executor that does something, and has no room.
+type crowded struct{ do func() }
+
+func (c crowded) Submit(func()) error {
+	c.do()
+	return dispatch.ErrExecutorFull
+}
+
+// TestStepsByTurns: hosts have turns, however many steps one of them brings; within a host
+// the order is that of their coming.
+func TestStepsByTurns(t *testing.T) {
+	var inline dispatch.Inline
+	s := steps{on: &inline, max: 1}
+	var ran []string
+	add := func(host byte, n int) {
+		require.NoError(t, s.execute(netip.AddrFrom4([4]byte{10, 0, 0, host}), func() {
+			ran = append(ran, fmt.Sprintf("%d.%d", host, n))
 		}))
 	}
 	for n := range 6 {
@@ -59,33 +93,11 @@ func TestStepsByTurns(t *testing.T) {
 	add(2, 0)
 	add(2, 1)
 	add(3, 0)
-	require.Len(t, e.jobs, 2)
-	for len(e.jobs) > 0 {
-		require.LessOrEqual(t, len(e.jobs), 2)
-		e.runNext()
+	for inline.Step() {
+		require.LessOrEqual(t, inline.Len(), 1)
 	}
-	require.Equal(t, []string{"1.0", "1.1", "1.2", "2.0", "3.0", "1.3", "2.1", "1.4", "1.5"}, ran)
-	require.Zero(t, s.running+s.n+s.turns.Len()+len(s.waiting))
-	add(1, 7)
-	require.Len(t, e.jobs, 1)
-	e.runNext()
-}
-
-// TestStepsRefused: an executor that takes nothing is an error at once, and no loss for who
-// waits already.
-func TestStepsRefused(t *testing.T) {
-	e := &byHand{full: true}
-	s := steps{on: e, max: 1}
-	ran := 0
-	job := func() { ran++ }
-	require.ErrorIs(t, s.execute(netip.Addr{}, job), errByHand)
-	require.Zero(t, s.running)
-	e.full = false
-	for range 3 {
-		require.NoError(t, s.execute(netip.Addr{}, job))
-	}
-	e.full = true
-	e.runNext()
-	require.Equal(t, 3, ran)
-	require.Zero(t, s.running+s.n+s.turns.Len())
+	require.Equal(t, []string{"1.0", "1.1", "2.0", "3.0", "1.2", "2.1", "1.3", "1.4", "1.5"}, ran)
+	require.Zero(t, s.n+s.line.n+s.line.order.Len()+len(s.line.hosts))
+	add(1, 6)
+	require.True(t, inline.Step())
 }

@@ -114,7 +114,9 @@ func TestHandshakesOfHosts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r Registry[*handshaking]
 		r.Init()
-		limits := HandshakeLimits{Max: rapid.IntRange(1, 12).Draw(t, "max"), MaxPerHost: rapid.IntRange(1, 12).Draw(t, "per host")}
+		limits := HandshakeLimits{
+			Max: rapid.IntRange(1, 12).Draw(t, "max"), MaxPerHost: rapid.IntRange(1, 12).Draw(t, "per host"),
+		}
 		in := map[byte][]*handshaking{} // by host
 		total := 0
 		drop := func(host byte, i int) {

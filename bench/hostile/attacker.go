@@ -69,11 +69,9 @@ func runAttackers(in io.Reader, out io.Writer) error {
 		wg.Go(func() { a.run(ctx, i, rand.New(rand.NewPCG(o.Seed, uint64(i)))) })
 	}
 	for {
-		if err := e.Encode(attacked{Attempts: a.attempts.Load(), Refused: a.refused.Load(), Open: a.open.Load()}); err != nil {
-			break
-		}
+		now := attacked{Attempts: a.attempts.Load(), Refused: a.refused.Load(), Open: a.open.Load()}
 		var line string
-		if d.Decode(&line) != nil {
+		if e.Encode(now) != nil || d.Decode(&line) != nil {
 			break
 		}
 	}
@@ -99,7 +97,8 @@ func newAttacker(o *attack) (*attacker, error) {
 	if a.kind.attack == nil {
 		return nil, fmt.Errorf("no kind %q", o.Kind)
 	}
-	if a.self, err = tlsauth.SharedSecret(entity.AuthName{Type: entity.TypeClient, ID: "mallory"}, o.Secret); err != nil {
+	name := entity.AuthName{Type: entity.TypeClient, ID: "mallory"}
+	if a.self, err = tlsauth.SharedSecret(name, o.Secret); err != nil {
 		return nil, err
 	}
 	x := a.self.Client().NewExchange(entity.TypeClient, entity.TypeOSD)

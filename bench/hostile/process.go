@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"syscall"
 )
 
 // roleEnv tells this binary, started again, which of the processes it is.
@@ -36,11 +35,7 @@ func RunChild() {
 
 // raised runs f with as many descriptors as this process may have.
 func raised(f func(io.Reader, io.Writer) error) error {
-	var l syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err == nil {
-		l.Cur = l.Max
-		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l)
-	}
+	raiseFiles()
 	return f(os.Stdin, os.Stdout)
 }
 

@@ -143,7 +143,9 @@ func runKind(ctx context.Context, cfg *Config, k Kind) (row Row, err error) {
 }
 
 // watch measures while the attack goes on.
-func watch(ctx context.Context, cfg *Config, row *Row, srv *process[use], foes *process[attacked], h *honest, before use) error {
+func watch(
+	ctx context.Context, cfg *Config, row *Row, srv *process[use], foes *process[attacked], h *honest, before use,
+) error {
 	first, err := foes.ask(askUse)
 	if err != nil {
 		return err

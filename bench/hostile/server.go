@@ -3,16 +3,12 @@ package hostile
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
-	"os"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
@@ -114,7 +110,9 @@ func newServer(o *serve, w slog.Handler) (*async.Messenger, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := async.New(async.Config{Name: name, AuthClient: keys.Client(), AuthServer: keys.Server(), Logger: slog.New(w)})
+	m, err := async.New(async.Config{
+		Name: name, AuthClient: keys.Client(), AuthServer: keys.Server(), Logger: slog.New(w),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -133,27 +131,8 @@ func used(m *async.Messenger) use {
 		Server: m.Addrs()[0].AddrPort.String(), Goroutines: runtime.NumGoroutine(),
 		TurnedAway: s.TurnedAway, Accepted: s.Accepted, Handshakes: int64(s.Handshakes),
 	}
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
+	if err := u.ofSystem(); err != nil {
 		u.Error = err.Error()
-		return u
-	}
-	for line := range strings.Lines(string(status)) {
-		if kib, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			fmt.Sscan(kib, &u.RSS)
-		}
-		if kib, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			fmt.Sscan(kib, &u.Peak)
-		}
-	}
-	files, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		u.Error = err.Error()
-	}
-	u.Descriptors = len(files)
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) == nil {
-		u.CPU = time.Duration(r.Utime.Nano() + r.Stime.Nano())
 	}
 	return u
 }

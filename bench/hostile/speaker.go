@@ -100,7 +100,8 @@ func (s *speaker) login(keys *tlsauth.Auth, ident *session) error {
 	if err := s.write(banner()); err != nil {
 		return err
 	}
-	if err := s.say(hello(s.c), &frame.AuthRequest{Method: req.Method, Modes: req.Modes, Payload: req.Payload}); err != nil {
+	ask := frame.AuthRequest{Method: req.Method, Modes: req.Modes, Payload: req.Payload}
+	if err := s.say(hello(s.c), &ask); err != nil {
 		return err
 	}
 	for {

@@ -162,8 +162,9 @@ type Server interface {
 
 // ServerExchange is one accepted connection's authentication.
 type ServerExchange interface {
-	// Request handles AUTH_REQUEST, More AUTH_REQUEST_MORE. A *RefusedError is
-	// answered by AUTH_BAD_METHOD; any other error drops the connection.
+	// Request handles AUTH_REQUEST, More AUTH_REQUEST_MORE. An error with a *RefusedError
+	// in it (errors.As) is answered by that as AUTH_BAD_METHOD, and the rest of it is for
+	// this side's log; any other error drops the connection.
 	Request(r Request) (Reply, error)
 	More(payload []byte) (Reply, error)
 }

@@ -139,12 +139,17 @@ type badResult struct{ error }
 
 func (e badResult) Unwrap() error { return e.error }
 
+// Hint is a sentence on what to do about it, in place of that of the error in it.
+func (e badResult) Hint() string {
+	return "the authentication method that this side uses is at fault: Config.AuthClient, Config.AuthServer"
+}
+
 // methodError is the error of an exchange; what is a mistake of the method is called so.
 func (s *Session) methodError(err error) error {
 	var bad badResult
 	switch {
 	case errors.As(err, &bad):
-		return s.ownError("authenticating", bad.error)
+		return s.ownError("authenticating", bad)
 	case err == errNoReturn:
 		return s.ownError("authenticating", err)
 	}

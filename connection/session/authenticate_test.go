@@ -49,6 +49,7 @@ func TestModeThatWasNotAskedFor(t *testing.T) {
 		require.ErrorAs(t, l.lastFault(), &own)
 		require.ErrorIs(t, l.lastFault(), auth.ErrDowngrade)
 		require.NotErrorIs(t, l.lastFault(), ErrProtocol)
+		require.Contains(t, msg.AcceptHint(msg.ReasonAuth, l.lastFault()), "Config.AuthServer")
 		require.Equal(t, StateClosed, l.s.State())
 		l.quiet()
 	}
@@ -233,6 +234,29 @@ func TestStepThatNeverReturns(t *testing.T) {
 	l.pass(time.Millisecond)
 	require.ErrorIs(t, l.lastFault(), ErrReadyTimeout)
 	require.Equal(t, StateClosed, l.s.State())
+}
+
+// TestStepKeepsItsPayload: what a method was given is there until it returns, though the
+// session reads from another transport by now.
+func TestStepKeepsItsPayload(t *testing.T) {
+	var l *lab
+	var got string
+	f := fakeAuth{key: "k", mode: auth.ModeCRC, slow: true}
+	f.during = func(what string) {
+		if what == "client More" {
+			l.fault()
+			l.up().banner()
+			l.say(&frame.Hello{EntityType: entity.TypeOSD, PeerAddr: labSelf})
+			l.c.runStep(l.s.AuthStep())
+			l.say(&frame.AuthReplyMore{Payload: []byte("the second one")})
+		}
+	}
+	f.got = func(p []byte) { got = string(p) }
+	l = connector(t, msg.LosslessClient(), useFake(f), later).drive(StateAuthConnecting)
+	l.c.runStep(l.s.AuthStep())
+	l.say(&frame.AuthReplyMore{Payload: []byte("the first one!")})
+	require.False(t, l.s.AuthStep().Run(), "it is not waited for any more")
+	require.Equal(t, "the first one!", got)
 }
 
 // TestDeadlineIsAbsolute: rounds of authentication do not move it.

@@ -22,6 +22,7 @@ type fakeAuth struct {
 	proved   bool                 // peer is
 	change   func(r *auth.Result) // of the server
 	during   func(what string)    // in each method
+	got      func(payload []byte) // at the end of the client's More
 	closed   *int                 // counts the exchanges that were closed
 }
 
@@ -76,6 +77,9 @@ func (f fakeClient) BadMethod(r *auth.RefusedError) (auth.Request, error) {
 }
 func (f fakeClient) More(p []byte) ([]byte, error) {
 	f.in("client More")
+	if f.got != nil {
+		f.got(p)
+	}
 	return p, nil
 }
 func (f fakeClient) Done(_ uint64, mode uint32, _ []byte) (auth.Result, error) {

@@ -53,20 +53,23 @@ Kinds:
 	for _, k := range hostile.Kinds() {
 		fmt.Fprintf(&b, "  %-12s %s\n", k.Name, k.Does)
 	}
-	b.WriteString("\nThe exit code is 1 if memory, descriptors or lines are over what they may be, or a kind could not be run.")
+	b.WriteString("\nThe exit code is 1 if memory, descriptors or lines are over what they may be, " +
+		"or a kind could not be run. On Linux only.")
 	return b.String()
 }
 
 // Run runs the attacks.
 func (c *hostileCmd) Run(w io.Writer, parser *kong.Kong) error {
-	if c.Connections < 1 || c.Connections > hostileConnectionsMax || !(c.Seconds > 0 && c.Seconds <= command.SecondsMax) {
+	if c.Connections < 1 || c.Connections > hostileConnectionsMax ||
+		!(c.Seconds > 0 && c.Seconds <= command.SecondsMax) { // NaN is none of this
 		return command.Usage(fmt.Errorf("--connections is to be 1 to %d, --seconds more than 0 and %d at most",
 			hostileConnectionsMax, command.SecondsMax))
 	}
 	ctx, stop := command.Interruptible()
 	defer stop()
 	cfg := hostile.Config{
-		Kinds: c.Kinds, Connections: c.Connections, Duration: time.Duration(c.Seconds * float64(time.Second)), Seed: c.Seed,
+		Kinds: c.Kinds, Connections: c.Connections, Seed: c.Seed,
+		Duration: time.Duration(c.Seconds * float64(time.Second)),
 	}
 	if !c.JSON {
 		cfg.Began = func(k hostile.Kind) { fmt.Fprintf(parser.Stderr, "%s: %s\n", k.Name, k.Does) }
@@ -108,7 +111,8 @@ func missed(r *hostile.Row) string {
 
 func printHostile(w io.Writer, rows []hostile.Row) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "kind\tconnections\topen\tattempts/s\tKiB each\tpeak MiB\tdescriptors\tCPUs\tlog lines\thonest\tfailed\tp50 ms\tp99 ms\t")
+	fmt.Fprintln(t, "kind\tconnections\topen\tattempts/s\tKiB each\tpeak MiB\tdescriptors\tCPUs\tlog lines\t"+
+		"honest\tfailed\tp50 ms\tp99 ms\t")
 	for _, r := range rows {
 		if r.Failed != "" {
 			fmt.Fprintf(t, "%s\t%d\tFAILED: %s\n", r.Kind, r.Connections, r.Failed)
@@ -118,9 +122,9 @@ func printHostile(w io.Writer, rows []hostile.Row) error {
 		if m := missed(&r); m != "" {
 			verdict = "MISSED: " + m
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%.0f\t%.1f\t%.0f\t%d\t%.2f\t%d\t%d\t%d\t%.1f\t%.1f\t%s\n", r.Kind, r.Connections, r.Open,
-			r.AttemptsPerSecond, r.KiBPerConnection, float64(r.PeakKiB)/1024, r.Descriptors, r.CPU, r.Lines, r.Honest,
-			r.HonestFailed, r.P50, r.P99, verdict)
+		fmt.Fprintf(t, "%s\t%d\t%d\t%.0f\t%.1f\t%.0f\t%d\t%.2f\t%d\t", r.Kind, r.Connections, r.Open,
+			r.AttemptsPerSecond, r.KiBPerConnection, float64(r.PeakKiB)/1024, r.Descriptors, r.CPU, r.Lines)
+		fmt.Fprintf(t, "%d\t%d\t%.1f\t%.1f\t%s\n", r.Honest, r.HonestFailed, r.P50, r.P99, verdict)
 	}
 	return t.Flush()
 }

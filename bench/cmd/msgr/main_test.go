@@ -5,12 +5,16 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/bench/hostile"
 	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { commandtest.Main(m, run) }
+func TestMain(m *testing.M) {
+	hostile.RunChild()
+	commandtest.Main(m, run)
+}
 
 func TestRun(t *testing.T) {
 	for _, c := range []struct {
@@ -30,7 +34,7 @@ func TestRun(t *testing.T) {
 		{[]string{"help", "bench"}, command.ExitOK, "go run ./bench/compare/cmd/msgrbench", ""},
 		{[]string{"help", "help"}, command.ExitOK, "Usage: msgr help", ""},
 		{[]string{"help", "nope"}, command.ExitUsage, "",
-			"msgr help: there is no subcommand nope; there are demo, bench, decode, sim, ping, cert, version, help"},
+			"msgr help: there is no subcommand nope; there are demo, bench, decode, hostile, sim, ping, cert, version, help"},
 		{[]string{"help", "ping", "nope"}, command.ExitUsage, "", "there is no subcommand ping nope; there are demo, "},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -56,7 +60,7 @@ func TestHelpIsHelp(t *testing.T) {
 		return stdout.String()
 	}
 	require.Equal(t, show("--help"), show("help"))
-	for _, name := range []string{"demo", "bench", "decode", "sim", "ping", "cert", "version", "help"} {
+	for _, name := range []string{"demo", "bench", "decode", "hostile", "sim", "ping", "cert", "version", "help"} {
 		require.Equal(t, show(name, "--help"), show("help", name))
 		require.Contains(t, show("help"), "\n  "+name)
 	}

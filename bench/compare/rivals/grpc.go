@@ -15,6 +15,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
 )
@@ -114,15 +115,33 @@ type grpcServer struct {
 
 func serveGRPC(workload.Options) (workload.Server, error) { return startGRPC(&grpcService) }
 
-func startGRPC(service *grpc.ServiceDesc) (workload.Server, error) {
+// GRPCTLS is grpc with TLS 1.3.
+func GRPCTLS() workload.Contestant {
+	c := GRPC()
+	c.Name, c.Guest, c.ServeAll = "grpc-tls", true, nil
+	c.Serve = func(workload.Options) (workload.Server, error) {
+		cfg, err := serverTLS()
+		if err != nil {
+			return nil, err
+		}
+		return startGRPC(&grpcService, grpc.Creds(credentials.NewTLS(cfg)))
+	}
+	c.Dial = func(addr string, _ workload.Options) (workload.Client, error) {
+		ctx, cancel := context.WithCancel(context.Background())
+		return &grpcClient{addr: addr, ctx: ctx, cancel: cancel, creds: credentials.NewTLS(clientTLS("h2"))}, nil
+	}
+	return c
+}
+
+func startGRPC(service *grpc.ServiceDesc, more ...grpc.ServerOption) (workload.Server, error) {
 	l, err := net.Listen("tcp", loopback.String())
 	if err != nil {
 		return nil, err
 	}
-	s := grpc.NewServer(grpc.ForceServerCodecV2(grpcCodec{}),
+	s := grpc.NewServer(append(more, grpc.ForceServerCodecV2(grpcCodec{}),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.StaticStreamWindowSize(grpcWindow), grpc.StaticConnWindowSize(grpcWindow),
-		grpc.WaitForHandlers(true))
+		grpc.WaitForHandlers(true))...)
 	s.RegisterService(service, nil)
 	g := &grpcServer{s: s, addr: l.Addr().String(), done: make(chan error, 1)}
 	go func() { g.done <- s.Serve(l) }()
@@ -140,6 +159,7 @@ type grpcClient struct {
 	addr   string
 	ctx    context.Context
 	cancel context.CancelFunc
+	creds  credentials.TransportCredentials // nil: none
 	conns  []*grpcConn
 }
 
@@ -163,9 +183,13 @@ type grpcStream struct {
 // Connect implements workload.Client.
 func (g *grpcClient) Connect(n int, answered func(conn, slot int)) error {
 	g.conns = make([]*grpcConn, n)
+	creds := g.creds
+	if creds == nil {
+		creds = insecure.NewCredentials()
+	}
 	return dialAll(n, func(i int) error {
 		cc, err := grpc.NewClient("passthrough:///"+g.addr,
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithTransportCredentials(creds),
 			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(grpcCodec{}), grpc.MaxCallRecvMsgSize(maxMessage)),
 			grpc.WithStaticStreamWindowSize(grpcWindow), grpc.WithStaticConnWindowSize(grpcWindow),
 			grpc.WithConnectParams(grpcBackoff), grpc.WithIdleTimeout(0),

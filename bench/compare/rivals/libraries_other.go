@@ -4,4 +4,6 @@ package rivals
 
 import "github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 
-func notMessengers() []workload.Contestant { return []workload.Contestant{NetRPC(), RawNet()} }
+func notMessengers() []workload.Contestant {
+	return []workload.Contestant{NetRPC(), RawNet(), RawTLS()}
+}

@@ -47,9 +47,13 @@ func serveRawNet(workload.Options) (workload.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startRawNet(l), nil
+}
+
+func startRawNet(l net.Listener) workload.Server {
 	s := &rawNetServer{l: l}
 	s.wg.Go(s.accept)
-	return s, nil
+	return s
 }
 
 func (s *rawNetServer) Addr() string { return s.l.Addr().String() }
@@ -113,6 +117,7 @@ func echoRaw(c net.Conn) error {
 
 type rawNetClient struct {
 	addr  string
+	dial  func(addr string) (net.Conn, error) // nil: without TLS
 	conns []*rawNetConn
 	wg    sync.WaitGroup
 }
@@ -140,7 +145,11 @@ const (
 // Connect implements workload.Client.
 func (r *rawNetClient) Connect(n int, answered func(conn, slot int)) error {
 	for i := range n {
-		c, err := net.Dial("tcp", r.addr)
+		dial := r.dial
+		if dial == nil {
+			dial = func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) }
+		}
+		c, err := dial(r.addr)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ const Reference = "threadpipe-goroutines"
 // All returns the contestants.
 func All() []workload.Contestant {
 	all := []workload.Contestant{
-		Async(true), Async(false),
+		Async(true), Async(false), AsyncSecure(),
 		Threadpipe("threadpipe-goroutines", true, false, false), Threadpipe("threadpipe-queue", false, false, false),
 		Threadpipe("threadpipe-threads", true, true, false), Threadpipe("threadpipe-batch", true, true, true),
 	}
@@ -37,6 +37,18 @@ var described = map[string]struct{ is, lacks string }{
 		"the same messenger through its dispatch queue, by priority: in place while callbacks are short, on a " +
 			"goroutine of the pool otherwise",
 		"",
+	},
+	"async-secure": {
+		"async-fast with a shared secret: TLS 1.3 in the handshake, then AES-128-GCM",
+		"does not order these messages by priority at the receiver, and their callbacks must not block",
+	},
+	"raw-tls": {
+		"raw-net over crypto/tls: TLS 1.3 with AES-128-GCM",
+		"no priorities, no replay, no messages that are anything but bytes",
+	},
+	"grpc-tls": {
+		"grpc with TLS 1.3",
+		"no priorities, no replay: what is in flight is lost when a connection breaks",
 	},
 	"threadpipe-goroutines": {
 		"a messenger with a reading and a writing goroutine for each connection over the same session and frame " +

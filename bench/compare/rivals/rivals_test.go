@@ -28,11 +28,20 @@ func TestAll(t *testing.T) {
 			{Name: "empty", Connections: 1, Size: 0, Window: 1},
 			{Name: "large", Connections: 2, Size: 200_000, Window: 3},
 			{Name: "idle", Connections: 20},
+			{Name: "secure", Connections: 2, Size: 200_000, Window: 3,
+				Only: []string{"async-secure", "raw-tls", "grpc-tls", Reference}},
 		},
 	})
 	require.NoError(t, err)
 	rows := res.Rows
-	require.Len(t, rows, 4*len(All()))
+	guests := 0
+	for _, c := range All() {
+		if c.Guest {
+			guests++
+		}
+	}
+	require.Equal(t, 3, guests)
+	require.Len(t, rows, 4*(len(All())-guests)+guests+1)
 	for _, r := range rows {
 		t.Logf("%s %s: %.0f msgs/s, %d threads %s", r.Scenario, r.Contestant, r.Msgs, r.Threads, r.Skipped)
 		require.Empty(t, r.Failed, "%s in %s", r.Contestant, r.Scenario)

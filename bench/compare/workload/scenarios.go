@@ -48,6 +48,14 @@ func Full() []Scenario {
 			Options: Options{Lossy: name == "lossy"},
 		})
 	}
+	for _, x := range []struct{ size, window int }{{64, 64}, {4 << 10, 16}, {64 << 10, 16}, {1 << 20, 4}} {
+		s := pipelined(16, x.size, x.window)
+		s.Name = "secure" + strings.TrimPrefix(s.Name, "pipelined")
+		s.Only = []string{
+			"threadpipe-goroutines", "async-fast", "async-secure", "raw-net", "raw-tls", "grpc", "grpc-tls",
+		}
+		out = append(out, s)
+	}
 	for _, n := range []int{1, 2, 3, 4} {
 		out = append(out, varied("workers", n, Options{Workers: n}))
 	}
@@ -137,7 +145,7 @@ func Parts() []Part {
 		{Name: "large", What: "closed loops of 4 KiB to 4 MiB"},
 		{Name: "many", What: "1 000 and 10 000 connections that are idle, 10 000 that take turns"},
 		{Name: "open", What: "given load"},
-		{Name: "rest", What: "priorities, cut connections, fan-out, numbers of workers, messengers and drainers"},
+		{Name: "rest", What: "priorities, cut connections, fan-out, encryption, numbers of workers, messengers and drainers"},
 	}
 	for _, s := range Full() {
 		p := &parts[partOf(s)]

@@ -26,6 +26,8 @@ type Contestant struct {
 	Env []string
 	// Extra contestants are left out of the quick selection, which has little time.
 	Extra bool
+	// Guest contestants take part in the scenarios that name them only.
+	Guest bool
 	// Skip, if not nil, says why the contestant cannot take part in s, or "".
 	Skip func(s Scenario) string
 	// Tunable says that the contestant knows Options. One that does not is skipped
@@ -129,7 +131,7 @@ type Scenario struct {
 // among returns those of all that take part in s.
 func (s *Scenario) among(all []Contestant) []Contestant {
 	if s.Only == nil {
-		return all
+		return slices.DeleteFunc(slices.Clone(all), func(c Contestant) bool { return c.Guest })
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(c Contestant) bool { return !slices.Contains(s.Only, c.Name) })
 }

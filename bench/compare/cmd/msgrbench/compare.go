@@ -227,7 +227,7 @@ func (c *compareCmd) plan() (p plan, err error) {
 	p.cfg.Within = c.within(&p)
 	if len(c.Only) > 0 {
 		for i := range p.cfg.Scenarios {
-			p.cfg.Scenarios[i].Only = nil // who is named takes part
+			p.cfg.Scenarios[i].Only = contestantNames(p.cfg.Contestants) // who is named takes part
 		}
 	}
 	if c.Out != "" {

@@ -148,7 +148,7 @@ func TestBenchOnly(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{rivals.Reference, "nats"}, contestantNames(p.cfg.Contestants))
 	require.Len(t, p.cfg.Scenarios, 1)
-	require.Nil(t, p.cfg.Scenarios[0].Only)
+	require.Equal(t, []string{rivals.Reference, "nats"}, p.cfg.Scenarios[0].Only)
 }
 
 func TestMedianRow(t *testing.T) {
