@@ -34,7 +34,8 @@ func TestRun(t *testing.T) {
 		{[]string{"help", "bench"}, command.ExitOK, "go run ./bench/compare/cmd/msgrbench", ""},
 		{[]string{"help", "help"}, command.ExitOK, "Usage: msgr help", ""},
 		{[]string{"help", "nope"}, command.ExitUsage, "",
-			"msgr help: there is no subcommand nope; there are demo, bench, decode, hostile, sim, ping, cert, version, help"},
+			"msgr help: there is no subcommand nope; there are demo, bench, decode, hostile, sim, " +
+				"ping, cert, version, help"},
 		{[]string{"help", "ping", "nope"}, command.ExitUsage, "", "there is no subcommand ping nope; there are demo, "},
 	} {
 		var stdout, stderr bytes.Buffer
