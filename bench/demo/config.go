@@ -24,8 +24,8 @@ type Config struct {
 	Sizes      []int
 	// CutRate is how many connections are cut per second; 30. Negative: none.
 	CutRate float64
-	// Secure gives all messengers one random secret (tlsauth.SharedSecret): each proves its
-	// name by TLS and everything is encrypted. Otherwise there is AUTH_NONE in crc mode,
+	// Secure gives all messengers one random secret (tlsauth.SharedSecret): each proves by
+	// TLS that it has that, and everything is encrypted. Otherwise there is AUTH_NONE in crc mode,
 	// which protects from accidents only.
 	Secure bool
 	// Seed of everything random that is the demo's, but for keys; 0 takes one from the clock.

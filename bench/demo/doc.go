@@ -28,7 +28,7 @@
 // # The keys
 //
 // With Config.Secure all messengers share a secret that is drawn for the run: each
-// connection proves the names of both ends by TLS, and encrypts. An accepted connection that
+// connection proves by TLS that both ends have it, and encrypts. An accepted connection that
 // does less is a broken promise.
 //
 // # The oracle

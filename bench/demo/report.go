@@ -147,7 +147,7 @@ func (r *Report) Write(w io.Writer) error {
 		r.OSDs, r.Clients, r.Busy, r.Sessions, r.Seconds, r.Seed)
 	if r.Mode == securely {
 		fmt.Fprintf(w, "secure     everything was encrypted (AES-128-GCM): method %s, mode %s, "+
-			"%d handshakes that proved the names of both ends\n", r.Method, r.Mode, r.Handshakes)
+			"%d handshakes by a secret that all share\n", r.Method, r.Mode, r.Handshakes)
 	} else {
 		fmt.Fprintf(w, "not secure method %s, mode %s: checksums only; %d handshakes\n", r.Method, r.Mode, r.Handshakes)
 	}

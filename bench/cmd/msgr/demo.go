@@ -19,7 +19,7 @@ type demoCmd struct {
 	ObjectSize int     `default:"16384" help:"Size of most objects in bytes."`
 	Sizes      []int   `help:"Sizes of objects in bytes, instead of some around --object-size."`
 	CutRate    float64 `default:"30" help:"How many connections are cut per second; 0: none."`
-	Secure     bool    `help:"Encrypt everything: all messengers share a random secret and prove their names by TLS."`
+	Secure     bool    `help:"Encrypt everything: all messengers share a random secret, and prove by TLS that they have it."`
 	Seed       uint64  `help:"Seed of traffic and cuts; 0: from the clock."`
 	JSON       bool    `name:"json" help:"Print one JSON object instead of the table."`
 }
@@ -42,8 +42,8 @@ cut at random bytes. Every message is numbered and every object has a checksum: 
 out of order or damaged is a broken promise, and in the end all copies are compared with what was
 acknowledged. The table says for each class of traffic how much there was, how fast, and what was promised.
 
-With --secure all messengers share a secret that is drawn for the run: each connection proves the names of
-both ends by TLS and is encrypted, and each reconnection is a whole handshake. The table and the last line say
+With --secure all messengers share a secret that is drawn for the run: each connection proves by TLS
+that both ends have it and is encrypted, and each reconnection is a whole handshake. The table and the last line say
 so, with the number of handshakes ("mode=secure handshakes=216"). Otherwise the mode is crc: checksums only.
 
 The last line is "demo: ok" or "demo: FAILED" with the counts. Interrupted, the demo finishes what is under

@@ -39,8 +39,9 @@ then counts from the first sending.
 
 Without keys authentication is AUTH_NONE, which a messenger that has keys refuses. With
 --cert, --key and --ca, which msgr cert makes, or --secret-file, it is TLS in secure mode;
-before the first answer a line says so, with the name that the peer proved and when its
-certificate expires. A secret is all bytes of its file, a line break at its end too.
+before the first answer a line says so, with the name in the peer's certificate and when
+that expires. Who has a shared secret can have any name. A secret is all bytes of its
+file, a line break at its end too.
 
 HOST is an IP address, an IPv6 one in brackets, or a name. Of a name's addresses the
 first one that takes connections is pinged, in the system's order of preference.
@@ -53,9 +54,9 @@ With --json each line is an object. For a ping:
    "reason":"authentication refused","state":"AUTH_CONNECTING","attempt":1,"hint":"...",
    "allowed_methods":["cephx"],"allowed_modes":["secure"]}
 
-answer is there for the first answered ping only, up to 64 KiB of it; peer and expires if
-the peer proved its name and by what expires; reason and what
-follows if it is known why there is no session, the allowed ones if the peer said them.
+answer is there for the first answered ping only, up to 64 KiB of it; peer and expires
+are those of the peer's certificate; reason and what follows if it is known why there is
+no session, the allowed ones if the peer said them.
 At the end:
 
   {"event":"summary","addr":"v2:10.0.0.1:3300/0","type":"mon","pings":3,"answers":2,
@@ -74,7 +75,7 @@ sense, 130 or 143 if it was interrupted; a ping under way does not count then.`
 func (c pingCmd) Run(w io.Writer) error {
 	ctx, stop := command.Interruptible()
 	defer stop()
-	out := pingOutput{w: w, json: c.JSON}
+	out := pingOutput{w: w, json: c.JSON, shared: c.SecretFile != ""}
 	peer, typ, err := c.target(ctx)
 	var keys *tlsauth.Auth
 	if err == nil {

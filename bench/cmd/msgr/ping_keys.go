@@ -107,9 +107,9 @@ func useKeys(cfg *async.Config, a *tlsauth.Auth) {
 	}
 }
 
-// identity says in a line how a connection is protected and who the peer proved to be;
-// "" if it is not protected.
-func identity(a *entity.Authenticated) string {
+// identity says in a line how a connection is protected and who the peer is, which with a
+// shared secret is no more than that it has that; "" if it is not protected.
+func identity(a *entity.Authenticated, shared bool) string {
 	if a.Mode != auth.ModeSecure {
 		return ""
 	}
@@ -117,7 +117,10 @@ func identity(a *entity.Authenticated) string {
 	if state, ok := a.Proof.(*tls.ConnectionState); ok {
 		s += fmt.Sprintf(" (TLS 1.3, %s)", state.CurveID)
 	}
-	if a.Proved {
+	switch {
+	case a.Proved && shared:
+		s += ": the peer, " + a.Name.String() + ", has the secret"
+	case a.Proved:
 		s += ": the peer proved to be " + a.Name.String()
 	}
 	if !a.Expires.IsZero() {

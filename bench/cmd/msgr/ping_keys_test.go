@@ -58,7 +58,7 @@ func TestPingWithASecret(t *testing.T) {
 	code, stdout, stderr := pinged(t, "--secret-file", file, addr)
 	require.Equal(t, command.ExitOK, code, stdout+stderr)
 	require.Equal(t, `ping mon v2:T
-tls, secure mode (TLS 1.3, X25519MLKEM768): the peer proved to be mon.0; its certificate expires T (another T)
+tls, secure mode (TLS 1.3, X25519MLKEM768): the peer, mon.0, has the secret; its certificate expires T (another T)
 1: 2 bytes from mon.0 in T
    {}
 1 pings, 1 answers, 0 sessions opened anew; round trip min/avg/max T / T / T

@@ -22,6 +22,8 @@ type pingOutput struct {
 	w    io.Writer
 	json bool
 	said string // of how the session is protected
+
+	shared bool // it is by a shared secret
 }
 
 // pingJSON is one ping as an object. Its field names, and those of pingSummary, are
@@ -38,7 +40,7 @@ type pingJSON struct {
 
 	Method  string     `json:"method,omitempty"` // of the session
 	Mode    string     `json:"mode,omitempty"`
-	Peer    string     `json:"peer,omitempty"` // proved
+	Peer    string     `json:"peer,omitempty"` // by its certificate
 	Expires *time.Time `json:"expires,omitempty"`
 
 	Reason  string   `json:"reason,omitempty"` // of the last failed attempt to connect
@@ -138,7 +140,7 @@ func (o *pingOutput) answer(n int, m *msg.Message, rtt time.Duration, full bool)
 		return o.encode(j)
 	}
 	var b strings.Builder
-	if how := identity(&authed); how != o.said {
+	if how := identity(&authed, o.shared); how != o.said {
 		fmt.Fprintln(&b, how)
 		o.said = how
 	}

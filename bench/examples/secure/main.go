@@ -59,7 +59,7 @@ func greet(osd *async.Messenger, keys *tlsauth.Auth) {
 	conn := must(client.ConnectTo(entity.TypeOSD, osd.Addrs()))
 	check(conn.Send(&msg.Message{Type: 1000, Data: []byte("hello")}))
 	peer, it := (<-greeted).Authenticated(), conn.Authenticated()
-	fmt.Printf("%s proved its name to %s: %s, %s mode\n", it.Name, peer.Name,
+	fmt.Printf("%s talks with %s: %s, %s mode\n", peer.Name, it.Name,
 		auth.MethodName(it.Method), auth.ModeName(it.Mode))
 
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

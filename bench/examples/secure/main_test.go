@@ -5,6 +5,6 @@ package main
 func Example() {
 	main()
 	// Output:
-	// osd.3 proved its name to client.admin: tls, secure mode
-	// osd.3 proved its name to client.admin: tls, secure mode
+	// client.admin talks with osd.3: tls, secure mode
+	// client.admin talks with osd.3: tls, secure mode
 }
