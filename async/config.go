@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"runtime"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -52,8 +51,9 @@ type Config struct {
 	// one, that connection is given up.
 	AuthClient auth.Client
 	AuthServer auth.Server
-	// AuthStepsMax is how many such steps run at a time; 0 means one for each processor,
-	// since each may compute for a millisecond, during which workers wait for one. Where
+	// AuthStepsMax is how many such steps run at a time; 0 means one for each processor, of
+	// all messengers together that have 0 and the DefaultExecutor, since each may compute
+	// for a millisecond, during which workers wait for one. Where
 	// steps wait for something else, as Authorize may, set more. Others wait, by turns of
 	// the hosts of their peers, at most 65536; at that bound the connection is given up.
 	AuthStepsMax int
@@ -303,7 +303,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.HandshakesMax = orDefault(c.HandshakesMax, 4096)
 	c.HandshakesMaxPerHost = orDefault(c.HandshakesMaxPerHost, max(c.HandshakesMax/2, 256))
-	c.AuthStepsMax = orDefault(c.AuthStepsMax, runtime.GOMAXPROCS(0))
 	c.BindRetries = orDefault(c.BindRetries, 3)
 	c.BindRetryDelay = orDefault(c.BindRetryDelay, 5*time.Second)
 	c.WriteBatch = orDefault(c.WriteBatch, 256<<10)

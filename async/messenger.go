@@ -78,7 +78,12 @@ const (
 // means that cfg makes no sense, and names the field, or that the default stack or
 // executor could not be opened.
 func New(cfg Config) (*Messenger, error) {
+	given := cfg
 	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	steps, err := given.stepPool()
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +98,7 @@ func New(cfg Config) (*Messenger, error) {
 	m.sessCfg = cfg.session()
 	m.sessCfg.Authorize = m.authorizing(cfg.Authorize)
 	m.failures.Init(m.log, m.sessCfg.ReadyTimeout)
-	m.steps.on, m.steps.max = cfg.Executor, cfg.AuthStepsMax
+	m.steps.pool = steps
 	m.reg.Init()
 	m.defaultPrio.Store(defaultPriority)
 	m.identity.Init(cfg.Nonce, cfg.BindBeforeConnect.Addr(), m.hostHas)

@@ -17,11 +17,15 @@ import (
 // the line is run, also if the executor has no room any more.
 func TestSteps(t *testing.T) {
 	var inline dispatch.Inline
-	s := steps{on: &inline, max: 2}
+	p := &stepPool{on: &inline, max: 2}
+	s := steps{pool: p}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
 	var ran []int
 	for i := range 6 {
 		require.NoError(t, s.execute(netip.Addr{}, func() {
 			ran = append(ran, i)
+			require.ErrorIs(t, s.wait(ctx), context.Canceled)
 			if i == 1 {
 				runtime.Goexit()
 			}
@@ -39,33 +43,47 @@ func TestSteps(t *testing.T) {
 	step()
 	require.Equal(t, []int{0, 1}, ran)
 	require.Equal(t, 2, inline.Len())
-	s.on = full{}
+	p.on = full{}
 	step()
 	require.Equal(t, []int{0, 1, 2, 4, 5}, ran)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	require.ErrorIs(t, s.wait(ctx), context.Canceled)
 	step()
 	require.Equal(t, []int{0, 1, 2, 4, 5, 3}, ran)
 	require.NoError(t, s.wait(ctx))
 
 	require.ErrorIs(t, s.execute(netip.Addr{}, func() {}), dispatch.ErrExecutorFull)
 	require.NoError(t, s.wait(ctx), "it does not count")
-	s.on, s.max, s.n = &inline, 1, 1
+	p.on, p.max, p.n = &inline, 1, 1
 	for range stepsLine {
 		require.NoError(t, s.execute(netip.Addr{}, func() {}))
 	}
 	require.ErrorIs(t, s.execute(netip.Addr{}, func() {}), dispatch.ErrExecutorFull)
 
 	// One that is refused while others come into line: they are run.
-	var late steps
+	late := stepPool{max: 1}
 	done := make(chan struct{})
 	var once sync.Once
 	come := func() { once.Do(func() { require.NoError(t, late.execute(netip.Addr{}, func() { close(done) })) }) }
-	late.on, late.max = crowded{come}, 1
+	late.on = crowded{come}
 	require.Error(t, late.execute(netip.Addr{}, func() { t.Error("it was refused") }))
 	<-done
-	require.NoError(t, late.wait(context.Background()))
+}
+
+// TestStepPools: who says how many, or has an executor, has a pool; all others share one.
+func TestStepPools(t *testing.T) {
+	pool := func(c Config) *stepPool {
+		p, err := c.stepPool()
+		require.NoError(t, err)
+		require.NotNil(t, p.on)
+		return p
+	}
+	shared := &stepPool{on: full{}}
+	defer func(f func() (*stepPool, error)) { sharedSteps = f }(sharedSteps)
+	sharedSteps = func() (*stepPool, error) { return shared, nil } // the default executor is not to be opened
+	var inline dispatch.Inline
+	require.Same(t, shared, pool(Config{}))
+	require.Equal(t, 3, pool(Config{AuthStepsMax: 3, Executor: &inline}).max)
+	require.Same(t, &inline, pool(Config{Executor: &inline}).on)
+	require.Equal(t, runtime.GOMAXPROCS(0), pool(Config{Executor: &inline}).max)
 }
 
 // crowded is an executor that does something, and has no room.
@@ -80,7 +98,7 @@ func (c crowded) Submit(func()) error {
 // the order is that of their coming.
 func TestStepsByTurns(t *testing.T) {
 	var inline dispatch.Inline
-	s := steps{on: &inline, max: 1}
+	s := stepPool{on: &inline, max: 1}
 	var ran []string
 	add := func(host byte, n int) {
 		require.NoError(t, s.execute(netip.AddrFrom4([4]byte{10, 0, 0, host}), func() {

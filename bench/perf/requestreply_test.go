@@ -194,8 +194,17 @@ func newEchoPair(b testing.TB, server, client msg.Policy, fast bool, size int) *
 	return newEchoPairOf(b, server, client, fast, size, benchConns, benchWindow)
 }
 
-func newEchoPairOf(b testing.TB, server, client msg.Policy, fast bool, size, conns, window int) *echoPair {
-	srv, err := async.New(async.Config{Name: entity.OSD(0)})
+func newEchoPairOf(
+	b testing.TB, server, client msg.Policy, fast bool, size, conns, window int, change ...func(*async.Config),
+) *echoPair {
+	config := func(name entity.Name) (cfg async.Config) {
+		cfg.Name = name
+		for _, f := range change {
+			f(&cfg)
+		}
+		return cfg
+	}
+	srv, err := async.New(config(entity.OSD(0)))
 	require.NoError(b, err)
 	srv.SetDefaultPolicy(server)
 	srv.AddDispatcherTail(echoServer{}.dispatcher(fast))
@@ -205,7 +214,7 @@ func newEchoPairOf(b testing.TB, server, client msg.Policy, fast bool, size, con
 	b.Cleanup(func() { require.NoError(b, srv.Shutdown(context.Background())) })
 	// A client that has its session registered has one connection with a server.
 	for i := range conns {
-		cl, err := async.New(async.Config{Name: entity.Client(int64(i))})
+		cl, err := async.New(config(entity.Client(int64(i))))
 		require.NoError(b, err)
 		cl.SetDefaultPolicy(client)
 		cl.AddDispatcherTail(echoClient{e}.dispatcher(fast))

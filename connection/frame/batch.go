@@ -35,7 +35,9 @@ type Batch struct {
 	off    int  // bytes of it in use
 	open   bool // the last iovec ends at off, so it can be extended
 	tmp    []byte
-	blocks [][]byte // of Blocks
+	blocks [][]byte // of Blocks; the last one is filled
+	filled int      // bytes of the last block in use
+	joined bool     // the last iovec ends at filled, so it can be extended
 }
 
 // Trim empties b and drops what it keeps beyond its working size.
@@ -100,6 +102,7 @@ func (b *Batch) Reset() {
 	}
 	clear(b.blocks)
 	b.blocks = b.blocks[:0]
+	b.filled, b.joined = 0, false
 	b.head, b.n, b.cur, b.off, b.open = 0, 0, 0, 0, false
 }
 
@@ -146,7 +149,7 @@ func (b *Batch) take(n int) []byte {
 		*last = (*last)[:len(*last)+n]
 	} else {
 		b.iov = append(b.iov, chunk[start:b.off])
-		b.open = true
+		b.open, b.joined = true, false
 	}
 	return chunk[start:b.off:b.off]
 }
@@ -165,7 +168,7 @@ func (b *Batch) nextChunk() {
 func (b *Batch) ref(p []byte) {
 	b.iov = append(b.iov, p[:len(p):len(p)])
 	b.n += len(p)
-	b.open = false
+	b.open, b.joined = false, false
 }
 
 // payload appends a segment, by copy if it is short.
@@ -179,13 +182,23 @@ func (b *Batch) payload(p []byte) {
 	}
 }
 
-// block appends n bytes for the caller to fill, in the arena if they fit.
+// block appends n bytes of Blocks for the caller to fill: what is sealed, all of which is
+// copied. What is short shares a block.
 func (b *Batch) block(n int) []byte {
-	if n <= chunkLen {
-		return b.small(n)
+	if len(b.blocks) == 0 || len(b.blocks[len(b.blocks)-1])-b.filled < n {
+		b.blocks = append(b.blocks, b.Blocks.take(max(n, blockLen)))
+		b.filled, b.joined = 0, false
 	}
-	p := b.Blocks.take(n)
-	b.blocks = append(b.blocks, p)
-	b.ref(p[:n])
-	return p[:n:n]
+	block := b.blocks[len(b.blocks)-1]
+	start := b.filled
+	b.filled += n
+	b.n += n
+	if b.joined {
+		last := &b.iov[len(b.iov)-1]
+		*last = (*last)[:len(*last)+n]
+	} else {
+		b.iov = append(b.iov, block[start:b.filled])
+		b.open, b.joined = false, true
+	}
+	return block[start:b.filled:b.filled]
 }

@@ -8,12 +8,15 @@ const (
 	blocksCount = 256
 )
 
+// blockLen is the length of the shortest blocks, which short frames share.
+const blockLen = 64 << 10
+
 // blockAlign is what the length of a block is rounded up to, so that messages of about one
 // length find one.
 const blockAlign = 8 << 10
 
-// Blocks is memory for sealed frames that are too long for a Batch's arena: a message may
-// be sent again and so is never sealed where it is. Batches that are filled by one
+// Blocks is memory for sealed frames: a message may be sent again and so is never sealed
+// where it is. Batches that are filled by one
 // goroutine share it. It keeps up to 8 MiB, all of it while no batch holds any. The zero
 // value is ready; not safe for concurrent use.
 type Blocks struct {

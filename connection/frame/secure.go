@@ -213,20 +213,31 @@ func (e *Encoder) sealFrame(b *Batch, t Tag, late byte, first, front, middle, da
 	if e.err != nil {
 		return
 	}
-	head := b.small(secureHeadLen + overhead)
-	segments := putPreamble((*[PreambleLen]byte)(head), t, &lens)
-	e.seal(head, PreambleLen, first[:min(len(first), secureInlineLen)])
-	if n := secureRestLen(len(first), overhead); n > 0 {
-		e.seal(b.block(n), 0, first[secureInlineLen:])
+	if t != TagMessage || lens != e.lens {
+		e.segments = putPreamble(&e.preamble, t, &lens)
+		if e.lens = lens; t != TagMessage {
+			e.lens[0] = 0
+		}
 	}
-	if segments == 1 {
-		return
+	segments := e.segments
+	headLen, restLen, tailLen := secureHeadLen+overhead, secureRestLen(len(first), overhead), 0
+	if segments > 1 {
+		tailLen = secureEpilogue + overhead
+		for _, l := range lens[1:segments] {
+			tailLen += pad(int(l))
+		}
 	}
-	n := secureEpilogue + overhead
-	for i := 1; i < segments; i++ {
-		n += pad(int(lens[i]))
+	dst := b.block(headLen + restLen + tailLen)
+	copy(dst, e.preamble[:])
+	e.seal(dst[:headLen:headLen], PreambleLen, first[:min(len(first), secureInlineLen)])
+	dst = dst[headLen:]
+	if restLen > 0 {
+		e.seal(dst[:restLen:restLen], 0, first[secureInlineLen:])
+		dst = dst[restLen:]
 	}
-	e.sealTail(b.block(n), late, front, middle, data)
+	if tailLen > 0 {
+		e.sealTail(dst, late, front, middle, data)
+	}
 }
 
 // sealTail fills dst with the last unit.
