@@ -3,7 +3,6 @@
 package perf
 
 import (
-	"fmt"
 	"strconv"
 	"testing"
 
@@ -55,7 +54,7 @@ func BenchmarkSecure(b *testing.B) {
 			b.ReportMetric(secure.allocsPerMsg(benchRound), "allocs/msg")
 			b.ReportMetric(0, "allocs/op")
 			b.ReportMetric(0, "B/op")
-			b.Log(fmt.Sprintf("rates %.2f, CPU %.2f", rates, cpus))
+			b.Logf("rates %.2f, CPU %.2f", rates, cpus)
 		})
 	}
 }

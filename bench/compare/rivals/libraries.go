@@ -7,5 +7,7 @@ import "github.com/asyncmsgr/asyncmsgr/bench/compare/workload"
 // notMessengers are the contestants that are not messengers. Those with dependencies of
 // their own take part where the messenger has its network, see package netpollstack.
 func notMessengers() []workload.Contestant {
-	return []workload.Contestant{GRPC(), DRPC(false), DRPC(true), NetRPC(), NATS(), RawNet(), RawNetpoll(), RawTLS(), GRPCTLS()}
+	return []workload.Contestant{
+		GRPC(), DRPC(false), DRPC(true), NetRPC(), NATS(), RawNet(), RawNetpoll(), RawTLS(), GRPCTLS(),
+	}
 }

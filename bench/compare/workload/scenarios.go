@@ -145,7 +145,7 @@ func Parts() []Part {
 		{Name: "large", What: "closed loops of 4 KiB to 4 MiB"},
 		{Name: "many", What: "1 000 and 10 000 connections that are idle, 10 000 that take turns"},
 		{Name: "open", What: "given load"},
-		{Name: "rest", What: "priorities, cut connections, fan-out, encryption, numbers of workers, messengers and drainers"},
+		{Name: "rest", What: "priorities, cuts, fan-out, encryption, numbers of workers, messengers and drainers"},
 	}
 	for _, s := range Full() {
 		p := &parts[partOf(s)]
