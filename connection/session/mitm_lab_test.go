@@ -233,11 +233,15 @@ func (m *mitm) run() {
 	m.w.run(90*time.Millisecond, 1000) // the shortest backoff is 100 ms
 }
 
-// end lets go of all.
-func (m *mitm) end() {
-	for _, n := range m.w.nodes {
+func (m *mitm) end() { m.w.endAll() }
+
+// endAll ends all connections, whose authentication may be under way.
+func (w *world) endAll() {
+	for _, n := range w.nodes {
 		for _, c := range slices.Clone(n.conns) {
-			c.markDown()
+			if !c.closed {
+				c.markDown()
+			}
 		}
 	}
 }

@@ -421,11 +421,7 @@ func TestTwoClientsTogether(t *testing.T) {
 			require.Zero(t, x.ready, method.name)
 			require.Nil(t, x.s.Authenticated(), method.name)
 		}
-		for _, n := range w.nodes {
-			for _, x := range slices.Clone(n.conns) {
-				x.markDown()
-			}
-		}
+		w.endAll()
 	}
 }
 
