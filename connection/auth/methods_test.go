@@ -269,7 +269,7 @@ func TestResultHidesItsKeys(t *testing.T) {
 	r := Result{Peer: entity.AuthName{Type: entity.TypeOSD, ID: "3"}, Proved: true, GlobalID: 7, Method: MethodTLS,
 		Mode: ModeSecure, SessionKey: []byte("a session key of"),
 		ConnectionSecret: []byte("a connection secret of 40 bytes and more"),
-		Capabilities: []byte("allow *"), Proof: 42}
+		Capabilities:     []byte("allow *"), Proof: 42}
 	require.NoError(t, r.Check())
 	require.Equal(t, "auth.Result(osd.3 proved, number 7, method tls, mode secure, capabilities of 7 bytes, "+
 		"expires 0001-01-01T00:00:00Z, proof int, session key of 16 bytes, connection secret of 40 bytes)",

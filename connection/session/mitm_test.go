@@ -328,7 +328,8 @@ func TestManInTheMiddle(t *testing.T) {
 			for _, kind := range kinds {
 				t.Logf("%5d accepted: %s", let[kind], kind)
 			}
-			for _, kind := range []string{"a bit, and the checksums fit", "payload of a request", "number of AUTH_DONE"} {
+			for _, kind := range []string{"a bit, and the checksums fit", "payload of a request",
+				"number of AUTH_DONE"} {
 				require.NotZero(t, let[kind], "%s: if NONE finds that out, say so in its documentation", kind)
 			}
 			for _, kind := range []string{"mode of AUTH_DONE", "everything goes back", "method of a request",

@@ -105,7 +105,8 @@ func TestStolenSession(t *testing.T) {
 				for _, reconnect := range []bool{false, true} {
 					for _, alone := range []bool{true, false} {
 						tries++
-						what := fmt.Sprintf("%s, %s, %s, reconnect %t, alone %t", policy, state, th.what, reconnect, alone)
+						what := fmt.Sprintf("%s, %s, %s, reconnect %t, alone %t", policy, state, th.what, reconnect,
+							alone)
 						w, a, b := pair(t, p)
 						x.as(osd("1"))(a)
 						x.as(osd("2"))(b)
