@@ -104,29 +104,31 @@ func (h *hidden) check(t *testing.T) {
 	require.Greater(t, len(text), 100_000)
 }
 
-// keyTap is both sides of a method, and hides what its results have.
+// keyTap is both sides of a method, and hides what its results have. It is printed itself:
+// what it needs of the hidden it has as a function.
 type keyTap struct {
-	h      *hidden
+	tap    tap
 	client auth.Client
 	server auth.Server
 }
 
+type tap func(auth.Result, error) error
 type tapClient struct{ *keyTap }
 type tapServer struct{ *keyTap }
 type tapAsking struct {
 	auth.ClientExchange
-	h *hidden
+	tap tap
 }
 type tapServing struct {
 	auth.ServerExchange
-	h *hidden
+	tap tap
 }
 
 func (k tapClient) NewExchange(self, peer entity.Type) auth.ClientExchange {
-	return tapAsking{k.client.NewExchange(self, peer), k.h}
+	return tapAsking{k.client.NewExchange(self, peer), k.tap}
 }
 func (k tapServer) NewExchange(self, peer entity.Type) auth.ServerExchange {
-	return tapServing{k.server.NewExchange(self, peer), k.h}
+	return tapServing{k.server.NewExchange(self, peer), k.tap}
 }
 func (x tapAsking) Slow() bool    { return auth.IsSlow(x.ClientExchange) }
 func (x tapAsking) Close() error  { return auth.Close(x.ClientExchange) }
@@ -135,15 +137,15 @@ func (x tapServing) Close() error { return auth.Close(x.ServerExchange) }
 
 func (x tapAsking) Done(id uint64, mode uint32, p []byte) (auth.Result, error) {
 	r, err := x.ClientExchange.Done(id, mode, p)
-	return r, x.h.tap(r, err)
+	return r, x.tap(r, err)
 }
 func (x tapServing) Request(r auth.Request) (auth.Reply, error) {
 	rep, err := x.ServerExchange.Request(r)
-	return rep, x.h.tap(rep.Result, err)
+	return rep, x.tap(rep.Result, err)
 }
 func (x tapServing) More(p []byte) (auth.Reply, error) {
 	rep, err := x.ServerExchange.More(p)
-	return rep, x.h.tap(rep.Result, err)
+	return rep, x.tap(rep.Result, err)
 }
 
 func (h *hidden) tap(r auth.Result, err error) error {
@@ -156,12 +158,12 @@ func (h *hidden) tap(r auth.Result, err error) error {
 }
 
 // randTap is a source of keys that are hidden.
-type randTap struct{ h *hidden }
+type randTap struct{ add func(what string, key []byte) }
 
 func (r randTap) Read(p []byte) (int, error) {
 	n, err := io.ReadFull(rand.Reader, p)
 	if n >= ed25519.SeedSize { // serial numbers are shorter, and no secret
-		r.h.add("the key of a certificate", p[:n])
+		r.add("the key of a certificate", p[:n])
 	}
 	return n, err
 }
@@ -221,7 +223,7 @@ func testNoSecretIsPrinted(t *testing.T, certificates bool, h *hidden) {
 		return tlsauth.Identify(c)
 	}
 	use := func(name, secret string) func(*Config) {
-		cfg := tlsauth.Config{Time: l.now, Rand: randTap{h}, Identity: identity}
+		cfg := tlsauth.Config{Time: l.now, Rand: randTap{h.add}, Identity: identity}
 		if certificates {
 			f := l.files(name, -time.Minute, 100*time.Hour)
 			keyFile(f.key)
@@ -249,7 +251,7 @@ func testNoSecretIsPrinted(t *testing.T, certificates bool, h *hidden) {
 		}
 		a, err := tlsauth.New(cfg)
 		require.NoError(t, err)
-		tap := &keyTap{h, a.Client(), a.Server()}
+		tap := &keyTap{h.tap, a.Client(), a.Server()}
 		return func(c *Config) {
 			c.AuthClient, c.AuthServer = tapClient{tap}, tapServer{tap}
 			c.Logger = h.logger(name == "osd.1")
