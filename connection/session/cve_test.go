@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io/fs"
@@ -42,14 +43,16 @@ import (
 //	CVE-2026-46119  a result that is positive                TestCVE2026_46119
 //	CVE-2026-68433  the bound is that of the buffer          TestCVE2026_68433; frame TestControlPayloadLengths
 //
-//	downgrade: modes, methods                   TestManInTheMiddle, TestTalkedOutOfAMethod, TestModeThatWasNotAskedFor;
-//	                                            auth TestDemand; async TestDowngradeIsTold
+//	downgrade: modes, methods                   TestManInTheMiddle, TestTalkedOutOfAMethod,
+//	                                            TestModeThatWasNotAskedFor; auth TestDemand;
+//	                                            async TestDowngradeIsTold
 //	downgrade: msgr v2.0, v1                    TestPermanent; frame TestCheckBanner, TestBannerV1
 //	a session is resumed in another mode        TestResumedInAnotherMode
 //	a session is taken by its cookies           TestStolenSession, TestOwner, TestProvedOwner
 //	another name than was proved                TestProvedNames, TestStolenSession; async TestProvedNameBinds
 //	a flood before authentication               TestPreAuthBytes, TestAuthRounds; async TestHandshakesPerHost
-//	certificates and secrets end, or change     async TestCertificateExpires, TestCertificatesRotate, TestRenewalFails;
+//	certificates and secrets end, or change     async TestCertificateExpires, TestCertificateNotYetValid,
+//	                                            TestCertificatesRotate, TestRenewalFails;
 //	                                            tlsauth TestSecretsRotate
 //	comparisons that take time by content       async TestConstantTime; tlsauth TestConstantTime
 //	keys in logs                                async TestNoSecretIsPrinted; auth TestResultHidesItsKeys;
@@ -73,9 +76,9 @@ func TestTableOfCVEs(t *testing.T) {
 	table, _, ok := strings.Cut(table, "\n\n")
 	require.True(t, ok)
 	var all strings.Builder
-	root := filepath.Join("..", "..")
 	for _, dir := range []string{"async", "connection"} {
-		require.NoError(t, filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
+		root := filepath.Join("..", "..", dir)
+		require.NoError(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, "_test.go") {
 				return err
 			}
@@ -418,10 +421,8 @@ func TestResumedInAnotherMode(t *testing.T) {
 		}
 		clear := map[int]bool{} // by wire: messages could be read
 		w.alter = func(e *wireEnd, p []byte) []byte {
-			for i := range p {
-				if m := message(1, 127, 64, 0, 0).Front[32:64]; len(p)-i >= len(m) && string(p[i:i+len(m)]) == string(m) {
-					clear[e.w.n] = true
-				}
+			if bytes.Contains(p, message(1, 127, 64, 0, 0).Front[32:64]) {
+				clear[e.w.n] = true
 			}
 			return p
 		}
