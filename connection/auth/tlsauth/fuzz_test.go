@@ -20,7 +20,8 @@ func FuzzPEM(f *testing.F) {
 	f.Add(caCert, caKey)
 	f.Add(append(cert, caCert...), key)
 	f.Add(cert[:len(cert)/2], key[:20])
-	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"), []byte("-----BEGIN EC PRIVATE KEY-----"))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"),
+		[]byte("-----BEGIN EC PRIVATE KEY-----"))
 	f.Fuzz(func(t *testing.T, cert, key []byte) {
 		one := func(err error) {
 			if err == nil {
