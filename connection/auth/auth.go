@@ -68,10 +68,23 @@ type Result struct {
 	Proof any
 	// SessionKey signs the bytes before AUTH_SIGNATURE, SessionKeyMin bytes or more;
 	// empty with NONE.
-	SessionKey []byte
+	SessionKey []byte `json:"-"`
 	// ConnectionSecret keys secure mode, ConnectionSecretMin bytes or more; empty in crc
 	// mode.
-	ConnectionSecret []byte
+	ConnectionSecret []byte `json:"-"`
+}
+
+// Format writes what can be known of the result, whatever the verb: of the keys their
+// lengths, of Proof its type.
+func (r Result) Format(s fmt.State, _ rune) {
+	said := "said"
+	if r.Proved {
+		said = "proved"
+	}
+	fmt.Fprintf(s, "auth.Result(%s %s, number %d, method %s, mode %s, capabilities of %d bytes, expires %s, "+
+		"proof %T, session key of %d bytes, connection secret of %d bytes)", r.Peer, said, r.GlobalID,
+		MethodName(r.Method), ModeName(r.Mode), len(r.Capabilities), r.Expires.Format(time.RFC3339), r.Proof,
+		len(r.SessionKey), len(r.ConnectionSecret))
 }
 
 // Check returns what a method must not say is the outcome of an authentication: a mode

@@ -1,8 +1,11 @@
 package auth
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -257,5 +260,34 @@ func TestResultCheck(t *testing.T) {
 		{Mode: ModeSecure, SessionKey: key, ConnectionSecret: secret},
 	} {
 		require.NoError(t, r.Check())
+	}
+}
+
+// TestResultHidesItsKeys: a Result prints without its keys, whatever the verb, alone or in
+// something else.
+func TestResultHidesItsKeys(t *testing.T) {
+	r := Result{Peer: entity.AuthName{Type: entity.TypeOSD, ID: "3"}, Proved: true, GlobalID: 7, Method: MethodTLS,
+		Mode: ModeSecure, SessionKey: []byte("a session key of"),
+		ConnectionSecret: []byte("a connection secret of 40 bytes and more"),
+		Capabilities:     []byte("allow *"), Proof: 42}
+	require.NoError(t, r.Check())
+	require.Equal(t, "auth.Result(osd.3 proved, number 7, method tls, mode secure, capabilities of 7 bytes, "+
+		"expires 0001-01-01T00:00:00Z, proof int, session key of 16 bytes, connection secret of 40 bytes)",
+		fmt.Sprintf("%+v", r))
+	var text strings.Builder
+	log := slog.New(slog.NewJSONHandler(&text, nil))
+	for _, v := range []any{r, &r, Reply{Done: true, Result: r}, []Result{r}, struct{ R *Result }{&r}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+			fmt.Fprintf(&text, verb+"\n", v)
+		}
+		slog.New(slog.NewTextHandler(&text, nil)).Info("x", "v", v)
+		log.Info("x", "v", v)
+	}
+	for _, key := range [][]byte{r.SessionKey, r.ConnectionSecret} {
+		for _, s := range []string{string(key[:8]), fmt.Sprintf("%x", key[:8]), fmt.Sprintf("%X", key[:8]),
+			base64.StdEncoding.EncodeToString(key[:9]), strings.Trim(fmt.Sprint(key[:8]), "[]"),
+			strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", key[:8]), "[]byte{"), "}")} {
+			require.NotContains(t, text.String(), s)
+		}
 	}
 }
