@@ -58,12 +58,18 @@ func (h *hidden) logger(asJSON bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(&h.book, opts))
 }
 
-// show prints v in every way.
+// verbs prints v by those verbs.
+func (h *hidden) verbs(v any, verbs ...string) {
+	for _, verb := range verbs {
+		fmt.Fprintf(&h.book, verb+"\n", v)
+	}
+}
+
+// show prints each in every way. Verbs that do not fit follow pointers, so that what others
+// work with meanwhile is shown by verbs that do not.
 func (h *hidden) show(vs ...any) {
 	for _, v := range vs {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
-			fmt.Fprintf(&h.book, verb+"\n", v)
-		}
+		h.verbs(v, "%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d")
 		h.logger(false).Info("show", "v", v)
 		h.logger(true).Info("show", "v", v)
 		if b, err := json.Marshal(v); err == nil {
@@ -178,9 +184,15 @@ func TestNoSecretIsPrinted(t *testing.T) {
 			h := &hidden{keys: map[string]string{}}
 			was := slog.Default()
 			slog.SetDefault(h.logger(false))
-			defer slog.SetDefault(was)
-			testNoSecretIsPrinted(t, how == "certificate", h)
-			h.check(t)
+			var ended []*Messenger
+			t.Cleanup(func() { // when nobody works with them any more
+				slog.SetDefault(was)
+				for _, m := range ended {
+					h.verbs(m, "%v", "%+v", "%#v")
+				}
+				h.check(t)
+			})
+			ended = testNoSecretIsPrinted(t, how == "certificate", h)
 		})
 	}
 }
@@ -198,7 +210,7 @@ func TestHiddenIsFound(t *testing.T) {
 	}
 }
 
-func testNoSecretIsPrinted(t *testing.T, certificates bool, h *hidden) {
+func testNoSecretIsPrinted(t *testing.T, certificates bool, h *hidden) (ended []*Messenger) {
 	l := newCertLab(t)
 	h.book.on = l.notify
 	secret := make([]byte, 32)
@@ -256,7 +268,11 @@ func testNoSecretIsPrinted(t *testing.T, certificates bool, h *hidden) {
 			c.AuthClient, c.AuthServer = tapClient{tap}, tapServer{tap}
 			c.Logger = h.logger(name == "osd.1")
 			c.Authorize = func(p auth.Peer) error { boom("Authorize"); h.show(p); return nil }
-			h.show(*c, c, cfg, &cfg, a, a.Client(), a.Server())
+			h.verbs(*c, "%v", "%+v", "%#v")
+			h.verbs(c, "%v", "%+v", "%#v")
+			own := *c
+			own.Stack, own.Executor, own.Logger = nil, nil, nil
+			h.show(own, cfg, &cfg, a, a.Client(), a.Server())
 		}
 	}
 	ca, caKey, err := l.cas[0].PEM()
@@ -292,7 +308,7 @@ func testNoSecretIsPrinted(t *testing.T, certificates bool, h *hidden) {
 		func(c *Config) { c.Stack = cuts.Stack() })
 	c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
 	require.NoError(t, err)
-	h.show(c)
+	h.verbs(c, "%v", "%+v", "%s", "%q", "%x")
 	require.NoError(t, c.Send(text("through cuts")))
 	srv.wantMessages(1)
 	require.Greater(t, cuts.Cuts(), uint64(10))
@@ -300,7 +316,8 @@ func testNoSecretIsPrinted(t *testing.T, certificates bool, h *hidden) {
 	cuts.Calm(true)
 	dump := func(n *node) {
 		for c := range n.Connections() {
-			h.show(c, c.LastError(), c.Authenticated(), c.PeerAddrs(), c.Policy())
+			h.verbs(c, "%v", "%+v", "%s", "%q", "%x")
+			h.show(c.LastError(), c.Authenticated(), c.PeerAddrs(), c.Policy())
 		}
 		h.show(n.Stats())
 		for _, e := range n.events() {
@@ -350,10 +367,13 @@ func testNoSecretIsPrinted(t *testing.T, certificates bool, h *hidden) {
 	dump(srv)
 	require.NoError(t, cl.Shutdown(timeout(t)))
 	require.NoError(t, srv.Shutdown(timeout(t)))
-	h.show(c, c.LastError())
+	h.show(c.LastError())
+	h.verbs(c, "%v", "%+v")
 	for _, n := range []*node{cl, srv} {
-		h.show(n.Stats(), n.Messenger, n.Name())
+		h.show(n.Stats(), n.Name())
+		ended = append(ended, n.Messenger)
 	}
+	return ended
 }
 
 // rawHello is a rawPeer that has not authenticated.

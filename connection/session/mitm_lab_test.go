@@ -205,13 +205,12 @@ type mitm struct {
 }
 
 type mitmHalf struct {
-	buf       []byte
-	units     []unit
-	secure    bool   // the rest is sealed
-	signed    bool   // the signature has passed: the rest is not the attack's
-	say       []byte // of the attack's own, to come next
-	forwarded []byte
-	changed   bool // what was forwarded is not what was sent
+	buf     []byte
+	units   []unit
+	secure  bool   // the rest is sealed
+	signed  bool   // the signature has passed: the rest is not the attack's
+	say     []byte // of the attack's own, to come next
+	changed bool   // what was forwarded is not what was sent
 }
 
 // attack forwards something in place of unit i to that side.

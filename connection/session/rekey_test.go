@@ -105,6 +105,6 @@ func TestRekeyBounds(t *testing.T) {
 	c := Config{RekeyUnits: rekeyUnitsMin, RekeyBytes: rekeyBytesMin}
 	require.NoError(t, c.Check())
 	c = Config{}.WithDefaults()
-	require.EqualValues(t, 1<<32, c.RekeyUnits)
-	require.EqualValues(t, 1<<38, c.RekeyBytes)
+	require.Equal(t, uint64(1<<32), c.RekeyUnits)
+	require.Equal(t, uint64(1<<38), c.RekeyBytes)
 }
