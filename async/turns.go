@@ -6,7 +6,8 @@ import (
 )
 
 // turns are jobs that wait, for hosts that have turns: of each the oldest one, and then
-// the next host's, so that who brings many waits for itself.
+// the next host's, so that who brings many waits for itself: see
+// docs/decisions/0012-who-comes-with-many-waits-for-itself.md.
 type turns struct {
 	n     int
 	hosts map[netip.Addr]*list.Element // of order

@@ -7,7 +7,7 @@ import (
 
 // hosts are the handshakes of accepted connections, by the hosts that they come from, so
 // that one that has many can be told from one that has few at once, however many there
-// are.
+// are. See docs/decisions/0012-who-comes-with-many-waits-for-itself.md.
 type hosts[C any] struct {
 	n  int // handshakes
 	of map[netip.Addr]*host[C]
