@@ -16,5 +16,9 @@ func TestMain(m *testing.M) {
 	// A message that is released too early then shows as wrong bytes.
 	msg.PoisonBuffers = true
 	flag.Set("rapid.checks", "1500") // -rapid.checks on the command line comes after
+	flag.Parse()
+	if testing.Short() {
+		slow = max(slow, 5)
+	}
 	os.Exit(m.Run())
 }

@@ -3,4 +3,4 @@
 package session
 
 // slow: the race detector makes everything some ten times slower.
-const slow = 10
+var slow = 10
