@@ -35,8 +35,8 @@ type attack struct {
 
 // attacked is what they answer to each line.
 type attacked struct {
-	Attempts, Refused, Open int64
-	Error                   string
+	Attempts, Open int64
+	Error          string
 }
 
 // attacker is a process of attackers.
@@ -49,7 +49,7 @@ type attacker struct {
 	victim      session
 	held        net.Conn // the victim's own
 
-	attempts, refused, open atomic.Int64
+	attempts, open atomic.Int64
 }
 
 // runAttackers is the process of the attackers: it attacks until its input ends.
@@ -69,7 +69,7 @@ func runAttackers(in io.Reader, out io.Writer) error {
 		wg.Go(func() { a.run(ctx, i, rand.New(rand.NewPCG(o.Seed, uint64(i)))) })
 	}
 	for {
-		now := attacked{Attempts: a.attempts.Load(), Refused: a.refused.Load(), Open: a.open.Load()}
+		now := attacked{Attempts: a.attempts.Load(), Open: a.open.Load()}
 		var line string
 		if e.Encode(now) != nil || d.Decode(&line) != nil {
 			break
@@ -150,9 +150,7 @@ func (a *attacker) dial(i int) (net.Conn, error) {
 func (a *attacker) run(ctx context.Context, i int, rnd *rand.Rand) {
 	for ctx.Err() == nil {
 		a.attempts.Add(1)
-		if c, err := a.dial(i); err != nil {
-			a.refused.Add(1)
-		} else {
+		if c, err := a.dial(i); err == nil { // else there is no room in the kernel's queue
 			a.open.Add(1)
 			stop := context.AfterFunc(ctx, func() { c.Close() })
 			a.kind.attack(a, c, rnd)

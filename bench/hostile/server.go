@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -33,12 +32,8 @@ type use struct {
 	Server      string
 	RSS, Peak   int64 // KiB: now, after a garbage collection if it was asked for, and the most ever
 	Descriptors int
-	Goroutines  int
 	CPU         time.Duration
 	Warnings    map[string]int // lines by message and reason
-	TurnedAway  uint64
-	Accepted    uint64
-	Handshakes  int64
 	Error       string
 }
 
@@ -126,11 +121,7 @@ func newServer(o *serve, w slog.Handler) (*async.Messenger, error) {
 
 // used is what this process uses.
 func used(m *async.Messenger) use {
-	s := m.Stats()
-	u := use{
-		Server: m.Addrs()[0].AddrPort.String(), Goroutines: runtime.NumGoroutine(),
-		TurnedAway: s.TurnedAway, Accepted: s.Accepted, Handshakes: int64(s.Handshakes),
-	}
+	u := use{Server: m.Addrs()[0].AddrPort.String()}
 	if err := u.ofSystem(); err != nil {
 		u.Error = err.Error()
 	}

@@ -4,7 +4,6 @@ package netpollstack
 
 import (
 	"net/netip"
-	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -42,11 +41,7 @@ func fromRawSockaddr(sa *unix.RawSockaddrInet6) netip.AddrPort {
 		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
 		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), port(v4.Port))
 	case unix.AF_INET6:
-		ip := netip.AddrFrom16(sa.Addr).Unmap()
-		if sa.Scope_id != 0 && ip.Is6() {
-			ip = ip.WithZone(strconv.FormatUint(uint64(sa.Scope_id), 10))
-		}
-		return netip.AddrPortFrom(ip, port(sa.Port))
+		return netip.AddrPortFrom(fromIPv6(sa.Addr, sa.Scope_id), port(sa.Port))
 	}
 	return netip.AddrPort{}
 }

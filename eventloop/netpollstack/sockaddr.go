@@ -54,13 +54,19 @@ func fromSockaddr(sa unix.Sockaddr) netip.AddrPort {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
 	case *unix.SockaddrInet6:
-		ip := netip.AddrFrom16(sa.Addr).Unmap()
-		if sa.ZoneId != 0 && ip.Is6() {
-			ip = ip.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
-		}
-		return netip.AddrPortFrom(ip, uint16(sa.Port))
+		return netip.AddrPortFrom(fromIPv6(sa.Addr, sa.ZoneId), uint16(sa.Port))
 	}
 	return netip.AddrPort{}
+}
+
+// fromIPv6 is an address of an IPv6 socket, which may be of IPv4, and zone the number of
+// its interface or 0.
+func fromIPv6(addr [16]byte, zone uint32) netip.Addr {
+	ip := netip.AddrFrom16(addr).Unmap()
+	if zone != 0 && ip.Is6() {
+		ip = ip.WithZone(strconv.FormatUint(uint64(zone), 10))
+	}
+	return ip
 }
 
 // localAddr asks for the address of this end; zero if the socket is gone.
