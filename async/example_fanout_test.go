@@ -14,7 +14,7 @@ import (
 )
 
 // exchange sends each quote to all who have subscribed. What waits for a consumer is
-// bounded: who is too slow for that misses quotes, and after thirty in a row is let go.
+// bounded: who is too slow for that misses quotes, and after ten in a row is let go.
 type exchange struct {
 	subscribers []msg.Connection
 	missed      map[msg.Connection]int
@@ -34,7 +34,7 @@ func (x *exchange) publish(m *async.Messenger, quote []byte) {
 		}
 		x.skipped++
 		behind[r.Conn] = x.missed[r.Conn] + 1
-		if behind[r.Conn] == 30 {
+		if behind[r.Conn] == 10 {
 			r.Conn.MarkDown()
 			x.letGo++
 		}
@@ -50,7 +50,7 @@ func (c *consumer) Dispatch(*msg.Message) bool { c.quotes++; return true }
 // One messenger, 2 000 consumers, each quote for all of them: 400 consumers have a line of
 // 20 kB/s, which carries a fifth of what is sent, and 100 one of 1 kB/s. Nobody waits for them.
 func Example_slowConsumers() {
-	const fast, slow, hopeless, quotes = 1500, 400, 100, 60
+	const fast, slow, hopeless, quotes = 1500, 400, 100, 30
 
 	net := simnet.New(1, simnet.Config{Window: 4096, Smooth: true})
 	start := func(name entity.Name, p msg.Policy, d msg.Dispatcher) *async.Messenger {
@@ -99,9 +99,10 @@ func Example_slowConsumers() {
 			all++
 		}
 	}
-	fmt.Printf("%d of %d fast ones got all %d quotes, and the first slow one %d\n", all, fast, quotes, consumers[fast].quotes)
+	fmt.Printf("%d of %d fast ones got all %d quotes, and the first slow one %d\n",
+		all, fast, quotes, consumers[fast].quotes)
 	fmt.Printf("%d sendings were skipped, %d consumers let go\n", x.skipped, x.letGo)
 	// Output:
-	// 1500 of 1500 fast ones got all 60 quotes, and the first slow one 28
-	// 15400 sendings were skipped, 100 consumers let go
+	// 1500 of 1500 fast ones got all 30 quotes, and the first slow one 23
+	// 3800 sendings were skipped, 100 consumers let go
 }
