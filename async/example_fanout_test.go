@@ -18,7 +18,6 @@ import (
 type exchange struct {
 	subscribers []msg.Connection
 	missed      map[msg.Connection]int
-	skipped     int
 	letGo       int
 }
 
@@ -32,7 +31,6 @@ func (x *exchange) publish(m *async.Messenger, quote []byte) {
 		if !errors.Is(r.Err, msg.ErrQueueFull) {
 			continue // closed
 		}
-		x.skipped++
 		behind[r.Conn] = x.missed[r.Conn] + 1
 		if behind[r.Conn] == 10 {
 			r.Conn.MarkDown()
@@ -99,10 +97,11 @@ func Example_slowConsumers() {
 			all++
 		}
 	}
-	fmt.Printf("%d of %d fast ones got all %d quotes, and the first slow one %d\n",
-		all, fast, quotes, consumers[fast].quotes)
-	fmt.Printf("%d sendings were skipped, %d consumers let go\n", x.skipped, x.letGo)
+	fmt.Printf("%d of %d fast consumers got all %d quotes\n", all, fast, quotes)
+	fmt.Println("a slow one got some:", consumers[fast].quotes > 0 && consumers[fast].quotes < quotes)
+	fmt.Println(x.letGo, "were let go")
 	// Output:
-	// 1500 of 1500 fast ones got all 30 quotes, and the first slow one 23
-	// 3800 sendings were skipped, 100 consumers let go
+	// 1500 of 1500 fast consumers got all 30 quotes
+	// a slow one got some: true
+	// 100 were let go
 }
