@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
+	"async/asynctest/bubble":   {"eventloop", "eventloop/simnet"},
 	"async/asynctest/promise":  {"async/msg"},
 	"async/asynctest/faultkit": {"eventloop", "eventloop/forward"},
 	"async/asynctest/sessiontest": {"async/asynctest/faultkit", "async", "eventloop", "eventloop/forward",
