@@ -3,6 +3,7 @@ package bubble_test
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -78,6 +79,8 @@ func connect(t *testing.T, from, to *node) msg.Connection {
 }
 
 func text(s string) *msg.Message { return &msg.Message{Type: 0xf000, Front: []byte(s)} }
+
+func TestExample(t *testing.T) { storing(t) }
 
 // TestFlush: Flush waits for the acknowledgement, which takes a round trip of virtual time.
 func TestFlush(t *testing.T) {
@@ -228,9 +231,12 @@ func TestVirtualTime(t *testing.T) {
 func TestPartitionAndHeal(t *testing.T) {
 	bubble.Test(t, 6, simnet.Config{}, func(t *testing.T, w *bubble.World) {
 		a, b := two(t, w)
+		var mu sync.Mutex
 		var got []int
 		b.dispatch = func(m *msg.Message) {
+			mu.Lock()
 			got = append(got, int(m.Front[0]))
+			mu.Unlock()
 			time.Sleep(30 * time.Millisecond) // a disk
 		}
 		c := connect(t, a, b)
@@ -251,7 +257,11 @@ func TestPartitionAndHeal(t *testing.T) {
 			})
 			lift()
 		}
-		w.Until("all", time.Minute, func() bool { return len(got) == 100 })
+		w.Until("all", time.Minute, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(got) == 100
+		})
 		for i, n := range got {
 			require.Equal(t, i, n)
 		}
@@ -319,13 +329,13 @@ func TestDo(t *testing.T) {
 		nested := false
 		w.Do(func() { w.Do(func() { nested = true }) })
 		require.True(t, nested)
-		called := false
+		var called atomic.Bool
 		w.Do(func() {
-			w.Net.After(time.Second, func() { w.Do(func() { called = true }) })
+			w.Net.After(time.Second, func() { w.Do(func() { called.Store(true) }) })
 			require.Panics(t, w.Wait)
 			require.Panics(t, func() { w.Until("nothing", 0, func() bool { return true }) })
 		})
-		w.Until("the callback", time.Minute, func() bool { return called })
+		w.Until("the callback", time.Minute, called.Load)
 		require.PanicsWithValue(t, "mine", func() { w.Do(func() { panic("mine") }) })
 		w.Do(func() {}) // the network was given back
 		counts := make(chan int, 10)
@@ -346,14 +356,14 @@ func TestDo(t *testing.T) {
 // TestUntilSeesGoroutines: a change that the network does not see is seen within 10 ms.
 func TestUntilSeesGoroutines(t *testing.T) {
 	bubble.Test(t, 9, simnet.Config{}, func(t *testing.T, w *bubble.World) {
-		n := 0
+		var n atomic.Int64
 		w.Go(func(context.Context) {
 			for range 10 {
 				time.Sleep(time.Second)
-				n++
+				n.Add(1)
 			}
 		})
-		w.Until("five", time.Minute, func() bool { return n == 5 })
+		w.Until("five", time.Minute, func() bool { return n.Load() == 5 })
 		require.InDelta(t, 5*time.Second, w.Now(), float64(10*time.Millisecond))
 	})
 }

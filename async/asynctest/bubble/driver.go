@@ -41,7 +41,7 @@ const lookEvery = 10 * time.Millisecond
 // goes to the caller.
 func (w *World) Do(f func()) {
 	if !w.try(f) {
-		runtime.Goexit()
+		w.leave()
 	}
 }
 
@@ -50,13 +50,15 @@ func (w *World) Do(f func()) {
 func (w *World) Wait() {
 	w.mustNotHold("Wait")
 	if !w.take(whenQuiet, func() {}) {
-		runtime.Goexit()
+		w.leave()
 	}
 }
 
 // Until waits until cond holds, and looks after each event and every 10 ms of virtual
 // time. If that takes longer than limit, the test ends there: for the test's goroutine
-// alone. cond runs as Do's f does.
+// alone. cond runs as Do's f does. What it reads and goroutines write is guarded as ever, by a
+// mutex or an atomic: that all others are blocked does not keep the race detector from complaining,
+// since what they do later is ordered by nothing but time.
 func (w *World) Until(what string, limit time.Duration, cond func() bool) {
 	w.t.Helper()
 	w.mustNotHold("Until")
@@ -64,7 +66,7 @@ func (w *World) Until(what string, limit time.Duration, cond func() bool) {
 	holds := false
 	look := func() { holds = cond() }
 	if !w.take(whenBetween, look) {
-		runtime.Goexit()
+		w.leave()
 	}
 	for !holds {
 		if w.Now() > end {
@@ -72,7 +74,7 @@ func (w *World) Until(what string, limit time.Duration, cond func() bool) {
 				what, limit, w.seed, w.Now(), w.state())
 		}
 		if !w.take(whenChanged, look) {
-			runtime.Goexit()
+			w.leave()
 		}
 	}
 }
@@ -81,6 +83,14 @@ func (w *World) mustNotHold(what string) {
 	if w.holder.Load() == goroutineID() {
 		panic("bubble: " + what + " by who has the network, and would wait for itself")
 	}
+}
+
+// leave ends the calling goroutine: the world has ended.
+func (w *World) leave() {
+	if goroutineID() == w.main {
+		w.t.FailNow() // for package testing, Goexit alone would be a panic
+	}
+	runtime.Goexit()
 }
 
 // try is Do that returns false, without a call of f, if the world has ended.

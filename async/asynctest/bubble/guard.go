@@ -33,7 +33,7 @@ type guard struct {
 
 // patience is how much real time goroutines have to end, or to block, after the world has
 // failed; and how long before the deadline of go test it is said what hangs.
-const patience = 10 * time.Second
+var patience = 10 * time.Second
 
 func newGuard(t *testing.T, seed uint64) *guard {
 	g := &guard{t: t, seed: seed, failing: make(chan struct{}), ending: make(chan struct{}),

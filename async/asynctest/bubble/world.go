@@ -18,6 +18,7 @@ type World struct {
 	Net *simnet.Network
 
 	t     *testing.T // that of the bubble
+	main  uint64     // the goroutine of t
 	seed  uint64
 	start time.Time
 	guard *guard
@@ -56,13 +57,14 @@ func Test(t *testing.T, seed uint64, cfg simnet.Config, f func(t *testing.T, w *
 		t.Logf("bubble: seed %d", seed)
 		t.Cleanup(w.end) // the last one
 		go w.drive()
+		defer w.catch("the test")
 		f(t, w)
 	})
 }
 
 func newWorld(t *testing.T, seed uint64, cfg simnet.Config, g *guard) *World {
 	w := &World{
-		t: t, seed: seed, start: time.Now(), guard: g,
+		t: t, main: goroutineID(), seed: seed, start: time.Now(), guard: g,
 		kick: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
