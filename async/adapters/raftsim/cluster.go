@@ -21,7 +21,7 @@ type Mistake uint8
 const (
 	// None: all is as it should be.
 	None Mistake = iota
-	// ReplyLost: one in two hundred replies is lost, and who waits for it waits for ever.
+	// ReplyLost: one in 500 replies is lost, and who waits for it waits for ever.
 	ReplyLost
 	// AppendEarly: a disk acknowledges entries a second before they are there.
 	AppendEarly
@@ -155,7 +155,7 @@ func (n *node) prepare() *life {
 	n.c.must(err)
 	if n.c.opt.Mistake == ReplyLost {
 		host := n.host
-		trans.loses = func() bool { return host.Rand()%200 == 0 }
+		trans.loses = func() bool { return host.Rand()%500 == 0 }
 	}
 	return &life{trans: trans, cancel: cancel, machine: &machine{who: n.name, history: n.c.history}}
 }
@@ -234,7 +234,11 @@ func (c *cluster) settle() {
 		time.Sleep(100 * time.Millisecond)
 		last = c.apply("last")
 	}
+	time.Sleep(2 * rpcTimeout)
 	for _, n := range c.nodes {
+		if k := n.life.Load().trans.overdue(); k > 0 {
+			c.history.complain("%s waits for %d replies for more than %v", n.name, k, 2*rpcTimeout)
+		}
 		m := n.life.Load().machine
 		for m.state().Last < last && c.w.Now() < end {
 			time.Sleep(100 * time.Millisecond)

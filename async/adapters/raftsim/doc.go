@@ -10,7 +10,8 @@
 //     others apply there, after the same before it, and each index once.
 //   - Nothing committed is lost: what Apply has acknowledged is there at its index, on
 //     all nodes, in the end.
-//   - It goes on: within a minute without faults something new is committed, and all nodes have it.
+//   - It goes on: within a minute without faults something new is committed, and all nodes have it; and
+//     each request has ended, by a reply or an error.
 //
 // Two mistakes can be planted (Mistake), which the checks have to find.
 //

@@ -60,8 +60,26 @@ type transport struct {
 
 	mu        sync.Mutex
 	last      uint64
-	pending   map[uint64]chan *msg.Message
+	pending   map[uint64]pending
 	heartbeat func(raft.RPC)
+}
+
+// pending is a request without a reply so far.
+type pending struct {
+	reply chan *msg.Message
+	since time.Time
+}
+
+// overdue is how many requests wait for longer than any may.
+func (t *transport) overdue() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.pending {
+		if time.Since(p.since) > 2*rpcTimeout {
+			n++
+		}
+	}
+	return n
 }
 
 var _ interface {
@@ -72,7 +90,7 @@ var _ interface {
 
 const port = 6800
 
-// nonceOf is the nonce of a node, the same in all its lives, so that its address is, too.
+// nonce is that of each node, the same in all its lives, so that its address is, too.
 const nonce = 1
 
 func newTransport(ctx context.Context, h *bubble.Host, num int64, hist *history) (*transport, error) {
@@ -83,7 +101,7 @@ func newTransport(ctx context.Context, h *bubble.Host, num int64, hist *history)
 	}
 	at := netip.AddrPortFrom(h.Addr(), port)
 	t := &transport{host: h, m: m, self: raft.ServerAddress(at.String()), ctx: ctx, history: hist,
-		consumer: make(chan raft.RPC), pending: map[uint64]chan *msg.Message{}}
+		consumer: make(chan raft.RPC), pending: map[uint64]pending{}}
 	m.SetDefaultPolicy(msg.LosslessPeer())
 	m.AddDispatcherTail(t)
 	if err := m.Bind(at); err != nil {
@@ -118,7 +136,7 @@ func (t *transport) call(k kind, to raft.ServerAddress, args, resp any, snapshot
 	t.mu.Lock()
 	t.last++
 	id := t.last
-	t.pending[id] = ch
+	t.pending[id] = pending{ch, time.Now()}
 	t.mu.Unlock()
 	defer func() {
 		t.mu.Lock()
@@ -160,12 +178,12 @@ func (t *transport) Dispatch(m *msg.Message) bool {
 	switch m.Type {
 	case typeReply:
 		t.mu.Lock()
-		ch := t.pending[h.ID]
+		p, waits := t.pending[h.ID]
 		t.mu.Unlock()
-		if ch == nil {
-			m.Release() // too late
+		if waits {
+			p.reply <- m
 		} else {
-			ch <- m
+			m.Release() // too late
 		}
 	case typeRequest:
 		// On a goroutine of its own: Raft may take its time, and heartbeats overtake.
