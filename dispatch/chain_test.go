@@ -169,7 +169,8 @@ func TestChainPanics(t *testing.T) {
 	require.Equal(t, "plain a.Dispatch a.Connect b.Connect a.Accept b.Accept a.Reset b.Reset"+
 		" a.RemoteReset b.RemoteReset a.Refused b.Refused a.ConnectFailed3 b.ConnectFailed3 a.Rejected4 b.Rejected4"+
 		" a.Pressure true b.Pressure true a.Pressure false b.Pressure false a.FastConnect b.FastConnect"+
-		" a.FastAccept b.FastAccept a.FastReset b.FastReset a.FastRemoteReset b.FastRemoteReset a.Undeliverable b.Undeliverable", strings.Join(*log, " "),
+		" a.FastAccept b.FastAccept a.FastReset b.FastReset a.FastRemoteReset b.FastRemoteReset"+
+		" a.Undeliverable b.Undeliverable", strings.Join(*log, " "),
 		"an event reaches the others all the same, a message does not")
 	require.Zero(t, r.done)
 
