@@ -26,7 +26,8 @@ type Pipe struct {
 	era atomic.Uint32
 
 	mu      sync.Mutex // guards everything below
-	idle    sync.Cond  // told when writing or direct end
+	faults  connection.Faults
+	idle    sync.Cond // told when writing or direct end
 	s       *session.Session
 	sock    socket             // nil: none
 	gen     uint64             // counts the sockets

@@ -49,6 +49,9 @@ var cases = []struct {
 	{"lossy, cut", testLossyCuts},
 	{"byte by byte", testByteByByte},
 	{"large payloads, cut inside", testLargeCuts},
+	// faults.go
+	{"faults", testFaults},
+	{"many faults", testManyFaults},
 	// races.go
 	{"connection race", testConnectionRace},
 	{"reconnect race", testReconnectRace},
