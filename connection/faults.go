@@ -14,34 +14,35 @@ const faultsMax = 16
 // of the last, if the connection is still down. What was up and down in between, he is told to have
 // come up alone.
 type Faults struct {
-	waiting atomic.Int32
-	full    atomic.Bool // the last one was not told
-	owed    bool        // the same, as the connection's owner knows it
+	// How many wait, and faultOwed. One word: each idle connection has it.
+	word atomic.Uint32
 }
 
-// Admit says whether the user is to be told of a fault now. The connection's owner only.
+// faultOwed says that the user was not told of the last one.
+const faultOwed = 1 << 31
+
+// Admit says whether the user is to be told of a fault now; otherwise it is owed. The
+// connection's owner only.
 func (f *Faults) Admit() bool {
-	f.full.Store(true) // before the look: what is taken after it is noticed
-	if f.waiting.Load() >= faultsMax {
-		f.owed = true
-		return false
+	for {
+		was := f.word.Load()
+		waiting := was &^ faultOwed
+		now := waiting + 1
+		if waiting >= faultsMax {
+			now = was | faultOwed
+		}
+		if f.word.CompareAndSwap(was, now) {
+			return waiting < faultsMax
+		}
 	}
-	f.full.Store(false)
-	f.waiting.Add(1)
-	f.owed = false
-	return true
 }
 
-// Taken says that the user is being told of one, and whether the owner has to look whether
-// another one is Owed. Any goroutine.
-func (f *Faults) Taken() (look bool) {
-	f.waiting.Add(-1)
-	return f.full.Swap(false)
-}
+// Taken says that the user is being told of one, and whether another is Owed. Any goroutine.
+func (f *Faults) Taken() (owed bool) { return f.word.Add(^uint32(0))&faultOwed != 0 }
 
 // Owed says whether there is a fault of which the user was not told. It is up to the caller then,
 // who is the connection's owner, to tell him.
-func (f *Faults) Owed() bool { return f.owed }
+func (f *Faults) Owed() bool { return f.word.Load()&faultOwed != 0 }
 
 // FaultTaken is called by the dispatch queue when a HandleFault of this connection begins. Any
 // goroutine.
