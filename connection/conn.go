@@ -143,11 +143,11 @@ func (c *Conn) stats() *Stats { return &c.sh.Stats[c.w.ID()] }
 
 // publish makes the session's view of the peer visible to all goroutines.
 func (c *Conn) publish() {
-	var remote netip.AddrPort
+	var local, remote netip.AddrPort
 	if c.t != nil {
-		remote = c.t.RemoteAddr()
+		local, remote = c.t.LocalAddr(), c.t.RemoteAddr()
 	}
-	c.Seen.Publish(c.s, remote)
+	c.Seen.Publish(c.s, local, remote)
 }
 
 // closeLocked sets why the connection is closed; under mu. It returns false if

@@ -39,20 +39,22 @@ type peerInfo struct {
 	globalID uint64
 	authed   *entity.Authenticated // nil: it is not yet
 	policy   msg.Policy
-	remote   netip.AddrPort
+	local    netip.AddrPort // of the last transport, and
+	remote   netip.AddrPort // where that came from or led to
 	accepted bool // by a socket that a peer opened
 }
 
-// Publish shows s's view of the peer, which is at remote; the zero value: where it was.
-func (x *Seen) Publish(s *session.Session, remote netip.AddrPort) {
+// Publish shows s's view of the peer, and the ends of the transport; zero values: those of the
+// one before.
+func (x *Seen) Publish(s *session.Session, local, remote netip.AddrPort) {
 	i := &peerInfo{
 		name: s.PeerName(), addrs: s.PeerAddrs(), features: s.Features(), globalID: s.GlobalID(),
-		authed: s.Authenticated(), policy: s.Policy(), remote: remote, accepted: !s.Announced(),
+		authed: s.Authenticated(), policy: s.Policy(), local: local, remote: remote, accepted: !s.Announced(),
 	}
 	if old := x.peer.Load(); old != nil {
 		i.accepted = old.accepted
 		if !remote.IsValid() {
-			i.remote = old.remote
+			i.local, i.remote = old.local, old.remote
 		}
 	}
 	x.peer.Store(i)
@@ -120,6 +122,15 @@ func (f *Face) Features() uint64 { return f.Seen.peer.Load().features }
 
 // Policy implements msg.Connection.
 func (f *Face) Policy() msg.Policy { return f.Seen.peer.Load().policy }
+
+// TransportAddrs implements msg.Connection.
+func (f *Face) TransportAddrs() (local, remote netip.AddrPort) {
+	if !f.IsConnected() {
+		return local, remote
+	}
+	i := f.Seen.peer.Load()
+	return i.local, i.remote
+}
 
 // Remote is where the last transport came from or led to; the zero value if there was
 // none.

@@ -20,6 +20,7 @@ var cases = []struct {
 	// exchange.go
 	{"echo", testEcho},
 	{"peer info", testPeerInfo},
+	{"transport addresses", testTransportAddrs},
 	{"fast dispatch", testFastDispatch},
 	{"lent", testLent},
 	{"loopback", testLoopback},
