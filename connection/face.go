@@ -41,7 +41,7 @@ type peerInfo struct {
 	policy   msg.Policy
 	local    netip.AddrPort // of the last transport, and
 	remote   netip.AddrPort // where that came from or led to
-	accepted bool // by a socket that a peer opened
+	accepted bool           // by a socket that a peer opened
 }
 
 // Publish shows s's view of the peer, and the ends of the transport; zero values: those of the
