@@ -42,6 +42,7 @@ type peerInfo struct {
 	local    netip.AddrPort // of the last transport, and
 	remote   netip.AddrPort // where that came from or led to
 	accepted bool           // by a socket that a peer opened
+	adopted  bool           // policy.Lossy is the peer's, and was otherwise
 }
 
 // Publish shows s's view of the peer, and the ends of the transport; zero values: those of the
@@ -50,6 +51,7 @@ func (x *Seen) Publish(s *session.Session, local, remote netip.AddrPort) {
 	i := &peerInfo{
 		name: s.PeerName(), addrs: s.PeerAddrs(), features: s.Features(), globalID: s.GlobalID(),
 		authed: s.Authenticated(), policy: s.Policy(), local: local, remote: remote, accepted: !s.Announced(),
+		adopted: s.Adopted(),
 	}
 	if old := x.peer.Load(); old != nil {
 		i.accepted = old.accepted
@@ -138,6 +140,15 @@ func (f *Face) Remote() netip.AddrPort { return f.Seen.peer.Load().remote }
 
 // Accepted says whether the connection began with a socket that the peer opened.
 func (f *Face) Accepted() bool { return f.Seen.peer.Load().accepted }
+
+// OwnPolicy is the policy that the connection was given: Policy without what it has adopted
+// from its peer.
+func (f *Face) OwnPolicy() msg.Policy {
+	i := f.Seen.peer.Load()
+	p := i.policy
+	p.Lossy = p.Lossy != i.adopted
+	return p
+}
 
 // LastKeepalive implements msg.Connection.
 func (f *Face) LastKeepalive() time.Time { return fromNanos(f.Seen.Keepalive.Load()) }

@@ -1,5 +1,12 @@
 package msg
 
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
 // Policy is how a messenger treats the sessions with a type of peers (docs/PROTOCOL.md
 // 3.1). Take one of the eight presets and adjust it.
 //
@@ -48,6 +55,38 @@ type Policy struct {
 	FeaturesSupported uint64
 	// FeaturesRequired are the bits that a peer must have.
 	FeaturesRequired uint64
+}
+
+// Equal says whether both policies are the same, with the same throttlers.
+func (p Policy) Equal(o Policy) bool {
+	same := sameThrottler(p.ThrottleMessages, o.ThrottleMessages) && sameThrottler(p.ThrottleBytes, o.ThrottleBytes)
+	p.ThrottleMessages, p.ThrottleBytes, o.ThrottleMessages, o.ThrottleBytes = nil, nil, nil, nil
+	return same && p == o
+}
+
+// sameThrottler is a == b for any of them: those that are not comparable are not the same.
+func sameThrottler(a, b Throttler) bool {
+	return (a == nil || reflect.ValueOf(a).Comparable()) && (b == nil || reflect.ValueOf(b).Comparable()) && a == b
+}
+
+// traits are p in a line.
+func (p Policy) traits() string {
+	words := []string{"lossless"}
+	if p.Lossy {
+		words[0] = "lossy"
+	}
+	for word, has := range map[string]bool{
+		"server": p.Server, "standby": p.Standby, "reset check": p.ResetCheck,
+		"registers": p.RegisterLossyClients, "throttled": p.ThrottleMessages != nil || p.ThrottleBytes != nil,
+		fmt.Sprintf("features %#x", p.FeaturesSupported): p.FeaturesSupported != 0,
+		fmt.Sprintf("requires %#x", p.FeaturesRequired):  p.FeaturesRequired != 0,
+	} {
+		if has {
+			words = append(words, word)
+		}
+	}
+	slices.Sort(words[1:])
+	return "(" + strings.Join(words, ", ") + ")"
 }
 
 // LossyClient: towards stateless servers, such as a client to a monitor.
