@@ -61,7 +61,9 @@ func newPair(t testing.TB, change ...func(*pairOptions)) *pair {
 	for _, f := range change {
 		f(&o)
 	}
-	t.Cleanup(func() { goleak.VerifyNone(t, leakOptions...) })
+	if _, bench := t.(*testing.B); !bench { // which has a goroutine of its own
+		t.Cleanup(func() { goleak.VerifyNone(t, leakOptions...) })
+	}
 	stack, err := netpollstack.Open(netpollstack.Config{Workers: 2})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, stack.Close()) })
