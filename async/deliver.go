@@ -214,6 +214,7 @@ func (k sink) Arbitrate(c *connection.Conn) { k.m.arbitrate(c, 0) }
 func (k sink) Gone(c *connection.Conn) {
 	k.m.reg.Remove(c)
 	k.m.failures.Gone(c)
+	k.m.tellClosed(c, k.m.reasonOf(c))
 }
 
 // Ended implements connection.Sink.
