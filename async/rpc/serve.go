@@ -108,6 +108,8 @@ func (d dispatcher) FastDispatch(m *msg.Message) {
 		d.n.handleReply(m)
 	case typeCancel:
 		d.n.handleCancel(m)
+	case typeProbe:
+		m.Release()
 	default:
 		d.n.shardOf(m.Connection()).counts.Malformed.Add(1)
 		m.Release()
@@ -123,8 +125,10 @@ func (d dispatcher) Dispatch(m *msg.Message) bool {
 	return true
 }
 
-// HandleRemoteReset implements msg.RemoteResetHandler.
-func (d dispatcher) HandleRemoteReset(c msg.Connection) { d.n.peerLost(c, msg.ErrRemoteReset) }
+// HandleFastRemoteReset implements msg.FastRemoteResetHandler. Calls that wait in the inbox for the
+// next session fail too, and may be handled all the same. Of sessions that are over with their
+// connection Messenger.WatchClosed tells.
+func (d dispatcher) HandleFastRemoteReset(c msg.Connection) { d.n.peerLost(c, msg.ErrRemoteReset) }
 
 // HandleUndeliverable implements msg.UndeliverableHandler.
 func (d dispatcher) HandleUndeliverable(c msg.Connection, m *msg.Message, reason error) {

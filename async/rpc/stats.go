@@ -30,6 +30,8 @@ type Counts[T any] struct {
 	// Withdrawn and Abandoned are calls whose caller gave up: before the request was sent, and
 	// after. Of the latter, the peers were told of CancelsSent.
 	Withdrawn, Abandoned, CancelsSent T
+	// Probes were sent to have a connection come back over which calls were out.
+	Probes T
 	// LateReplies came for calls that were over, and UnknownReplies for calls that there never
 	// were; both were dropped.
 	LateReplies, UnknownReplies T

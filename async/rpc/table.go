@@ -37,6 +37,7 @@ type shard struct {
 	conns map[uint64]*connCalls
 	spare []*connCalls
 	times deadlines
+	probe timed // when the connections are looked at: see probe.go
 
 	running map[callKey]*serverCall // requests whose handlers may be told of a cancellation
 	early   earlyCancels
@@ -47,6 +48,7 @@ type shard struct {
 
 // connCalls are the calls that are out over one connection.
 type connCalls struct {
+	conn msg.Connection
 	head *call // linked by next and prev
 	n    int
 }
@@ -104,6 +106,7 @@ func (sh *shard) init(n *Node, i int, w eventloop.Worker, chance uint64) {
 	sh.conns = map[uint64]*connCalls{}
 	sh.running = map[callKey]*serverCall{}
 	sh.times.init(sh, w)
+	sh.probe.probe = sh
 }
 
 // shardOf is where what belongs to a connection is.
@@ -129,6 +132,7 @@ func (sh *shard) begin(c msg.Connection, typ uint16, into []byte, done func([]by
 		} else {
 			of = new(connCalls)
 		}
+		of.conn = c
 		sh.conns[id] = of
 	case of.n >= n.opts.MaxCallsPerConn:
 		n.out.Add(-1)
@@ -151,6 +155,9 @@ func (sh *shard) begin(c msg.Connection, typ uint16, into []byte, done func([]by
 	}
 	of.head = x
 	of.n++
+	if sh.probe.index == 0 {
+		sh.times.addLocked(&sh.probe, n.clock.Now()+probeEvery)
+	}
 	x.phase.Store(phaseStarting)
 	sh.counts.Calls.Add(1)
 	return x, x.tid, nil
@@ -172,6 +179,7 @@ func (sh *shard) takeLocked(x *call) (stop func() bool) {
 	}
 	if of.n--; of.n == 0 {
 		delete(sh.conns, x.conn.ID())
+		of.conn = nil
 		if len(sh.spare) < sparesMax {
 			sh.spare = append(sh.spare, of)
 		}

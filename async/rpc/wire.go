@@ -16,6 +16,7 @@ import (
 //	REQUEST     version flags   method (u16)    0 (u32)                         remaining (u64) body
 //	REPLY       version flags   method (u16)    code (u32)                      body
 //	CANCEL      version flags   0               0
+//	PROBE       version flags   0               0
 //	CHUNK       version flags   direction (u16) number (u32)                    bytes
 //	CREDIT      version flags   direction (u16) bytes (u32)
 //
@@ -25,13 +26,14 @@ import (
 // REQUEST: flag 1 says that nobody waits for a reply (OneWay). remaining is how long the caller
 // waits, in nanoseconds from when the request is sent, as far as it can know; 0: no limit.
 // REPLY: code is 0 and the body the reply, or the code of an Error and the body its message. method
-// is that of the request. CHUNK and CREDIT: see body.go.
+// is that of the request. PROBE means nothing: see probe.go. CHUNK and CREDIT: see body.go.
 const (
 	typeRequest = msg.TypeRPCFirst + 0
 	typeReply   = msg.TypeRPCFirst + 1
 	typeCancel  = msg.TypeRPCFirst + 2
 	typeChunk   = msg.TypeRPCFirst + 3
 	typeCredit  = msg.TypeRPCFirst + 4
+	typeProbe   = msg.TypeRPCFirst + 5
 )
 
 const (
@@ -79,7 +81,7 @@ func parseHeader(typ uint16, front, middle, data []byte) (h header, body []byte,
 		size, known = requestHeader, knownRequest
 	case typeReply:
 		known = knownReply
-	case typeCancel, typeCredit:
+	case typeCancel, typeCredit, typeProbe:
 	case typeChunk:
 		known = knownChunk
 	default:
