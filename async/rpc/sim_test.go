@@ -34,6 +34,7 @@ func newSim(t *testing.T, opt asynctest.Options, setup func(i int, n *rpc.Node))
 			setup(n.Index, r)
 		}
 		s.nodes[n.Index] = r
+		watch(t, r)
 	}
 	s.Cluster = asynctest.NewCluster(t, opt)
 	return s
@@ -240,15 +241,11 @@ func TestLateReply(t *testing.T) {
 		s.Nodes[1].Sleep(time.Second)
 		return nil, nil
 	}))
-	wall := s.Partition([]int{0}, []int{1})
-	_ = wall
-	s.LiftAll()
-	first := s.call(bg, 0, 1, echo, nil)
-	s.over(first)
+	s.over(s.call(bg, 0, 1, echo, nil))
 	// The reply is under way when the time is over: the network takes long.
 	slow := s.call(bg, 0, 1, 1, nil, rpc.Timeout(1500*time.Millisecond))
 	s.Run(900 * time.Millisecond)
-	wall = s.Partition([]int{0}, []int{1})
+	wall := s.Partition([]int{0}, []int{1})
 	s.Run(5 * time.Second)
 	wall.Lift()
 	s.over(slow)
@@ -307,6 +304,26 @@ func TestCancel(t *testing.T) {
 	s.Connect(0, 1).MarkDown()
 	s.over(out)
 	s.Run(time.Minute)
+}
+
+// TestReplyLost: a reply that the messenger gives up is counted, and the caller's session is lost.
+func TestReplyLost(t *testing.T) {
+	s := newSim(t, asynctest.Options{Seed: 1, N: 2, Blocking: true}, nil)
+	require.NoError(t, s.nodes[1].HandleRaw(1, func(context.Context, *rpc.Request) ([]byte, error) {
+		s.Nodes[1].Sleep(time.Second)
+		return nil, nil
+	}))
+	s.over(s.call(bg, 0, 1, echo, nil))
+	out := s.call(bg, 0, 1, 1, nil)
+	s.Run(500 * time.Millisecond)
+	wall := s.Partition([]int{0}, []int{1})
+	s.Run(time.Second) // the reply is sent, and does not come through
+	s.MarkDown(1, 0)
+	s.Sever(0, 1)
+	wall.Lift()
+	s.over(out)
+	require.ErrorIs(t, out.err, rpc.ErrPeerReset)
+	require.EqualValues(t, 1, s.nodes[1].Stats().RepliesLost)
 }
 
 // TestSameSeedSameBytes: the package adds no chance of its own.
