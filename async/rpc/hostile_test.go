@@ -38,6 +38,9 @@ type rawPeer struct {
 }
 
 func (r *rawPeer) Dispatch(m *msg.Message) bool {
+	if m.Type == wireProbe {
+		return true
+	}
 	r.mu.Lock()
 	r.got = append(r.got, m)
 	on := r.on
@@ -62,6 +65,12 @@ func (p *pair) raw() *rawPeer {
 	r.conn, err = m.ConnectTo(entity.TypeOSD, p.server.Messenger().Addrs())
 	require.NoError(p.t, err)
 	return r
+}
+
+func (r *rawPeer) answer(on func(m *msg.Message)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.on = on
 }
 
 func (r *rawPeer) send(typ uint16, tid uint64, front ...byte) {
@@ -108,14 +117,17 @@ func TestWire(t *testing.T) {
 	require.Equal(t, short(0, echo, "data"), r.answers(2)[1].Front)
 
 	// And what a node sends.
-	r.on = func(m *msg.Message) {
+	r.answer(func(m *msg.Message) {
 		_ = m.Connection().Send(&msg.Message{Type: wireReply, TID: m.TID, Front: short(0, 5, "x")})
-	}
+	})
 	reply, err := p.server.Call(context.Background(), backTo(p, r), 5, []byte("req"), rpc.Timeout(time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, "x", string(reply))
 	m = r.answers(3)[2]
 	require.EqualValues(t, wireRequest, m.Type)
+	life := m.Front[4:8]
+	require.NotZero(t, binary.LittleEndian.Uint32(life))
+	clear(life)
 	require.Equal(t, request(5, time.Hour, "req"), m.Front)
 }
 
@@ -129,7 +141,7 @@ func TestBadMessages(t *testing.T) {
 	p := newPair(t)
 	r := p.raw()
 	bad := 0
-	for _, typ := range []uint16{wireReply, wireCancel, wireChunk, wireCredit, 0xe006, 0xe00f} {
+	for _, typ := range []uint16{wireReply, wireCancel, wireChunk, wireCredit, wireProbe, 0xe006, 0xe00f} {
 		for _, front := range [][]byte{nil, {1}, {1, 0, 0, 0, 0, 0, 0}, {9, 0, 0, 0, 0, 0, 0, 0}, {1, 0xff, 0, 0, 0, 0, 0, 0}} {
 			r.send(typ, 5, front...)
 			bad++
@@ -163,7 +175,7 @@ func TestForeignReplies(t *testing.T) {
 		return []byte("mine"), nil
 	}))
 	c := backTo(p, r)
-	r.on = func(m *msg.Message) { tids <- m.TID }
+	r.answer(func(m *msg.Message) { tids <- m.TID })
 	r.send(wireReply, 12345, short(0, 1, "")...)
 	eventually(t, func() bool { return p.server.Stats().UnknownReplies == 1 })
 

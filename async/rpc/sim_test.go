@@ -141,6 +141,42 @@ func TestPeerRestarts(t *testing.T) {
 	require.Zero(t, s.nodes[0].Stats().Out)
 }
 
+// TestPeerCallsFirst: a peer that has lost its session is the first to call again, which no reset
+// tells of under this policy. Its calls are handled, and ours over the old session fail.
+func TestPeerCallsFirst(t *testing.T) {
+	for _, quiet := range []bool{false, true} {
+		s := newSim(t, asynctest.Options{Seed: 1, N: 2, Blocking: true, SameNonce: true}, nil)
+		ended := 0
+		require.NoError(t, s.nodes[0].HandleRaw(1, func(ctx context.Context, _ *rpc.Request) ([]byte, error) {
+			s.Nodes[0].Sleep(5 * time.Second)
+			if ctx.Err() != nil {
+				ended++
+			}
+			return nil, nil
+		}))
+		s.over(s.call(bg, 0, 1, echo, nil), s.call(bg, 1, 0, echo, nil))
+		s.Stick(1)
+		ours := s.call(bg, 0, 1, echo, nil)
+		s.call(bg, 1, 0, 1, nil)
+		s.Run(time.Second)
+		wall := s.Partition([]int{0}, []int{1})
+		s.Kill(1)
+		s.Restart(1)
+		wall.Lift()
+		if quiet {
+			s.Connect(1, 0)
+		} else {
+			again := s.call(bg, 1, 0, echo, []byte("again"))
+			s.over(again)
+			require.NoError(t, again.err)
+		}
+		s.over(ours)
+		require.ErrorIs(t, ours.err, rpc.ErrPeerReset)
+		s.Run(time.Minute)
+		require.Equal(t, 1, ended)
+	}
+}
+
 // TestLossyReset: a broken connection ends what is out over it.
 func TestLossyReset(t *testing.T) {
 	s := newSim(t, asynctest.Options{Seed: 1, N: 2, Config: func(_ int, cfg *async.Config) {}, Policy: msg.LossyClient()},
