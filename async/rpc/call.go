@@ -267,6 +267,13 @@ func (x *call) build(tid uint64, req []byte, left time.Duration, o callOptions) 
 		x.m = x.own
 		x.buf = append(appendHeader(x.buf[:0], typeRequest, h), req...)
 		x.m.Front = x.buf
+	case !o.give && requestHeader+len(req) <= bufferMax:
+		if x.own == nil {
+			x.own = new(msg.Message)
+		}
+		x.m = x.own
+		x.lent = borrow(requestHeader + len(req))
+		x.m.Front = append(appendHeader((*x.lent)[:0], typeRequest, h), req...)
 	default:
 		x.m = &msg.Message{Front: appendHeader(nil, typeRequest, h), Data: req}
 		if !o.give {
@@ -286,7 +293,7 @@ func (x *call) withdraw(tid uint64, err error) {
 		counts.Abandoned.Add(1)
 		return
 	}
-	if x.m == x.own || len(x.m.Data) > 0 && !c.IsLoopback() {
+	if !c.IsLoopback() { // whose messages are another's when they are sent
 		if c.Cancel(x.m) {
 			counts.Withdrawn.Add(1)
 			return

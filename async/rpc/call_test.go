@@ -18,7 +18,7 @@ import (
 
 func TestCall(t *testing.T) {
 	p := newPair(t)
-	for _, size := range []int{0, 1, 64, 96, 97, 1024, 1025, 64 << 10, 3 << 20} {
+	for _, size := range []int{0, 1, 64, 96, 97, 1024, 1025, 4096, 4097, 32 << 10, 32<<10 + 1, 64 << 10, 3 << 20} {
 		req := bytes.Repeat([]byte{7}, size)
 		for i := range req {
 			req[i] = byte(i)
@@ -28,10 +28,10 @@ func TestCall(t *testing.T) {
 		require.True(t, bytes.Equal(req, reply), size)
 	}
 	s := p.client.Stats()
-	require.EqualValues(t, 9, s.Calls)
-	require.EqualValues(t, 9, s.Replies)
+	require.EqualValues(t, 13, s.Calls)
+	require.EqualValues(t, 13, s.Replies)
 	require.Zero(t, s.Out)
-	require.EqualValues(t, 9, p.server.Stats().Requests)
+	require.EqualValues(t, 13, p.server.Stats().Requests)
 }
 
 // TestCallOptions: the reply into a buffer, a request that is handed over.

@@ -302,4 +302,6 @@ func TestAllocs(t *testing.T) {
 	require.LessOrEqual(t, testing.AllocsPerRun(2000, call()), 2.0)
 	opts := []rpc.CallOption{rpc.Into(make([]byte, 64))}
 	require.LessOrEqual(t, testing.AllocsPerRun(2000, call(opts...)), 1.0)
+	req = make([]byte, 4096)
+	require.LessOrEqual(t, testing.AllocsPerRun(2000, call()), 4.0)
 }

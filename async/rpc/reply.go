@@ -68,7 +68,7 @@ func (n *Node) replyWithBody(m *msg.Message, x *call, reply []byte) {
 }
 
 // copyMax is up to which size a body is copied out of its message, which is used again then.
-const copyMax = 1 << 10
+const copyMax = 32 << 10
 
 // keep returns body as long as anyone refers to it, and releases the message if it can.
 func keep(m *msg.Message, body, into []byte) []byte {

@@ -87,7 +87,8 @@ type call struct {
 	m     *msg.Message // the request
 	own   *msg.Message // what m is for small requests, with buf as its Front; nil: there is none
 	buf   []byte
-	told  bool // the peer knows when the caller gives up
+	lent  *[]byte // is m's Front, borrowed
+	told  bool    // the peer knows when the caller gives up
 	phase atomic.Uint32
 
 	// Of whoever takes it, and then of who is told.
@@ -274,9 +275,15 @@ func (x *call) tell() {
 
 // giveBack makes the slot free: nobody has x any more.
 func (x *call) giveBack() {
-	if x.own != nil && x.m == x.own && (x.doubt || msg.InUse(x.own)) {
-		x.own, x.buf = nil, nil
+	if x.own != nil && x.m == x.own {
+		if x.doubt || msg.InUse(x.own) {
+			x.own, x.buf = nil, nil
+		} else if x.lent != nil {
+			x.own.Front = nil
+			giveBackBuffer(x.lent)
+		}
 	}
+	x.lent = nil
 	x.conn, x.done, x.body, x.m, x.into = nil, nil, nil, nil, nil
 	x.reply, x.in, x.err, x.doubt = nil, nil, nil, false
 	sh := x.sh
