@@ -172,6 +172,17 @@ func TestReceiverStops(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "enough", string(r.Reply))
 
+	// What reads on after the reply fails.
+	require.NoError(t, p.server.HandleRaw(4, func(_ context.Context, r *rpc.Request) ([]byte, error) {
+		r.Answer(r.Stream)
+		return nil, nil
+	}, rpc.Concurrent(1)))
+	r, err = p.client.CallBody(timeout(t), p.conn, 4, nil, endless{})
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, r.Body)
+	require.ErrorIs(t, err, rpc.ErrBodyIncomplete)
+	require.NoError(t, r.Body.Close())
+
 	require.NoError(t, p.server.HandleRaw(2, func(_ context.Context, r *rpc.Request) ([]byte, error) {
 		r.Answer(endless{})
 		return nil, nil

@@ -28,7 +28,8 @@ func (noBody) Close() error             { return nil }
 // CallBody is Call of a request that body follows, unless it is nil, and of a reply that may have a body. The
 // handler has to be Concurrent. The request's body is sent by the calling goroutine, in chunks
 // of at most 32 KiB, as fast as the handler reads it: CallBody returns when the reply is there. When
-// that comes before the body's end the rest is not sent; when body fails, the handler's Read does, and
+// that comes before the body's end the rest is not sent, and what still reads it fails: an Answer cannot be made
+// of the Stream as it comes. When body fails, the handler's Read does, and
 // the call ends with body's error. A body whose Read blocks holds CallBody up beyond
 // the end of ctx. Each body has 256 KiB under way at most. Interceptors are not called.
 func (n *Node) CallBody(ctx context.Context, c msg.Connection, typ uint16, req []byte, body io.Reader,

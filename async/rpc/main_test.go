@@ -25,6 +25,14 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	msg.PoisonBuffers = flag.Lookup("test.bench").Value.String() == ""
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // tests break everything
+	// Examples share these, which stay.
+	if _, err := async.DefaultStack(); err != nil {
+		panic(err)
+	}
+	if _, err := async.DefaultExecutor(); err != nil {
+		panic(err)
+	}
+	leakOptions = append(leakOptions, goleak.IgnoreCurrent())
 	goleak.VerifyTestMain(movers{m}, leakOptions...)
 }
 
@@ -74,7 +82,6 @@ var leakOptions = []goleak.Option{
 	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
 	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
-	goleak.IgnoreCurrent(),
 }
 
 // patience is how long a test waits for something that has to come.

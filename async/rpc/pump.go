@@ -102,15 +102,19 @@ func (n *Node) pump(ctx context.Context, o *outBody, c msg.Connection, tid uint6
 	reading := false
 	defer func() {
 		if reading { // and r has panicked
-			n.sendFailure(c, tid, dir, prio, number)
+			n.sendFailure(c, tid, dir, prio, number, "the sender's Read panicked")
 		}
 	}()
+	stopped := func() error {
+		n.sendFailure(c, tid, dir, prio, number, "the reply came before the end of the request's body")
+		return errStopped
+	}
 	for ; ; number++ {
 		for !o.take() {
 			select {
 			case <-o.wake:
 			case <-stop:
-				return errStopped
+				return stopped()
 			case <-ctx.Done():
 				return ctx.Err()
 			case <-o.gone:
@@ -119,7 +123,7 @@ func (n *Node) pump(ctx context.Context, o *outBody, c msg.Connection, tid uint6
 		}
 		select {
 		case <-stop:
-			return errStopped
+			return stopped()
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-o.gone:
@@ -156,10 +160,10 @@ func (n *Node) pump(ctx context.Context, o *outBody, c msg.Connection, tid uint6
 	}
 }
 
-// sendFailure ends a body whose reader did not return.
-func (n *Node) sendFailure(c msg.Connection, tid uint64, dir direction, prio uint8, number uint32) {
+// sendFailure ends a body before its end.
+func (n *Node) sendFailure(c msg.Connection, tid uint64, dir direction, prio uint8, number uint32, why string) {
 	h := header{flags: flagChunkFail, method: uint16(dir), code: number}
-	m := newMessage(typeChunk, h, []byte("the sender's Read panicked"), false)
+	m := newMessage(typeChunk, h, []byte(why), false)
 	m.TID, m.Priority = tid, prio
 	if c.Send(m) != nil { // full or closed: the call's deadline, or the session's end, tells
 		m.Release()
