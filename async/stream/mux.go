@@ -1,10 +1,12 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -177,6 +179,7 @@ func (x *Mux) all() (ss []*session) {
 		ss = append(ss, s.(*session))
 		return true
 	})
+	slices.SortFunc(ss, func(a, b *session) int { return cmp.Compare(a.conn.ID(), b.conn.ID()) })
 	return ss
 }
 

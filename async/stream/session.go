@@ -1,8 +1,11 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,6 +113,12 @@ func (s *session) all() []*Conn {
 	for _, c := range s.streams {
 		cs = append(cs, c)
 	}
+	return inOrder(cs)
+}
+
+// inOrder sorts streams, since simulations must not depend on the order of a map.
+func inOrder(cs []*Conn) []*Conn {
+	slices.SortFunc(cs, func(a, b *Conn) int { return cmp.Compare(a.key.tid(), b.key.tid()) })
 	return cs
 }
 
@@ -119,13 +128,13 @@ func (s *session) fail(reason error, over bool) {
 	if over && s.over == nil {
 		s.over = reason
 	}
-	cs, answers := s.streams, s.answers
+	cs, answers := slices.Collect(maps.Values(s.streams)), s.answers
 	s.streams, s.answers, s.late = map[streamKey]*Conn{}, nil, nil
 	s.mu.Unlock()
 	for _, m := range answers {
 		m.Release()
 	}
-	for _, c := range cs {
+	for _, c := range inOrder(cs) {
 		c.reset(reason)
 	}
 }
