@@ -20,7 +20,9 @@ var (
 func (x *Mux) Dispatch(*msg.Message) bool { return false }
 
 // CanFastDispatch implements msg.FastDispatcher.
-func (x *Mux) CanFastDispatch(m *msg.Message) bool { return m.Type >= TypeFirst && m.Type <= TypeLast }
+func (x *Mux) CanFastDispatch(m *msg.Message) bool {
+	return m.Type >= msg.TypeStreamFirst && m.Type <= msg.TypeStreamLast
+}
 
 // FastDispatch implements msg.FastDispatcher. It never blocks.
 func (x *Mux) FastDispatch(m *msg.Message) {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
-	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -36,7 +35,8 @@ type Mux struct {
 }
 
 // New returns a Mux for m, which it adds to m's dispatchers, as the first. It may be
-// called before m is started, and later; both ends of a connection need a Mux.
+// called before m is started, and later; both ends of a connection need a Mux. An error says
+// that opts make no sense, or is a *msg.TypesTakenError: m has a Mux already.
 func New(m *async.Messenger, opts Options) (*Mux, error) {
 	if m == nil {
 		return nil, errors.New("stream: nil Messenger")
@@ -44,6 +44,9 @@ func New(m *async.Messenger, opts Options) (*Mux, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	if err := m.ReserveTypes("async/stream", msg.TypeStreamFirst, msg.TypeStreamLast); err != nil {
+		return nil, fmt.Errorf("stream: %w", err)
 	}
 	x := &Mux{m: m, opt: opts, clock: systemClock{}, listeners: map[string]*Listener{}}
 	if opts.Stack != nil {
@@ -58,8 +61,8 @@ func New(m *async.Messenger, opts Options) (*Mux, error) {
 // over any connection of the messenger. The name may be empty. Errors: ErrServiceTaken,
 // net.ErrClosed.
 func (x *Mux) Listen(service string) (net.Listener, error) {
-	if len(service) > ServiceMax {
-		return nil, fmt.Errorf("stream: the name of a service has %d bytes, more than %d", len(service), ServiceMax)
+	if err := checkService(service); err != nil {
+		return nil, err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -84,35 +87,48 @@ func (x *Mux) Listen(service string) (net.Listener, error) {
 // ErrTooManyStreams, ErrNoMemory, ErrVersion); the same ErrTooManyStreams and ErrNoMemory
 // if this side has no room; ErrPeerReset; net.ErrClosed; msg.ErrOnWorker.
 func (x *Mux) Dial(ctx context.Context, c msg.Connection, service string, opts ...DialOption) (*Conn, error) {
-	if len(service) > ServiceMax {
-		return nil, fmt.Errorf("stream: the name of a service has %d bytes, more than %d", len(service), ServiceMax)
+	err := ctx.Err()
+	if err == nil {
+		err = mayBlock()
 	}
-	if callback.Inside() == callback.Worker {
-		return nil, fmt.Errorf("stream: Dial: %w", msg.ErrOnWorker)
+	var st *Conn
+	if err == nil {
+		st, err = x.begin(c, service, opts)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("stream: Dial: %w", err)
+	if err == nil {
+		err = st.awaitOpen(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
+	}
+	x.count.dialed.Add(1)
+	return st, nil
+}
+
+// begin dials, and does not wait.
+func (x *Mux) begin(c msg.Connection, service string, opts []DialOption) (*Conn, error) {
+	if err := checkService(service); err != nil {
+		return nil, err
+	}
+	if err := x.isClosed(); err != nil {
+		return nil, err
 	}
 	var d dialing
 	for _, o := range opts {
 		o(&d)
 	}
 	s, err := x.session(c)
-	if err == nil {
-		err = x.isClosed()
-	}
 	if err != nil {
-		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
+		return nil, err
 	}
-	st, err := s.dial(service, d)
-	if err != nil {
-		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
+	return s.dial(service, d)
+}
+
+func checkService(name string) error {
+	if len(name) > ServiceMax {
+		return fmt.Errorf("stream: the name of a service has %d bytes, more than %d", len(name), ServiceMax)
 	}
-	if err := st.awaitOpen(ctx); err != nil {
-		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
-	}
-	x.count.dialed.Add(1)
-	return st, nil
+	return nil
 }
 
 // DialOption is an option of Dial.

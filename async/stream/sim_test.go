@@ -45,6 +45,7 @@ func newSim(t *testing.T, opt simOptions) *sim {
 		if opt.bare != nil && opt.bare(n.Index) {
 			return
 		}
+		opt.stream.Stack = n.Host
 		x, err := New(n.Messenger, opt.stream)
 		require.NoError(t, err)
 		s.retire(n.Index)
@@ -88,7 +89,12 @@ func (s *sim) begin(from, to int, service string, opts ...DialOption) *Conn {
 func (s *sim) settled(c *Conn) error {
 	s.t.Helper()
 	done, err := false, error(nil)
-	s.Until("an answer to OPEN", func() bool { done, err = c.answer(); return done })
+	s.Until("an answer to OPEN", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		done, err = c.answerLocked()
+		return done
+	})
 	return err
 }
 

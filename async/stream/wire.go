@@ -31,16 +31,12 @@ import (
 // streams that the receiver does not know. Its numbers begin at a random one for each Mux,
 // so those of an earlier life of a peer mean nothing to the next one.
 const (
-	typeOpen uint16 = 0xE010 + iota
+	typeOpen uint16 = msg.TypeStreamFirst + iota
 	typeAccept
 	typeData
 	typeWindow
 	typeFin
 	typeClose
-
-	// TypeFirst and TypeLast are the message types that a Mux takes for itself.
-	TypeFirst = typeOpen
-	TypeLast  = typeOpen + 0xf
 )
 
 const (

@@ -1,0 +1,5 @@
+package stream
+
+import "testing"
+
+var scenes []struct{name string; run func(t *testing.T)}
