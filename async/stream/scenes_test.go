@@ -2,4 +2,7 @@ package stream
 
 import "testing"
 
-var scenes []struct{name string; run func(t *testing.T)}
+var scenes []struct {
+	name string
+	run  func(t *testing.T)
+}

@@ -45,7 +45,6 @@ func newSim(t *testing.T, opt simOptions) *sim {
 		if opt.bare != nil && opt.bare(n.Index) {
 			return
 		}
-		opt.stream.Stack = n.Host
 		x, err := New(n.Messenger, opt.stream)
 		require.NoError(t, err)
 		s.retire(n.Index)
