@@ -86,7 +86,7 @@ func (c *Conn) flushLocked() {
 
 // brokenLocked: nothing can be sent over the connection any more.
 func (c *Conn) brokenLocked(err error) {
-	c.failLocked(fmt.Errorf("stream: %w: %w", net.ErrClosed, err))
+	c.failLocked(ending(err))
 	c.owed, c.sentEnd, c.gotClose = 0, true, true
 	c.tidyLocked()
 }
