@@ -120,6 +120,9 @@ func TestTranscript(t *testing.T) {
 	p.say(typeClose, 5, u32(0))
 	p.want()
 	p.wantNothing()
+	for _, e := range p.Nodes[0].Events {
+		require.True(t, e.What != "message" || e.Priority == 150, "%+v", e) // that of the OPEN
+	}
 }
 
 // TestPeerCloses: CLOSE is answered at once, and what came before it can be read.
