@@ -36,10 +36,10 @@ func (c *Conn) answerLocked() (done bool, err error) {
 	switch {
 	case c.closed != nil:
 		return true, c.closed
-	case c.fail != nil:
-		return true, c.fail
+	case c.opened: // what has become of it since is for Read and Write to say
+		return true, nil
 	}
-	return c.opened, nil
+	return c.fail != nil, c.fail
 }
 
 // flushLocked sends what is owed, as far as there is room.

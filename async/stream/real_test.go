@@ -123,7 +123,8 @@ func TestRealStreams(t *testing.T) {
 			case <-done:
 				return
 			case <-time.After(3 * time.Millisecond): // the pace of the faults, which nothing waits for
-				l.cuts.Arm(r, faultkit.Cut{Kind: faultkit.CutKind(r % 2), Dir: faultkit.CutDir(r / 2 % 2), After: int64(r * 997 % 20000)})
+				l.cuts.Arm(r, faultkit.Cut{Kind: faultkit.CutKind(r % 2), Dir: faultkit.CutDir(r / 2 % 2),
+					After: int64(r * 997 % 20000)})
 			}
 		}
 	})
