@@ -165,12 +165,15 @@ func (c *Conn) breachLocked(code uint32, what string) {
 	c.endLocked(code, what)
 }
 
-// lost: the messenger gave up a message that was sent.
+// lost: the messenger gave up a message that was sent. If it was OPEN or ACCEPT, the peer will
+// not answer the CLOSE; so that is not waited for.
 func (c *Conn) lost(reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failLocked(fmt.Errorf("%w: %w", ErrLost, reason))
 	c.endLocked(CodeProtocol, "a message was lost")
+	c.gotClose, c.gotFin = true, true
+	c.tidyLocked()
 }
 
 // handleControl takes a message that is neither OPEN nor DATA, on the worker.

@@ -351,3 +351,19 @@ func TestRejected(t *testing.T) {
 	require.NoError(t, other.Close())
 	s.wantNothing()
 }
+
+// TestOpenRejected: nobody is left waiting for the answer to an OPEN that was given up.
+func TestOpenRejected(t *testing.T) {
+	s := newSim(t, simOptions{Options: asynctest.Options{Config: func(i int, cfg *async.Config) {
+		lossless(i, cfg)
+		if i == 1 {
+			cfg.Limits.Front = 20
+		}
+	}}})
+	s.listen(1, "short")
+	d := s.begin(0, 1, "a name that is too long for them")
+	require.ErrorIs(t, s.settled(d), ErrLost)
+	require.NoError(t, s.dial(0, 1, "short").Close())
+	require.NoError(t, s.muxes[1].Close())
+	s.wantNothing()
+}
