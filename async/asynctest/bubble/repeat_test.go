@@ -101,7 +101,9 @@ func hashes(t *testing.T, runs int, seed uint64, f func(*testing.T, *bubble.Worl
 func TestRepeats(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	const runs = 20
-	for name, f := range map[string]func(*testing.T, *bubble.World){"relay": relay, "crowd": crowd} {
+	for name, f := range map[string]func(*testing.T, *bubble.World){
+		"relay": relay, "crowd": crowd, "streams": echoed,
+	} {
 		t.Run(name, func(t *testing.T) {
 			one, most := hashes(t, runs, 1, f)
 			t.Logf("%d of %d runs are the same", most, runs)
