@@ -74,7 +74,7 @@ func newWorld(t *testing.T, seed uint64, cfg simnet.Config, g *guard) *World {
 	}
 	cfg.Outside = (*outside)(w)
 	w.Net = simnet.New(seed, cfg)
-	g.watch(w)
+	g.bubble.Store(bubbleOf(firstLine()))
 	return w
 }
 
