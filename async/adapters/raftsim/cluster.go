@@ -144,6 +144,7 @@ func (n *node) config() *raft.Config {
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = raft.ServerID(n.name)
 	cfg.SnapshotThreshold, cfg.SnapshotInterval, cfg.TrailingLogs = 50, 20*time.Second, 10
+	cfg.CommitTimeout = 250 * time.Millisecond // half of all messages are for it otherwise
 	cfg.Logger = hclog.New(&hclog.LoggerOptions{Output: io.Discard, Level: hclog.Off})
 	return cfg
 }
