@@ -275,3 +275,40 @@ func TestCloseErrors(t *testing.T) {
 	require.EqualError(t, &CloseError{Code: CodeCancelled, Remote: true}, "stream: dial cancelled (closed by peer)")
 	require.NotErrorIs(t, &CloseError{}, ErrPeerReset)
 }
+
+// TestEndWaitsForData: FIN and CLOSE do not get past a DATA that another goroutine is about to
+// put into the send queue.
+func TestEndWaitsForData(t *testing.T) {
+	for _, end := range []func(c *Conn) error{(*Conn).CloseWrite, (*Conn).Close} {
+		s := newSim(t, simOptions{})
+		d, a := s.pair()
+		d.sending = true // as in the midst of a Write
+		require.NoError(t, end(d))
+		s.calm()
+		_, would, err := read(a, make([]byte, 1))
+		require.True(t, would, "%v", err)
+		d.mu.Lock()
+		d.sending = false
+		d.flushLocked()
+		d.mu.Unlock()
+		s.wantError(a, io.EOF)
+	}
+}
+
+// TestReadersWakeEachOther: of two that wait, the first one takes a part of what comes, and
+// the other one the rest.
+func TestReadersWakeEachOther(t *testing.T) {
+	s := newSim(t, simOptions{})
+	d, a := s.pair()
+	read := func() (int, error) { return a.Read(make([]byte, 1)) }
+	one := s.blocked(waiting(a, &a.readers), read)
+	two := s.blocked(func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.readers.n == 2
+	}, read)
+	s.mustWrite(d, []byte("ab"))
+	s.calm()
+	require.Equal(t, result{n: 1}, s.end(one))
+	require.Equal(t, result{n: 1}, s.end(two))
+}
