@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -40,6 +41,21 @@ func TestEcho(t *testing.T) {
 	require.Equal(t, io.EOF, err)
 	require.NoError(t, a.Close())
 	s.wantNothing()
+}
+
+// TestAddrOfClient: a messenger that is not bound is known by its socket, while it has one.
+func TestAddrOfClient(t *testing.T) {
+	s := newSim(t, simOptions{Options: asynctest.Options{Client: func(i int) bool { return i == 0 }}})
+	d, a := s.pair()
+	local := d.LocalAddr().(Addr)
+	require.NotZero(t, local.Transport.Port())
+	require.Equal(t, local.Transport.String(), d.LocalAddr().String())
+	require.Equal(t, local.Transport.String(), a.RemoteAddr().String())
+	require.Equal(t, s.Nodes[1].Addrs()[0].AddrPort.String(), d.RemoteAddr().String())
+	s.MarkDown(0, 1)
+	s.calm()
+	require.Equal(t, Addr{Name: local.Name, Addrs: local.Addrs, Service: "pair"}, d.LocalAddr())
+	require.Equal(t, "osd.0", d.LocalAddr().String())
 }
 
 // TestHalfClose: a side that has closed its half still reads.

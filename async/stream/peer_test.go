@@ -248,6 +248,19 @@ func TestUnknownStreams(t *testing.T) {
 	p.wantNothing()
 }
 
+// TestUnknownToPeer: a stream that the peer does not know is over, without another word.
+func TestUnknownToPeer(t *testing.T) {
+	p := newPeer(t, simOptions{})
+	l := p.listen(1, "pair")
+	p.say(typeOpen, 5, openPair)
+	p.want(fmt.Sprint("ACCEPT 5 ", windowDefault))
+	c := accept(l)
+	p.say(typeClose, 5, u32(CodeUnknown))
+	p.wantError(c, ErrUnknownStream)
+	p.want()
+	p.wantNothing()
+}
+
 // TestBadOpen: what cannot be opened is refused; a number of the other end's is not even that.
 func TestBadOpen(t *testing.T) {
 	p := newPeer(t, simOptions{})
