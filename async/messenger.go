@@ -142,7 +142,7 @@ func New(cfg Config) (*Messenger, error) {
 	}
 	if cfg.DispatchThrottleBytes > 0 {
 		m.throttle = dispatch.NewThrottle(cfg.DispatchThrottleBytes)
-		m.shared.Dispatch = m.throttle
+		m.shared.Dispatch, m.shared.Options.DispatchLimit = m.throttle, cfg.DispatchThrottleBytes
 		if cfg.DispatchThrottleBytes >= 256*dispatchCredit {
 			m.shared.Options.DispatchCredit = dispatchCredit
 		}

@@ -91,7 +91,7 @@ func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer) *Conn
 	c := newConn(id, sh, w)
 	c.s = session.NewConnector(sh.Session, sh.Env, gate{c}, c, receipt{c}, peer)
 	c.s.SetBuffers(c.buffers())
-	c.adm.Set(peer.Policy, sh.Dispatch)
+	c.setThrottles(peer.Policy)
 	c.publish()
 	return c
 }

@@ -104,6 +104,8 @@ type Options struct {
 	DefaultPriority *atomic.Uint32
 	// DialTimeout bounds a TCP connect; the handshake's deadline applies as well.
 	Dial eventloop.DialConfig
+	// DispatchLimit is the limit of the dispatch throttle, in bytes; 0 or less: none.
+	DispatchLimit int64
 	// DispatchCredit is how much of the dispatch throttle a connection takes at a
 	// time, in bytes; small beside its limit. 0: what each message needs.
 	DispatchCredit int64
