@@ -225,7 +225,7 @@ func testShareWakes(t *testing.T, own Bound) {
 			select {
 			case turn := <-g.turns:
 				require.True(t, a.Go(turn))
-			case <-time.After(time.Minute):
+			case <-time.After(20 * time.Second):
 				t.Fatalf("nobody woke the owner, which holds %d messages; wait %d",
 					loadMessages(a.own.in-a.own.out.Load()), waits)
 			}

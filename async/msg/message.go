@@ -124,8 +124,8 @@ type Receipt interface {
 	// DispatchDone: the dispatcher returned, or the message was discarded.
 	// Everything that was charged for the message is given back.
 	DispatchDone(size int64)
-	// Hold charges the policy throttles once more, without waiting, and Unhold
-	// gives that back.
+	// Hold charges the connection's and the policy's throttles once more, without
+	// waiting, and Unhold gives that back.
 	Hold(size int64)
 	Unhold(size int64)
 }
@@ -151,7 +151,7 @@ func (m *Message) ReceivedAt() time.Duration { return m.recvAt }
 // throttles and queue bounds count.
 func (m *Message) PayloadLen() int { return len(m.Front) + len(m.Middle) + len(m.Data) }
 
-// Hold keeps a received message's share of the policy throttles beyond the
+// Hold keeps a received message's share of its connection's and the policy's throttles beyond the
 // return of Dispatch, until Release. It is for dispatchers that hand the message
 // to another goroutine and want back-pressure to count it. Call it in Dispatch.
 func (m *Message) Hold() {
