@@ -179,6 +179,7 @@ type Config struct {
 	// WriteBatch is about how many bytes go into one writev, WriteBudget how many
 	// bytes a connection writes before its neighbours' turn; 0 means 256 KiB and 1 MiB.
 	WriteBatch, WriteBudget int
+	fixedBatch              bool
 }
 
 // DispatchPlace is where Dispatch runs, for Config. It is called in the same order
@@ -305,6 +306,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.HandshakesMaxPerHost = orDefault(c.HandshakesMaxPerHost, max(c.HandshakesMax/2, 256))
 	c.BindRetries = orDefault(c.BindRetries, 3)
 	c.BindRetryDelay = orDefault(c.BindRetryDelay, 5*time.Second)
+	c.fixedBatch = c.WriteBatch != 0
 	c.WriteBatch = orDefault(c.WriteBatch, 256<<10)
 	c.WriteBudget = orDefault(c.WriteBudget, 1<<20)
 	return c, nil

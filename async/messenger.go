@@ -132,7 +132,7 @@ func New(cfg Config) (*Messenger, error) {
 			Dial: eventloop.DialConfig{
 				Local: cfg.BindBeforeConnect, Timeout: cfg.DialTimeout, Socket: cfg.Socket,
 			},
-			WriteBatch: cfg.WriteBatch, WriteBudget: cfg.WriteBudget,
+			WriteBatch: cfg.WriteBatch, WriteBudget: cfg.WriteBudget, WriteBatchFixed: cfg.fixedBatch,
 		},
 		Stats:   make([]connection.Stats, cfg.Stack.NumWorkers()),
 		Buffers: connection.WorkerBuffers(cfg.Stack),

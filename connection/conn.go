@@ -47,6 +47,7 @@ type Conn struct {
 	stash   []byte         // received while paused
 	adm     Admission
 	timer   eventloop.Timer
+	batch   writeBatch
 	lent    bool // another goroutine is the worker: see lend.go
 	pressed bool // told last: the send queue is under pressure
 	core    bool // in the session: where user code must not end the goroutine

@@ -112,6 +112,8 @@ type Options struct {
 	// WriteBatch is about how many bytes go into one writev, WriteBudget how many
 	// one connection writes before its neighbours on the worker get their turn.
 	WriteBatch, WriteBudget int
+	// WriteBatchFixed has all batches be of that size; see writeBatch.
+	WriteBatchFixed bool
 }
 
 // WorkerBuffers returns the buffers of a stack's workers. Where a worker has room for

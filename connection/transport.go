@@ -138,7 +138,7 @@ func (c *Conn) HandleFlush() {
 			c.pending = c.buffers().Batch()
 		}
 		if c.pending.Len() == 0 {
-			c.s.Fill(now, c.pending, o.WriteBatch)
+			c.s.Fill(now, c.pending, c.batch.limit(o.WriteBatch))
 			c.countFilled()
 			if c.pending.Len() == 0 {
 				break
@@ -152,9 +152,13 @@ func (c *Conn) HandleFlush() {
 			break
 		}
 		if c.pending.Len() > 0 {
+			if !o.WriteBatchFixed {
+				c.batch.full(o.WriteBudget-budget+n, o.WriteBatch)
+			}
 			c.drain() // the socket is full: the stack calls again
 			return
 		}
+		c.batch.all(o.WriteBatch)
 		if budget -= n; budget <= 0 {
 			t.WantFlush()
 			break
