@@ -151,15 +151,16 @@ func (c *Conn) HandleFlush() {
 			c.transportDown(NetworkError(err))
 			break
 		}
-		if c.pending.Len() > 0 {
-			if !o.WriteBatchFixed {
-				c.batch.full(o.WriteBudget-budget+n, o.WriteBatch)
-			}
+		budget -= n
+		full := c.pending.Len() > 0
+		if !o.WriteBatchFixed {
+			c.batch.took(o.WriteBudget-budget, o.WriteBatch, full)
+		}
+		if full {
 			c.drain() // the socket is full: the stack calls again
 			return
 		}
-		c.batch.all(o.WriteBatch)
-		if budget -= n; budget <= 0 {
+		if budget <= 0 {
 			t.WantFlush()
 			break
 		}

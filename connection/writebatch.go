@@ -2,8 +2,8 @@ package connection
 
 // writeBatch decides how many bytes are encoded at a time. What is encoded is in order, and
 // nothing overtakes it; so it should be no more than what the network takes at once, which
-// shows by what a full socket took since it had room. Where the socket takes all, batches
-// double up to the most, since few large writes cost less.
+// is what a full socket took since it had room. Where the socket goes on taking, batches
+// grow to the most, since few large writes cost less.
 //
 // The zero value begins with the most.
 type writeBatch struct {
@@ -21,18 +21,15 @@ func (b *writeBatch) limit(most int) int {
 	return min(int(b.size), most)
 }
 
-// all: the network took all of a batch.
-func (b *writeBatch) all(most int) {
-	if b.size != 0 {
-		if b.size = min(b.size, 1<<30-1) * 2; int(b.size) >= most {
-			b.size = 0
-		}
-	}
-}
-
-// full: the socket is full, after it has taken so many bytes since it had room.
-func (b *writeBatch) full(took, most int) {
-	if b.size = 0; took < most {
-		b.size = int32(max(took, min(writeBatchLeast, most-1), 1))
+// took is told how many bytes the socket has taken since it had room, as far as this side
+// has had some, and whether it is full now.
+func (b *writeBatch) took(n, most int, full bool) {
+	switch {
+	case n >= most || b.size == 0 && !full:
+		b.size = 0
+	case full:
+		b.size = int32(min(max(n, min(writeBatchLeast, most-1), 1), 1<<30))
+	default:
+		b.size = max(b.size, int32(min(n, 1<<30)))
 	}
 }
