@@ -30,7 +30,7 @@ type transport struct {
 	wanting bool   // HandleFlush is to be called
 	queued  bool   // in the worker's dirty list
 	unsent  uint32 // the socket's bound of what is not sent yet, if it is measured; see unsent.go
-	lookAt  uint32 // when it is measured next: milliseconds of the worker's time
+	looked  uint32 // when it was measured last: milliseconds of the worker's time
 }
 
 // state is where a transport is in its life.

@@ -64,10 +64,10 @@ func unsentFor(was uint32, rate uint64, starved bool) uint32 {
 // there is room all the same.
 func (t *transport) measure() bool {
 	now := uint32(t.w.now.Milliseconds())
-	if t.unsent == 0 || int32(now-t.lookAt) < 0 {
+	if t.unsent == 0 || now-t.looked < unsentEvery {
 		return true
 	}
-	t.lookAt = now + unsentEvery
+	t.looked = now
 	i := &t.w.tcpInfo
 	if !tcpInfo(int(t.fd), i) || i.Delivery_rate == 0 {
 		return true
