@@ -14,7 +14,9 @@ const (
 	// connMessages is Policy.ConnThrottleMessages by default. A queued message costs some
 	// hundred bytes however small its payload is, which throttles of bytes do not see.
 	connMessages = 1 << 16
-	// connPart is the part of the messenger's throttle that a connection gets by default.
+	// connPart is the part of the messenger's throttle that a connection gets by default: a
+	// quarter, so that it takes four that are slow at once to keep others waiting, and one
+	// still has 25 MiB under way.
 	connPart = 4
 )
 

@@ -34,7 +34,7 @@ var (
 	slowLink    = flag.Bool("slowlink", false, "run BenchmarkSlowLink: needs root, and iproute2")
 	slowLinkN   = flag.Int("slowlink-n", 400, "round trips of what is urgent")
 	slowLinkRTT = flag.String("slowlink-rtt", "20ms,40ms", "round trips of the link")
-	slowLinkCC  = flag.String("slowlink-cc", "bbr,cubic", "congestion controls of the kernel")
+	slowLinkCC  = flag.String("slowlink-cc", "bbr,reno", "congestion controls that namespaces may have")
 	slowLinkQ   = flag.String("slowlink-queue", "50ms,5ms", "how long the queues of the link are")
 )
 
@@ -69,8 +69,16 @@ func TestSlowLinkProcess(t *testing.T) {
 	}
 	var job slowLinkJob
 	require.NoError(t, json.Unmarshal([]byte(role), &job))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // until the benchmark ends, or is ended
+		if !job.Server {
+			os.Exit(1)
+		}
+	}()
 	if job.Server {
-		slowLinkServer(t, &job)
+		slowLinkServer(t, &job, ended)
 	} else {
 		slowLinkClient(t, &job)
 	}
@@ -86,12 +94,12 @@ func (j *slowLinkJob) messenger(t *testing.T, name entity.Name, p msg.Policy, d 
 	return m
 }
 
-func slowLinkServer(t *testing.T, j *slowLinkJob) {
+func slowLinkServer(t *testing.T, j *slowLinkJob, ended chan struct{}) {
 	m := j.messenger(t, entity.OSD(0), msg.StatefulServer(), bulkServer{})
 	require.NoError(t, m.Bind(netip.MustParseAddrPort(j.Peer)))
 	require.NoError(t, m.Start())
 	fmt.Println(slowLinkRole, `"ready"`)
-	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // until the benchmark ends
+	<-ended
 	require.NoError(t, m.Shutdown(context.Background()))
 }
 
@@ -268,7 +276,8 @@ func BenchmarkSlowLink(b *testing.B) {
 		require.NoError(b, err)
 		for _, cc := range strings.Split(*slowLinkCC, ",") {
 			for _, queue := range strings.Split(*slowLinkQ, ",") {
-				b.Run(fmt.Sprintf("rtt=%s/%s/queue=%s", rtt, cc, queue), func(b *testing.B) { onSlowLink(b, cc, queue, d) })
+				name := fmt.Sprintf("rtt=%s/%s/queue=%s", rtt, cc, queue)
+				b.Run(name, func(b *testing.B) { onSlowLink(b, cc, queue, d) })
 			}
 		}
 	}

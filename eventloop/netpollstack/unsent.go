@@ -48,16 +48,20 @@ func orDefault(n, d int) int {
 }
 
 // unsentFor is the bound of a socket that delivers rate bytes a second and had the bound
-// was. starved says that it had nothing to send at times, so that the rate says little.
+// was. starved says that there was nothing to send at times, so that the rate says little
+// and the bound was too low: the worker is not as fast as that. So it is doubled then, and
+// lowered by an eighth at a time only.
 func unsentFor(was uint32, rate uint64, starved bool) uint32 {
 	if starved {
 		return min(2*was, unsentMost)
 	}
-	is := uint32(min(max(rate/uint64(time.Second/unsentTime), unsentLeast), unsentMost))
-	if is > was-was/4 && is < was+was/4 && is != unsentMost {
-		return was // the same, but for noise
+	switch is := uint32(min(max(rate/uint64(time.Second/unsentTime), unsentLeast), unsentMost)); {
+	case is < was-was/8:
+		return was - was/8
+	case is > was+was/8 || is == unsentMost:
+		return is
 	}
-	return is
+	return was // the same, but for noise
 }
 
 // measure sets the bound anew, if it is time; the socket was full until now. It says whether

@@ -20,13 +20,16 @@ func TestUnsentFor(t *testing.T) {
 		starved bool
 		want    uint32
 	}{
-		{unsentMost, 100 * megabit, false, 25_000}, // 2 ms
-		{unsentMost, megabit, false, unsentLeast},
+		{unsentLeast, 100 * megabit, false, 25_000}, // 2 ms
+		{unsentMost, 100 * megabit, false, unsentMost / 8 * 7},
+		{unsentLeast, megabit, false, unsentLeast},
+		{unsentLeast + 100, megabit, false, unsentLeast + 100},
 		{unsentMost, 1000 * megabit, false, unsentMost},
 		{unsentLeast, 100_000 * megabit, false, unsentMost},
 		{25_000, 110 * megabit, false, 25_000}, // as before, but for noise
 		{25_000, 130 * megabit, false, 32_500},
-		{25_000, 70 * megabit, false, 17_500},
+		{25_000, 90 * megabit, false, 25_000},
+		{24_000, 70 * megabit, false, 21_000},
 		{120_000, 600 * megabit, false, unsentMost},
 		{25_000, megabit, true, 50_000}, // the rate is what there was to send
 		{100_000, megabit, true, unsentMost},
