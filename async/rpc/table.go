@@ -37,9 +37,14 @@ type shard struct {
 	conns map[uint64]*connCalls
 	spare []*connCalls
 	times deadlines
+	probe timed // when the connections are looked at: see probe.go
 
 	running map[callKey]*serverCall // requests whose handlers may be told of a cancellation
 	early   earlyCancels
+
+	lives     map[uint64]uint32 // by connection
+	bodies    map[bodyKey]*inBody
+	outBodies map[bodyKey]*outBody
 
 	counts counts
 	_      [64]byte
@@ -47,6 +52,7 @@ type shard struct {
 
 // connCalls are the calls that are out over one connection.
 type connCalls struct {
+	conn msg.Connection
 	head *call // linked by next and prev
 	n    int
 }
@@ -74,18 +80,21 @@ type call struct {
 	typ  uint16
 	into []byte                        // room for the reply
 	done func(reply []byte, err error) // nil: somebody waits for ch
+	body context.Context               // nil: the reply must have no body
 
 	// Of who has begun the call, until it is sent; then of whoever takes it from the table.
 	prio  uint8
 	m     *msg.Message // the request
 	own   *msg.Message // what m is for small requests, with buf as its Front; nil: there is none
 	buf   []byte
-	told  bool // the peer knows when the caller gives up
+	lent  *[]byte // is m's Front, borrowed
+	told  bool    // the peer knows when the caller gives up
 	phase atomic.Uint32
 
 	// Of whoever takes it, and then of who is told.
 	doubt bool // the messenger may have m still
 	reply []byte
+	in    *inBody // the reply's body; nil: none
 	err   error
 }
 
@@ -103,14 +112,19 @@ func (sh *shard) init(n *Node, i int, w eventloop.Worker, chance uint64) {
 	sh.first |= 1
 	sh.conns = map[uint64]*connCalls{}
 	sh.running = map[callKey]*serverCall{}
+	sh.lives = map[uint64]uint32{}
+	sh.bodies, sh.outBodies = map[bodyKey]*inBody{}, map[bodyKey]*outBody{}
 	sh.times.init(sh, w)
+	sh.probe.probe = sh
 }
 
 // shardOf is where what belongs to a connection is.
 func (n *Node) shardOf(c msg.Connection) *shard { return &n.shards[c.ID()%numShards] }
 
-// begin takes a slot for a call over c, which is out by then.
-func (sh *shard) begin(c msg.Connection, typ uint16, into []byte, done func([]byte, error)) (
+// begin takes a slot for a call over c, which is out by then. body is nil, or the context of the
+// reply's body if it may have one.
+func (sh *shard) begin(c msg.Connection, typ uint16, into []byte, done func([]byte, error),
+	body context.Context) (
 	x *call, tid uint64, err error) {
 	n := sh.n
 	if n.out.Add(1) > int64(n.opts.MaxCalls) {
@@ -129,6 +143,7 @@ func (sh *shard) begin(c msg.Connection, typ uint16, into []byte, done func([]by
 		} else {
 			of = new(connCalls)
 		}
+		of.conn = c
 		sh.conns[id] = of
 	case of.n >= n.opts.MaxCallsPerConn:
 		n.out.Add(-1)
@@ -144,13 +159,16 @@ func (sh *shard) begin(c msg.Connection, typ uint16, into []byte, done func([]by
 		sh.slots = append(sh.slots, x)
 	}
 	x.tid = x.use<<(slotBits+shardBits) | x.slot<<shardBits | sh.index
-	x.conn, x.typ, x.into, x.done = c, typ, into, done
+	x.conn, x.typ, x.into, x.done, x.body = c, typ, into, done, body
 	x.of, x.prev, x.next = of, nil, of.head
 	if of.head != nil {
 		of.head.prev = x
 	}
 	of.head = x
 	of.n++
+	if sh.probe.index == 0 {
+		sh.times.addLocked(&sh.probe, n.clock.Now()+probeEvery)
+	}
 	x.phase.Store(phaseStarting)
 	sh.counts.Calls.Add(1)
 	return x, x.tid, nil
@@ -172,6 +190,7 @@ func (sh *shard) takeLocked(x *call) (stop func() bool) {
 	}
 	if of.n--; of.n == 0 {
 		delete(sh.conns, x.conn.ID())
+		of.conn = nil
 		if len(sh.spare) < sparesMax {
 			sh.spare = append(sh.spare, of)
 		}
@@ -256,10 +275,17 @@ func (x *call) tell() {
 
 // giveBack makes the slot free: nobody has x any more.
 func (x *call) giveBack() {
-	if x.own != nil && x.m == x.own && (x.doubt || msg.InUse(x.own)) {
-		x.own, x.buf = nil, nil
+	if x.own != nil && x.m == x.own {
+		if x.doubt || msg.InUse(x.own) {
+			x.own, x.buf = nil, nil
+		} else if x.lent != nil {
+			x.own.Front = nil
+			giveBackBuffer(x.lent)
+		}
 	}
-	x.conn, x.done, x.m, x.into, x.reply, x.err, x.doubt = nil, nil, nil, nil, nil, nil, false
+	x.lent = nil
+	x.conn, x.done, x.body, x.m, x.into = nil, nil, nil, nil, nil
+	x.reply, x.in, x.err, x.doubt = nil, nil, nil, false
 	sh := x.sh
 	sh.mu.Lock()
 	x.next, sh.free = sh.free, x

@@ -22,13 +22,14 @@ type deadlines struct {
 	timer eventloop.Timer // the worker's
 }
 
-// timed is what ends: a call, or a context.
+// timed is what ends: a call, or a context; or the shard, which has its connections looked at.
 type timed struct {
 	at    time.Duration
 	index int // in the heap + 1; 0: not there
 	call  *call
 	tid   uint64
 	ctx   *Context
+	probe *shard
 }
 
 func (d *deadlines) init(sh *shard, w eventloop.Worker) {
@@ -81,10 +82,13 @@ func (d *deadlines) HandleTimer(now time.Duration) {
 		heap.Pop(&d.heap)
 		x, tid, ctx := t.call, t.tid, t.ctx
 		d.sh.mu.Unlock()
-		if x != nil {
+		switch {
+		case x != nil:
 			x.abandon(tid, context.DeadlineExceeded)
-		} else {
+		case ctx != nil:
 			ctx.end(context.DeadlineExceeded)
+		default:
+			d.sh.look(now)
 		}
 	}
 }

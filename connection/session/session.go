@@ -26,10 +26,10 @@ type Session struct {
 	follow     bool   // asked for by host and port: whichever process listens there is the peer
 	fruitless  uint8  // READY periods in a row that broke soon and brought nothing
 	authProved bool   // the peer is who authType and authID say
+	adopted    bool   // policy.Lossy is not what it was: it is the server's
+	authType   entity.Type
 	attempts   uint32 // to connect, since there was a session that was of use
-
-	authType entity.Type // with authID: as whom the peer has authenticated, if it has
-	authID   string
+	authID     string // with authType: as whom the peer has authenticated, if it has
 
 	// Who the peer is.
 	policy    msg.Policy
@@ -204,6 +204,10 @@ func (s *Session) InSeq() uint64 { return s.num.in.Seq }
 // Announced says whether the user knows of the connection: it was asked for, or
 // was ready once.
 func (s *Session) Announced() bool { return s.announced }
+
+// Adopted says whether the session is lossy, or is not, by the peer's will and against the
+// policy it was given.
+func (s *Session) Adopted() bool { return s.adopted }
 
 // String describes the session in one line for logs.
 func (s *Session) String() string {
