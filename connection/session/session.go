@@ -20,13 +20,13 @@ type Session struct {
 
 	state      State
 	peerType   entity.Type
-	callable   bool   // the peer can be dialled
-	announced  bool   // the user knows of this connection
-	disposable bool   // MarkDisposable: the next fault ends the session
-	follow     bool   // asked for by host and port: whichever process listens there is the peer
-	fruitless  uint8  // READY periods in a row that broke soon and brought nothing
-	authProved bool   // the peer is who authType and authID say
-	adopted    bool   // policy.Lossy is not what it was: it is the server's
+	callable   bool  // the peer can be dialled
+	announced  bool  // the user knows of this connection
+	disposable bool  // MarkDisposable: the next fault ends the session
+	follow     bool  // asked for by host and port: whichever process listens there is the peer
+	fruitless  uint8 // READY periods in a row that broke soon and brought nothing
+	authProved bool  // the peer is who authType and authID say
+	adopted    bool  // policy.Lossy is not what it was: it is the server's
 	authType   entity.Type
 	attempts   uint32 // to connect, since there was a session that was of use
 	authID     string // with authType: as whom the peer has authenticated, if it has
