@@ -142,13 +142,16 @@ func TestBadMessages(t *testing.T) {
 	r := p.raw()
 	bad := 0
 	for _, typ := range []uint16{wireReply, wireCancel, wireChunk, wireCredit, wireProbe, 0xe006, 0xe00f} {
-		for _, front := range [][]byte{nil, {1}, {1, 0, 0, 0, 0, 0, 0}, {9, 0, 0, 0, 0, 0, 0, 0}, {1, 0xff, 0, 0, 0, 0, 0, 0}} {
+		for _, front := range [][]byte{
+			nil, {1}, {1, 0, 0, 0, 0, 0, 0}, {9, 0, 0, 0, 0, 0, 0, 0}, {1, 0xff, 0, 0, 0, 0, 0, 0},
+		} {
 			r.send(typ, 5, front...)
 			bad++
 		}
 	}
 	eventually(t, func() bool { return p.server.Stats().Malformed == uint64(bad) })
-	for i, front := range [][]byte{nil, {1}, request(echo, 0, "")[:15], append([]byte{2}, request(echo, 0, "")[1:]...)} {
+	good := request(echo, 0, "")
+	for i, front := range [][]byte{nil, {1}, good[:15], append([]byte{2}, good[1:]...)} {
 		r.send(wireRequest, uint64(i), front...)
 	}
 	require.NoError(t, r.conn.Send(&msg.Message{Type: wireRequest, TID: 9, Front: request(echo, 0, "both"),
