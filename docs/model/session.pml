@@ -11,8 +11,11 @@
 #ifndef TCPS
 #define TCPS	2	/* TCP connections that are there at once, those being closed included */
 #endif
-#ifndef MSGS
-#define MSGS	1	/* messages that each node sends, in each of its lives */
+#ifndef MSGS0
+#define MSGS0	1	/* messages that node 0 sends, in each of its lives */
+#endif
+#ifndef MSGS1
+#define MSGS1	1	/* and node 1 */
 #endif
 #ifndef BREAKS
 #define BREAKS	1	/* times a TCP connection breaks */
@@ -29,6 +32,26 @@
 #ifndef RESETCHECK
 #define RESETCHECK 0	/* the policies' resetcheck */
 #endif
+
+/* Mutations: -DWITHOUT=RULE takes a rule away, and a property has to be violated then. */
+#define CONNECT_SEQ	1	/* connect_seq is compared */
+#define CLIENT_COOKIE	2	/* the client cookie of SESSION_RECONNECT is */
+#define SERVER_COOKIE	3	/* its server cookie is */
+#define REPLAY		4	/* what the peer does not have is sent again */
+#define TOLD_IN_SEQ	5	/* SESSION_RECONNECT_OK has in_seq */
+#define SMALLER_WINS	6	/* of two attempts that cross that of the smaller address wins */
+#define CROSSED		7	/* attempts that crossed are told from a restart */
+#define GLOBAL_SEQ	8	/* an attempt that was overtaken is refused */
+#define DUPLICATES	9	/* a message that is there already is dropped */
+#define RENUMBER	10	/* a new session numbers from 1 */
+#define HALF_MADE	11	/* RESET(not full) ends the attempt that the peer has accepted */
+#define PROBE		12	/* who is refused as stale makes us look after the peer */
+#define WAKE		13	/* a message wakes a session in STANDBY */
+#ifndef WITHOUT
+#define WITHOUT	0
+#endif
+#define with(rule)	(WITHOUT != rule)
+
 #define SEQMAX	12	/* attempts count no further: more would be a race without an end */
 
 /*
@@ -71,22 +94,26 @@ mtype = { ACCEPT, REPLACE, REPLACE_RESET, TELL_WAIT, TELL_RESET, TELL_RESET_FULL
 typedef Session {	/* go: connection/session/session.go newSession */
 	mtype st = NONE;
 	byte tcp = NOWHERE;
-	byte gs, pgs, cs, cc, sc, crossed;	/* identity.go: own and the peer's global_seq, connect_seq, cookies */
-	byte in, out, max, acked;		/* numbers.go */
+	/* identity.go: own and the peer's global_seq, connect_seq, cookies */
+	unsigned gs : 4; unsigned pgs : 4; unsigned cs : 4;
+	unsigned cc : 3; unsigned sc : 3; unsigned crossed : 3;
+	unsigned in : 3; unsigned out : 3; unsigned max : 3; unsigned acked : 3;	/* numbers.go */
 	bool owed;				/* acks.go */
 	bool want;				/* keepalive.go: KEEPALIVE2 is to be sent */
 	/* outbox.go: of the messages 1..given those up to fin are finished, the next nsent
 	 * were encoded in this session, and of these resend on this TCP connection. */
-	byte given, fin, nsent, resend;
+	unsigned given : 3; unsigned fin : 3; unsigned nsent : 3; unsigned resend : 3;
 	/* ghost */
-	byte dropped;		/* messages up to it were reported undeliverable, or acknowledged before */
-	byte got;		/* the highest of this life's messages that was delivered */
-	bit peer;		/* which life of the peer the session is with */
+	unsigned dropped : 3;	/* messages up to it were reported undeliverable, or acknowledged before */
+	unsigned got : 3;	/* the highest of this life's messages that was delivered */
+	bit peer;		/* which life of the peer the session is with, */
+	bit met;		/* if there is one */
 };
 
 typedef Frame {
 	mtype tag;
-	byte cc, sc, gs, cs, num;	/* num: msg_seq; or "full" of SESSION_RESET */
+	unsigned cc : 3; unsigned sc : 3; unsigned gs : 4; unsigned cs : 4;
+	unsigned num : 3;	/* msg_seq; or "full" of SESSION_RESET */
 };
 
 typedef Tcp {	/* connection/session/stream.go: one TCP connection */
@@ -94,8 +121,8 @@ typedef Tcp {	/* connection/session/stream.go: one TCP connection */
 	bool used;
 	bool authed;		/* banner, HELLO and authentication are over */
 	mtype acc = CLOSED;	/* the acceptor's end */
-	Frame up, down;		/* in flight from and to the connector */
-	bit life[2];		/* ghost: which lives of the nodes it connects */
+	Frame f;		/* in flight: what the connector asks, or what it is told */
+	bit life0, life1;	/* ghost: which lives of the nodes it connects */
 };
 
 Session s[2];
@@ -121,12 +148,15 @@ hidden byte same, was_crossed;
 
 #define C(t)	tcp[t].con
 #define A(t)	(1 - tcp[t].con)
+#define asked(t)	(tcp[t].f.tag == CLIENT_IDENT || tcp[t].f.tag == SESSION_RECONNECT)
+#define told(t)		(tcp[t].f.tag != 0 && !asked(t))
 #define con_open(t)	(tcp[t].used && s[C(t)].tcp == t)
+#define life_of(n, t)	((n) == 0 -> tcp[t].life0 : tcp[t].life1)
 #define established(n)	(s[n].sc != 0)		/* go: connection/session/identity.go identity.established */
 #define connecting(n)	(s[n].st == CALLING || s[n].st == SESSION_CONNECTING || s[n].st == SESSION_RECONNECTING)
 						/* go: connection/session/state.go State.connecting */
 #define racing(n)	(connecting(n) && can_dial(n))	/* go: connection/session/arbiter.go Existing.racing */
-#define smaller(n)	(n == 0)			/* of the two addresses this node's is the smaller one */
+#define wins(n)		(with(SMALLER_WINS) && n == 0)	/* of the two addresses this node's is the smaller one */
 #define queued(n)	(s[n].given - s[n].fin - s[n].nsent)
 #define idle(n)		(s[n].given == s[n].fin && !s[n].want)
 #define first_seq(n)	(s[n].out - s[n].nsent)	/* the number before the first that is sent and not acknowledged */
@@ -146,16 +176,32 @@ inline drain(q) {
 
 /* Both ends are closed. */
 inline tcp_gone(t) {
-	no_frame(tcp[t].up); no_frame(tcp[t].down);
+	no_frame(tcp[t].f);
 	drain(up(t)); drain(down(t));
 	tcp[t].con = 0; tcp[t].used = false; tcp[t].authed = false; tcp[t].acc = CLOSED;
-	tcp[t].life[0] = 0; tcp[t].life[1] = 0;
+	tcp[t].life0 = 0; tcp[t].life1 = 0
+}
+
+/* What is in flight in one direction is lost. */
+inline lose_up(t) {
+	if
+	:: asked(t) -> no_frame(tcp[t].f)
+	:: else
+	fi;
+	drain(up(t))
+}
+inline lose_down(t) {
+	if
+	:: told(t) -> no_frame(tcp[t].f)
+	:: else
+	fi;
+	drain(down(t))
 }
 
 /* The connector's end closes. What it has sent may still arrive; not before authentication:
  * then the acceptor knows of nobody. */
 inline close_con(t) {
-	no_frame(tcp[t].down); drain(down(t));
+	lose_down(t);
 	if
 	:: tcp[t].acc == CLOSED || !tcp[t].authed -> tcp_gone(t)
 	:: else
@@ -164,7 +210,7 @@ inline close_con(t) {
 
 inline close_acc(t) {
 	tcp[t].acc = CLOSED;
-	no_frame(tcp[t].up); drain(up(t));
+	lose_up(t);
 	if
 	:: !con_open(t) -> tcp_gone(t)
 	:: else
@@ -191,9 +237,8 @@ inline drop_tcp(n) {
  * taken out first, for only their order counts; not while the peer knows a higher one, of
  * an earlier life: then the distance counts too.
  * go: connection/identity.go Identity.NextGlobalSeq */
-#define up_gs(n, t)	(C(t) == n)						/* up.gs is a number of n */
-#define down_gs(n, t)	((tcp[t].down.tag == SERVER_IDENT) == (C(t) != n))	/* and down.gs */
-#define knows(n, t, y)	(up_gs(n, t) && tcp[t].up.gs y || down_gs(n, t) && tcp[t].down.gs y)
+#define gs_of(n, t)	((tcp[t].f.tag == SERVER_IDENT) == (C(t) != n))	/* f.gs is a number of n */
+#define knows(n, t, y)	(gs_of(n, t) && tcp[t].f.gs y)
 inline lower(field, mine) {
 	field = field - (mine && field > v -> 1 : 0)
 }
@@ -204,10 +249,9 @@ inline squeeze(n) {
 	:: v < counter[n] && (s[n].gs == v || s[1-n].pgs == v || EACH_TCP(knows, n, == v)) -> v++
 	:: else ->
 		lower(counter[n], true); lower(s[n].gs, true); lower(s[1-n].pgs, true);
-		lower(tcp[0].up.gs, up_gs(n, 0)); lower(tcp[0].down.gs, down_gs(n, 0));
-		lower(tcp[1].up.gs, up_gs(n, 1)); lower(tcp[1].down.gs, down_gs(n, 1));
+		lower(tcp[0].f.gs, gs_of(n, 0)); lower(tcp[1].f.gs, gs_of(n, 1));
 #if TCPS > 2
-		lower(tcp[2].up.gs, up_gs(n, 2)); lower(tcp[2].down.gs, down_gs(n, 2))
+		lower(tcp[2].f.gs, gs_of(n, 2))
 #endif
 	od
 }
@@ -219,8 +263,8 @@ inline next_global_seq(n, least) {
 
 /* A cookie that nobody knows. The library takes a random one.
  * go: connection/session/ident.go Session.nonZeroRand */
-#define cc_in(n, t, y)	(tcp[t].up.cc y)
-#define sc_in(n, t, y)	(tcp[t].up.sc y || tcp[t].down.sc y)
+#define cc_in(n, t, y)	(tcp[t].f.cc y)
+#define sc_in(n, t, y)	(tcp[t].f.sc y)
 inline fresh_client_cookie(n) {
 	v = 1;
 	do
@@ -295,20 +339,21 @@ inline reset_session(n) {
 	s[n].fin = s[n].given; s[n].dropped = s[n].given; s[n].nsent = 0; s[n].resend = 0;
 	s[n].pgs = 0; s[n].cs = 0; s[n].cc = 0; s[n].sc = 0; s[n].crossed = 0;
 	s[n].in = 0; s[n].out = 0; s[n].max = 0; s[n].acked = 0; s[n].owed = false;
+	s[n].met = false
 }
 
 /* The numbers begin anew, and what was encoded is sent again under new ones.
  * go: connection/session/ident.go Session.newSession
  * go: connection/session/outbox.go outbox.renumber */
 inline new_session(n) {
-	s[n].in = 0; s[n].out = s[n].nsent; s[n].max = 0; s[n].acked = 0; s[n].owed = false;
+	s[n].in = 0; s[n].out = (with(RENUMBER) -> s[n].nsent : s[n].out); s[n].max = 0; s[n].acked = 0; s[n].owed = false;
 	s[n].resend = 0
 }
 
 /* go: connection/session/reconnect.go Session.resume */
 inline resume(n, peerHas) {
 	acknowledged(n, peerHas);
-	s[n].resend = 0;
+	s[n].resend = (with(REPLAY) -> 0 : s[n].nsent);
 	s[n].owed = false
 }
 
@@ -333,7 +378,7 @@ inline fault(n) {
  * go: connection/session/session.go Session.wake */
 inline wake(n) {
 	if
-	:: s[n].st == STANDBY && can_dial(n) -> s[n].st = BACKOFF
+	:: with(WAKE) && s[n].st == STANDBY && can_dial(n) -> s[n].st = BACKOFF
 	:: else
 	fi
 }
@@ -360,7 +405,7 @@ inline dial(n, t) {
 	s[n].st = CALLING;
 	s[n].tcp = t;
 	tcp[t].used = true; tcp[t].con = n; tcp[t].acc = ACCEPTING;
-	tcp[t].life[0] = life[0]; tcp[t].life[1] = life[1];
+	tcp[t].life0 = life[0]; tcp[t].life1 = life[1];
 	printf("%d dials on %d\n", n, t)
 }
 
@@ -374,15 +419,15 @@ inline send_client_ident(n, t) {
 	:: else
 	fi;
 	s[n].st = SESSION_CONNECTING;
-	tcp[t].up.tag = CLIENT_IDENT; tcp[t].up.cc = s[n].cc; tcp[t].up.gs = s[n].gs;
+	tcp[t].f.tag = CLIENT_IDENT; tcp[t].f.cc = s[n].cc; tcp[t].f.gs = s[n].gs;
 	printf("%d asks on %d for a session: CLIENT_IDENT cc %d gs %d\n", n, t, s[n].cc, s[n].gs)
 }
 
 /* go: connection/session/reconnect.go Session.sendReconnect */
 inline send_reconnect(n, t) {
 	s[n].st = SESSION_RECONNECTING;
-	tcp[t].up.tag = SESSION_RECONNECT; tcp[t].up.cc = s[n].cc; tcp[t].up.sc = s[n].sc;
-	tcp[t].up.gs = s[n].gs; tcp[t].up.cs = s[n].cs; tcp[t].up.num = s[n].in;
+	tcp[t].f.tag = SESSION_RECONNECT; tcp[t].f.cc = s[n].cc; tcp[t].f.sc = s[n].sc;
+	tcp[t].f.gs = s[n].gs; tcp[t].f.cs = s[n].cs; tcp[t].f.num = s[n].in;
 	printf("%d asks on %d to go on: SESSION_RECONNECT cc %d sc %d gs %d cs %d in %d\n", n, t, s[n].cc, s[n].sc,
 		s[n].gs, s[n].cs, s[n].in)
 }
@@ -405,18 +450,21 @@ inline authenticated(n, t) {
 
 /* go: connection/session/ident.go Session.ready */
 inline ready(n, t) {
+	x = life_of(1-n, t);
+	assert(!RESETCHECK || !s[n].met || s[n].peer == x);	/* C4: that the peer restarted is told */
 	s[n].st = READY;
-	s[n].peer = tcp[t].life[1-n]
+	s[n].peer = x;
+	s[n].met = RESETCHECK
 }
 
 /* The connector n hears the answer. */
 inline connector(n, t) {
-	v = tcp[t].down.tag;
-	id = tcp[t].down.num;
-	w = tcp[t].down.sc;
-	x = tcp[t].down.gs;
-	y = tcp[t].down.cs;
-	no_frame(tcp[t].down);
+	v = tcp[t].f.tag;
+	id = tcp[t].f.num;
+	w = tcp[t].f.sc;
+	x = tcp[t].f.gs;
+	y = tcp[t].f.cs;
+	no_frame(tcp[t].f);
 	printf("%d is told on %d: %e\n", n, t, v);
 	if
 	:: v == SERVER_IDENT ->		/* go: connection/session/ident.go Session.connectorServerIdent */
@@ -469,16 +517,16 @@ inline arbitrate_ident(a) {
 	was_crossed = s[a].crossed != 0 && s[a].crossed == f.cc;
 	same = s[a].cc != 0 && s[a].cc == f.cc;
 	if
-	:: s[a].pgs > f.gs && (!(s[a].st == STANDBY && !can_dial(a)) || same) -> verdict = REFUSE	/* c */
+	:: with(GLOBAL_SEQ) && s[a].pgs > f.gs && (!(s[a].st == STANDBY && !can_dial(a)) || same) -> verdict = REFUSE	/* c */
 	:: else ->
 		if
 		:: established(a) && !same ->		/* e */
 			if
-			:: RESETCHECK && !was_crossed -> verdict = REPLACE_RESET
+			:: RESETCHECK && !(with(CROSSED) && was_crossed) -> verdict = REPLACE_RESET
 			:: else -> verdict = REPLACE
 			fi
 		:: same -> verdict = REPLACE		/* f */
-		:: !established(a) && !same && racing(a) && smaller(a) -> verdict = TELL_WAIT	/* h */
+		:: !established(a) && !same && racing(a) && wins(a) -> verdict = TELL_WAIT	/* h */
 		:: else -> verdict = REPLACE		/* g, h */
 		fi
 	fi
@@ -487,27 +535,29 @@ inline arbitrate_ident(a) {
 /* go: connection/session/arbiter.go arbitrateReconnect */
 inline arbitrate_reconnect(a) {
 	if
-	:: s[a].cc != f.cc ->				/* c */
+	:: with(CLIENT_COOKIE) && s[a].cc != f.cc ->	/* c */
 		if
-		:: RESETCHECK && (s[a].crossed == 0 || s[a].crossed != f.cc) -> verdict = TELL_RESET_FULL
+		:: RESETCHECK && !(with(CROSSED) && s[a].crossed == f.cc) -> verdict = TELL_RESET_FULL
 		:: else -> verdict = TELL_RESET
 		fi
 	:: else ->
 		if
-		:: s[a].sc != f.sc -> verdict = TELL_RESET	/* d, and another server cookie */
+		:: with(SERVER_COOKIE) && s[a].sc != f.sc -> verdict = TELL_RESET	/* d, and another server cookie */
 		:: else ->
 			if
 			:: s[a].pgs > f.gs -> verdict = TELL_RETRY_GLOBAL	/* e */
 			:: else ->
 				if
-				:: s[a].cs >= f.cs && racing(a) && smaller(a) -> verdict = TELL_WAIT	/* g */
+				:: with(CONNECT_SEQ) && s[a].cs >= f.cs && racing(a) && wins(a) -> verdict = TELL_WAIT	/* g */
 				:: else ->
 					if
-					:: s[a].cs > f.cs || s[a].cs == f.cs && s[a].st == READY ->
+					:: with(CONNECT_SEQ) && (s[a].cs > f.cs || s[a].cs == f.cs && s[a].st == READY) ->
 						verdict = TELL_RETRY	/* f */
 					:: else ->
-						assert(s[a].acked <= f.num && f.num <= s[a].max);	/* E1 */
-						verdict = REPLACE	/* h */
+						if
+						:: f.num < s[a].acked || f.num > s[a].max -> verdict = TELL_RESET_FULL
+						:: else -> verdict = REPLACE	/* h */
+						fi
 					fi
 				fi
 			fi
@@ -521,7 +571,7 @@ inline server_ident(a, t) {
 	s[a].cs = 0;
 	new_session(a);
 	next_global_seq(a, 0);
-	tcp[t].down.tag = SERVER_IDENT; tcp[t].down.sc = s[a].sc; tcp[t].down.gs = counter[a];
+	tcp[t].f.tag = SERVER_IDENT; tcp[t].f.sc = s[a].sc; tcp[t].f.gs = counter[a];
 	ready(a, t)
 }
 
@@ -543,7 +593,7 @@ inline take_over(a, t) {
 		s[a].crossed = 0;
 		s[a].cs = f.cs;
 		resume(a, f.num);
-		tcp[t].down.tag = SESSION_RECONNECT_OK; tcp[t].down.num = s[a].in;
+		tcp[t].f.tag = SESSION_RECONNECT_OK; tcp[t].f.num = (with(TOLD_IN_SEQ) -> s[a].in : 0);
 		ready(a, t)
 	:: else ->	/* go: connection/session/identity.go identity.replacedBy */
 		if
@@ -570,26 +620,27 @@ inline settle(a, t) {
 		s[a].pgs = f.gs;
 		server_ident(a, t)
 	:: verdict == REPLACE || verdict == REPLACE_RESET -> take_over(a, t)
-	:: verdict == TELL_WAIT -> keepalive(a); tcp[t].down.tag = SESSION_WAIT
-	:: verdict == TELL_RESET_FULL -> tcp[t].down.tag = SESSION_RESET; tcp[t].down.num = true
+	:: verdict == TELL_WAIT -> keepalive(a); tcp[t].f.tag = SESSION_WAIT
+	:: verdict == TELL_RESET_FULL -> tcp[t].f.tag = SESSION_RESET; tcp[t].f.num = true
 	:: verdict == TELL_RESET ->
 		if	/* go: connection/session/settle.go Session.halfMade */
-		:: s[a].tcp != NOWHERE && !established(a) && s[a].cc == f.cc -> fault(a)
+		:: with(HALF_MADE) && s[a].tcp != NOWHERE && !established(a) && s[a].cc == f.cc -> fault(a)
 		:: else
 		fi;
-		tcp[t].down.tag = SESSION_RESET
-	:: verdict == TELL_RETRY -> tcp[t].down.tag = SESSION_RETRY; tcp[t].down.cs = s[a].cs
-	:: verdict == TELL_RETRY_GLOBAL -> tcp[t].down.tag = SESSION_RETRY_GLOBAL; tcp[t].down.gs = s[a].pgs
-	:: verdict == REFUSE -> keepalive(a); close_acc(t)	/* go: connection/session/settle.go Session.Refuse */
+		tcp[t].f.tag = SESSION_RESET
+	:: verdict == TELL_RETRY -> tcp[t].f.tag = SESSION_RETRY; tcp[t].f.cs = s[a].cs
+	:: verdict == TELL_RETRY_GLOBAL -> tcp[t].f.tag = SESSION_RETRY_GLOBAL; tcp[t].f.gs = s[a].pgs
+	:: verdict == REFUSE && with(PROBE) -> keepalive(a); close_acc(t)
+	:: verdict == REFUSE && !with(PROBE) -> close_acc(t)	/* go: connection/session/settle.go Session.Refuse */
 	fi
 }
 
 /* go: connection/session/ident.go Session.acceptorClientIdent
  * go: connection/session/reconnect.go Session.acceptorReconnect */
 inline acceptor(a, t) {
-	f.tag = tcp[t].up.tag; f.cc = tcp[t].up.cc; f.sc = tcp[t].up.sc;
-	f.gs = tcp[t].up.gs; f.cs = tcp[t].up.cs; f.num = tcp[t].up.num;
-	no_frame(tcp[t].up);
+	f.tag = tcp[t].f.tag; f.cc = tcp[t].f.cc; f.sc = tcp[t].f.sc;
+	f.gs = tcp[t].f.gs; f.cs = tcp[t].f.cs; f.num = tcp[t].f.num;
+	no_frame(tcp[t].f);
 	if
 	:: s[a].st == NONE && f.tag == CLIENT_IDENT -> verdict = ACCEPT
 	:: s[a].st == NONE && f.tag == SESSION_RECONNECT -> verdict = TELL_RESET_FULL
@@ -613,12 +664,13 @@ inline receive(n, t, q) {
 		s[n].crossed = 0;
 		handle_ack(n, ack);
 		if
-		:: seq <= s[n].in	/* a duplicate */
+		:: with(DUPLICATES) && seq <= s[n].in	/* a duplicate */
 		:: else ->
-			assert(seq == s[n].in + 1);	/* L3: no gap */
+			assert(seq == s[n].in + 1 || !with(DUPLICATES));	/* L3: no gap */
 			s[n].in = seq;
 			s[n].owed = true;
-			deliver(n, 1-n, id, tcp[t].life[1-n])
+			x = life_of(1-n, t);
+			deliver(n, 1-n, id, x)
 		fi
 	fi
 }
@@ -656,10 +708,10 @@ proctype Wire(byte t) {
 end:	do
 	:: d_step { tcp[t].used && !tcp[t].authed && con_open(t) && tcp[t].acc == ACCEPTING ->
 		c = C(t); authenticated(c, t) }
-	:: d_step { tcp[t].up.tag != 0 && tcp[t].acc == ACCEPTING -> a = A(t); acceptor(a, t) }
-	:: d_step { tcp[t].down.tag != 0 && con_open(t) -> c = C(t); connector(c, t) }
+	:: d_step { asked(t) && tcp[t].acc == ACCEPTING -> a = A(t); acceptor(a, t) }
+	:: d_step { told(t) && con_open(t) -> c = C(t); connector(c, t) }
 	:: d_step { tcp[t].acc == TAKEN && nempty(up(t)) -> a = A(t); receive(a, t, up(t)) }
-	:: d_step { con_open(t) && s[C(t)].st == READY && tcp[t].down.tag == 0 && nempty(down(t)) ->
+	:: d_step { con_open(t) && s[C(t)].st == READY && tcp[t].f.tag == 0 && nempty(down(t)) ->
 		c = C(t); receive(c, t, down(t)) }
 	/* go: connection/session/session.go Session.HandleTransportDown */
 	:: d_step { tcp[t].used && tcp[t].acc == CLOSED && con_open(t) -> c = C(t); fault(c) }
@@ -675,17 +727,19 @@ end:	do
 #else
 #define FREE	(!tcp[0].used -> 0 : (!tcp[1].used -> 1 : (!tcp[2].used -> 2 : NOWHERE)))
 #endif
-#define busy(n, t, y)	(tcp[t].used && (!tcp[t].authed || tcp[t].up.tag != 0 || tcp[t].down.tag != 0 || \
+#define busy(n, t, y)	(tcp[t].used && (!tcp[t].authed || tcp[t].f.tag != 0 || \
 			 len(up(t)) + len(down(t)) > 0 || tcp[t].acc == CLOSED || !con_open(t)))
 #define quiet		(!EACH_TCP(busy, _, _) && s[0].st != BACKOFF && s[1].st != BACKOFF)
 #define OUT(n)	2 * s[n].tcp + (C(s[n].tcp) == n -> 0 : 1)
+
+#define msgs(n)	(n == 0 -> MSGS0 : MSGS1)
 
 proctype Node(bit n) {
 end:	do
 	/* go: async/connect.go Messenger.ConnectTo
 	 * go: connection/session/session.go Session.Start
 	 * go: connection/session/session.go Session.Send */
-	:: d_step { s[n].given < MSGS && (s[n].st != NONE || can_dial(n)) ->
+	:: d_step { s[n].given < msgs(n) && (s[n].st != NONE || can_dial(n)) ->
 		s[n].given++;
 		if
 		:: s[n].st == NONE -> s[n].st = BACKOFF
@@ -708,8 +762,22 @@ end:	do
 
 inline dies(n, t) {
 	if
-	:: tcp[t].used && C(t) == n && s[n].tcp == t -> s[n].tcp = NOWHERE; close_con(t)
-	:: tcp[t].used && C(t) != n && tcp[t].acc != CLOSED -> close_acc(t)
+	:: tcp[t].used && C(t) == n ->
+#ifndef LATE_FRAMES
+		lose_up(t);
+#endif
+		if
+		:: s[n].tcp == t -> s[n].tcp = NOWHERE; close_con(t)
+		:: else
+		fi
+	:: tcp[t].used && C(t) != n ->
+#ifndef LATE_FRAMES
+		lose_down(t);
+#endif
+		if
+		:: tcp[t].acc != CLOSED -> close_acc(t)
+		:: else
+		fi
 	:: else
 	fi
 }
@@ -727,7 +795,7 @@ inline restart(n) {
 	s[n].gs = 0; s[n].pgs = 0; s[n].cs = 0; s[n].cc = 0; s[n].sc = 0; s[n].crossed = 0;
 	s[n].in = 0; s[n].out = 0; s[n].max = 0; s[n].acked = 0; s[n].owed = false; s[n].want = false;
 	s[n].given = 0; s[n].fin = 0; s[n].nsent = 0; s[n].resend = 0;
-	s[n].dropped = 0; s[n].got = 0; s[n].peer = 0;
+	s[n].dropped = 0; s[n].got = 0; s[n].peer = 0; s[n].met = 0;
 	counter[n] = 0; last[n] = 0; lastof[n] = 0
 }
 
@@ -748,7 +816,7 @@ end:	do
 	od
 }
 
-#define all_finished	(s[0].given == MSGS && s[0].fin == MSGS && s[1].given == MSGS && s[1].fin == MSGS)
+#define all_finished	(s[0].given == MSGS0 && s[0].fin == MSGS0 && s[1].given == MSGS1 && s[1].fin == MSGS1)
 #define at_rest(n)	(s[n].st == READY || s[n].st == STANDBY)
 
 init {
