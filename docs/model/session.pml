@@ -33,6 +33,15 @@
 #define RESETCHECK 0	/* the policies' resetcheck */
 #endif
 
+/* One step of a node. -DCOVER tells what is reached within it, in more time. */
+#ifdef COVER
+#define STEP	atomic
+#else
+#define STEP	d_step
+#endif
+
+#define FAULTS	(BREAKS + RESTARTS + EARLY > 0)
+
 /* Mutations: -DWITHOUT=RULE takes a rule away, and a property has to be violated then. */
 #define CONNECT_SEQ	1	/* connect_seq is compared */
 #define CLIENT_COOKIE	2	/* the client cookie of SESSION_RECONNECT is */
@@ -42,11 +51,9 @@
 #define SMALLER_WINS	6	/* of two attempts that cross that of the smaller address wins */
 #define CROSSED		7	/* attempts that crossed are told from a restart */
 #define GLOBAL_SEQ	8	/* an attempt that was overtaken is refused */
-#define DUPLICATES	9	/* a message that is there already is dropped */
-#define RENUMBER	10	/* a new session numbers from 1 */
-#define HALF_MADE	11	/* RESET(not full) ends the attempt that the peer has accepted */
-#define PROBE		12	/* who is refused as stale makes us look after the peer */
-#define WAKE		13	/* a message wakes a session in STANDBY */
+#define HALF_MADE	9	/* RESET(not full) ends the attempt that the peer has accepted */
+#define FRUITLESS	10	/* a session that keeps breaking waits before it comes back */
+#define WAKE		11	/* a message wakes a session in STANDBY */
 #ifndef WITHOUT
 #define WITHOUT	0
 #endif
@@ -100,6 +107,9 @@ typedef Session {	/* go: connection/session/session.go newSession */
 	unsigned in : 3; unsigned out : 3; unsigned max : 3; unsigned acked : 3;	/* numbers.go */
 	bool owed;				/* acks.go */
 	bool want;				/* keepalive.go: KEEPALIVE2 is to be sent */
+#ifdef LIVE
+	bool delayed, fruitless;		/* fault.go: see there */
+#endif
 	/* outbox.go: of the messages 1..given those up to fin are finished, the next nsent
 	 * were encoded in this session, and of these resend on this TCP connection. */
 	unsigned given : 3; unsigned fin : 3; unsigned nsent : 3; unsigned resend : 3;
@@ -282,11 +292,33 @@ inline fresh_server_cookie(n) {
 	s[n].sc = v
 }
 
+/* ---- Delays ------------------------------------------------------------------------- */
+
+/* How long BACKOFF takes. Where safety is checked, no time at all or any: an attempt at once
+ * is one of these. With LIVE a delay that the library makes is longer than what is under way.
+ * go: connection/session/fault.go Session.fruitlessAgain */
+#ifdef LIVE
+#define delay(n) \
+	s[n].delayed = (s[n].st != READY || with(FRUITLESS) && s[n].fruitless); \
+	s[n].fruitless = (s[n].st == READY || s[n].fruitless)
+#define delayed(n)	s[n].delayed
+#define at_once(n)	s[n].delayed = false
+#define fruitful(n)	s[n].fruitless = false
+#else
+#define delay(n)	skip
+#define delayed(n)	false
+#define at_once(n)	skip
+#define fruitful(n)	skip
+#endif
+
 /* ---- Acknowledgement, delivery, loss ------------------------------------------------ */
 
 /* go: connection/session/message.go Session.acked */
 inline acknowledged(n, seq) {
-	s[n].acked = (seq > s[n].acked -> seq : s[n].acked);
+	if
+	:: seq > s[n].acked -> s[n].acked = seq; fruitful(n)
+	:: else
+	fi;
 	if
 	:: s[n].nsent > 0 && seq > first_seq(n) ->
 		w = seq - first_seq(n);
@@ -346,7 +378,7 @@ inline reset_session(n) {
  * go: connection/session/ident.go Session.newSession
  * go: connection/session/outbox.go outbox.renumber */
 inline new_session(n) {
-	s[n].in = 0; s[n].out = (with(RENUMBER) -> s[n].nsent : s[n].out); s[n].max = 0; s[n].acked = 0; s[n].owed = false;
+	s[n].in = 0; s[n].out = s[n].nsent; s[n].max = 0; s[n].acked = 0; s[n].owed = false;
 	s[n].resend = 0
 }
 
@@ -359,8 +391,7 @@ inline resume(n, peerHas) {
 
 /* ---- Faults and attempts ------------------------------------------------------------ */
 
-/* The TCP connection of a session is lost, from this side's point of view. An attempt at
- * once, and one after a delay, are both BACKOFF, which may end in the same instant.
+/* The TCP connection of a session is lost, from this side's point of view.
  * go: connection/session/fault.go Session.fault
  * go: connection/session/fault.go Session.awaitPeer
  * go: connection/session/fault.go Session.retryLater */
@@ -368,6 +399,7 @@ inline fault(n) {
 	printf("%d loses %d in %e\n", n, s[n].tcp, s[n].st);
 	drop_tcp(n);
 	s[n].gs = 0;
+	delay(n);
 	if
 	:: !can_dial(n) || standby(n) && idle(n) -> s[n].st = STANDBY
 	:: else -> s[n].st = BACKOFF
@@ -378,7 +410,7 @@ inline fault(n) {
  * go: connection/session/session.go Session.wake */
 inline wake(n) {
 	if
-	:: with(WAKE) && s[n].st == STANDBY && can_dial(n) -> s[n].st = BACKOFF
+	:: with(WAKE) && s[n].st == STANDBY && can_dial(n) -> s[n].st = BACKOFF; at_once(n)
 	:: else
 	fi
 }
@@ -396,6 +428,7 @@ inline keepalive(n) {
  * go: connection/session/session.go Session.connect
  * go: connection/session/timeout.go Session.HandleTimeout */
 inline dial(n, t) {
+	assert(FAULTS || s[n].cc == 0);	/* V2: when nothing fails each node calls once at most */
 	if
 	:: established(n) -> s[n].cs++; assert(s[n].cs < SEQMAX)	/* V2 */
 	:: else
@@ -630,8 +663,7 @@ inline settle(a, t) {
 		tcp[t].f.tag = SESSION_RESET
 	:: verdict == TELL_RETRY -> tcp[t].f.tag = SESSION_RETRY; tcp[t].f.cs = s[a].cs
 	:: verdict == TELL_RETRY_GLOBAL -> tcp[t].f.tag = SESSION_RETRY_GLOBAL; tcp[t].f.gs = s[a].pgs
-	:: verdict == REFUSE && with(PROBE) -> keepalive(a); close_acc(t)
-	:: verdict == REFUSE && !with(PROBE) -> close_acc(t)	/* go: connection/session/settle.go Session.Refuse */
+	:: verdict == REFUSE -> keepalive(a); close_acc(t)	/* go: connection/session/settle.go Session.Refuse */
 	fi
 }
 
@@ -664,11 +696,12 @@ inline receive(n, t, q) {
 		s[n].crossed = 0;
 		handle_ack(n, ack);
 		if
-		:: with(DUPLICATES) && seq <= s[n].in	/* a duplicate */
+		:: seq <= s[n].in	/* a duplicate */
 		:: else ->
-			assert(seq == s[n].in + 1 || !with(DUPLICATES));	/* L3: no gap */
+			assert(seq == s[n].in + 1);	/* L3: no gap */
 			s[n].in = seq;
 			s[n].owed = true;
+			fruitful(n);
 			x = life_of(1-n, t);
 			deliver(n, 1-n, id, x)
 		fi
@@ -706,17 +739,17 @@ inline fill(n, q) {
  * closed is noticed at any moment, and what is in flight from it is lost then. */
 proctype Wire(byte t) {
 end:	do
-	:: d_step { tcp[t].used && !tcp[t].authed && con_open(t) && tcp[t].acc == ACCEPTING ->
+	:: STEP { tcp[t].used && !tcp[t].authed && con_open(t) && tcp[t].acc == ACCEPTING ->
 		c = C(t); authenticated(c, t) }
-	:: d_step { asked(t) && tcp[t].acc == ACCEPTING -> a = A(t); acceptor(a, t) }
-	:: d_step { told(t) && con_open(t) -> c = C(t); connector(c, t) }
-	:: d_step { tcp[t].acc == TAKEN && nempty(up(t)) -> a = A(t); receive(a, t, up(t)) }
-	:: d_step { con_open(t) && s[C(t)].st == READY && tcp[t].f.tag == 0 && nempty(down(t)) ->
+	:: STEP { asked(t) && tcp[t].acc == ACCEPTING -> a = A(t); acceptor(a, t) }
+	:: STEP { told(t) && con_open(t) -> c = C(t); connector(c, t) }
+	:: STEP { tcp[t].acc == TAKEN && nempty(up(t)) -> a = A(t); receive(a, t, up(t)) }
+	:: STEP { con_open(t) && s[C(t)].st == READY && tcp[t].f.tag == 0 && nempty(down(t)) ->
 		c = C(t); receive(c, t, down(t)) }
 	/* go: connection/session/session.go Session.HandleTransportDown */
-	:: d_step { tcp[t].used && tcp[t].acc == CLOSED && con_open(t) -> c = C(t); fault(c) }
-	:: d_step { tcp[t].used && tcp[t].acc == TAKEN && !con_open(t) -> a = A(t); fault(a) }
-	:: d_step { tcp[t].used && tcp[t].acc == ACCEPTING && !con_open(t) -> close_acc(t) }
+	:: STEP { tcp[t].used && tcp[t].acc == CLOSED && con_open(t) -> c = C(t); fault(c) }
+	:: STEP { tcp[t].used && tcp[t].acc == TAKEN && !con_open(t) -> a = A(t); fault(a) }
+	:: STEP { tcp[t].used && tcp[t].acc == ACCEPTING && !con_open(t) -> close_acc(t) }
 	od
 }
 
@@ -729,7 +762,8 @@ end:	do
 #endif
 #define busy(n, t, y)	(tcp[t].used && (!tcp[t].authed || tcp[t].f.tag != 0 || \
 			 len(up(t)) + len(down(t)) > 0 || tcp[t].acc == CLOSED || !con_open(t)))
-#define quiet		(!EACH_TCP(busy, _, _) && s[0].st != BACKOFF && s[1].st != BACKOFF)
+#define quiet		(!EACH_TCP(busy, _, _) && \
+			 (s[0].st != BACKOFF || delayed(0)) && (s[1].st != BACKOFF || delayed(1)))
 #define OUT(n)	2 * s[n].tcp + (C(s[n].tcp) == n -> 0 : 1)
 
 #define msgs(n)	(n == 0 -> MSGS0 : MSGS1)
@@ -739,26 +773,26 @@ end:	do
 	/* go: async/connect.go Messenger.ConnectTo
 	 * go: connection/session/session.go Session.Start
 	 * go: connection/session/session.go Session.Send */
-	:: d_step { s[n].given < msgs(n) && (s[n].st != NONE || can_dial(n)) ->
+	:: STEP { s[n].given < msgs(n) && (s[n].st != NONE || can_dial(n)) ->
 		s[n].given++;
 		if
 		:: s[n].st == NONE -> s[n].st = BACKOFF
 		:: else -> wake(n)
 		fi }
-	:: d_step { s[n].st == BACKOFF && FREE != NOWHERE -> z = FREE; dial(n, z) }
-	:: d_step { s[n].st == WAIT && quiet && FREE != NOWHERE -> z = FREE; dial(n, z) }
+	:: STEP { s[n].st == BACKOFF && (!delayed(n) || quiet) && FREE != NOWHERE -> z = FREE; dial(n, z) }
+	:: STEP { s[n].st == WAIT && quiet && FREE != NOWHERE -> z = FREE; dial(n, z) }
 #if EARLY
-	:: d_step { s[n].st == WAIT && !quiet && early > 0 && FREE != NOWHERE -> early--; z = FREE; dial(n, z) }
+	:: STEP { s[n].st == WAIT && !quiet && early > 0 && FREE != NOWHERE -> early--; z = FREE; dial(n, z) }
 #endif
-	:: d_step { s[n].st == READY && to_write(n) && nfull(flow[OUT(n)]) -> z = OUT(n); fill(n, flow[z]) }
+	:: STEP { s[n].st == READY && to_write(n) && nfull(flow[OUT(n)]) -> z = OUT(n); fill(n, flow[z]) }
 	od
 }
 
 /* An end of t closes by itself: the network broke, a timeout, a worker that gave up. */
 #define BREAK(t) \
-	:: d_step { breaks > 0 && con_open(t) -> breaks--; c = C(t); fault(c) } \
-	:: d_step { breaks > 0 && tcp[t].acc == TAKEN -> breaks--; a = A(t); fault(a) } \
-	:: d_step { breaks > 0 && tcp[t].acc == ACCEPTING && tcp[t].authed -> breaks--; close_acc(t) }
+	:: STEP { breaks > 0 && con_open(t) -> breaks--; c = C(t); fault(c) } \
+	:: STEP { breaks > 0 && tcp[t].acc == TAKEN -> breaks--; a = A(t); fault(a) } \
+	:: STEP { breaks > 0 && tcp[t].acc == ACCEPTING && tcp[t].authed -> breaks--; close_acc(t) }
 
 inline dies(n, t) {
 	if
@@ -807,8 +841,8 @@ end:	do
 	BREAK(2)
 #endif
 #if RESTARTS
-	:: d_step { restarts > 0 -> restart(0) }
-	:: d_step { restarts > 0 -> restart(1) }
+	:: STEP { restarts > 0 -> restart(0) }
+	:: STEP { restarts > 0 -> restart(1) }
 #endif
 #ifdef LIVE
 	:: breaks + restarts > 0 -> break	/* fewer faults than there could be */
