@@ -47,6 +47,9 @@ var mayImport = map[string][]string{
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
 
+	"async/rpc":    {"async", "async/callback", "async/msg", "eventloop"},
+	"async/stream": {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
+
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
 	"async/asynctest/promise":  {"async/msg"},
@@ -57,7 +60,7 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/asynctest", "async/interop", "bench"}
+var importersOfAsync = []string{"async/asynctest", "async/interop", "async/rpc", "async/stream", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{

@@ -74,10 +74,14 @@ type links struct {
 	fastAccept    []msg.FastAcceptHandler
 	reset         []msg.ResetHandler
 	remoteReset   []msg.RemoteResetHandler
+	fastReset     []msg.FastResetHandler
+	fastRemote    []msg.FastRemoteResetHandler
 	refused       []msg.RefusedHandler
 	connectFailed []msg.ConnectFailedHandler
 	rejected      []msg.RejectedHandler
 	sendPressure  []msg.SendPressureHandler
+	fault         []msg.FaultHandler
+	fastFault     []msg.FastFaultHandler
 	undeliverable []msg.UndeliverableHandler
 }
 
@@ -141,10 +145,14 @@ func (c *Chain) add(d msg.Dispatcher, at int) {
 		fastAccept:    having[msg.FastAcceptHandler](all),
 		reset:         having[msg.ResetHandler](all),
 		remoteReset:   having[msg.RemoteResetHandler](all),
+		fastReset:     having[msg.FastResetHandler](all),
+		fastRemote:    having[msg.FastRemoteResetHandler](all),
 		refused:       having[msg.RefusedHandler](all),
 		connectFailed: having[msg.ConnectFailedHandler](all),
 		rejected:      having[msg.RejectedHandler](all),
 		sendPressure:  having[msg.SendPressureHandler](all),
+		fault:         having[msg.FaultHandler](all),
+		fastFault:     having[msg.FastFaultHandler](all),
 		undeliverable: having[msg.UndeliverableHandler](all),
 	})
 }
@@ -192,6 +200,11 @@ func (c *Chain) Handle(it *Item) Outcome {
 		return c.Rejected(it.Conn, it.Err.(*msg.RejectedError))
 	case KindHighWater, KindLowWater:
 		return c.SendPressure(it.Conn, it.Kind == KindHighWater)
+	case KindFault:
+		if t, ok := it.Conn.(faultTaker); ok {
+			t.FaultTaken()
+		}
+		return c.Fault(it.Conn, it.Err)
 	}
 	panic("dispatch: item of unknown kind")
 }

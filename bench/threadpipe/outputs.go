@@ -64,6 +64,14 @@ func (p *Pipe) take(w *work) {
 			}
 		case session.OutConnected, session.OutAccepted:
 			p.readied(o, w)
+		case session.OutFault:
+			p.carryOut(o)
+			if o.GoesOn {
+				if p.faults.Admit() {
+					p.event(dispatch.KindFault, o.Err)
+				}
+				w.list = append(w.list, o)
+			}
 		case session.OutAbsent:
 			w.list = append(w.list, o)
 		case session.OutRemoteReset:
@@ -71,7 +79,11 @@ func (p *Pipe) take(w *work) {
 			p.counts.RemoteResets.Add(1)
 			p.counts.Discarded.Add(w.dropDeliveries())
 			p.m.queue.Discard(p.ID(), false)
-			p.event(dispatch.KindRemoteReset, nil)
+			w.list = append(w.list, o)
+		case session.OutClosed:
+			if p.ended(o.Err) {
+				w.list = append(w.list, session.Output{Kind: o.Kind, Err: p.closed})
+			}
 		default:
 			p.carryOut(o)
 		}
@@ -131,8 +143,6 @@ func (p *Pipe) carryOut(o session.Output) {
 		p.adopted()
 	case session.OutChanged:
 		p.changed(o.Msg)
-	case session.OutClosed:
-		p.ended(o.Err)
 	case session.OutKeepalive:
 		p.Seen.Keepalive.Store(time.Now().UnixNano())
 	case session.OutKeepaliveAck:
@@ -150,6 +160,21 @@ func (p *Pipe) event(k dispatch.Kind, err error) {
 
 func (p *Pipe) enqueueEvent(k dispatch.Kind, err error) {
 	_ = p.m.queue.EnqueueBatch([]dispatch.Item{dispatch.EventItem(k, p, err)}) // refused: discarded there
+}
+
+// FaultTaken is called by the dispatch queue when a HandleFault of this pipe begins.
+func (p *Pipe) FaultTaken() {
+	if p.faults.Taken() {
+		p.m.spawn(func() { p.do(p.tellOwed) })
+	}
+}
+
+// tellOwed tells the user of the last fault, if he was not told of it and the pipe is down;
+// under mu.
+func (p *Pipe) tellOwed() {
+	if p.faults.Owed() && p.s.State() != session.StateReady && !p.IsClosed() && p.faults.Admit() {
+		p.event(dispatch.KindFault, p.LastError())
+	}
 }
 
 // tellPressure tells the user when the send queue comes under pressure, or is no
@@ -185,8 +210,9 @@ func (p *Pipe) readied(o session.Output, w *work) {
 	w.list = append(w.list, o)
 }
 
-// ended: the session is over. reason is nil after Close.
-func (p *Pipe) ended(reason error) {
+// ended: the session is over, and says whether the user is to be told. reason is nil after
+// Close.
+func (p *Pipe) ended(reason error) (reset bool) {
 	p.gone = true
 	p.Seen.Connected.Store(false)
 	p.stopDialling()
@@ -194,10 +220,11 @@ func (p *Pipe) ended(reason error) {
 	first := p.closeFor(reason)
 	p.m.reg.Remove(p)
 	p.m.failures.Gone(p)
-	if first && p.s.Announced() {
+	reset = first && p.s.Announced()
+	if reset {
 		p.counts.Resets.Add(1)
-		p.enqueueEvent(dispatch.KindReset, p.closed)
 	}
+	return reset
 }
 
 // closeFor sets why the pipe is closed and says whether that was not known yet;

@@ -20,6 +20,7 @@ var cases = []struct {
 	// exchange.go
 	{"echo", testEcho},
 	{"peer info", testPeerInfo},
+	{"transport addresses", testTransportAddrs},
 	{"fast dispatch", testFastDispatch},
 	{"lent", testLent},
 	{"loopback", testLoopback},
@@ -40,6 +41,7 @@ var cases = []struct {
 	{"send total", testSendTotal},
 	{"standby max", testStandbyMax},
 	{"goexit", testGoexit},
+	{"goexit when a session is lost", testGoexitInReset},
 	{"loopback notify", testLoopbackNotify},
 	{"on worker", testOnWorker},
 	// cuts.go
@@ -48,6 +50,9 @@ var cases = []struct {
 	{"lossy, cut", testLossyCuts},
 	{"byte by byte", testByteByByte},
 	{"large payloads, cut inside", testLargeCuts},
+	// faults.go
+	{"faults", testFaults},
+	{"many faults", testManyFaults},
 	// races.go
 	{"connection race", testConnectionRace},
 	{"reconnect race", testReconnectRace},
@@ -56,6 +61,7 @@ var cases = []struct {
 	{"stateful", testStateful},
 	{"stateless", testStateless},
 	{"registered", testRegistered},
+	{"fast resets", testFastResets},
 	{"standby", testStandby},
 	{"adopted", testAdopted},
 	{"forgotten", testForgotten},
