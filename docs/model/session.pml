@@ -525,16 +525,16 @@ inline connector(n, t) {
 		fi;
 		send_client_ident(n, t)
 	:: v == SESSION_RETRY ->	/* go: connection/session/reconnect.go Session.connectorRetry */
-		assert(s[n].st == SESSION_RECONNECTING);
-		assert(y >= s[n].cs);	/* E1 */
-		s[n].cs = y + 1;
-		assert(s[n].cs < SEQMAX);	/* V2 */
+		assert(s[n].st == SESSION_RECONNECTING);	/* unreached: README, RETRY */
+		assert(y >= s[n].cs);	/* E1 */	/* unreached: README, RETRY */
+		s[n].cs = y + 1;	/* unreached: README, RETRY */
+		assert(s[n].cs < SEQMAX);	/* V2 */	/* unreached: README, RETRY */
 		send_reconnect(n, t)
 	:: v == SESSION_RETRY_GLOBAL ->	/* go: connection/session/reconnect.go Session.connectorRetryGlobal */
-		assert(s[n].st == SESSION_RECONNECTING);
-		x = (x > s[n].gs -> x : s[n].gs);
+		assert(s[n].st == SESSION_RECONNECTING);	/* unreached: README, RETRY_GLOBAL */
+		x = (x > s[n].gs -> x : s[n].gs);	/* unreached: README, RETRY_GLOBAL */
 		next_global_seq(n, x);
-		s[n].gs = counter[n];
+		s[n].gs = counter[n];	/* unreached: README, RETRY_GLOBAL */
 		send_reconnect(n, t)
 	:: v == SESSION_WAIT ->		/* go: connection/session/ident.go Session.connectorWait */
 		drop_tcp(n);		/* go: connection/session/fault.go Session.lostRace */
@@ -662,7 +662,7 @@ inline settle(a, t) {
 		fi;
 		tcp[t].f.tag = SESSION_RESET
 	:: verdict == TELL_RETRY -> tcp[t].f.tag = SESSION_RETRY; tcp[t].f.cs = s[a].cs
-	:: verdict == TELL_RETRY_GLOBAL -> tcp[t].f.tag = SESSION_RETRY_GLOBAL; tcp[t].f.gs = s[a].pgs
+	:: verdict == TELL_RETRY_GLOBAL -> tcp[t].f.tag = SESSION_RETRY_GLOBAL; tcp[t].f.gs = s[a].pgs	/* unreached: README, RETRY_GLOBAL */
 	:: verdict == REFUSE -> keepalive(a); close_acc(t)	/* go: connection/session/settle.go Session.Refuse */
 	fi
 }
