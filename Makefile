@@ -20,7 +20,8 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long fuzz bench bench-full gobench demo slowlink cover tidy ci
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long model fuzz bench bench-full gobench demo slowlink \
+        cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -81,6 +82,9 @@ sim: ## the campaign on the simulated network: SWARM seeds (20000), coverage, mu
 sim-long: ## for hours: the long searches, then SWARM random seeds: make sim-long SWARM=1000000
 	ASYNCMSGR_LONG=1 go test -count=1 -timeout 24h ./async/asynctest ./connection/session ./eventloop/simnet -v $(ARGS)
 	go test -count=1 -timeout 24h ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -swarm-first 0 -v $(ARGS)
+
+model: ## the model of the session in Promela, all orders within bounds (needs spin and gcc): ARGS=live for those named so
+	docs/model/run $(ARGS)
 
 fuzz: ## each fuzz target for FUZZTIME (10s): make fuzz FUZZTIME=1m
 	.ci/fuzz $(FUZZTIME)
