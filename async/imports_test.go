@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"async/interop":           {"async/denc", "async/msg", "async/entity"},
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
+	"async/stream": {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
 
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
@@ -57,7 +58,7 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/asynctest", "async/interop", "bench"}
+var importersOfAsync = []string{"async/asynctest", "async/interop", "async/stream", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{

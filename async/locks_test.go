@@ -17,7 +17,7 @@ import (
 func TestLocks(t *testing.T) {
 	var inCode []string
 	for _, dir := range []string{"async", "async/msg", "connection", "connection/session", "connection/frame",
-		"dispatch", "eventloop", "eventloop/netpollstack"} {
+		"async/stream", "dispatch", "eventloop", "eventloop/netpollstack"} {
 		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
 		require.NoError(t, err)
 		require.NotEmpty(t, files, dir)

@@ -1,0 +1,247 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/callback"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+)
+
+// Mux carries streams over the connections of one messenger. A messenger has at most one.
+// All methods may be called by any goroutine; those of msg.Dispatcher and its companions
+// are the messenger's.
+type Mux struct {
+	m     *async.Messenger
+	opt   Options
+	clock clock
+
+	sessions sync.Map // msg.Connection -> *session
+	lastID   atomic.Uint64
+	promised atomic.Int64 // bytes of windows
+	count    counts
+
+	mu        sync.Mutex
+	listeners map[string]*Listener
+	closed    error
+	watching  bool // the alarm of watch is set
+}
+
+// New returns a Mux for m, which it adds to m's dispatchers, as the first. It may be
+// called before m is started, and later; both ends of a connection need a Mux.
+func New(m *async.Messenger, opts Options) (*Mux, error) {
+	if m == nil {
+		return nil, errors.New("stream: nil Messenger")
+	}
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	x := &Mux{m: m, opt: opts, clock: systemClock{}, listeners: map[string]*Listener{}}
+	if opts.Stack != nil {
+		x.clock = stackClock{opts.Stack}
+	}
+	x.lastID.Store(opts.Rand())
+	m.AddDispatcherHead(x)
+	return x, nil
+}
+
+// Listen returns a listener for the streams that peers dial to the service of that name,
+// over any connection of the messenger. The name may be empty. Errors: ErrServiceTaken,
+// net.ErrClosed.
+func (x *Mux) Listen(service string) (net.Listener, error) {
+	if len(service) > ServiceMax {
+		return nil, fmt.Errorf("stream: the name of a service has %d bytes, more than %d", len(service), ServiceMax)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed != nil {
+		return nil, x.closed
+	}
+	if x.listeners[service] != nil {
+		return nil, fmt.Errorf("%w: %q", ErrServiceTaken, service)
+	}
+	l := &Listener{x: x, service: service}
+	l.cond.L = &l.mu
+	x.listeners[service] = l
+	x.watchLocked()
+	return l, nil
+}
+
+// Dial opens a stream over c to the service of that name at the peer, and returns when the
+// peer has taken it, which need not mean that Accept has. If there is no session at the
+// moment it waits for one; ctx, whose end it wraps, bounds that.
+//
+// Errors: a *CloseError if the peer refuses (errors.Is: ErrNoService, ErrBacklogFull,
+// ErrTooManyStreams, ErrNoMemory, ErrVersion); the same ErrTooManyStreams and ErrNoMemory
+// if this side has no room; ErrPeerReset; net.ErrClosed; msg.ErrOnWorker.
+func (x *Mux) Dial(ctx context.Context, c msg.Connection, service string, opts ...DialOption) (*Conn, error) {
+	if len(service) > ServiceMax {
+		return nil, fmt.Errorf("stream: the name of a service has %d bytes, more than %d", len(service), ServiceMax)
+	}
+	if callback.Inside() == callback.Worker {
+		return nil, fmt.Errorf("stream: Dial: %w", msg.ErrOnWorker)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("stream: Dial: %w", err)
+	}
+	var d dialing
+	for _, o := range opts {
+		o(&d)
+	}
+	s, err := x.session(c)
+	if err == nil {
+		err = x.isClosed()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
+	}
+	st, err := s.dial(service, d)
+	if err != nil {
+		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
+	}
+	if err := st.awaitOpen(ctx); err != nil {
+		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
+	}
+	x.count.dialed.Add(1)
+	return st, nil
+}
+
+// DialOption is an option of Dial.
+type DialOption func(*dialing)
+
+type dialing struct{ prio uint8 }
+
+// WithPriority sets the priority of all messages of the stream, in both directions; 0, the
+// default, is the messenger's default.
+func WithPriority(p uint8) DialOption { return func(d *dialing) { d.prio = p } }
+
+// Close closes all listeners and streams, and returns at once; what was written is still
+// sent. Afterwards Dial, Listen and Accept answer net.ErrClosed, and what peers dial is
+// refused. The messenger goes on.
+func (x *Mux) Close() error {
+	x.end(net.ErrClosed)
+	for _, s := range x.all() {
+		for _, c := range s.all() {
+			_ = c.Close()
+		}
+	}
+	return nil
+}
+
+// end closes the listeners, for that reason.
+func (x *Mux) end(reason error) {
+	x.mu.Lock()
+	if x.closed == nil {
+		x.closed = reason
+	}
+	ls := x.listeners
+	x.listeners = map[string]*Listener{}
+	x.mu.Unlock()
+	for _, l := range ls {
+		l.end(reason)
+	}
+}
+
+// session returns what is known of the streams of c.
+func (x *Mux) session(c msg.Connection) (*session, error) {
+	if s, ok := x.sessions.Load(c); ok {
+		return s.(*session), nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if c.IsClosed() {
+		return nil, fmt.Errorf("stream: %w: %w", net.ErrClosed, msg.ErrClosed)
+	}
+	s, _ := x.sessions.LoadOrStore(c, newSession(x, c))
+	x.watchLocked()
+	return s.(*session), nil
+}
+
+// known returns the session of c, nil if there is none.
+func (x *Mux) known(c msg.Connection) *session {
+	if s, ok := x.sessions.Load(c); ok {
+		return s.(*session)
+	}
+	return nil
+}
+
+func (x *Mux) all() (ss []*session) {
+	x.sessions.Range(func(_, s any) bool {
+		ss = append(ss, s.(*session))
+		return true
+	})
+	return ss
+}
+
+// isClosed is why the Mux is closed, or nil.
+func (x *Mux) isClosed() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.closed
+}
+
+func (x *Mux) listener(service string) *Listener {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.listeners[service]
+}
+
+// take promises n bytes more, if that leaves them within limit.
+func (x *Mux) take(n, limit int64) bool {
+	for {
+		p := x.promised.Load()
+		if p+n > limit {
+			return false
+		}
+		if x.promised.CompareAndSwap(p, p+n) {
+			return true
+		}
+	}
+}
+
+// watchEvery is how often a Mux looks whether connections, or the messenger, were closed
+// by this side, of which dispatchers are not told.
+const watchEvery = time.Second
+
+// watchLocked sets the alarm of watch, if there is something to watch; under mu.
+func (x *Mux) watchLocked() {
+	if !x.watching {
+		x.watching = true
+		x.clock.AfterFunc(watchEvery, x.watch)
+	}
+}
+
+func (x *Mux) watch() {
+	shut := x.m.Loopback().IsClosed()
+	if shut {
+		x.end(msg.ErrShutdown)
+	}
+	left := false
+	for _, s := range x.all() {
+		if shut || s.conn.IsClosed() {
+			x.over(s.conn, fmt.Errorf("stream: %w: %w", net.ErrClosed, msg.ErrClosed))
+		} else {
+			left = true
+		}
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.watching = false
+	if left || len(x.listeners) > 0 {
+		x.watchLocked()
+	}
+}
+
+// over ends the streams of a connection that is closed for good.
+func (x *Mux) over(c msg.Connection, reason error) {
+	if s, ok := x.sessions.LoadAndDelete(c); ok {
+		s.(*session).fail(reason, true)
+	}
+}
