@@ -48,6 +48,7 @@ type Messenger struct {
 	broadcasts  atomic.Int32 // calls of Broadcast that have not returned
 	steps       steps
 	types       typeTable
+	closed      closedWatch
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu

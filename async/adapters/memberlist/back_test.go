@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -69,12 +70,12 @@ func TestBackDebug(t *testing.T) {
 		}
 	}()
 	go func() {
-		time.Sleep(0)
+		time.Sleep(time.Duration(rand.Intn(int(4 * time.Millisecond))))
 		a.WriteTo([]byte("hi"), "127.0.0.1:7772")
 	}()
 	c, err := b2.DialTimeout("127.0.0.1:7771", 5*time.Second)
 	require.NoError(t, err)
-	for range 20 {
+	for range 3 {
 		_, err = c.Write([]byte("hello"))
 		require.NoError(t, err)
 		buf := make([]byte, 5)
