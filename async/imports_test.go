@@ -46,10 +46,11 @@ var mayImport = map[string][]string{
 	"async/interop":           {"async/denc", "async/msg", "async/entity"},
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
-	"async/adapters/peer": {"async", "async/entity", "async/msg"},
-	"async/stream":        {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
 
-	"async/rpc": {"async", "async/callback", "async/msg", "eventloop"},
+	"async/adapters/peer": {"async", "async/entity", "async/msg", "async/stream"},
+
+	"async/rpc":    {"async", "async/callback", "async/msg", "eventloop"},
+	"async/stream": {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
 
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},

@@ -20,8 +20,10 @@ type piece struct {
 const (
 	// smallMax is up to how many bytes a message is small: it is copied.
 	smallMax = 2 << 10
-	// slabLen is the length of the room that small messages are copied to.
-	slabLen = 16 << 10
+	// slabMin and slabMax are the lengths of the rooms that small messages are copied to:
+	// each has twice the length of the one before it, until a large message comes.
+	slabMin = 512
+	slabMax = 16 << 10
 )
 
 func (b *buffer) empty() bool { return b.head == len(b.pieces) }
@@ -35,7 +37,11 @@ func (b *buffer) push(m *msg.Message) (copied bool) {
 	}
 	last := &b.pieces[len(b.pieces)-1]
 	if !last.slab || len(last.m.Front)-last.to < n {
-		b.add(piece{m: msg.New(typeData, slabLen), slab: true})
+		size := slabMin
+		if last.slab {
+			size = min(2*len(last.m.Front), slabMax)
+		}
+		b.add(piece{m: msg.New(typeData, max(size, n)), slab: true})
 		last = &b.pieces[len(b.pieces)-1]
 	}
 	last.to += copy(last.m.Front[last.to:], m.Front)

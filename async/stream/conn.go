@@ -97,7 +97,7 @@ func (c *Conn) opError(op string, err error) error {
 
 // mayBlock says whether the calling goroutine may wait.
 func mayBlock() error {
-	if callback.Inside() == callback.Worker {
+	if callback.InsideQuick() == callback.Worker {
 		return msg.ErrOnWorker
 	}
 	return nil

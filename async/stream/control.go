@@ -20,19 +20,26 @@ func (c *Conn) awaitOpen(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		switch {
-		case c.closed != nil:
-			return c.closed
-		case c.fail != nil:
-			return c.fail
-		case c.opened:
-			return nil
-		case ctx.Err() != nil:
+		if done, err := c.answerLocked(); done {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
 			c.closeLocked(net.ErrClosed, CodeCancelled, "")
-			return ctx.Err()
+			return err
 		}
 		c.writers.waitLocked()
 	}
+}
+
+// answerLocked is what came of the OPEN, if that is known.
+func (c *Conn) answerLocked() (done bool, err error) {
+	switch {
+	case c.closed != nil:
+		return true, c.closed
+	case c.fail != nil:
+		return true, c.fail
+	}
+	return c.opened, nil
 }
 
 // flushLocked sends what is owed, as far as there is room.

@@ -5,27 +5,34 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
 // waiters are those who wait in one direction of a stream, until its deadline. The
 // stream's mu guards it.
+//
+// The deadline is a time of day of the messenger's clock. The timer for it is a worker's, and
+// is set when somebody begins to wait; it is left when the deadline moves further away, as it
+// does with each request of a server, and is set anew when it has fired too early.
 type waiters struct {
 	c     *Conn
 	cond  sync.Cond
 	n     int
-	until time.Time // the deadline; zero: none
-	alarm alarm
-	due   time.Time // when the alarm goes off; zero: it does not
+	until time.Time       // the deadline; zero: none
+	due   time.Duration   // when the timer fires, or was asked to, in the stack's time; 0: it does not
+	timer eventloop.Timer // the worker's
 }
 
 func (w *waiters) init(c *Conn) {
 	w.c = c
 	w.cond.L = &c.mu
+	w.timer.Init(w)
 }
 
 // expired is os.ErrDeadlineExceeded after the deadline.
 func (w *waiters) expired() error {
-	if !w.until.IsZero() && !w.c.s.x.clock.Now().Before(w.until) {
+	if !w.until.IsZero() && !w.c.s.x.m.Clock().Wall().Before(w.until) {
 		return os.ErrDeadlineExceeded
 	}
 	return nil
@@ -59,40 +66,53 @@ func (w *waiters) wakeAll() {
 	}
 }
 
-// arm sets the alarm to the deadline. One that goes off earlier is left: who waits looks
-// again then.
+// arm has the timer fire at the deadline, or before.
 func (w *waiters) arm() {
-	if w.until.IsZero() || !w.due.IsZero() && !w.until.Before(w.due) {
+	if w.until.IsZero() {
 		return
 	}
-	d := w.until.Sub(w.c.s.x.clock.Now())
-	w.due = w.until
-	if w.alarm == nil {
-		w.alarm = w.c.s.x.clock.AfterFunc(d, w.fired)
-	} else {
-		w.alarm.Reset(d)
+	m := w.c.s.x.m
+	at := m.Stack().Clock().Now() + max(w.until.Sub(m.Clock().Wall()), 1)
+	if w.due == 0 || at < w.due {
+		w.due = at
+		w.post()
 	}
 }
 
-func (w *waiters) fired() {
+// post has the worker set the timer to due. Refused: the stack is closed, and with it all
+// connections.
+func (w *waiters) post() { _ = w.c.s.worker.Post(w) }
+
+// Run implements eventloop.Task.
+func (w *waiters) Run() {
+	w.c.mu.Lock()
+	at := w.due
+	w.c.mu.Unlock()
+	if at == 0 {
+		w.c.s.worker.StopTimer(&w.timer)
+	} else {
+		w.c.s.worker.SetTimer(&w.timer, at)
+	}
+}
+
+// HandleTimer implements eventloop.TimerHandler.
+func (w *waiters) HandleTimer(time.Duration) {
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
-	w.due = time.Time{}
-	w.wakeAll()
-	if w.c.stopSend != nil && w == &w.c.writers {
-		if w.expired() != nil {
-			w.c.stopSend()
-		} else {
-			w.arm()
-		}
-	}
+	w.due = 0
+	w.lookLocked()
 }
 
 // set changes the deadline.
 func (w *waiters) set(t time.Time) {
 	w.until = t
+	w.lookLocked()
+}
+
+// lookLocked has all who wait look whether the deadline has passed.
+func (w *waiters) lookLocked() {
 	w.wakeAll()
-	if w.c.stopSend != nil && w == &w.c.writers {
+	if w == &w.c.writers && w.c.stopSend != nil {
 		if w.expired() != nil {
 			w.c.stopSend()
 		} else {
@@ -101,11 +121,11 @@ func (w *waiters) set(t time.Time) {
 	}
 }
 
-// stop is the end of the alarm.
+// stop is the end of the timer.
 func (w *waiters) stop() {
-	if w.alarm != nil && !w.due.IsZero() {
-		w.alarm.Stop()
-		w.due = time.Time{}
+	if w.due != 0 {
+		w.due = 0
+		w.post()
 	}
 }
 
@@ -121,7 +141,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return nil
 }
 
-// SetReadDeadline implements net.Conn. The time is that of Options.Stack, or the machine's.
+// SetReadDeadline implements net.Conn. The time is that of the messenger's clock
+// (Config.Clock, Stack.Clock), which is the machine's unless the network is simulated.
 // A Read that waits when it passes, or is called after it, answers os.ErrDeadlineExceeded.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()

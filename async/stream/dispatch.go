@@ -10,17 +10,18 @@ import (
 // The methods of this file are the messenger's: what it tells its dispatchers.
 
 var (
-	_ msg.FastDispatcher       = (*Mux)(nil)
-	_ msg.ResetHandler         = (*Mux)(nil)
-	_ msg.RemoteResetHandler   = (*Mux)(nil)
-	_ msg.UndeliverableHandler = (*Mux)(nil)
+	_ msg.FastDispatcher         = (*Mux)(nil)
+	_ msg.FastRemoteResetHandler = (*Mux)(nil)
+	_ msg.UndeliverableHandler   = (*Mux)(nil)
 )
 
 // Dispatch implements msg.Dispatcher: nothing comes that way.
 func (x *Mux) Dispatch(*msg.Message) bool { return false }
 
 // CanFastDispatch implements msg.FastDispatcher.
-func (x *Mux) CanFastDispatch(m *msg.Message) bool { return m.Type >= TypeFirst && m.Type <= TypeLast }
+func (x *Mux) CanFastDispatch(m *msg.Message) bool {
+	return m.Type >= msg.TypeStreamFirst && m.Type <= msg.TypeStreamLast
+}
 
 // FastDispatch implements msg.FastDispatcher. It never blocks.
 func (x *Mux) FastDispatch(m *msg.Message) {
@@ -32,14 +33,9 @@ func (x *Mux) FastDispatch(m *msg.Message) {
 	s.handle(m)
 }
 
-// HandleReset implements msg.ResetHandler.
-func (x *Mux) HandleReset(c msg.Connection, reason error) bool {
-	x.over(c, fmt.Errorf("%w: %w", ErrPeerReset, reason))
-	return false
-}
-
-// HandleRemoteReset implements msg.RemoteResetHandler.
-func (x *Mux) HandleRemoteReset(c msg.Connection) {
+// HandleFastRemoteReset implements msg.FastRemoteResetHandler: before the first message of the
+// next session.
+func (x *Mux) HandleFastRemoteReset(c msg.Connection) {
 	if s := x.known(c); s != nil {
 		s.fail(fmt.Errorf("%w: %w", ErrPeerReset, msg.ErrRemoteReset), false)
 	}

@@ -63,7 +63,7 @@ func (l *Listener) AcceptStream() (*Conn, error) {
 			if !c.isReset() {
 				return c, nil
 			}
-		case callback.Inside() == callback.Worker:
+		case callback.InsideQuick() == callback.Worker:
 			return nil, l.opError(msg.ErrOnWorker)
 		default:
 			l.cond.Wait()

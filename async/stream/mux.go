@@ -1,16 +1,16 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
-	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -18,9 +18,8 @@ import (
 // All methods may be called by any goroutine; those of msg.Dispatcher and its companions
 // are the messenger's.
 type Mux struct {
-	m     *async.Messenger
-	opt   Options
-	clock clock
+	m   *async.Messenger
+	opt Options
 
 	sessions sync.Map // msg.Connection -> *session
 	lastID   atomic.Uint64
@@ -30,11 +29,11 @@ type Mux struct {
 	mu        sync.Mutex
 	listeners map[string]*Listener
 	closed    error
-	watching  bool // the alarm of watch is set
 }
 
-// New returns a Mux for m, which it adds to m's dispatchers, as the first. It may be
-// called before m is started, and later; both ends of a connection need a Mux.
+// New returns a Mux for m, which it adds to m's dispatchers, as the first. It is called before
+// m is started; both ends of a connection need a Mux. An error says that opts make no sense,
+// or wraps a *msg.TypesTakenError: m has a Mux already.
 func New(m *async.Messenger, opts Options) (*Mux, error) {
 	if m == nil {
 		return nil, errors.New("stream: nil Messenger")
@@ -43,11 +42,12 @@ func New(m *async.Messenger, opts Options) (*Mux, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Mux{m: m, opt: opts, clock: systemClock{}, listeners: map[string]*Listener{}}
-	if opts.Stack != nil {
-		x.clock = stackClock{opts.Stack}
+	if err := m.ReserveTypes("async/stream", msg.TypeStreamFirst, msg.TypeStreamLast); err != nil {
+		return nil, fmt.Errorf("stream: %w", err)
 	}
-	x.lastID.Store(opts.Rand())
+	x := &Mux{m: m, opt: opts, listeners: map[string]*Listener{}}
+	x.lastID.Store(m.Rand64())
+	m.WatchClosed(x.closedConn)
 	m.AddDispatcherHead(x)
 	return x, nil
 }
@@ -56,8 +56,8 @@ func New(m *async.Messenger, opts Options) (*Mux, error) {
 // over any connection of the messenger. The name may be empty. Errors: ErrServiceTaken,
 // net.ErrClosed.
 func (x *Mux) Listen(service string) (net.Listener, error) {
-	if len(service) > ServiceMax {
-		return nil, fmt.Errorf("stream: the name of a service has %d bytes, more than %d", len(service), ServiceMax)
+	if err := checkService(service); err != nil {
+		return nil, err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -70,7 +70,6 @@ func (x *Mux) Listen(service string) (net.Listener, error) {
 	l := &Listener{x: x, service: service}
 	l.cond.L = &l.mu
 	x.listeners[service] = l
-	x.watchLocked()
 	return l, nil
 }
 
@@ -82,35 +81,48 @@ func (x *Mux) Listen(service string) (net.Listener, error) {
 // ErrTooManyStreams, ErrNoMemory, ErrVersion); the same ErrTooManyStreams and ErrNoMemory
 // if this side has no room; ErrPeerReset; net.ErrClosed; msg.ErrOnWorker.
 func (x *Mux) Dial(ctx context.Context, c msg.Connection, service string, opts ...DialOption) (*Conn, error) {
-	if len(service) > ServiceMax {
-		return nil, fmt.Errorf("stream: the name of a service has %d bytes, more than %d", len(service), ServiceMax)
+	err := ctx.Err()
+	if err == nil {
+		err = mayBlock()
 	}
-	if callback.Inside() == callback.Worker {
-		return nil, fmt.Errorf("stream: Dial: %w", msg.ErrOnWorker)
+	var st *Conn
+	if err == nil {
+		st, err = x.begin(c, service, opts)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("stream: Dial: %w", err)
+	if err == nil {
+		err = st.awaitOpen(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
+	}
+	x.count.dialed.Add(1)
+	return st, nil
+}
+
+// begin dials, and does not wait.
+func (x *Mux) begin(c msg.Connection, service string, opts []DialOption) (*Conn, error) {
+	if err := checkService(service); err != nil {
+		return nil, err
+	}
+	if err := x.isClosed(); err != nil {
+		return nil, err
 	}
 	var d dialing
 	for _, o := range opts {
 		o(&d)
 	}
 	s, err := x.session(c)
-	if err == nil {
-		err = x.isClosed()
-	}
 	if err != nil {
-		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
+		return nil, err
 	}
-	st, err := s.dial(service, d)
-	if err != nil {
-		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
+	return s.dial(service, d)
+}
+
+func checkService(name string) error {
+	if len(name) > ServiceMax {
+		return fmt.Errorf("stream: the name of a service has %d bytes, more than %d", len(name), ServiceMax)
 	}
-	if err := st.awaitOpen(ctx); err != nil {
-		return nil, fmt.Errorf("stream: Dial of %q: %w", service, err)
-	}
-	x.count.dialed.Add(1)
-	return st, nil
+	return nil
 }
 
 // DialOption is an option of Dial.
@@ -154,13 +166,12 @@ func (x *Mux) session(c msg.Connection) (*session, error) {
 	if s, ok := x.sessions.Load(c); ok {
 		return s.(*session), nil
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if c.IsClosed() {
-		return nil, fmt.Errorf("stream: %w: %w", net.ErrClosed, msg.ErrClosed)
-	}
 	s, _ := x.sessions.LoadOrStore(c, newSession(x, c))
-	x.watchLocked()
+	if c.IsClosed() { // closedConn may have been told before
+		err := fmt.Errorf("stream: %w: %w", net.ErrClosed, msg.ErrClosed)
+		x.over(c, err)
+		return nil, err
+	}
 	return s.(*session), nil
 }
 
@@ -177,6 +188,7 @@ func (x *Mux) all() (ss []*session) {
 		ss = append(ss, s.(*session))
 		return true
 	})
+	slices.SortFunc(ss, func(a, b *session) int { return cmp.Compare(a.conn.ID(), b.conn.ID()) })
 	return ss
 }
 
@@ -206,36 +218,17 @@ func (x *Mux) take(n, limit int64) bool {
 	}
 }
 
-// watchEvery is how often a Mux looks whether connections, or the messenger, were closed
-// by this side, of which dispatchers are not told.
-const watchEvery = time.Second
-
-// watchLocked sets the alarm of watch, if there is something to watch; under mu.
-func (x *Mux) watchLocked() {
-	if !x.watching {
-		x.watching = true
-		x.clock.AfterFunc(watchEvery, x.watch)
+// closedConn is told of each connection that is closed for good.
+func (x *Mux) closedConn(c msg.Connection, reason error) {
+	local := errors.Is(reason, msg.ErrMarkedDown) || errors.Is(reason, msg.ErrShutdown)
+	if local {
+		reason = fmt.Errorf("stream: %w: %w", net.ErrClosed, reason)
+	} else {
+		reason = fmt.Errorf("%w: %w", ErrPeerReset, reason)
 	}
-}
-
-func (x *Mux) watch() {
-	shut := x.m.Loopback().IsClosed()
-	if shut {
-		x.end(msg.ErrShutdown)
-	}
-	left := false
-	for _, s := range x.all() {
-		if shut || s.conn.IsClosed() {
-			x.over(s.conn, fmt.Errorf("stream: %w: %w", net.ErrClosed, msg.ErrClosed))
-		} else {
-			left = true
-		}
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.watching = false
-	if left || len(x.listeners) > 0 {
-		x.watchLocked()
+	x.over(c, reason)
+	if c.IsLoopback() && c.IsClosed() {
+		x.end(reason) // Shutdown
 	}
 }
 

@@ -1,12 +1,6 @@
 package stream
 
-import (
-	crand "crypto/rand"
-	"encoding/binary"
-	"fmt"
-
-	"github.com/asyncmsgr/asyncmsgr/eventloop"
-)
+import "fmt"
 
 // Options of a Mux. The zero value works.
 type Options struct {
@@ -30,11 +24,6 @@ type Options struct {
 	// PieceMax is how many bytes of a Write are sent as one message: between two of them,
 	// messages of a higher priority get past; 0 means 64 KiB.
 	PieceMax int
-	// Stack, if set, is the one on whose clock deadlines are judged; nil means the
-	// machine's clock. Give it the messenger's Config.Stack if that is a simulated one.
-	Stack eventloop.Stack
-	// Rand gives where the numbers of the streams begin; nil: crypto/rand.
-	Rand func() uint64
 }
 
 // Defaults and least values.
@@ -81,14 +70,5 @@ func (o Options) withDefaults() (Options, error) {
 	if o.WindowMin > o.Window {
 		return o, fmt.Errorf("stream: Options.WindowMin is %d, more than Window, %d", o.WindowMin, o.Window)
 	}
-	if o.Rand == nil {
-		o.Rand = systemRand
-	}
 	return o, nil
-}
-
-func systemRand() uint64 {
-	var b [8]byte
-	_, _ = crand.Read(b[:]) // never fails
-	return binary.NativeEndian.Uint64(b[:])
 }

@@ -1,19 +1,25 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
 )
 
 // session is the table of the streams of one connection. Its mutex is a leaf: it may be
 // taken with that of a stream held, not the other way round.
 type session struct {
-	x    *Mux
-	conn msg.Connection
+	x      *Mux
+	conn   msg.Connection
+	worker eventloop.Worker // for timers, not that of conn
+	timer  eventloop.Timer  // of retry, the worker's
 
 	mu       sync.Mutex
 	over     error // why the connection is gone; nil: it is not
@@ -33,7 +39,11 @@ const (
 )
 
 func newSession(x *Mux, c msg.Connection) *session {
-	return &session{x: x, conn: c, streams: map[streamKey]*Conn{}}
+	stack := x.m.Stack()
+	s := &session{x: x, conn: c, streams: map[streamKey]*Conn{},
+		worker: stack.Worker(int(c.ID() % uint64(stack.NumWorkers())))}
+	s.timer.Init(s)
+	return s
 }
 
 // dial makes a stream and asks the peer to take it.
@@ -110,6 +120,12 @@ func (s *session) all() []*Conn {
 	for _, c := range s.streams {
 		cs = append(cs, c)
 	}
+	return inOrder(cs)
+}
+
+// inOrder sorts streams, since simulations must not depend on the order of a map.
+func inOrder(cs []*Conn) []*Conn {
+	slices.SortFunc(cs, func(a, b *Conn) int { return cmp.Compare(a.key.tid(), b.key.tid()) })
 	return cs
 }
 
@@ -119,13 +135,13 @@ func (s *session) fail(reason error, over bool) {
 	if over && s.over == nil {
 		s.over = reason
 	}
-	cs, answers := s.streams, s.answers
+	cs, answers := slices.Collect(maps.Values(s.streams)), s.answers
 	s.streams, s.answers, s.late = map[streamKey]*Conn{}, nil, nil
 	s.mu.Unlock()
 	for _, m := range answers {
 		m.Release()
 	}
-	for _, c := range cs {
+	for _, c := range inOrder(cs) {
 		c.reset(reason)
 	}
 }
@@ -251,12 +267,16 @@ func (s *session) postpone(c *Conn) {
 func (s *session) retryLocked() {
 	if !s.retrying {
 		s.retrying = true
-		s.x.clock.AfterFunc(retryEvery, s.retry)
+		_ = s.worker.Post(s) // refused: the stack is closed
 	}
 }
 
-// retry sends what found no room in the send queue.
-func (s *session) retry() {
+// Run implements eventloop.Task.
+func (s *session) Run() { s.worker.SetTimer(&s.timer, s.worker.Now()+retryEvery) }
+
+// HandleTimer implements eventloop.TimerHandler: it sends what found no room in the send
+// queue.
+func (s *session) HandleTimer(time.Duration) {
 	s.mu.Lock()
 	late, answers := s.late, s.answers
 	s.late, s.answers, s.retrying = nil, nil, false

@@ -44,7 +44,8 @@ func (x *Mux) Stats() Stats {
 		Dialed: n.dialed.Load(), Accepted: n.accepted.Load(), Refused: n.refused.Load(), Reset: n.reset.Load(),
 		MessagesSent: n.messagesSent.Load(), BytesSent: n.bytesSent.Load(),
 		MessagesReceived: n.messagesReceived.Load(), BytesReceived: n.bytesReceived.Load(),
-		Coalesced: n.coalesced.Load(), Dropped: n.dropped.Load(), Unknown: n.unknown.Load(), Protocol: n.protocol.Load(),
+		Coalesced: n.coalesced.Load(), Dropped: n.dropped.Load(),
+		Unknown: n.unknown.Load(), Protocol: n.protocol.Load(),
 		SendWaits: n.sendWaits.Load(), Postponed: n.postponed.Load(), AnswersDropped: n.answersDropped.Load(),
 		Promised: x.promised.Load(),
 	}

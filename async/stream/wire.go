@@ -31,16 +31,12 @@ import (
 // streams that the receiver does not know. Its numbers begin at a random one for each Mux,
 // so those of an earlier life of a peer mean nothing to the next one.
 const (
-	typeOpen uint16 = 0xE010 + iota
+	typeOpen uint16 = msg.TypeStreamFirst + iota
 	typeAccept
 	typeData
 	typeWindow
 	typeFin
 	typeClose
-
-	// TypeFirst and TypeLast are the message types that a Mux takes for itself.
-	TypeFirst = typeOpen
-	TypeLast  = typeOpen + 0xf
 )
 
 const (
@@ -85,44 +81,50 @@ var errHeader = errors.New("bad header")
 
 // parse reads the front of a message of that type. It never keeps front.
 func parse(typ uint16, front []byte) (h header, err error) {
-	short := func(least int) error {
-		return fmt.Errorf("%w: %d bytes in a message of type %#x, which has %d at least", errHeader, len(front), typ, least)
+	bad := func(format string, args ...any) (header, error) {
+		return header{}, fmt.Errorf("%w: %s of %d bytes%s", errHeader, name(typ), len(front), fmt.Sprintf(format, args...))
 	}
 	switch typ {
 	case typeOpen:
 		if len(front) < 5 {
-			return h, short(5)
+			return bad(", at least 5")
+		}
+		if n := int(front[4]); len(front) != 5+n {
+			return bad(", with a service of %d", n)
 		}
 		h.window = binary.LittleEndian.Uint32(front)
-		if n := int(front[4]); len(front) != 5+n {
-			return h, fmt.Errorf("%w: OPEN of %d bytes, with a service of %d", errHeader, len(front), n)
-		}
 		h.service = string(front[5:])
 	case typeAccept, typeWindow:
 		if len(front) != 4 {
-			return h, fmt.Errorf("%w: %d bytes in a message of type %#x, which has 4", errHeader, len(front), typ)
+			return bad(", not 4")
 		}
 		h.window = binary.LittleEndian.Uint32(front)
 	case typeFin:
 		if len(front) != 0 {
-			return h, fmt.Errorf("%w: FIN with %d bytes", errHeader, len(front))
+			return bad(", not 0")
 		}
 	case typeClose:
-		if len(front) < 4 {
-			return h, short(4)
-		}
-		if len(front) > 4+ReasonMax {
-			return h, fmt.Errorf("%w: CLOSE with a reason of %d bytes, more than %d", errHeader, len(front)-4, ReasonMax)
+		if len(front) < 4 || len(front) > 4+ReasonMax {
+			return bad(", from 4 to %d", 4+ReasonMax)
 		}
 		h.code = binary.LittleEndian.Uint32(front)
 		h.reason = string(front[4:])
 	default:
-		return h, fmt.Errorf("%w: type %#x", errHeader, typ)
+		return bad(", unknown")
 	}
-	if typ != typeFin && typ != typeClose && (h.window == 0 || h.window > creditMax) {
-		return h, fmt.Errorf("%w: a window of %d bytes; from 1 to %d", errHeader, h.window, creditMax)
+	if typ <= typeWindow && (h.window == 0 || h.window > creditMax) {
+		return bad(", with a window of %d", h.window)
 	}
 	return h, nil
+}
+
+// name is that of a type.
+func name(typ uint16) string {
+	names := [...]string{"OPEN", "ACCEPT", "DATA", "WINDOW", "FIN", "CLOSE"}
+	if i := int(typ) - int(typeOpen); i >= 0 && i < len(names) {
+		return names[i]
+	}
+	return fmt.Sprintf("type %#x", typ)
 }
 
 // build is the other direction: a message of that type for the stream.

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/asyncmsgr/asyncmsgr v0.0.0-00010101000000-000000000000
+	github.com/hashicorp/yamux v0.1.2
 	github.com/stretchr/testify v1.11.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.60.0
