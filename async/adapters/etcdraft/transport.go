@@ -21,6 +21,7 @@ import (
 const (
 	typeMessage = msg.TypeEtcdRaftFirst
 	owner       = "async/adapters/etcdraft"
+	service     = "etcdraft"
 
 	// proposalsMax bounds the proposals of peers that wait for a leader; more are dropped,
 	// as raft allows, and logged.
@@ -60,7 +61,6 @@ type Transport struct {
 	r     Raft
 	o     Options
 	peers *peer.Peers
-	mux   *stream.Mux
 	ln    net.Listener
 
 	ctx       context.Context // ends with Close
@@ -78,9 +78,6 @@ type Transport struct {
 // msg.LosslessPeerReuse. m stays the caller's; Close the Transport before it is shut down,
 // and stop the node after that. The types of messages are reserved (msg.TypeEtcdRaftFirst).
 func New(m *async.Messenger, r Raft, o Options) (*Transport, error) {
-	if o.PeerType == 0 {
-		o.PeerType = m.Name().Type
-	}
 	if o.Life == 0 {
 		o.Life = time.Second
 	}
@@ -94,18 +91,15 @@ func New(m *async.Messenger, r Raft, o Options) (*Transport, error) {
 		o.Logger = slog.Default()
 	}
 	t := &Transport{
-		m: m, r: r, o: o, mux: o.Mux, addrs: map[uint64]string{}, unreachable: map[uint64]bool{},
+		m: m, r: r, o: o, addrs: map[uint64]string{}, unreachable: map[uint64]bool{},
 		wake: make(chan struct{}, 1), proposals: make(chan *raftpb.Message, proposalsMax),
 	}
 	err := m.ReserveTypes(owner, msg.TypeEtcdRaftFirst, msg.TypeEtcdRaftLast)
 	if err != nil {
 		return nil, err
 	}
-	if t.peers, err = peer.New(m, o.PeerType); err == nil && t.mux == nil {
-		t.mux, err = stream.New(m, stream.Options{})
-	}
-	if err == nil {
-		t.ln, err = t.mux.Listen("etcdraft")
+	if t.peers, err = peer.New(m, o.PeerType, o.Mux); err == nil {
+		t.ln, err = t.peers.Listen(service)
 	}
 	if err != nil {
 		m.ReleaseTypes(owner, msg.TypeEtcdRaftFirst, msg.TypeEtcdRaftLast)
@@ -163,20 +157,21 @@ func (t *Transport) Send(messages []*raftpb.Message) {
 // errNoPeer: AddPeer was not called for it.
 var errNoPeer = errors.New("etcdraftmsgr: no address is known for that node")
 
-func (t *Transport) connect(ctx context.Context, id uint64) (
-	msg.Connection, context.Context, context.CancelFunc, error,
-) {
+func (t *Transport) addr(id uint64) (string, error) {
 	t.mu.Lock()
-	addr, ok := t.addrs[id]
-	t.mu.Unlock()
-	if !ok {
-		return nil, nil, nil, errNoPeer
+	defer t.mu.Unlock()
+	if a, ok := t.addrs[id]; ok {
+		return a, nil
 	}
-	return t.peers.Connect(ctx, addr)
+	return "", errNoPeer
 }
 
 func (t *Transport) send(m *raftpb.Message) error {
-	c, _, done, err := t.connect(t.ctx, m.GetTo())
+	addr, err := t.addr(m.GetTo())
+	if err != nil {
+		return err
+	}
+	c, _, done, err := t.peers.Connect(t.ctx, addr)
 	if err != nil {
 		return err
 	}

@@ -29,31 +29,23 @@ type Options struct {
 type Net struct {
 	o     Options
 	peers *peer.Peers
-	mux   *stream.Mux
 	ln    net.Listener
 }
 
-// New returns the network of m, and listens on it. m stays the caller's. It is bound if
-// peers are to call it.
+// New returns the network of m, which is bound, and listens on it. m stays the caller's.
 func New(m *async.Messenger, o Options) (*Net, error) {
-	if o.PeerType == 0 {
-		o.PeerType = m.Name().Type
-	}
 	if o.Service == "" {
 		o.Service = "grpc"
 	}
-	n := &Net{o: o, mux: o.Mux}
+	n := &Net{o: o}
 	var err error
-	if n.peers, err = peer.New(m, o.PeerType); err != nil {
+	if n.peers, err = peer.New(m, o.PeerType, o.Mux); err != nil {
 		return nil, err
 	}
-	if n.mux == nil {
-		if n.mux, err = stream.New(m, stream.Options{}); err != nil {
-			return nil, err
-		}
+	if n.ln, err = n.peers.Listen(o.Service); err != nil {
+		return nil, err
 	}
-	n.ln, err = n.mux.Listen(o.Service)
-	return n, err
+	return n, nil
 }
 
 // Listener is for grpc.Server.Serve, which closes it in the end.
@@ -62,16 +54,7 @@ func (n *Net) Listener() net.Listener { return n.ln }
 // Dial opens a stream to the server at addr, "host:port". It fails before ctx ends when the
 // server's host refuses the connection, as a dial does; grpc tries again then.
 func (n *Net) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	c, reach, done, err := n.peers.Connect(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	conn, err := n.mux.Dial(reach, c, n.o.Service, stream.WithPriority(n.o.Priority))
-	if err != nil {
-		return nil, peer.Why(reach, err)
-	}
-	return conn, nil
+	return n.peers.Dial(ctx, addr, n.o.Service, n.o.Priority)
 }
 
 // DialOption has a grpc client dial with Dial. Targets are "passthrough:///host:port".

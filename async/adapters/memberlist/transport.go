@@ -2,7 +2,6 @@ package memberlistmsgr
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -30,8 +29,6 @@ type Options struct {
 	// Mux is where streams come from; nil: a new one for the messenger. A messenger has
 	// one Mux, which several users may share.
 	Mux *stream.Mux
-	// Service is the name of the streams' service; "" means "memberlist".
-	Service string
 	// PacketLife is for how long a packet may wait to be sent; 0 means 2 s. Then it is
 	// dropped, as a datagram would have been.
 	PacketLife time.Duration
@@ -44,10 +41,8 @@ type Options struct {
 
 // Transport is a memberlist.NodeAwareTransport. Any goroutine may call its methods.
 type Transport struct {
-	m       *async.Messenger
 	o       Options
 	peers   *peer.Peers
-	mux     *stream.Mux
 	ln      net.Listener
 	packets chan *memberlist.Packet
 	streams chan net.Conn
@@ -64,12 +59,6 @@ var _ memberlist.NodeAwareTransport = (*Transport)(nil)
 // for its peers should be msg.LosslessPeerReuse. m stays the caller's: shut it down after
 // the Memberlist. The types of messages are reserved (msg.TypeMemberlistFirst).
 func New(m *async.Messenger, o Options) (*Transport, error) {
-	if o.PeerType == 0 {
-		o.PeerType = m.Name().Type
-	}
-	if o.Service == "" {
-		o.Service = "memberlist"
-	}
 	if o.PacketLife == 0 {
 		o.PacketLife = 2 * time.Second
 	}
@@ -80,21 +69,15 @@ func New(m *async.Messenger, o Options) (*Transport, error) {
 		o.Logger = slog.Default()
 	}
 	t := &Transport{
-		m: m, o: o, mux: o.Mux, closed: make(chan struct{}),
+		o: o, closed: make(chan struct{}),
 		packets: make(chan *memberlist.Packet, o.PacketQueue), streams: make(chan net.Conn),
-	}
-	if peer.Net(m.Addrs()) == nil {
-		return nil, errors.New("memberlistmsgr: the messenger is not bound: peers could not reach it")
 	}
 	err := m.ReserveTypes(owner, msg.TypeMemberlistFirst, msg.TypeMemberlistLast)
 	if err != nil {
 		return nil, err
 	}
-	if t.peers, err = peer.New(m, o.PeerType); err == nil && t.mux == nil {
-		t.mux, err = stream.New(m, stream.Options{})
-	}
-	if err == nil {
-		t.ln, err = t.mux.Listen(o.Service)
+	if t.peers, err = peer.New(m, o.PeerType, o.Mux); err == nil {
+		t.ln, err = t.peers.Listen("memberlist")
 	}
 	if err != nil {
 		m.ReleaseTypes(owner, msg.TypeMemberlistFirst, msg.TypeMemberlistLast)
@@ -116,7 +99,7 @@ func New(m *async.Messenger, o Options) (*Transport, error) {
 // messenger is known by.
 func (t *Transport) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error) {
 	if ip == "" {
-		a := peer.Net(t.m.Addrs())
+		a := t.peers.Addr()
 		return a.IP, a.Port, nil
 	}
 	x := net.ParseIP(ip)
@@ -167,18 +150,7 @@ func (t *Transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 // DialAddressTimeout implements memberlist.NodeAwareTransport. It fails before the time is
 // over when the peer's host refuses the connection, as a dial does.
 func (t *Transport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	c, reach, done, err := t.peers.Connect(ctx, a.Addr)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	conn, err := t.mux.Dial(reach, c, t.o.Service)
-	if err != nil {
-		return nil, peer.Why(reach, err)
-	}
-	return conn, nil
+	return t.peers.DialTimeout(a.Addr, "memberlist", timeout)
 }
 
 // StreamCh implements memberlist.Transport.

@@ -1,4 +1,5 @@
-// Package peer finds peers by "host:port", as those do whose transports the adapters take
-// the place of, and lets what waits for a peer end when it cannot be reached, as a dial
-// would. (The messenger itself goes on trying.)
+// Package peer reaches peers by "host:port", as those do whose transports the adapters take
+// the place of, and fails as a dial does when one cannot be reached. The messenger itself
+// goes on trying, and a session outlives its connections; here, what waits for a peer, and
+// the streams with it, end with the first attempt to connect that fails.
 package peer

@@ -10,33 +10,54 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/stream"
 )
 
 // Peers are the peers of one type, as a messenger reaches them. All methods may be called
-// by any goroutine, but not by what runs on a worker: Connect may look up a name.
+// by any goroutine, but Connect and Dial not by what runs on a worker: they may look up a
+// name, and Dial waits.
 type Peers struct {
 	m   *async.Messenger
 	typ entity.Type
+	mux *stream.Mux
 
 	mu    sync.Mutex
-	tries map[msg.Connection]map[*try]struct{}
+	waits map[msg.Connection]map[*wait]struct{}
 }
 
-// try is something that waits for a connection.
-type try struct{ cancel context.CancelCauseFunc }
+// wait is something that waits for a connection, or needs it.
+type wait struct{ cancel context.CancelCauseFunc }
 
-// New returns the peers of that type, and adds a dispatcher to m, which takes no message.
-// The policy for the type must let this side call; one that does not is an error. One that
-// notices a restarted peer (msg.LosslessPeerReuse) is what equals need.
-func New(m *async.Messenger, t entity.Type) (*Peers, error) {
+// New returns the peers of that type, by default (0) the messenger's own, and adds a
+// dispatcher to m that takes no message. m is bound, so that they can reach it too. mux is
+// where streams come from; nil means a new one, of which a messenger has one.
+//
+// The policy for the type must let this side call; one that does not is an error. Equals
+// need one that notices a restarted peer: msg.LosslessPeerReuse.
+func New(m *async.Messenger, t entity.Type, mux *stream.Mux) (*Peers, error) {
+	if t == 0 {
+		t = m.Name().Type
+	}
 	if m.PolicyFor(t).Server {
 		return nil, fmt.Errorf("peer: the policy for peers of type %v never calls: "+
-			"SetPolicy(%v, msg.LosslessPeerReuse()) before this", t, t)
+			"SetPolicy with msg.LosslessPeerReuse() before this", t)
 	}
-	p := &Peers{m: m, typ: t, tries: map[msg.Connection]map[*try]struct{}{}}
+	p := &Peers{m: m, typ: t, mux: mux, waits: map[msg.Connection]map[*wait]struct{}{}}
+	if p.Addr() == nil {
+		return nil, fmt.Errorf("peer: the messenger is not bound: peers could not reach it")
+	}
+	if mux == nil {
+		var err error
+		if p.mux, err = stream.New(m, stream.Options{}); err != nil {
+			return nil, err
+		}
+	}
 	m.AddDispatcherTail(p)
 	return p, nil
 }
+
+// Addr is the first of the messenger's addresses; nil before it is bound.
+func (p *Peers) Addr() *net.TCPAddr { return Net(p.m.Addrs()) }
 
 // Connect returns the connection with whichever process listens at addr, "host:port" or
 // what entity.ParseAddrVec reads, and begins to connect if need be; a connection that
@@ -56,25 +77,31 @@ func (p *Peers) Connect(ctx context.Context, addr string) (
 	if c, err = p.m.ConnectTo(p.typ, addrs); err != nil {
 		return nil, nil, nil, err
 	}
-	reach, cancel := context.WithCancelCause(ctx)
-	t := &try{cancel}
-	p.mu.Lock()
-	if p.tries[c] == nil {
-		p.tries[c] = map[*try]struct{}{}
-	}
-	p.tries[c][t] = struct{}{}
-	p.mu.Unlock()
+	reach, done = p.watch(ctx, c)
 	if c.State() == msg.StateBackoff {
 		c.RetryNow()
 	}
-	return c, reach, func() {
+	return c, reach, done, nil
+}
+
+// watch returns a Context that ends with ctx, with done, and when an attempt fails.
+func (p *Peers) watch(ctx context.Context, c msg.Connection) (reach context.Context, done context.CancelFunc) {
+	reach, cancel := context.WithCancelCause(ctx)
+	w := &wait{cancel}
+	p.mu.Lock()
+	if p.waits[c] == nil {
+		p.waits[c] = map[*wait]struct{}{}
+	}
+	p.waits[c][w] = struct{}{}
+	p.mu.Unlock()
+	return reach, func() {
 		cancel(nil)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if delete(p.tries[c], t); len(p.tries[c]) == 0 {
-			delete(p.tries, c)
+		if delete(p.waits[c], w); len(p.waits[c]) == 0 {
+			delete(p.waits, c)
 		}
-	}, nil
+	}
 }
 
 // Dispatch implements msg.Dispatcher: no message is for it.
@@ -87,8 +114,8 @@ func (p *Peers) HandleConnectFailed(c msg.Connection, err *msg.ConnectError) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for t := range p.tries[c] {
-		t.cancel(err)
+	for w := range p.waits[c] {
+		w.cancel(err)
 	}
 }
 
@@ -123,7 +150,7 @@ func Addrs(ctx context.Context, addr string) (entity.AddrVec, error) {
 	}
 	best := ips[0].Unmap()
 	for _, ip := range ips {
-		if ip.Unmap().Is4() { // as net.Dial, whose first choice it is on hosts without IPv6
+		if ip.Unmap().Is4() { // the one that most hosts have
 			best = ip.Unmap()
 			break
 		}
@@ -131,8 +158,8 @@ func Addrs(ctx context.Context, addr string) (entity.AddrVec, error) {
 	return entity.ParseAddrVec(netip.AddrPortFrom(best, uint16(n)).String())
 }
 
-// Net is the first of a messenger's addresses that TCP has, for those who want a net.Addr;
-// nil if there is none.
+// Net is the first address of v that TCP has, for those who want a net.Addr; nil if there
+// is none.
 func Net(v entity.AddrVec) *net.TCPAddr {
 	for _, a := range v {
 		if a.AddrPort.IsValid() && a.AddrPort.Port() != 0 {

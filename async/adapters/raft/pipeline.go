@@ -17,22 +17,23 @@ type pipeline struct {
 	c      msg.Connection
 	reach  context.Context // ends with the pipeline
 	cancel context.CancelFunc
-	out    chan *appendFuture
+	out    chan *future
 	done   chan raft.AppendFuture
 }
 
 // AppendEntriesPipeline implements raft.Transport.
 func (t *Transport) AppendEntriesPipeline(_ raft.ServerID, to raft.ServerAddress) (raft.AppendPipeline, error) {
-	c, reach, cancel, err := t.connect(to)
+	if err := t.allowed(to); err != nil {
+		return nil, err
+	}
+	c, reach, cancel, err := t.peers.Connect(t.ctx, string(to))
 	if err != nil {
 		return nil, err
 	}
-	// Two are under way with channels that hold none: one that is being answered, and one
-	// that has been sent and waits to be that.
-	p := &pipeline{
-		t: t, to: to, c: c, reach: reach, cancel: cancel,
-		out: make(chan *appendFuture, t.o.MaxInFlight-2), done: make(chan raft.AppendFuture, t.o.MaxInFlight-2),
-	}
+	// With channels that hold none there are two under way: the one that deliver waits for,
+	// and one that was sent and waits to be that.
+	n := t.o.MaxInFlight - 2
+	p := &pipeline{t, to, c, reach, cancel, make(chan *future, n), make(chan raft.AppendFuture, n)}
 	t.mu.Lock()
 	t.pipelines[p] = struct{}{}
 	t.mu.Unlock()
@@ -43,20 +44,13 @@ func (t *Transport) AppendEntriesPipeline(_ raft.ServerID, to raft.ServerAddress
 // AppendEntries implements raft.AppendPipeline.
 func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (
 	raft.AppendFuture, error) {
-	body, err := encode(args)
-	if err != nil {
-		return nil, err
-	}
-	if p.reach.Err() != nil {
-		return nil, raft.ErrPipelineShutdown
-	}
-	f := &appendFuture{start: time.Now(), args: args, resp: resp, ended: make(chan struct{})}
-	p.t.o.Node.Go(p.reach, p.c, typeAppend, body, func(reply []byte, err error) {
+	f := &future{start: time.Now(), args: args, resp: resp, ended: make(chan struct{})}
+	appendEntries.Go(p.reach, p.t.o.Node, p.c, args, func(r *raft.AppendEntriesResponse, err error) {
 		if f.err = peer.Why(p.reach, err); err == nil {
-			f.err = decodeReply(reply, resp)
+			*resp = *r
 		}
 		close(f.ended)
-	}, rpc.Priority(p.t.priority(msg.PriorityDefault)), rpc.Timeout(p.t.o.Timeout), rpc.Give())
+	}, p.t.priority(msg.PriorityDefault), rpc.Timeout(p.t.o.Timeout))
 	select {
 	case p.out <- f:
 		return f, nil
@@ -96,8 +90,8 @@ func (p *pipeline) deliver() {
 	}
 }
 
-// appendFuture is a raft.AppendFuture.
-type appendFuture struct {
+// future is a raft.AppendFuture.
+type future struct {
 	start time.Time
 	args  *raft.AppendEntriesRequest
 	resp  *raft.AppendEntriesResponse
@@ -106,16 +100,16 @@ type appendFuture struct {
 }
 
 // Error implements raft.Future.
-func (f *appendFuture) Error() error {
+func (f *future) Error() error {
 	<-f.ended
 	return f.err
 }
 
 // Start implements raft.AppendFuture.
-func (f *appendFuture) Start() time.Time { return f.start }
+func (f *future) Start() time.Time { return f.start }
 
 // Request implements raft.AppendFuture.
-func (f *appendFuture) Request() *raft.AppendEntriesRequest { return f.args }
+func (f *future) Request() *raft.AppendEntriesRequest { return f.args }
 
 // Response implements raft.AppendFuture.
-func (f *appendFuture) Response() *raft.AppendEntriesResponse { return f.resp }
+func (f *future) Response() *raft.AppendEntriesResponse { return f.resp }

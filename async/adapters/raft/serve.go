@@ -1,14 +1,8 @@
 package raftmsgr
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
-	"net"
-	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/rpc"
@@ -16,50 +10,55 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// besides is how many requests that are no AppendEntries are handled at a time.
+// The requests, by their types, and the service of the streams of snapshots.
+var (
+	appendEntries = rpc.Method[raft.AppendEntriesRequest, raft.AppendEntriesResponse]{
+		Type: msg.TypeRaftFirst, Codec: msgpack}
+	heartbeat = rpc.Method[raft.AppendEntriesRequest, raft.AppendEntriesResponse]{
+		Type: msg.TypeRaftFirst + 1, Codec: msgpack}
+	vote = rpc.Method[raft.RequestVoteRequest, raft.RequestVoteResponse]{
+		Type: msg.TypeRaftFirst + 2, Codec: msgpack}
+	preVote = rpc.Method[raft.RequestPreVoteRequest, raft.RequestPreVoteResponse]{
+		Type: msg.TypeRaftFirst + 3, Codec: msgpack}
+	timeoutNow = rpc.Method[raft.TimeoutNowRequest, raft.TimeoutNowResponse]{
+		Type: msg.TypeRaftFirst + 4, Codec: msgpack}
+)
+
+const service = "raft"
+
+// besides is how many requests of a kind that are not AppendEntries are handled at a time.
 const besides = 16
 
-// serve registers what peers call.
+// serve registers what peers call. Entries are appended in order; the rest does not wait
+// for them.
 func (t *Transport) serve() error {
-	for _, h := range []struct {
-		typ  uint16
-		make func() any
-		opts []rpc.HandlerOption
-	}{
-		{typeAppend, func() any { return new(raft.AppendEntriesRequest) }, nil}, // in order
-		{typeHeartbeat, func() any { return new(raft.AppendEntriesRequest) }, concurrent()},
-		{typeVote, func() any { return new(raft.RequestVoteRequest) }, concurrent()},
-		{typePreVote, func() any { return new(raft.RequestPreVoteRequest) }, concurrent()},
-		{typeTimeoutNow, func() any { return new(raft.TimeoutNowRequest) }, concurrent()},
-	} {
-		err := t.o.Node.HandleRaw(h.typ, func(ctx context.Context, r *rpc.Request) ([]byte, error) {
-			cmd := h.make()
-			if err := decode(r.Body, cmd); err != nil {
-				return nil, rpc.Errorf(rpc.CodeInvalid, "raftmsgr: request %#x cannot be read: %v", r.Type, err)
-			}
-			return t.handle(ctx, cmd, nil, r.Type == typeHeartbeat)
-		}, h.opts...)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(
+		serve(t, appendEntries, false), serve(t, heartbeat, true, rpc.Concurrent(besides)),
+		serve(t, vote, false, rpc.Concurrent(besides)), serve(t, preVote, false, rpc.Concurrent(besides)),
+		serve(t, timeoutNow, false, rpc.Concurrent(besides)),
+	)
 }
 
-func concurrent() []rpc.HandlerOption { return []rpc.HandlerOption{rpc.Concurrent(besides)} }
+func serve[Req, Resp any](t *Transport, m rpc.Method[Req, Resp], fast bool, opts ...rpc.HandlerOption) error {
+	return m.Handle(t.o.Node, func(ctx context.Context, req *Req) (*Resp, error) {
+		answer, err := t.handle(ctx, raft.RPC{Command: req}, fast)
+		resp, _ := answer.(*Resp)
+		return resp, err
+	}, opts...)
+}
 
 // handle gives a request to raft and returns the answer.
-func (t *Transport) handle(ctx context.Context, cmd any, r io.Reader, heartbeat bool) ([]byte, error) {
-	answer := make(chan raft.RPCResponse, 1)
-	x := raft.RPC{Command: cmd, Reader: r, RespChan: answer}
+func (t *Transport) handle(ctx context.Context, r raft.RPC, fast bool) (any, error) {
+	answers := make(chan raft.RPCResponse, 1)
+	r.RespChan = answers
 	t.mu.Lock()
-	fast := t.heartbeat
+	f := t.heartbeat
 	t.mu.Unlock()
-	if heartbeat && fast != nil {
-		fast(x)
+	if fast && f != nil {
+		f(r)
 	} else {
 		select {
-		case t.rpcs <- x:
+		case t.rpcs <- r:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-t.ctx.Done():
@@ -67,12 +66,8 @@ func (t *Transport) handle(ctx context.Context, cmd any, r io.Reader, heartbeat 
 		}
 	}
 	select {
-	case a := <-answer:
-		text := ""
-		if a.Error != nil {
-			text = a.Error.Error()
-		}
-		return encode(text, a.Response)
+	case a := <-answers:
+		return a.Response, a.Error
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-t.ctx.Done():
@@ -80,110 +75,19 @@ func (t *Transport) handle(ctx context.Context, cmd any, r io.Reader, heartbeat 
 	}
 }
 
-// accept takes the snapshots that peers install.
-func (t *Transport) accept() {
-	for {
-		c, err := t.ln.Accept()
-		if err != nil {
-			return // closed
-		}
-		t.work.Go(func() {
-			defer c.Close()
-			defer context.AfterFunc(t.ctx, func() { _ = c.Close() })()
-			t.takeSnapshot(steady{c, t.o.Timeout})
-		})
-	}
+// msgpack is the rpc.Codec by which raft's own transports encode.
+var msgpack = msgpackCodec{&codec.MsgpackHandle{}}
+
+type msgpackCodec struct{ handle *codec.MsgpackHandle }
+
+// Append implements rpc.Codec.
+func (c msgpackCodec) Append(b []byte, v any) ([]byte, error) {
+	var out []byte
+	err := codec.NewEncoderBytes(&out, c.handle).Encode(v)
+	return append(b, out...), err
 }
 
-// takeSnapshot gives a snapshot to raft. The sender is told what goes wrong.
-func (t *Transport) takeSnapshot(s io.ReadWriter) {
-	head, err := readFrame(s)
-	if err != nil {
-		return // the sender is gone
-	}
-	req := new(raft.InstallSnapshotRequest)
-	var body []byte
-	if err = decode(head, req); err == nil {
-		body, err = t.handle(t.ctx, req, io.LimitReader(s, req.Size), false)
-	}
-	if err != nil {
-		body, _ = encode(err.Error(), nil)
-	}
-	_ = writeFrame(s, body)
-}
-
-// steady is a stream that fails when nothing moves for a while.
-type steady struct {
-	net.Conn
-	limit time.Duration
-}
-
-func (s steady) Read(b []byte) (int, error) {
-	_ = s.SetReadDeadline(time.Now().Add(s.limit))
-	return s.Conn.Read(b)
-}
-
-func (s steady) Write(b []byte) (int, error) {
-	_ = s.SetWriteDeadline(time.Now().Add(s.limit))
-	return s.Conn.Write(b)
-}
-
-// frameMax bounds a request and an answer around a snapshot.
-const frameMax = 16 << 20
-
-func writeFrame(w io.Writer, b []byte) error {
-	_, err := w.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(b))), b...))
-	return err
-}
-
-func readFrame(r io.Reader) ([]byte, error) {
-	var head [4]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
-	}
-	n := binary.LittleEndian.Uint32(head[:])
-	if n > frameMax {
-		return nil, fmt.Errorf("raftmsgr: a frame of %d bytes, more than %d", n, frameMax)
-	}
-	var b bytes.Buffer // grows with what comes, not by what is said
-	if _, err := io.CopyN(&b, r, int64(n)); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
-}
-
-// encode is MessagePack, as raft's own transports have it. A reply is two values: the text
-// of an error, and the answer.
-func encode(values ...any) (b []byte, err error) {
-	e := codec.NewEncoderBytes(&b, &codec.MsgpackHandle{})
-	for _, v := range values {
-		if err = e.Encode(v); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
-}
-
-func decode(b []byte, values ...any) error {
-	d := codec.NewDecoderBytes(b, &codec.MsgpackHandle{})
-	for _, v := range values {
-		if err := d.Decode(v); err != nil {
-			return err
-		}
-	}
-	if n := d.NumBytesRead(); n != len(b) {
-		return fmt.Errorf("%w: %d bytes behind the end", msg.ErrTooLarge, len(b)-n)
-	}
-	return nil
-}
-
-func decodeReply(b []byte, resp any) error {
-	var text string
-	if err := decode(b, &text, resp); err != nil {
-		return fmt.Errorf("raftmsgr: reply cannot be read: %w", err)
-	}
-	if text != "" {
-		return errors.New(text)
-	}
-	return nil
+// Unmarshal implements rpc.Codec.
+func (c msgpackCodec) Unmarshal(data []byte, v any) error {
+	return codec.NewDecoderBytes(data, c.handle).Decode(v)
 }

@@ -1,9 +1,9 @@
 package raftmsgr
 
 import (
+	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -15,16 +15,8 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/rpc"
 	"github.com/asyncmsgr/asyncmsgr/async/stream"
+	"github.com/hashicorp/go-msgpack/v2/codec"
 	"github.com/hashicorp/raft"
-)
-
-// The types of requests.
-const (
-	typeAppend = msg.TypeRaftFirst + iota
-	typeHeartbeat
-	typeVote
-	typePreVote
-	typeTimeoutNow
 )
 
 // Options of a Transport. The zero value works.
@@ -49,19 +41,18 @@ type Options struct {
 type Transport struct {
 	o     Options
 	peers *peer.Peers
-	local raft.ServerAddress
 	ln    net.Listener
 	rpcs  chan raft.RPC
 
 	ctx    context.Context // ends with Close
-	cancel context.CancelCauseFunc
+	cancel context.CancelFunc
 	work   sync.WaitGroup
 
 	mu        sync.Mutex
 	heartbeat func(raft.RPC)
 	pipelines map[*pipeline]struct{}
-	apart     map[raft.ServerAddress]bool // Connect, Disconnect: whether it is cut off
-	alone     bool                        // DisconnectAll: all are that are not in apart
+	apart     map[raft.ServerAddress]bool // whether a peer is cut off, see Disconnect
+	alone     bool                        // whether those are that are not in apart
 }
 
 var _ raft.LoopbackTransport = (*Transport)(nil)
@@ -71,34 +62,25 @@ var _ raft.LoopbackTransport = (*Transport)(nil)
 // as "host:port"; started anew, it has the same and the same name. m stays the caller's,
 // to shut down after the node. A messenger has one Transport.
 func New(m *async.Messenger, o Options) (*Transport, error) {
-	if o.PeerType == 0 {
-		o.PeerType = m.Name().Type
-	}
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second
 	}
-	o.MaxInFlight = max(o.MaxInFlight, raft.DefaultMaxRPCsInFlight)
-	at := peer.Net(m.Addrs())
-	if at == nil {
-		return nil, errors.New("raftmsgr: the messenger is not bound: peers could not reach it")
+	if o.MaxInFlight < raft.DefaultMaxRPCsInFlight {
+		o.MaxInFlight = raft.DefaultMaxRPCsInFlight
 	}
 	t := &Transport{
-		o: o, local: raft.ServerAddress(at.String()), rpcs: make(chan raft.RPC),
-		pipelines: map[*pipeline]struct{}{}, apart: map[raft.ServerAddress]bool{},
+		o: o, rpcs: make(chan raft.RPC), pipelines: map[*pipeline]struct{}{}, apart: map[raft.ServerAddress]bool{},
 	}
-	t.ctx, t.cancel = context.WithCancelCause(context.Background())
+	t.ctx, t.cancel = context.WithCancel(context.Background())
 	var err error
-	if t.peers, err = peer.New(m, o.PeerType); err == nil && o.Node == nil {
+	if t.peers, err = peer.New(m, o.PeerType, o.Mux); err == nil && o.Node == nil {
 		t.o.Node, err = rpc.New(m, rpc.Options{})
-	}
-	if err == nil && o.Mux == nil {
-		t.o.Mux, err = stream.New(m, stream.Options{})
 	}
 	if err == nil {
 		err = t.serve()
 	}
 	if err == nil {
-		t.ln, err = t.o.Mux.Listen("raft")
+		t.ln, err = t.peers.Listen(service)
 	}
 	if err != nil {
 		return nil, err
@@ -108,7 +90,9 @@ func New(m *async.Messenger, o Options) (*Transport, error) {
 }
 
 // LocalAddr implements raft.Transport.
-func (t *Transport) LocalAddr() raft.ServerAddress { return t.local }
+func (t *Transport) LocalAddr() raft.ServerAddress {
+	return raft.ServerAddress(t.peers.Addr().String())
+}
 
 // Consumer implements raft.Transport.
 func (t *Transport) Consumer() <-chan raft.RPC { return t.rpcs }
@@ -130,12 +114,12 @@ func (t *Transport) SetHeartbeatHandler(f func(raft.RPC)) {
 func (t *Transport) AppendEntries(_ raft.ServerID, to raft.ServerAddress, args *raft.AppendEntriesRequest,
 	resp *raft.AppendEntriesResponse) error {
 	if isHeartbeat(args) {
-		return t.call(to, typeHeartbeat, msg.PriorityHigh, args, resp)
+		return call(t, to, heartbeat, msg.PriorityHigh, args, resp)
 	}
-	return t.call(to, typeAppend, msg.PriorityDefault, args, resp)
+	return call(t, to, appendEntries, msg.PriorityDefault, args, resp)
 }
 
-// isHeartbeat is how raft's own transports tell.
+// isHeartbeat is how raft's own transport tells.
 func isHeartbeat(a *raft.AppendEntriesRequest) bool {
 	return a.Term != 0 && len(a.Addr)+len(a.Leader) > 0 && a.PrevLogEntry == 0 && a.PrevLogTerm == 0 &&
 		len(a.Entries) == 0 && a.LeaderCommitIndex == 0
@@ -144,134 +128,114 @@ func isHeartbeat(a *raft.AppendEntriesRequest) bool {
 // RequestVote implements raft.Transport.
 func (t *Transport) RequestVote(_ raft.ServerID, to raft.ServerAddress, args *raft.RequestVoteRequest,
 	resp *raft.RequestVoteResponse) error {
-	return t.call(to, typeVote, msg.PriorityHigh, args, resp)
+	return call(t, to, vote, msg.PriorityHigh, args, resp)
 }
 
 // RequestPreVote implements raft.WithPreVote.
 func (t *Transport) RequestPreVote(_ raft.ServerID, to raft.ServerAddress, args *raft.RequestPreVoteRequest,
 	resp *raft.RequestPreVoteResponse) error {
-	return t.call(to, typePreVote, msg.PriorityHigh, args, resp)
+	return call(t, to, preVote, msg.PriorityHigh, args, resp)
 }
 
 // TimeoutNow implements raft.Transport.
 func (t *Transport) TimeoutNow(_ raft.ServerID, to raft.ServerAddress, args *raft.TimeoutNowRequest,
 	resp *raft.TimeoutNowResponse) error {
-	return t.call(to, typeTimeoutNow, msg.PriorityHigh, args, resp)
+	return call(t, to, timeoutNow, msg.PriorityHigh, args, resp)
 }
 
 // call makes a request. It fails at once when the peer's host refuses the connection.
-func (t *Transport) call(to raft.ServerAddress, typ uint16, prio uint8, args, resp any) error {
-	body, err := encode(args)
-	if err != nil {
+func call[Req, Resp any](t *Transport, to raft.ServerAddress, m rpc.Method[Req, Resp], prio uint8,
+	args *Req, resp *Resp) error {
+	if err := t.allowed(to); err != nil {
 		return err
 	}
-	c, reach, done, err := t.connect(to)
+	c, reach, done, err := t.peers.Connect(t.ctx, string(to))
 	if err != nil {
 		return err
 	}
 	defer done()
-	reply, err := t.o.Node.Call(reach, c, typ, body, rpc.Priority(t.priority(prio)), rpc.Timeout(t.o.Timeout), rpc.Give())
+	r, err := m.Call(reach, t.o.Node, c, args, t.priority(prio), rpc.Timeout(t.o.Timeout))
 	if err != nil {
 		return peer.Why(reach, err)
 	}
-	return decodeReply(reply, resp)
+	*resp = *r
+	return nil
 }
 
-func (t *Transport) priority(p uint8) uint8 {
+func (t *Transport) priority(p uint8) rpc.CallOption {
 	if t.o.OnePriority {
-		return 0
+		p = 0
 	}
-	return p
-}
-
-// connect is peer.Peers.Connect for who is not cut off.
-func (t *Transport) connect(to raft.ServerAddress) (msg.Connection, context.Context, context.CancelFunc, error) {
-	t.mu.Lock()
-	cut, known := t.apart[to]
-	cut = cut || !known && t.alone
-	t.mu.Unlock()
-	if cut || t.ctx.Err() != nil {
-		return nil, nil, nil, fmt.Errorf("failed to connect to peer %v: %w", to, t.why())
-	}
-	return t.peers.Connect(t.ctx, string(to))
-}
-
-var errApart = errors.New("raftmsgr: the peer is cut off (Disconnect)")
-
-func (t *Transport) why() error {
-	if err := context.Cause(t.ctx); err != nil {
-		return err
-	}
-	return errApart
+	return rpc.Priority(p)
 }
 
 // InstallSnapshot implements raft.Transport: a stream with the request, the snapshot, and
-// the answer, at low priority.
+// the answer, an error's text before it; at low priority.
 func (t *Transport) InstallSnapshot(_ raft.ServerID, to raft.ServerAddress, args *raft.InstallSnapshotRequest,
 	resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	c, reach, done, err := t.connect(to)
+	if err := t.allowed(to); err != nil {
+		return err
+	}
+	prio := uint8(msg.PriorityLow)
+	if t.o.OnePriority {
+		prio = 0
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, t.o.Timeout)
+	defer cancel()
+	s, err := t.peers.Dial(ctx, string(to), service, prio)
 	if err != nil {
 		return err
 	}
-	defer done()
-	dial, cancel := context.WithTimeout(reach, t.o.Timeout)
-	defer cancel()
-	s, err := t.o.Mux.Dial(dial, c, "raft", stream.WithPriority(t.priority(msg.PriorityLow)))
-	if err != nil {
-		return peer.Why(reach, err)
-	}
 	defer s.Close()
-	defer context.AfterFunc(reach, func() { _ = s.Close() })()
-	w := steady{s, t.o.Timeout}
-	body, err := encode(args)
-	if err == nil {
-		err = writeFrame(w, body)
-	}
-	if err == nil {
+	defer context.AfterFunc(t.ctx, func() { _ = s.Close() })()
+	w := peer.Moving(s, t.o.Timeout)
+	d, text := codec.NewDecoder(w, msgpack.handle), ""
+	if err = codec.NewEncoder(w, msgpack.handle).Encode(args); err == nil {
 		_, err = io.Copy(w, data)
 	}
 	if err == nil {
-		body, err = readFrame(w)
+		err = errors.Join(d.Decode(&text), d.Decode(resp))
+	}
+	if text != "" {
+		return errors.New(text)
+	}
+	return err
+}
+
+// accept takes the snapshots that peers install.
+func (t *Transport) accept() {
+	for {
+		c, err := t.ln.Accept()
+		if err != nil {
+			return // closed
+		}
+		t.work.Go(func() {
+			defer c.Close()
+			defer context.AfterFunc(t.ctx, func() { _ = c.Close() })()
+			t.takeSnapshot(peer.Moving(c, t.o.Timeout))
+		})
+	}
+}
+
+// takeSnapshot gives a snapshot to raft, and its answer to the sender.
+func (t *Transport) takeSnapshot(c net.Conn) {
+	req, text := new(raft.InstallSnapshotRequest), ""
+	r := bufio.NewReaderSize(c, 64<<10)
+	err := codec.NewDecoder(r, msgpack.handle).Decode(req)
+	var resp any
+	if err == nil {
+		resp, err = t.handle(t.ctx, raft.RPC{Command: req, Reader: io.LimitReader(r, req.Size)}, false)
 	}
 	if err != nil {
-		return peer.Why(reach, err)
+		text = err.Error()
 	}
-	return decodeReply(body, resp)
-}
-
-// Connect implements raft.WithPeers: it takes Disconnect back. The Transport of the peer
-// is not needed.
-func (t *Transport) Connect(to raft.ServerAddress, _ raft.Transport) { t.cut(to, false) }
-
-// Disconnect implements raft.WithPeers: nothing is sent to the peer any more. The peer may
-// still send.
-func (t *Transport) Disconnect(to raft.ServerAddress) { t.cut(to, true) }
-
-func (t *Transport) cut(to raft.ServerAddress, apart bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.apart[to] = apart
-	for p := range t.pipelines {
-		if apart && p.to == to {
-			p.cancel()
-		}
-	}
-}
-
-// DisconnectAll implements raft.WithPeers: nothing is sent to anyone, but for those of
-// later Connects.
-func (t *Transport) DisconnectAll() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.alone, t.apart = true, map[raft.ServerAddress]bool{}
-	for p := range t.pipelines {
-		p.cancel()
-	}
+	e := codec.NewEncoder(c, msgpack.handle)
+	_ = errors.Join(e.Encode(text), e.Encode(resp)) // if the sender is gone nobody waits
 }
 
 // Close implements raft.WithClose: it ends what is under way. The messenger goes on.
 func (t *Transport) Close() error {
-	t.cancel(raft.ErrTransportShutdown)
+	t.cancel()
 	err := t.ln.Close()
 	t.work.Wait()
 	return err

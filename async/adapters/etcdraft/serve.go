@@ -3,13 +3,12 @@ package etcdraftmsgr
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 
-	"github.com/asyncmsgr/asyncmsgr/async/adapters/peer"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/stream"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -34,19 +33,18 @@ func (t *Transport) sendStream(m *raftpb.Message) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, t.o.SnapshotTimeout)
-	defer cancel()
-	c, reach, done, err := t.connect(ctx, m.GetTo())
+	addr, err := t.addr(m.GetTo())
 	if err != nil {
 		return err
 	}
-	defer done()
-	s, err := t.mux.Dial(reach, c, "etcdraft", stream.WithPriority(msg.PriorityLow))
+	ctx, cancel := context.WithTimeout(t.ctx, t.o.SnapshotTimeout)
+	defer cancel()
+	s, err := t.peers.Dial(ctx, addr, service, msg.PriorityLow)
 	if err != nil {
-		return peer.Why(reach, err)
+		return err
 	}
 	defer s.Close()
-	defer closeAt(reach, s)()
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	if _, err = s.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(data)))); err == nil {
 		_, err = s.Write(data)
 	}
@@ -55,15 +53,9 @@ func (t *Transport) sendStream(m *raftpb.Message) error {
 		_, err = io.ReadFull(s, answer)
 	}
 	if err == nil && answer[0] != 1 {
-		err = fmt.Errorf("the peer did not take it")
+		err = errors.New("the peer did not take it")
 	}
-	return peer.Why(reach, err)
-}
-
-// closeAt closes c when ctx ends, unless that is taken back before.
-func closeAt(ctx context.Context, c net.Conn) (takeBack func()) {
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	return func() { stop() }
+	return err
 }
 
 // accept takes the snapshots that peers send.
@@ -75,7 +67,7 @@ func (t *Transport) accept() {
 		}
 		t.work.Go(func() {
 			defer c.Close()
-			defer closeAt(t.ctx, c)()
+			defer context.AfterFunc(t.ctx, func() { _ = c.Close() })()
 			if err := t.takeSnapshot(c); err != nil {
 				t.o.Logger.Warn("etcdraftmsgr: snapshot not taken", "from", c.RemoteAddr(), "reason", err)
 			}
