@@ -30,7 +30,7 @@ type binary struct {
 	env       []string
 }
 
-// suite prepares a suite, runs it both ways and judges it.
+// suite prepares a suite and runs it both ways.
 func (b *bench) suite(ctx context.Context, s suite) report {
 	plain, ours, err := b.prepare(ctx, s)
 	if err != nil {
@@ -49,7 +49,7 @@ func (b *bench) suite(ctx context.Context, s suite) report {
 	if len(tests) == 0 {
 		return report{name: s.name, alone: s.alone, err: fmt.Errorf("no test matches")}
 	}
-	r := judge(s, tests, func(withOurs bool, tests []string) outcomes {
+	r := first(s, tests, func(withOurs bool, tests []string) outcomes {
 		if withOurs {
 			return b.shards(ctx, s, ours, tests)
 		}

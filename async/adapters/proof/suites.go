@@ -87,6 +87,10 @@ var raftTestSuite = suite{
 			file: "network.go", old: "return &nodeNetwork{id: id, raftNetwork: rn}",
 			new: "return newSwapNetwork(id, rn)", times: 1,
 		},
+		{
+			file: "network.go", old: "	select {\n	case to <- cm:",
+			new: "	if swapSend(rn, cm) {\n		return\n	}\n	select {\n	case to <- cm:", times: 1,
+		},
 	},
 }
 

@@ -28,6 +28,8 @@ type runner func(ours bool, tests []string) outcomes
 // report is what became of a suite.
 type report struct {
 	name        string
+	tests       []string
+	run         runner
 	plain, ours outcomes // the latter with the retries
 	alone       bool     // there is nothing to compare with
 	notes       []string
@@ -36,29 +38,31 @@ type report struct {
 	err         error // the suite could not be run
 }
 
-// judge runs a suite both ways and applies the rule (see doc.go).
-func judge(s suite, tests []string, run runner) report {
-	r := report{name: s.name, alone: s.alone, plain: outcomes{}}
-	if !s.alone {
-		both := make(chan outcomes, 1)
-		if s.oneByOne {
-			both <- run(false, tests)
-		} else {
-			go func() { both <- run(false, tests) }()
-		}
-		r.ours = run(true, tests)
-		r.plain = <-both
-	} else {
-		r.ours = run(true, tests)
+// first runs a suite both ways.
+func first(s suite, tests []string, run runner) report {
+	r := report{name: s.name, alone: s.alone, plain: outcomes{}, tests: tests, run: run}
+	both := make(chan outcomes, 1)
+	switch {
+	case s.alone:
+		both <- outcomes{}
+	case s.oneByOne:
+		both <- run(false, tests)
+	default:
+		go func() { both <- run(false, tests) }()
 	}
-	for _, t := range tests {
-		r.again(t, run)
-	}
+	r.ours = run(true, tests)
+	r.plain = <-both
 	return r
 }
 
-// again judges one test, running it again where that decides.
-func (r *report) again(t string, run runner) {
+// judge applies the rule (see doc.go), running tests again where that decides.
+func (r *report) judge() {
+	for _, t := range r.tests {
+		r.again(t)
+	}
+}
+
+func (r *report) again(t string) {
 	note := func(format string, args ...any) {
 		r.notes = append(r.notes, fmt.Sprintf("%s %s: ", r.name, t)+fmt.Sprintf(format, args...))
 	}
@@ -75,16 +79,20 @@ func (r *report) again(t string, run runner) {
 		return
 	}
 	one := []string{t}
-	if second := run(true, one)[t]; second == passed || second == skipped && plain == skipped {
+	if second := r.run(true, one)[t]; second == passed || second == skipped && plain == skipped {
 		r.ours[t] = second
 		note("%s with the adapter, then %s", ours, second)
 		return
 	}
-	if !r.alone && run(false, one)[t] != plain {
+	if !r.alone && r.run(false, one)[t] != plain {
 		note("%s twice with the adapter; %s, then not, without: it does not decide", ours, plain)
 		return
 	}
-	note("%s twice with the adapter, %s twice without: this counts", ours, plain)
+	if r.alone {
+		note("%s twice: this counts", ours)
+	} else {
+		note("%s twice with the adapter, %s twice without: this counts", ours, plain)
+	}
 	r.counts = append(r.counts, t)
 }
 
