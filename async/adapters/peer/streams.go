@@ -98,8 +98,16 @@ func (m moving) Read(b []byte) (int, error) {
 	return m.Conn.Read(b)
 }
 
+// piece is how much is to move within the limit.
+const piece = 64 << 10
+
 // Write implements net.Conn.
-func (m moving) Write(b []byte) (int, error) {
-	_ = m.SetWriteDeadline(time.Now().Add(m.limit))
-	return m.Conn.Write(b)
+func (m moving) Write(b []byte) (n int, err error) {
+	for {
+		_ = m.SetWriteDeadline(time.Now().Add(m.limit))
+		k, err := m.Conn.Write(b[:min(len(b), piece)])
+		if n, b = n+k, b[k:]; err != nil || len(b) == 0 {
+			return n, err
+		}
+	}
 }

@@ -127,7 +127,7 @@ type cluster struct {
 	all  []*node
 }
 
-func overMessages(m *async.Messenger) (raft.Transport, error) { return New(m, Options{Timeout: 2 * time.Second}) }
+func overMessages(m *async.Messenger) (raft.Transport, error) { return New(m, Options{}) }
 
 func newCluster(t *testing.T, make func(*async.Messenger) (raft.Transport, error)) *cluster {
 	c := &cluster{t: t, make: make}
@@ -163,9 +163,9 @@ func (c *cluster) open(id int64, at string) *node {
 func config(id int64) *raft.Config {
 	conf := raft.DefaultConfig()
 	conf.LocalID = raft.ServerID(fmt.Sprint(id))
-	conf.HeartbeatTimeout, conf.ElectionTimeout = 500*time.Millisecond, 500*time.Millisecond
-	conf.LeaderLeaseTimeout, conf.CommitTimeout = 300*time.Millisecond, 10*time.Millisecond
-	conf.TrailingLogs = 5
+	conf.HeartbeatTimeout, conf.ElectionTimeout = time.Second, time.Second // also on a busy machine
+	conf.LeaderLeaseTimeout, conf.CommitTimeout = time.Second, 10*time.Millisecond
+	conf.TrailingLogs = 2
 	conf.Logger = hclog.NewNullLogger()
 	return conf
 }
@@ -276,7 +276,7 @@ func TestSnapshotAfterAbsence(t *testing.T) {
 	c.stop(gone)
 	rest := c.others(gone)
 	large := string(bytes.Repeat([]byte("x"), 1<<20))
-	for i := range 10 {
+	for i := range 3 {
 		c.apply(rest, fmt.Sprint("line ", i), large)
 	}
 	l := c.leader(rest...)
