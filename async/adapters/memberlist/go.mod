@@ -6,6 +6,7 @@ require (
 	github.com/asyncmsgr/asyncmsgr v0.0.0-00010101000000-000000000000
 	github.com/hashicorp/memberlist v0.7.0
 	github.com/stretchr/testify v1.12.1
+	go.uber.org/goleak v1.3.0
 )
 
 require (
