@@ -2,16 +2,11 @@ package grpcmsgr
 
 import (
 	"context"
-	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"testing"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async"
-	"github.com/asyncmsgr/asyncmsgr/async/entity"
-	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -46,8 +41,10 @@ func onConn(t *testing.T, f conns) {
 		ln, err = net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 	} else {
-		ln = newNet(t, 1).Listener()
-		opts = append(opts, newNet(t, 2).DialOption())
+		server, _ := newNet(t, 1, "127.0.0.1:0")
+		client, _ := newNet(t, 2, "127.0.0.1:0")
+		ln = server.Listener()
+		opts = append(opts, client.DialOption())
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
@@ -57,19 +54,6 @@ func onConn(t *testing.T, f conns) {
 	require.NoError(t, cc.Close())
 	s.Stop()
 	require.NoError(t, <-served)
-}
-
-// newNet is a Net on a messenger of its own.
-func newNet(t *testing.T, id int64) *Net {
-	m, err := async.New(async.Config{Name: entity.OSD(id), Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
-	m.SetPolicy(entity.TypeOSD, msg.LosslessPeerReuse())
-	require.NoError(t, m.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
-	n, err := New(m, Options{})
-	require.NoError(t, err)
-	require.NoError(t, m.Start())
-	t.Cleanup(func() { require.NoError(t, m.Shutdown(context.Background())) })
-	return n
 }
 
 func TestInteropEmptyUnary(t *testing.T)               { do(t, interop.DoEmptyUnaryCall) }
