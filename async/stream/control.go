@@ -36,10 +36,10 @@ func (c *Conn) answerLocked() (done bool, err error) {
 	switch {
 	case c.closed != nil:
 		return true, c.closed
-	case c.fail != nil:
-		return true, c.fail
+	case c.opened: // what has become of it since is for Read and Write to say
+		return true, nil
 	}
-	return c.opened, nil
+	return c.fail != nil, c.fail
 }
 
 // flushLocked sends what is owed, as far as there is room.
@@ -86,7 +86,7 @@ func (c *Conn) flushLocked() {
 
 // brokenLocked: nothing can be sent over the connection any more.
 func (c *Conn) brokenLocked(err error) {
-	c.failLocked(fmt.Errorf("stream: %w: %w", net.ErrClosed, err))
+	c.failLocked(ending(err))
 	c.owed, c.sentEnd, c.gotClose = 0, true, true
 	c.tidyLocked()
 }
@@ -165,12 +165,15 @@ func (c *Conn) breachLocked(code uint32, what string) {
 	c.endLocked(code, what)
 }
 
-// lost: the messenger gave up a message that was sent.
+// lost: the messenger gave up a message that was sent. If it was OPEN or ACCEPT, the peer will
+// not answer the CLOSE; so that is not waited for.
 func (c *Conn) lost(reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failLocked(fmt.Errorf("%w: %w", ErrLost, reason))
 	c.endLocked(CodeProtocol, "a message was lost")
+	c.gotClose, c.gotFin = true, true
+	c.tidyLocked()
 }
 
 // handleControl takes a message that is neither OPEN nor DATA, on the worker.

@@ -53,6 +53,7 @@ var (
 	ErrProtocol = errors.New("stream: protocol error")
 	// ErrUnknownStream is CodeUnknown.
 	ErrUnknownStream = errors.New("stream: unknown to the peer")
+	errCancelled     = errors.New("stream: dial cancelled")
 	// ErrVersion is CodeVersion.
 	ErrVersion = errors.New("stream: peer speaks another version")
 	// ErrServiceTaken: Listen for a service that has a listener.
@@ -120,6 +121,8 @@ func sentinel(code uint32) error {
 		return ErrTooManyStreams
 	case CodeMemory:
 		return ErrNoMemory
+	case CodeCancelled:
+		return errCancelled
 	case CodeVersion:
 		return ErrVersion
 	}

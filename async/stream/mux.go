@@ -220,16 +220,18 @@ func (x *Mux) take(n, limit int64) bool {
 
 // closedConn is told of each connection that is closed for good.
 func (x *Mux) closedConn(c msg.Connection, reason error) {
-	local := errors.Is(reason, msg.ErrMarkedDown) || errors.Is(reason, msg.ErrShutdown)
-	if local {
-		reason = fmt.Errorf("stream: %w: %w", net.ErrClosed, reason)
-	} else {
-		reason = fmt.Errorf("%w: %w", ErrPeerReset, reason)
-	}
-	x.over(c, reason)
+	x.over(c, ending(reason))
 	if c.IsLoopback() && c.IsClosed() {
-		x.end(reason) // Shutdown
+		x.end(ending(reason)) // Shutdown
 	}
+}
+
+// ending is what streams end with when their connection is closed for that reason.
+func ending(reason error) error {
+	if errors.Is(reason, msg.ErrMarkedDown) || errors.Is(reason, msg.ErrShutdown) {
+		return fmt.Errorf("stream: %w: %w", net.ErrClosed, reason)
+	}
+	return fmt.Errorf("%w: %w", ErrPeerReset, reason)
 }
 
 // over ends the streams of a connection that is closed for good.

@@ -120,6 +120,9 @@ func TestTranscript(t *testing.T) {
 	p.say(typeClose, 5, u32(0))
 	p.want()
 	p.wantNothing()
+	for _, e := range p.Nodes[0].Events {
+		require.True(t, e.What != "message" || e.Priority == 150, "%+v", e) // that of the OPEN
+	}
 }
 
 // TestPeerCloses: CLOSE is answered at once, and what came before it can be read.
@@ -153,7 +156,9 @@ func TestBreaches(t *testing.T) {
 		do   func(p *peer)
 		want string // the reason
 	}{
-		{"more than the credit", func(p *peer) { p.say(typeData, 5, strings.Repeat("x", 65)) }, "65 bytes, and 64 may come"},
+		{"more than the credit", func(p *peer) {
+			p.say(typeData, 5, strings.Repeat("x", 65))
+		}, "65 bytes, and 64 may come"},
 		{"more than the credit, together", func(p *peer) {
 			p.sayAs(typeData, 5, strings.Repeat("x", 60), 0)
 			p.sayAs(typeData, 5, strings.Repeat("x", 5), 1)
@@ -165,7 +170,10 @@ func TestBreaches(t *testing.T) {
 		}, "DATA of 1, 0 and 1 bytes"},
 		{"data after FIN", func(p *peer) { p.say(typeFin, 5, ""); p.say(typeData, 5, "x") }, "DATA after FIN"},
 		{"FIN twice", func(p *peer) { p.say(typeFin, 5, ""); p.say(typeFin, 5, "") }, "FIN twice"},
-		{"a hole", func(p *peer) { p.sayAs(typeData, 5, "x", 0); p.sayAs(typeData, 5, "y", 2) }, "DATA 2 came in place of 1"},
+		{"a hole", func(p *peer) {
+			p.sayAs(typeData, 5, "x", 0)
+			p.sayAs(typeData, 5, "y", 2)
+		}, "DATA 2 came in place of 1"},
 		{"opened twice", func(p *peer) { p.say(typeOpen, 5, openPair) }, "opened twice"},
 		{"ACCEPT", func(p *peer) { p.say(typeAccept, 5, u32(1)) }, "ACCEPT twice"},
 		{"too much credit", func(p *peer) { p.say(typeWindow, 5, u32(1)) }, "WINDOW of 1 bytes, with 10 of 10 left"},

@@ -89,9 +89,7 @@ func (s *sim) settled(c *Conn) error {
 	s.t.Helper()
 	done, err := false, error(nil)
 	s.Until("an answer to OPEN", func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		done, err = c.answerLocked()
+		done, err = answerOf(c)
 		return done
 	})
 	return err

@@ -22,8 +22,9 @@ type Stats struct {
 	// wait either.
 	SendWaits, Postponed, AnswersDropped uint64
 
-	// Streams are what is in the tables now, Unread the bytes that wait to be read, and
-	// Promised the windows of all streams together.
+	// Streams are what is in the tables now: those that not both ends have closed. Unread are
+	// the bytes received on them and not read, and Promised the windows of all streams
+	// together, also of closed ones that are still to be read.
 	Streams          int
 	Unread, Promised int64
 }

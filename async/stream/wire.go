@@ -82,7 +82,8 @@ var errHeader = errors.New("bad header")
 // parse reads the front of a message of that type. It never keeps front.
 func parse(typ uint16, front []byte) (h header, err error) {
 	bad := func(format string, args ...any) (header, error) {
-		return header{}, fmt.Errorf("%w: %s of %d bytes%s", errHeader, name(typ), len(front), fmt.Sprintf(format, args...))
+		what := fmt.Sprintf(format, args...)
+		return header{}, fmt.Errorf("%w: %s of %d bytes%s", errHeader, name(typ), len(front), what)
 	}
 	switch typ {
 	case typeOpen:

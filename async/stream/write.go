@@ -84,6 +84,10 @@ func (c *Conn) sendLocked(p []byte) error {
 		m.Release()
 		c.credit += len(p)
 		c.sendSeq--
+		if errors.Is(err, msg.ErrClosed) || errors.Is(err, msg.ErrShutdown) {
+			c.brokenLocked(err)
+			err = c.fail
+		}
 	} else {
 		count := &c.s.x.count
 		count.messagesSent.Add(1)

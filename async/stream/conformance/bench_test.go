@@ -68,7 +68,8 @@ func pingPong(tb testing.TB, p pair, n int) {
 func transfer(tb testing.TB, p pair, size, n int) {
 	done := make(chan error, 1)
 	go func() {
-		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(p.b, int64(size)*int64(n)), make([]byte, 64<<10))
+		all := io.LimitReader(p.b, int64(size)*int64(n))
+		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, all, make([]byte, 64<<10))
 		done <- err
 	}()
 	buf := make([]byte, size)

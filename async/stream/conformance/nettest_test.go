@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"flag"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -21,7 +22,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	msg.PoisonBuffers = true
+	flag.Parse()
+	msg.PoisonBuffers = *rounds == 0 && flag.Lookup("test.bench").Value.String() == ""
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(),
 		goleak.IgnoreAnyFunction("github.com/cloudwego/netpoll.(*defaultPoll).Wait"))
 }
