@@ -161,30 +161,3 @@ func TestNew(t *testing.T) {
 	_, err = New(messenger(t, 1, "", msg.LosslessPeerReuse()), 0, nil)
 	require.ErrorContains(t, err, "not bound")
 }
-
-// TestMoving: a large write may take long; one that stands still fails.
-func TestMoving(t *testing.T) {
-	x, y := net.Pipe()
-	defer x.Close()
-	defer y.Close()
-	m := Moving(x, 50*time.Millisecond)
-	read := make(chan int)
-	go func() {
-		buf := make([]byte, piece)
-		for range 3 {
-			n, _ := io.ReadFull(y, buf)
-			read <- n
-		}
-		close(read)
-	}()
-	go func() {
-		for n := range read {
-			sum += n
-		}
-	}()
-	n, err := m.Write(make([]byte, 5*piece))
-	require.Error(t, err)
-	require.Equal(t, 3*piece, n)
-	_, err = m.Read(make([]byte, 1))
-	require.Error(t, err)
-}

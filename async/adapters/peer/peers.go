@@ -19,7 +19,7 @@ import (
 type Peers struct {
 	m   *async.Messenger
 	typ entity.Type
-	mux *stream.Mux
+	mux func() (*stream.Mux, error)
 
 	mu    sync.Mutex
 	waits map[msg.Connection]map[*wait]struct{}
@@ -30,7 +30,7 @@ type wait struct{ cancel context.CancelCauseFunc }
 
 // New returns the peers of that type, by default (0) the messenger's own, and adds a
 // dispatcher to m that takes no message. m is bound, so that they can reach it too. mux is
-// where streams come from; nil means a new one, of which a messenger has one.
+// where streams come from; nil means a new one, if there are streams: a messenger has one.
 //
 // The policy for the type must let this side call; one that does not is an error. Equals
 // need one that notices a restarted peer: msg.LosslessPeerReuse.
@@ -42,16 +42,16 @@ func New(m *async.Messenger, t entity.Type, mux *stream.Mux) (*Peers, error) {
 		return nil, fmt.Errorf("peer: the policy for peers of type %v never calls: "+
 			"SetPolicy with msg.LosslessPeerReuse() before this", t)
 	}
-	p := &Peers{m: m, typ: t, mux: mux, waits: map[msg.Connection]map[*wait]struct{}{}}
+	p := &Peers{m: m, typ: t, waits: map[msg.Connection]map[*wait]struct{}{}}
 	if p.Addr() == nil {
 		return nil, fmt.Errorf("peer: the messenger is not bound: peers could not reach it")
 	}
-	if mux == nil {
-		var err error
-		if p.mux, err = stream.New(m, stream.Options{}); err != nil {
-			return nil, err
+	p.mux = sync.OnceValues(func() (*stream.Mux, error) {
+		if mux != nil {
+			return mux, nil
 		}
-	}
+		return stream.New(m, stream.Options{})
+	})
 	m.AddDispatcherTail(p)
 	return p, nil
 }
@@ -77,15 +77,15 @@ func (p *Peers) Connect(ctx context.Context, addr string) (
 	if c, err = p.m.ConnectTo(p.typ, addrs); err != nil {
 		return nil, nil, nil, err
 	}
-	reach, done = p.watch(ctx, c)
+	reach, done = p.Watch(ctx, c)
 	if c.State() == msg.StateBackoff {
 		c.RetryNow()
 	}
 	return c, reach, done, nil
 }
 
-// watch returns a Context that ends with ctx, with done, and when an attempt fails.
-func (p *Peers) watch(ctx context.Context, c msg.Connection) (reach context.Context, done context.CancelFunc) {
+// Watch returns a Context as Connect does, for what is done over a connection that exists.
+func (p *Peers) Watch(ctx context.Context, c msg.Connection) (reach context.Context, done context.CancelFunc) {
 	reach, cancel := context.WithCancelCause(ctx)
 	w := &wait{cancel}
 	p.mu.Lock()

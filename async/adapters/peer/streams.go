@@ -12,12 +12,16 @@ import (
 // 0 being the messenger's default. It ends with ctx, and when an attempt to connect fails;
 // so does the stream, but not with ctx.
 func (p *Peers) Dial(ctx context.Context, addr, service string, priority uint8) (net.Conn, error) {
+	mux, err := p.mux()
+	if err != nil {
+		return nil, err
+	}
 	c, reach, done, err := p.Connect(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	s, err := p.mux.Dial(reach, c, service, stream.WithPriority(priority))
+	s, err := mux.Dial(reach, c, service, stream.WithPriority(priority))
 	if err != nil {
 		return nil, Why(reach, err)
 	}
@@ -34,7 +38,11 @@ func (p *Peers) DialTimeout(addr, service string, timeout time.Duration) (net.Co
 // Listen returns a listener for a service. What it accepts ends as what Dial returns does.
 // Its address is Addr's.
 func (p *Peers) Listen(service string) (net.Listener, error) {
-	ln, err := p.mux.Listen(service)
+	mux, err := p.mux()
+	if err != nil {
+		return nil, err
+	}
+	ln, err := mux.Listen(service)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +77,7 @@ type tied struct {
 const codeUnreachable = 1
 
 func (p *Peers) tie(s *stream.Conn) *tied {
-	reach, done := p.watch(context.Background(), s.Connection())
+	reach, done := p.Watch(context.Background(), s.Connection())
 	stop := context.AfterFunc(reach, func() {
 		_ = s.CloseWithError(codeUnreachable, context.Cause(reach).Error())
 	})
@@ -81,33 +89,4 @@ func (t *tied) Close() error {
 	t.stop()
 	t.done()
 	return t.Conn.Close()
-}
-
-// Moving returns c as one that fails when it has read, or written, nothing for that long.
-// Its own deadlines are overwritten.
-func Moving(c net.Conn, limit time.Duration) net.Conn { return moving{c, limit} }
-
-type moving struct {
-	net.Conn
-	limit time.Duration
-}
-
-// Read implements net.Conn.
-func (m moving) Read(b []byte) (int, error) {
-	_ = m.SetReadDeadline(time.Now().Add(m.limit))
-	return m.Conn.Read(b)
-}
-
-// piece is how much is to move within the limit.
-const piece = 64 << 10
-
-// Write implements net.Conn.
-func (m moving) Write(b []byte) (n int, err error) {
-	for {
-		_ = m.SetWriteDeadline(time.Now().Add(m.limit))
-		k, err := m.Conn.Write(b[:min(len(b), piece)])
-		if n, b = n+k, b[k:]; err != nil || len(b) == 0 {
-			return n, err
-		}
-	}
 }

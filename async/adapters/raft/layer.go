@@ -6,6 +6,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/adapters/peer"
+	"github.com/asyncmsgr/asyncmsgr/async/stream"
 	"github.com/hashicorp/raft"
 )
 
@@ -18,10 +19,11 @@ type StreamLayer struct {
 
 var _ raft.StreamLayer = (*StreamLayer)(nil)
 
-// NewStreamLayer returns a stream layer on m, which is bound; of o, PeerType and Mux count.
-func NewStreamLayer(m *async.Messenger, o Options) (l *StreamLayer, err error) {
+// NewStreamLayer returns a stream layer on m, which is bound, for peers of the same type as m
+// itself. mux is where streams come from; nil: a new one for m, which has one.
+func NewStreamLayer(m *async.Messenger, mux *stream.Mux) (l *StreamLayer, err error) {
 	l = &StreamLayer{}
-	if l.peers, err = peer.New(m, o.PeerType, o.Mux); err == nil {
+	if l.peers, err = peer.New(m, 0, mux); err == nil {
 		l.Listener, err = l.peers.Listen("raft-stream")
 	}
 	return l, err

@@ -13,7 +13,6 @@ import (
 // pipeline is a raft.AppendPipeline. Its goroutine hands the answers on in order.
 type pipeline struct {
 	t      *Transport
-	to     raft.ServerAddress
 	c      msg.Connection
 	reach  context.Context // ends with the pipeline
 	cancel context.CancelFunc
@@ -23,9 +22,6 @@ type pipeline struct {
 
 // AppendEntriesPipeline implements raft.Transport.
 func (t *Transport) AppendEntriesPipeline(_ raft.ServerID, to raft.ServerAddress) (raft.AppendPipeline, error) {
-	if err := t.allowed(to); err != nil {
-		return nil, err
-	}
 	c, reach, cancel, err := t.peers.Connect(t.ctx, string(to))
 	if err != nil {
 		return nil, err
@@ -33,10 +29,7 @@ func (t *Transport) AppendEntriesPipeline(_ raft.ServerID, to raft.ServerAddress
 	// With channels that hold none there are two under way: the one that deliver waits for,
 	// and one that was sent and waits to be that.
 	n := t.o.MaxInFlight - 2
-	p := &pipeline{t, to, c, reach, cancel, make(chan *future, n), make(chan raft.AppendFuture, n)}
-	t.mu.Lock()
-	t.pipelines[p] = struct{}{}
-	t.mu.Unlock()
+	p := &pipeline{t, c, reach, cancel, make(chan *future, n), make(chan raft.AppendFuture, n)}
 	t.work.Go(p.deliver)
 	return p, nil
 }
@@ -50,7 +43,7 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 			*resp = *r
 		}
 		close(f.ended)
-	}, p.t.priority(msg.PriorityDefault), rpc.Timeout(p.t.o.Timeout))
+	}, rpc.Timeout(p.t.o.Timeout))
 	select {
 	case p.out <- f:
 		return f, nil
@@ -69,24 +62,19 @@ func (p *pipeline) Close() error {
 }
 
 func (p *pipeline) deliver() {
-	defer func() {
-		p.cancel()
-		p.t.mu.Lock()
-		delete(p.t.pipelines, p)
-		p.t.mu.Unlock()
-	}()
+	defer p.cancel()
 	for {
 		select {
 		case f := <-p.out:
 			<-f.ended // it does, by its timeout at the latest
 			select {
 			case p.done <- f:
+				continue
 			case <-p.reach.Done():
-				return
 			}
 		case <-p.reach.Done():
-			return
 		}
+		return
 	}
 }
 

@@ -10,72 +10,68 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// The requests, by their types, and the service of the streams of snapshots.
+// The requests.
 var (
-	appendEntries = rpc.Method[raft.AppendEntriesRequest, raft.AppendEntriesResponse]{
-		Type: msg.TypeRaftFirst, Codec: msgpack}
-	heartbeat = rpc.Method[raft.AppendEntriesRequest, raft.AppendEntriesResponse]{
-		Type: msg.TypeRaftFirst + 1, Codec: msgpack}
-	vote = rpc.Method[raft.RequestVoteRequest, raft.RequestVoteResponse]{
-		Type: msg.TypeRaftFirst + 2, Codec: msgpack}
-	preVote = rpc.Method[raft.RequestPreVoteRequest, raft.RequestPreVoteResponse]{
-		Type: msg.TypeRaftFirst + 3, Codec: msgpack}
-	timeoutNow = rpc.Method[raft.TimeoutNowRequest, raft.TimeoutNowResponse]{
-		Type: msg.TypeRaftFirst + 4, Codec: msgpack}
+	appendEntries   = method[raft.AppendEntriesRequest, raft.AppendEntriesResponse](0)
+	heartbeat       = method[raft.AppendEntriesRequest, raft.AppendEntriesResponse](1)
+	vote            = method[raft.RequestVoteRequest, raft.RequestVoteResponse](2)
+	preVote         = method[raft.RequestPreVoteRequest, raft.RequestPreVoteResponse](3)
+	timeoutNow      = method[raft.TimeoutNowRequest, raft.TimeoutNowResponse](4)
+	installSnapshot = method[raft.InstallSnapshotRequest, raft.InstallSnapshotResponse](5)
 )
 
-const service = "raft"
-
-// besides is how many requests of a kind that are not AppendEntries are handled at a time.
-const besides = 16
-
-// serve registers what peers call. Entries are appended in order; the rest does not wait
-// for them.
-func (t *Transport) serve() error {
-	return errors.Join(
-		serve(t, appendEntries, false), serve(t, heartbeat, true, rpc.Concurrent(besides)),
-		serve(t, vote, false, rpc.Concurrent(besides)), serve(t, preVote, false, rpc.Concurrent(besides)),
-		serve(t, timeoutNow, false, rpc.Concurrent(besides)),
-	)
+func method[Req, Resp any](n uint16) rpc.Method[Req, Resp] {
+	return rpc.Method[Req, Resp]{Type: msg.TypeRaftFirst + n, Codec: msgpack}
 }
 
-func serve[Req, Resp any](t *Transport, m rpc.Method[Req, Resp], fast bool, opts ...rpc.HandlerOption) error {
+// serve registers what peers call. Entries are appended in order; nothing else waits for
+// them, and 16 of a kind are handled at a time.
+func (t *Transport) serve() error {
+	besides := rpc.Concurrent(16)
+	return errors.Join(serve(t, appendEntries), serve(t, heartbeat, besides), serve(t, vote, besides),
+		serve(t, preVote, besides), serve(t, timeoutNow, besides), serve(t, installSnapshot, besides))
+}
+
+func serve[Req, Resp any](t *Transport, m rpc.Method[Req, Resp], opts ...rpc.HandlerOption) error {
 	return m.Handle(t.o.Node, func(ctx context.Context, req *Req) (*Resp, error) {
-		answer, err := t.handle(ctx, raft.RPC{Command: req}, fast)
+		r := rpc.RequestFrom(ctx)
+		reach, done := t.peers.Watch(ctx, r.Conn) // raft does nothing else while it reads a snapshot
+		defer done()
+		if r.Stream != nil {
+			defer context.AfterFunc(reach, func() { _ = r.Stream.Close() })()
+		}
+		answer, err := t.handle(reach, raft.RPC{Command: req, Reader: r.Stream}, m.Type == heartbeat.Type)
 		resp, _ := answer.(*Resp)
 		return resp, err
 	}, opts...)
 }
 
 // handle gives a request to raft and returns the answer.
-func (t *Transport) handle(ctx context.Context, r raft.RPC, fast bool) (any, error) {
-	answers := make(chan raft.RPCResponse, 1)
+func (t *Transport) handle(ctx context.Context, r raft.RPC, isHeartbeat bool) (any, error) {
+	answers, rpcs := make(chan raft.RPCResponse, 1), t.rpcs
 	r.RespChan = answers
 	t.mu.Lock()
-	f := t.heartbeat
+	fast := t.heartbeat
 	t.mu.Unlock()
-	if fast && f != nil {
-		f(r)
-	} else {
+	if isHeartbeat && fast != nil {
+		rpcs = nil
+		fast(r)
+	}
+	for {
 		select {
-		case t.rpcs <- r:
+		case rpcs <- r:
+			rpcs = nil
+		case a := <-answers:
+			return a.Response, a.Error
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-t.ctx.Done():
 			return nil, raft.ErrTransportShutdown
 		}
 	}
-	select {
-	case a := <-answers:
-		return a.Response, a.Error
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-t.ctx.Done():
-		return nil, raft.ErrTransportShutdown
-	}
 }
 
-// msgpack is the rpc.Codec by which raft's own transports encode.
+// msgpack is the rpc.Codec by which raft's own transport encodes.
 var msgpack = msgpackCodec{&codec.MsgpackHandle{}}
 
 type msgpackCodec struct{ handle *codec.MsgpackHandle }

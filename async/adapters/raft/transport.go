@@ -1,11 +1,8 @@
 package raftmsgr
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"io"
-	"net"
 	"sync"
 	"time"
 
@@ -14,8 +11,6 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/rpc"
-	"github.com/asyncmsgr/asyncmsgr/async/stream"
-	"github.com/hashicorp/go-msgpack/v2/codec"
 	"github.com/hashicorp/raft"
 )
 
@@ -23,39 +18,38 @@ import (
 type Options struct {
 	// PeerType is the type of the peers; 0: the messenger's own.
 	PeerType entity.Type
-	// Node is who calls, and Mux where the streams of snapshots come from; nil: new ones for
-	// the messenger. A messenger has one of each, which several users may share.
+	// Node is who calls; nil: a new one for the messenger. A messenger has one, which
+	// several users may share.
 	Node *rpc.Node
-	Mux  *stream.Mux
-	// Timeout bounds a request, and for how long a snapshot may stand still; 0 means 10 s.
+	// Timeout bounds a request; 0 means 10 s. A snapshot has that for each 256 KiB, as with
+	// raft.NetworkTransport.
 	Timeout time.Duration
 	// MaxInFlight is how many requests of a pipeline may be without their answers; 0 means 2,
 	// as raft has it (see raft.NetworkTransportConfig.MaxRPCsInFlight).
 	MaxInFlight int
-	// OnePriority sends all at the same priority, to see what priorities are worth.
-	OnePriority bool
+	// SnapshotPriority is that of snapshots; 0 means msg.PriorityLow.
+	SnapshotPriority uint8
 }
 
-// Transport is a raft.Transport, with raft.WithPreVote, raft.WithPeers and raft.WithClose.
-// Any goroutine may call its methods.
+// Transport is a raft.Transport, with raft.WithPreVote and raft.WithClose. Any goroutine may
+// call its methods.
 type Transport struct {
-	o     Options
-	peers *peer.Peers
-	ln    net.Listener
-	rpcs  chan raft.RPC
-
+	o      Options
+	peers  *peer.Peers
+	rpcs   chan raft.RPC
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
 	mu        sync.Mutex
 	heartbeat func(raft.RPC)
-	pipelines map[*pipeline]struct{}
-	apart     map[raft.ServerAddress]bool // whether a peer is cut off, see Disconnect
-	alone     bool                        // whether those are that are not in apart
 }
 
-var _ raft.LoopbackTransport = (*Transport)(nil)
+var _ interface {
+	raft.Transport
+	raft.WithPreVote
+	raft.WithClose
+} = (*Transport)(nil)
 
 // New returns a transport on m, which is bound and not started, and whose policy for its
 // peers should be msg.LosslessPeerReuse. Peers know the node by the first of m's addresses,
@@ -68,25 +62,19 @@ func New(m *async.Messenger, o Options) (*Transport, error) {
 	if o.MaxInFlight < raft.DefaultMaxRPCsInFlight {
 		o.MaxInFlight = raft.DefaultMaxRPCsInFlight
 	}
-	t := &Transport{
-		o: o, rpcs: make(chan raft.RPC), pipelines: map[*pipeline]struct{}{}, apart: map[raft.ServerAddress]bool{},
+	if o.SnapshotPriority == 0 {
+		o.SnapshotPriority = msg.PriorityLow
 	}
-	t.ctx, t.cancel = context.WithCancel(context.Background())
-	var err error
-	if t.peers, err = peer.New(m, o.PeerType, o.Mux); err == nil && o.Node == nil {
-		t.o.Node, err = rpc.New(m, rpc.Options{})
-	}
-	if err == nil {
-		err = t.serve()
-	}
-	if err == nil {
-		t.ln, err = t.peers.Listen(service)
+	peers, err := peer.New(m, o.PeerType, nil)
+	if err == nil && o.Node == nil {
+		o.Node, err = rpc.New(m, rpc.Options{})
 	}
 	if err != nil {
 		return nil, err
 	}
-	t.work.Go(t.accept)
-	return t, nil
+	t := &Transport{o: o, peers: peers, rpcs: make(chan raft.RPC)}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	return t, t.serve()
 }
 
 // LocalAddr implements raft.Transport.
@@ -110,19 +98,15 @@ func (t *Transport) SetHeartbeatHandler(f func(raft.RPC)) {
 	t.heartbeat = f
 }
 
-// AppendEntries implements raft.Transport. Heartbeats go at high priority.
-func (t *Transport) AppendEntries(_ raft.ServerID, to raft.ServerAddress, args *raft.AppendEntriesRequest,
+// AppendEntries implements raft.Transport. Heartbeats go at high priority; what is one is
+// told as raft's own transport tells.
+func (t *Transport) AppendEntries(_ raft.ServerID, to raft.ServerAddress, a *raft.AppendEntriesRequest,
 	resp *raft.AppendEntriesResponse) error {
-	if isHeartbeat(args) {
-		return call(t, to, heartbeat, msg.PriorityHigh, args, resp)
+	if a.Term != 0 && len(a.Addr)+len(a.Leader) > 0 && a.PrevLogEntry == 0 && a.PrevLogTerm == 0 &&
+		len(a.Entries) == 0 && a.LeaderCommitIndex == 0 {
+		return call(t, to, heartbeat, msg.PriorityHigh, a, resp)
 	}
-	return call(t, to, appendEntries, msg.PriorityDefault, args, resp)
-}
-
-// isHeartbeat is how raft's own transport tells.
-func isHeartbeat(a *raft.AppendEntriesRequest) bool {
-	return a.Term != 0 && len(a.Addr)+len(a.Leader) > 0 && a.PrevLogEntry == 0 && a.PrevLogTerm == 0 &&
-		len(a.Entries) == 0 && a.LeaderCommitIndex == 0
+	return call(t, to, appendEntries, msg.PriorityDefault, a, resp)
 }
 
 // RequestVote implements raft.Transport.
@@ -146,7 +130,23 @@ func (t *Transport) TimeoutNow(_ raft.ServerID, to raft.ServerAddress, args *raf
 // call makes a request. It fails at once when the peer's host refuses the connection.
 func call[Req, Resp any](t *Transport, to raft.ServerAddress, m rpc.Method[Req, Resp], prio uint8,
 	args *Req, resp *Resp) error {
-	if err := t.allowed(to); err != nil {
+	c, reach, done, err := t.peers.Connect(t.ctx, string(to))
+	if err != nil {
+		return err
+	}
+	defer done()
+	r, err := m.Call(reach, t.o.Node, c, args, rpc.Priority(prio), rpc.Timeout(t.o.Timeout))
+	if err == nil {
+		*resp = *r
+	}
+	return peer.Why(reach, err)
+}
+
+// InstallSnapshot implements raft.Transport: the snapshot follows the request, in chunks.
+func (t *Transport) InstallSnapshot(_ raft.ServerID, to raft.ServerAddress, args *raft.InstallSnapshotRequest,
+	resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	req, err := msgpack.Append(nil, args)
+	if err != nil {
 		return err
 	}
 	c, reach, done, err := t.peers.Connect(t.ctx, string(to))
@@ -154,89 +154,19 @@ func call[Req, Resp any](t *Transport, to raft.ServerAddress, m rpc.Method[Req, 
 		return err
 	}
 	defer done()
-	r, err := m.Call(reach, t.o.Node, c, args, t.priority(prio), rpc.Timeout(t.o.Timeout))
+	limit := t.o.Timeout * time.Duration(1+args.Size/raft.DefaultTimeoutScale)
+	r, err := t.o.Node.CallBody(reach, c, installSnapshot.Type, req, data,
+		rpc.Priority(t.o.SnapshotPriority), rpc.Timeout(limit))
 	if err != nil {
 		return peer.Why(reach, err)
 	}
-	*resp = *r
-	return nil
-}
-
-func (t *Transport) priority(p uint8) rpc.CallOption {
-	if t.o.OnePriority {
-		p = 0
-	}
-	return rpc.Priority(p)
-}
-
-// InstallSnapshot implements raft.Transport: a stream with the request, the snapshot, and
-// the answer, an error's text before it; at low priority.
-func (t *Transport) InstallSnapshot(_ raft.ServerID, to raft.ServerAddress, args *raft.InstallSnapshotRequest,
-	resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	if err := t.allowed(to); err != nil {
-		return err
-	}
-	prio := uint8(msg.PriorityLow)
-	if t.o.OnePriority {
-		prio = 0
-	}
-	ctx, cancel := context.WithTimeout(t.ctx, t.o.Timeout)
-	defer cancel()
-	s, err := t.peers.Dial(ctx, string(to), service, prio)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	defer context.AfterFunc(t.ctx, func() { _ = s.Close() })()
-	w := peer.Moving(s, t.o.Timeout)
-	d, text := codec.NewDecoder(w, msgpack.handle), ""
-	if err = codec.NewEncoder(w, msgpack.handle).Encode(args); err == nil {
-		_, err = io.Copy(w, data)
-	}
-	if err == nil {
-		err = errors.Join(d.Decode(&text), d.Decode(resp))
-	}
-	if text != "" {
-		return errors.New(text)
-	}
-	return err
-}
-
-// accept takes the snapshots that peers install.
-func (t *Transport) accept() {
-	for {
-		c, err := t.ln.Accept()
-		if err != nil {
-			return // closed
-		}
-		t.work.Go(func() {
-			defer c.Close()
-			defer context.AfterFunc(t.ctx, func() { _ = c.Close() })()
-			t.takeSnapshot(peer.Moving(c, t.o.Timeout))
-		})
-	}
-}
-
-// takeSnapshot gives a snapshot to raft, and its answer to the sender.
-func (t *Transport) takeSnapshot(c net.Conn) {
-	req, text := new(raft.InstallSnapshotRequest), ""
-	r := bufio.NewReaderSize(c, 64<<10)
-	err := codec.NewDecoder(r, msgpack.handle).Decode(req)
-	var resp any
-	if err == nil {
-		resp, err = t.handle(t.ctx, raft.RPC{Command: req, Reader: io.LimitReader(r, req.Size)}, false)
-	}
-	if err != nil {
-		text = err.Error()
-	}
-	e := codec.NewEncoder(c, msgpack.handle)
-	_ = errors.Join(e.Encode(text), e.Encode(resp)) // if the sender is gone nobody waits
+	_ = r.Body.Close() // it has none
+	return msgpack.Unmarshal(r.Reply, resp)
 }
 
 // Close implements raft.WithClose: it ends what is under way. The messenger goes on.
 func (t *Transport) Close() error {
 	t.cancel()
-	err := t.ln.Close()
 	t.work.Wait()
-	return err
+	return nil
 }

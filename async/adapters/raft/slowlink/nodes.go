@@ -16,6 +16,7 @@ import (
 	raftmsgr "github.com/asyncmsgr/asyncmsgr/async/adapters/raft"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
 	"github.com/hashicorp/raft"
 )
 
@@ -42,11 +43,24 @@ func newTransport(mode, at string, id int64) (raft.Transport, func(), error) {
 	if err := m.Bind(netip.MustParseAddrPort(at)); err != nil {
 		return nil, nil, err
 	}
-	t, err := raftmsgr.New(m, raftmsgr.Options{OnePriority: mode != "ours"})
+	var o raftmsgr.Options
+	if mode == "ours, one priority" {
+		o.SnapshotPriority = msg.PriorityDefault
+		o.Node, err = rpc.New(m, rpc.Options{Interceptors: []rpc.ClientInterceptor{onePriority}})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	t, err := raftmsgr.New(m, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	return t, func() { _ = t.Close(); _ = m.Shutdown(context.Background()) }, m.Start()
+}
+
+func onePriority(ctx context.Context, call *rpc.CallInfo, next rpc.Invoker) ([]byte, error) {
+	call.Priority = msg.PriorityDefault
+	return next(ctx, call)
 }
 
 // follow answers a leader until the standard input ends. Heartbeats and AppendEntries are

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
@@ -18,9 +19,98 @@ import (
 
 // swapTransport stands where a transport stood: the adapter, on a messenger of its own,
 // which it shuts down.
+//
+// It is a LoopbackTransport besides, as tests want it: who is not connected is not sent to.
 type swapTransport struct {
 	*msgr_Transport
 	m *async.Messenger
+
+	mu        sync.Mutex
+	open      bool // to all
+	to        map[ServerAddress]bool
+	pipelines map[AppendPipeline]ServerAddress
+}
+
+func (s *swapTransport) Connect(to ServerAddress, _ Transport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to[to] = true
+}
+
+func (s *swapTransport) Disconnect(to ServerAddress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.to, to)
+	for p, of := range s.pipelines {
+		if of == to {
+			_ = p.Close()
+			delete(s.pipelines, p)
+		}
+	}
+}
+
+func (s *swapTransport) DisconnectAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.to)
+	for p := range s.pipelines {
+		_ = p.Close()
+	}
+	clear(s.pipelines)
+}
+
+func (s *swapTransport) allowed(to ServerAddress) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open || s.to[to] {
+		return nil
+	}
+	return fmt.Errorf("failed to connect to peer: %v", to)
+}
+
+func (s *swapTransport) AppendEntriesPipeline(id ServerID, to ServerAddress) (AppendPipeline, error) {
+	if err := s.allowed(to); err != nil {
+		return nil, err
+	}
+	p, err := s.msgr_Transport.AppendEntriesPipeline(id, to)
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pipelines[p] = to
+	}
+	return p, err
+}
+
+func (s *swapTransport) AppendEntries(id ServerID, to ServerAddress, args *AppendEntriesRequest,
+	resp *AppendEntriesResponse) error {
+	return s.then(to, func() error { return s.msgr_Transport.AppendEntries(id, to, args, resp) })
+}
+
+func (s *swapTransport) RequestVote(id ServerID, to ServerAddress, args *RequestVoteRequest,
+	resp *RequestVoteResponse) error {
+	return s.then(to, func() error { return s.msgr_Transport.RequestVote(id, to, args, resp) })
+}
+
+func (s *swapTransport) RequestPreVote(id ServerID, to ServerAddress, args *RequestPreVoteRequest,
+	resp *RequestPreVoteResponse) error {
+	return s.then(to, func() error { return s.msgr_Transport.RequestPreVote(id, to, args, resp) })
+}
+
+func (s *swapTransport) TimeoutNow(id ServerID, to ServerAddress, args *TimeoutNowRequest,
+	resp *TimeoutNowResponse) error {
+	return s.then(to, func() error { return s.msgr_Transport.TimeoutNow(id, to, args, resp) })
+}
+
+func (s *swapTransport) InstallSnapshot(id ServerID, to ServerAddress, args *InstallSnapshotRequest,
+	resp *InstallSnapshotResponse, data io.Reader) error {
+	return s.then(to, func() error { return s.msgr_Transport.InstallSnapshot(id, to, args, resp, data) })
+}
+
+func (s *swapTransport) then(to ServerAddress, f func() error) error {
+	if err := s.allowed(to); err != nil {
+		return err
+	}
+	return f()
 }
 
 // InmemTransport stands where the one in memory stood, by the name that tests have for it.
@@ -75,7 +165,8 @@ func newSwapTransport(addr string, timeout time.Duration, inFlight int) (*swapTr
 	if err != nil {
 		return nil, err
 	}
-	return &swapTransport{t, m}, m.Start()
+	s := &swapTransport{msgr_Transport: t, m: m, to: map[ServerAddress]bool{}, pipelines: map[AppendPipeline]ServerAddress{}}
+	return s, m.Start()
 }
 
 func (s *swapTransport) Close() error {
@@ -101,13 +192,16 @@ func NewInmemTransport(addr ServerAddress) (ServerAddress, *InmemTransport) {
 	if err != nil {
 		panic(err)
 	}
-	t.DisconnectAll()
 	return addr, t
 }
 
 // swapTCPTransport has the signature of NewTCPTransport.
 func swapTCPTransport(addr string, _ net.Addr, _ int, timeout time.Duration, _ io.Writer) (*swapTransport, error) {
-	return newSwapTransport(addr, timeout, 0)
+	s, err := newSwapTransport(addr, timeout, 0)
+	if err == nil {
+		s.open = true
+	}
+	return s, err
 }
 
 // swapLayer stands where a TCP listener, and the dialling beside it, stood.
@@ -122,7 +216,7 @@ func swapListen(addr string) (*swapLayer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := msgr_NewStreamLayer(m, msgr_Options{})
+	l, err := msgr_NewStreamLayer(m, nil)
 	if err != nil {
 		return nil, err
 	}
