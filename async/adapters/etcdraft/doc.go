@@ -8,6 +8,6 @@
 //		t.Send(rd.Messages)
 //
 // Heartbeats and votes overtake what waits, at the sender and at the receiver, and
-// snapshots go at low priority, as streams: while one is sent, everything else gets past
+// snapshots go at low priority, in chunks: while one is sent, everything else gets past
 // it. What is not delivered is reported to the node (ReportUnreachable, ReportSnapshot).
 package etcdraftmsgr

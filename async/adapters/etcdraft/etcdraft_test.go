@@ -3,26 +3,27 @@ package etcdraftmsgr
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/netip"
 	"os"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 )
 
 // stack is of these tests alone, so that they can end it.
@@ -55,7 +56,8 @@ func TestMain(m *testing.M) {
 func messenger(t *testing.T, id int64, at string) *async.Messenger {
 	t.Helper()
 	m, err := async.New(async.Config{
-		Name: entity.OSD(id), Stack: stack, Logger: slog.New(slog.DiscardHandler), InitialBackoff: 10 * time.Millisecond,
+		Name: entity.OSD(id), Stack: stack, InitialBackoff: 10 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	m.SetPolicy(entity.TypeOSD, msg.LosslessPeerReuse())
@@ -194,7 +196,7 @@ func TestReports(t *testing.T) {
 	require.NotContains(t, s, raft.SnapshotFinish)
 	require.Zero(t, small.f.count(raftpb.MsgSnap))
 	a.RemovePeer(2)
-	_, err := a.Transport.addr(2)
+	_, _, _, err := a.connect(2)
 	require.ErrorIs(t, err, errNoPeer)
 }
 
@@ -212,8 +214,7 @@ func TestProposalsHoldNothingUp(t *testing.T) {
 	until(t, "proposals", func() bool { return b.f.count(raftpb.MsgProp) == 10 })
 }
 
-// TestBadInput: what is no message of raft's is dropped, a stream that is no snapshot is
-// answered, and one that says it is longer than it is ends.
+// TestBadInput: what is no message of raft's is dropped, and what is no snapshot is answered.
 func TestBadInput(t *testing.T) {
 	a, b := open(t, 1, Options{}), open(t, 2, Options{})
 	a.AddPeer(2, b.addr())
@@ -224,25 +225,19 @@ func TestBadInput(t *testing.T) {
 	} {
 		require.NoError(t, a.m.SendTo(bad, entity.TypeOSD, b.m.Addrs()))
 	}
-	for _, bad := range [][]byte{
-		append(binary.LittleEndian.AppendUint64(nil, 2), 0xff, 0xff),
-		binary.LittleEndian.AppendUint64(nil, 1<<60),
-	} {
-		s, err := a.peers.Dial(t.Context(), b.addr(), service, 0)
-		require.NoError(t, err)
-		_, err = s.Write(bad)
-		require.NoError(t, err)
-		answer := []byte{9}
-		_, err = io.ReadFull(s, answer)
-		require.NoError(t, err)
-		require.Zero(t, answer[0])
-		require.NoError(t, s.Close())
+	c, reach, done, err := a.connect(2)
+	require.NoError(t, err)
+	defer done()
+	app, err := proto.Marshal(message(raftpb.MsgApp, 2))
+	require.NoError(t, err)
+	for _, bad := range [][]byte{nil, {0xff, 0xff}, app} {
+		_, err := a.o.Node.CallBody(reach, c, typeSnapshot, nil, bytes.NewReader(bad))
+		require.ErrorIs(t, err, &rpc.Error{Code: rpc.CodeInvalid})
 	}
-	s, err := a.peers.Dial(t.Context(), b.addr(), service, 0)
-	require.NoError(t, err)
-	_, err = s.Write(append(binary.LittleEndian.AppendUint64(nil, 1<<20), "short"...))
-	require.NoError(t, err)
-	require.NoError(t, s.Close())
+	_, err = a.o.Node.Call(reach, c, typeSnapshot, nil)
+	require.ErrorIs(t, err, &rpc.Error{Code: rpc.CodeInvalid})
+	_, err = a.o.Node.CallBody(reach, c, typeSnapshot, nil, iotest.ErrReader(errors.New("disk gone")))
+	require.ErrorContains(t, err, "disk gone")
 	a.Send([]*raftpb.Message{message(raftpb.MsgApp, 2)})
 	until(t, "entries", func() bool { return b.f.count(raftpb.MsgApp) == 1 })
 	require.Len(t, b.f.stepped, 1)

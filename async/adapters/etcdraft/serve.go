@@ -2,108 +2,47 @@ package etcdraftmsgr
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"io"
-	"net"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 )
 
-// A snapshot is a stream of the service "etcdraft": u64 length, little-endian, and as many
-// bytes of a raftpb.Message; the answer is one byte, 1 if the node was stepped with it.
-
-// sendSnapshot sends a message with a snapshot, and tells the node how that ended.
+// sendSnapshot sends a message with a snapshot, as the body of a request, and tells the node
+// how that ended.
 func (t *Transport) sendSnapshot(m *raftpb.Message) {
 	status := raft.SnapshotFinish
-	if err := t.sendStream(m); err != nil {
+	if err := t.send(m); err != nil {
 		status = raft.SnapshotFailure
-		t.report1(m.GetTo())
+		t.unreachable(m.GetTo())
 		t.o.Logger.Warn("etcdraftmsgr: snapshot not sent", "to", m.GetTo(), "reason", err)
 	}
 	t.r.ReportSnapshot(m.GetTo(), status)
 }
 
-func (t *Transport) sendStream(m *raftpb.Message) error {
-	data, err := proto.Marshal(m)
+// takeSnapshot steps the node with a snapshot, and answers when it is.
+func (t *Transport) takeSnapshot(ctx context.Context, r *rpc.Request) ([]byte, error) {
+	if r.Stream == nil || t.ctx.Err() != nil {
+		return nil, rpc.Errorf(rpc.CodeInvalid, "etcdraftmsgr: no snapshot, or closed")
+	}
+	reach, done := t.peers.Watch(ctx, r.Conn)
+	defer done()
+	defer context.AfterFunc(reach, func() { _ = r.Stream.Close() })()
+	defer context.AfterFunc(t.ctx, func() { _ = r.Stream.Close() })()
+	data, err := io.ReadAll(io.LimitReader(r.Stream, t.o.SnapshotMax+1)) // memory as it comes
 	if err != nil {
-		return err
-	}
-	addr, err := t.addr(m.GetTo())
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(t.ctx, t.o.SnapshotTimeout)
-	defer cancel()
-	s, err := t.peers.Dial(ctx, addr, service, msg.PriorityLow)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
-	if _, err = s.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(data)))); err == nil {
-		_, err = s.Write(data)
-	}
-	answer := []byte{0}
-	if err == nil {
-		_, err = io.ReadFull(s, answer)
-	}
-	if err == nil && answer[0] != 1 {
-		err = errors.New("the peer did not take it")
-	}
-	return err
-}
-
-// accept takes the snapshots that peers send.
-func (t *Transport) accept() {
-	for {
-		c, err := t.ln.Accept()
-		if err != nil {
-			return // closed
-		}
-		t.work.Go(func() {
-			defer c.Close()
-			defer context.AfterFunc(t.ctx, func() { _ = c.Close() })()
-			if err := t.takeSnapshot(c); err != nil {
-				t.o.Logger.Warn("etcdraftmsgr: snapshot not taken", "from", c.RemoteAddr(), "reason", err)
-			}
-		})
-	}
-}
-
-func (t *Transport) takeSnapshot(c net.Conn) error {
-	var length [8]byte
-	if _, err := io.ReadFull(c, length[:]); err != nil {
-		return err
-	}
-	n := binary.LittleEndian.Uint64(length[:])
-	if n > t.o.SnapshotMax {
-		_, _ = c.Write([]byte{0})
-		return fmt.Errorf("it has %d bytes, more than %d", n, t.o.SnapshotMax)
-	}
-	data, err := io.ReadAll(io.LimitReader(c, int64(n))) // memory as it comes, not as it says
-	if err == nil && uint64(len(data)) < n {
-		err = io.ErrUnexpectedEOF
+		return nil, err
 	}
 	m := &raftpb.Message{}
-	if err == nil {
-		err = proto.Unmarshal(data, m)
+	if int64(len(data)) > t.o.SnapshotMax {
+		return nil, rpc.Errorf(rpc.CodeInvalid, "etcdraftmsgr: more than %d bytes", t.o.SnapshotMax)
+	} else if err := proto.Unmarshal(data, m); err != nil || m.GetType() != raftpb.MsgSnap {
+		return nil, rpc.Errorf(rpc.CodeInvalid, "etcdraftmsgr: a %v is no snapshot: %v", m.GetType(), err)
 	}
-	if err == nil {
-		err = t.r.Step(t.ctx, m)
-	}
-	answer := []byte{1}
-	if err != nil {
-		answer[0] = 0
-	}
-	if _, writeErr := c.Write(answer); err == nil {
-		err = writeErr
-	}
-	return err
+	return nil, t.r.Step(reach, m)
 }
 
 // report tells the node who was found unreachable.
@@ -112,13 +51,7 @@ func (t *Transport) report() {
 		select {
 		case <-t.ctx.Done():
 			return
-		case <-t.wake:
-		}
-		t.mu.Lock()
-		ids := t.unreachable
-		t.unreachable = map[uint64]bool{}
-		t.mu.Unlock()
-		for id := range ids {
+		case id := <-t.lost:
 			t.r.ReportUnreachable(id)
 		}
 	}

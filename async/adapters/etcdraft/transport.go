@@ -1,10 +1,10 @@
 package etcdraftmsgr
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -12,20 +12,25 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/adapters/peer"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/async/stream"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 )
 
 const (
-	typeMessage = msg.TypeEtcdRaftFirst
-	owner       = "async/adapters/etcdraft"
-	service     = "etcdraft"
+	typeMessage  = msg.TypeEtcdRaftFirst
+	typeSnapshot = msg.TypeEtcdRaftFirst + 1 // of requests
+	owner        = "async/adapters/etcdraft"
+
+	// snapshotsMax bounds the snapshots that are received at a time; as many again wait.
+	snapshotsMax = 2
 
 	// proposalsMax bounds the proposals of peers that wait for a leader; more are dropped,
 	// as raft allows, and logged.
 	proposalsMax = 4096
+	// lostMax bounds the reports of unreachable nodes that the node has not taken.
+	lostMax = 1024
 )
 
 // Raft is what a Transport needs of a raft.Node.
@@ -39,9 +44,9 @@ type Raft interface {
 type Options struct {
 	// PeerType is the type of the peers; 0: the messenger's own.
 	PeerType entity.Type
-	// Mux is where the streams of snapshots come from; nil: a new one for the messenger. A
-	// messenger has one Mux, which several users may share.
-	Mux *stream.Mux
+	// Node is who sends snapshots, as requests; nil: a new one for the messenger. A
+	// messenger has one, which several users may share.
+	Node *rpc.Node
 	// Life is for how long a message may wait to be sent; 0 means 1 s. Then it is dropped,
 	// and its receiver reported as unreachable; raft sends again what matters.
 	Life time.Duration
@@ -49,7 +54,7 @@ type Options struct {
 	SnapshotTimeout time.Duration
 	// SnapshotMax bounds a snapshot that is received, in bytes; 0 means 1 GiB. A larger
 	// one is refused, and the sender told so.
-	SnapshotMax uint64
+	SnapshotMax int64
 	// Logger; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -61,22 +66,20 @@ type Transport struct {
 	r     Raft
 	o     Options
 	peers *peer.Peers
-	ln    net.Listener
 
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	work      sync.WaitGroup
 	proposals chan *raftpb.Message
+	lost      chan uint64 // who is to be reported as unreachable
 
-	mu          sync.Mutex
-	addrs       map[uint64]string
-	unreachable map[uint64]bool // to be reported
-	wake        chan struct{}
+	mu    sync.Mutex
+	addrs map[uint64]string
 }
 
 // New returns a transport for r on m, whose policy for its peers should be
-// msg.LosslessPeerReuse. m stays the caller's; Close the Transport before it is shut down,
-// and stop the node after that. The types of messages are reserved (msg.TypeEtcdRaftFirst).
+// msg.LosslessPeerReuse, before m is started. m stays the caller's; Close the Transport before
+// it is shut down, and stop the node after that. The types of messages are reserved (msg.TypeEtcdRaftFirst).
 func New(m *async.Messenger, r Raft, o Options) (*Transport, error) {
 	if o.Life == 0 {
 		o.Life = time.Second
@@ -91,25 +94,27 @@ func New(m *async.Messenger, r Raft, o Options) (*Transport, error) {
 		o.Logger = slog.Default()
 	}
 	t := &Transport{
-		m: m, r: r, o: o, addrs: map[uint64]string{}, unreachable: map[uint64]bool{},
-		wake: make(chan struct{}, 1), proposals: make(chan *raftpb.Message, proposalsMax),
+		m: m, r: r, o: o, addrs: map[uint64]string{},
+		proposals: make(chan *raftpb.Message, proposalsMax), lost: make(chan uint64, lostMax),
 	}
 	err := m.ReserveTypes(owner, msg.TypeEtcdRaftFirst, msg.TypeEtcdRaftLast)
 	if err != nil {
 		return nil, err
 	}
-	if t.peers, err = peer.New(m, o.PeerType, o.Mux); err == nil {
-		t.ln, err = t.peers.Listen(service)
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	if t.peers, err = peer.New(m, o.PeerType, nil); err == nil && o.Node == nil {
+		t.o.Node, err = rpc.New(m, rpc.Options{})
+	}
+	if err == nil {
+		err = t.o.Node.HandleRaw(typeSnapshot, t.takeSnapshot, rpc.Concurrent(snapshotsMax))
 	}
 	if err != nil {
 		m.ReleaseTypes(owner, msg.TypeEtcdRaftFirst, msg.TypeEtcdRaftLast)
 		return nil, err
 	}
-	t.ctx, t.cancel = context.WithCancel(context.Background())
 	m.AddDispatcherTail(dispatcher{t})
 	t.work.Go(t.report)
 	t.work.Go(t.propose)
-	t.work.Go(t.accept)
 	return t, nil
 }
 
@@ -131,10 +136,9 @@ func (t *Transport) RemovePeer(id uint64) {
 // is left.
 func (t *Transport) Close() error {
 	t.cancel()
-	err := t.ln.Close()
 	t.work.Wait()
 	t.m.ReleaseTypes(owner, msg.TypeEtcdRaftFirst, msg.TypeEtcdRaftLast)
-	return err
+	return nil
 }
 
 // Send sends messages to their receivers, as Ready gives them; it does not block, unless
@@ -148,7 +152,7 @@ func (t *Transport) Send(messages []*raftpb.Message) {
 		if m.GetType() == raftpb.MsgSnap {
 			t.work.Go(func() { t.sendSnapshot(m) })
 		} else if err := t.send(m); err != nil {
-			t.report1(to)
+			t.unreachable(to)
 			t.o.Logger.Debug("etcdraftmsgr: not sent", "to", to, "type", m.GetType(), "reason", err)
 		}
 	}
@@ -157,31 +161,37 @@ func (t *Transport) Send(messages []*raftpb.Message) {
 // errNoPeer: AddPeer was not called for it.
 var errNoPeer = errors.New("etcdraftmsgr: no address is known for that node")
 
-func (t *Transport) addr(id uint64) (string, error) {
+// connect is peer.Peers.Connect by a node's id.
+func (t *Transport) connect(id uint64) (msg.Connection, context.Context, context.CancelFunc, error) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if a, ok := t.addrs[id]; ok {
-		return a, nil
+	addr, ok := t.addrs[id]
+	t.mu.Unlock()
+	if !ok {
+		return nil, nil, nil, errNoPeer
 	}
-	return "", errNoPeer
+	return t.peers.Connect(t.ctx, addr)
 }
 
 func (t *Transport) send(m *raftpb.Message) error {
-	addr, err := t.addr(m.GetTo())
-	if err != nil {
-		return err
-	}
-	c, _, done, err := t.peers.Connect(t.ctx, addr)
-	if err != nil {
-		return err
-	}
-	defer done()
 	data, err := proto.Marshal(m)
 	if err != nil {
 		return err
 	}
+	c, reach, done, err := t.connect(m.GetTo())
+	if err != nil {
+		return err
+	}
+	defer done()
+	if m.GetType() == raftpb.MsgSnap {
+		r, err := t.o.Node.CallBody(reach, c, typeSnapshot, nil, bytes.NewReader(data),
+			rpc.Priority(msg.PriorityLow), rpc.Timeout(t.o.SnapshotTimeout))
+		if err == nil {
+			err = r.Body.Close() // it has none
+		}
+		return peer.Why(reach, err)
+	}
 	return c.Send(&msg.Message{
-		Type: typeMessage, Priority: priority(m.GetType()), Data: data, TID: m.GetTo(), Notify: notifier{t},
+		Type: typeMessage, Priority: priority(m.GetType()), Data: data, TID: m.GetTo(), Notify: msg.NotifyFunc(t.sent),
 		Deadline: time.Now().Add(t.o.Life),
 	})
 }
@@ -196,23 +206,17 @@ func priority(t raftpb.MessageType) uint8 {
 	return msg.PriorityDefault
 }
 
-// report1 notes a node as unreachable; it does not block.
-func (t *Transport) report1(id uint64) {
-	t.mu.Lock()
-	t.unreachable[id] = true
-	t.mu.Unlock()
+// unreachable has a node reported; it does not block.
+func (t *Transport) unreachable(id uint64) {
 	select {
-	case t.wake <- struct{}{}:
-	default:
+	case t.lost <- id:
+	default: // the next message that is not delivered will tell
 	}
 }
 
-// notifier hears of what was not delivered, on a worker.
-type notifier struct{ t *Transport }
-
-// MessageSent implements msg.Notifier.
-func (n notifier) MessageSent(_ msg.Connection, m *msg.Message, err error) {
+// sent hears how the sending of a message ended, on a worker.
+func (t *Transport) sent(_ msg.Connection, m *msg.Message, err error) {
 	if err != nil {
-		n.t.report1(m.TID)
+		t.unreachable(m.TID)
 	}
 }

@@ -54,7 +54,8 @@ func TestMain(m *testing.M) {
 func newNet(t *testing.T, id int64, at string) (n *Net, stop func()) {
 	t.Helper()
 	m, err := async.New(async.Config{
-		Name: entity.OSD(id), Stack: stack, Logger: slog.New(slog.DiscardHandler), InitialBackoff: 10 * time.Millisecond,
+		Name: entity.OSD(id), Stack: stack, InitialBackoff: 10 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	m.SetPolicy(entity.TypeOSD, msg.LosslessPeerReuse())

@@ -53,7 +53,8 @@ func TestMain(m *testing.M) {
 func messenger(t *testing.T, id int64, at string) *async.Messenger {
 	t.Helper()
 	m, err := async.New(async.Config{
-		Name: entity.OSD(id), Stack: stack, Logger: slog.New(slog.DiscardHandler), InitialBackoff: 10 * time.Millisecond,
+		Name: entity.OSD(id), Stack: stack, InitialBackoff: 10 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	m.SetPolicy(entity.TypeOSD, msg.LosslessPeerReuse())
@@ -108,7 +109,8 @@ func join(t *testing.T, id int64, at string, with ...string) *member {
 	conf := memberlist.DefaultLocalConfig()
 	conf.Name, conf.Transport, conf.Delegate = fmt.Sprint("n", id), x.t, x
 	conf.AdvertisePort, conf.Logger = x.t.peers.Addr().Port, log.New(io.Discard, "", 0)
-	conf.ProbeInterval, conf.ProbeTimeout, conf.GossipInterval = 100*time.Millisecond, 50*time.Millisecond, 20*time.Millisecond
+	conf.ProbeInterval, conf.ProbeTimeout = 100*time.Millisecond, 50*time.Millisecond
+	conf.GossipInterval = 20 * time.Millisecond
 	x.Memberlist, err = memberlist.Create(conf)
 	require.NoError(t, err)
 	if len(with) > 0 {

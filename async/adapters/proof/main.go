@@ -42,7 +42,8 @@ func main() {
 	if err != nil {
 		fail(err)
 	}
-	b := &bench{adapters: adapters, root: filepath.Dir(filepath.Dir(adapters)), dir: dir, pattern: pattern, verbose: *verbose}
+	root := filepath.Dir(filepath.Dir(adapters))
+	b := &bench{adapters: adapters, root: root, dir: dir, pattern: pattern, verbose: *verbose}
 	reports := runAll(ctx, b, *only)
 	if *keep {
 		fmt.Println("kept:", dir)

@@ -96,7 +96,8 @@ var raftTestSuite = suite{
 
 // etcdSuite: three processes, one of which is killed.
 var etcdSuite = suite{
-	name: "etcd-raft, three processes", adapter: "etcdraft", pkg: "example", tests: ".", alone: true, lane: "memberlist",
+	name: "etcd-raft, three processes", adapter: "etcdraft", pkg: "example", tests: ".", alone: true,
+	lane: "memberlist",
 }
 
 // grpcSuite: grpc's interoperability tests, over TCP and over streams.

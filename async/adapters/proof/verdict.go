@@ -118,7 +118,8 @@ func table(reports []report) string {
 		if r.err != nil {
 			verdict = "not run"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %d s |\n", r.name, without, r.ours.tally(), verdict, int(r.took.Seconds()))
+		with, took := r.ours.tally(), int(r.took.Seconds())
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %d s |\n", r.name, without, with, verdict, took)
 	}
 	b.WriteString("\n")
 	for _, r := range reports {

@@ -64,7 +64,8 @@ func until(t *testing.T, what string, f func() bool) {
 func messenger(t *testing.T, id int64, at string) *async.Messenger {
 	t.Helper()
 	m, err := async.New(async.Config{
-		Name: entity.OSD(id), Stack: stack, Logger: slog.New(slog.DiscardHandler), InitialBackoff: 10 * time.Millisecond,
+		Name: entity.OSD(id), Stack: stack, InitialBackoff: 10 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	m.SetPolicy(entity.TypeOSD, msg.LosslessPeerReuse())
@@ -175,7 +176,8 @@ func (c *cuttable) RequestPreVote(id raft.ServerID, to raft.ServerAddress, args 
 	return c.sends(to, func() error { return c.Transport.RequestPreVote(id, to, args, resp) })
 }
 
-func (c *cuttable) AppendEntriesPipeline(id raft.ServerID, to raft.ServerAddress) (p raft.AppendPipeline, err error) {
+func (c *cuttable) AppendEntriesPipeline(id raft.ServerID, to raft.ServerAddress) (
+	p raft.AppendPipeline, err error) {
 	err = c.sends(to, func() error { p, err = c.Transport.AppendEntriesPipeline(id, to); return err })
 	return &cuttablePipeline{p, c, to}, err
 }

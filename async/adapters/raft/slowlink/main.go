@@ -31,7 +31,7 @@ var (
 	snapshot = flag.Int("snapshot", 64, "MiB of the snapshot")
 	rounds   = flag.Int("rounds", 3, "how often each way is measured, in turns")
 	router   = flag.Bool("router", false, "put the bottleneck on a host between the two")
-	every    = flag.Duration("every", 10*time.Millisecond, "from an answer to the next heartbeat, and the next AppendEntries")
+	every    = flag.Duration("every", 10*time.Millisecond, "from an answer to the next request of that kind")
 
 	role = flag.String("role", "", "used by itself")
 	mode = flag.String("mode", "", "used by itself")
@@ -169,7 +169,8 @@ func newLink() (*link, error) {
 		do(l.in(y, "ip", "link", "set", dy, "up"))
 	}
 	slow := func(host, dev string) {
-		do(l.in(host, "tc", "qdisc", "add", "dev", dev, "root", "tbf", "rate", *rate, "burst", "32kb", "latency", *latency))
+		do(l.in(host, "tc", "qdisc", "add", "dev", dev, "root", "tbf",
+			"rate", *rate, "burst", "32kb", "latency", *latency))
 	}
 	if *router {
 		wire("a", leaderIP, "r", "10.231.1.9", "/24")

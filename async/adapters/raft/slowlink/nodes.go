@@ -135,7 +135,8 @@ func lead(mode string) error {
 	size := int64(*snapshot) << 20
 	began := time.Now()
 	args := &raft.InstallSnapshotRequest{RPCHeader: header, Term: 1, LastLogIndex: 1, Size: size}
-	if err := t.InstallSnapshot("2", to, args, new(raft.InstallSnapshotResponse), io.LimitReader(zeros{}, size)); err != nil {
+	data := io.LimitReader(zeros{}, size)
+	if err := t.InstallSnapshot("2", to, args, new(raft.InstallSnapshotResponse), data); err != nil {
 		return err
 	}
 	r.Snapshot = time.Since(began).Seconds()

@@ -136,8 +136,8 @@ func swapMessenger(addr string) (*async.Messenger, error) {
 	h := fnv.New32()
 	fmt.Fprint(h, ip, port)
 	m, err := async.New(async.Config{
-		Name: entity.OSD(int64(h.Sum32() >> 1)), Logger: slog.New(slog.DiscardHandler), BindRetryDelay: 50 * time.Millisecond,
-		BindRetries: 40, InitialBackoff: 20 * time.Millisecond,
+		Name: entity.OSD(int64(h.Sum32() >> 1)), Logger: slog.New(slog.DiscardHandler),
+		BindRetryDelay: 50 * time.Millisecond, BindRetries: 40, InitialBackoff: 20 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, err
@@ -165,8 +165,9 @@ func newSwapTransport(addr string, timeout time.Duration, inFlight int) (*swapTr
 	if err != nil {
 		return nil, err
 	}
-	s := &swapTransport{msgr_Transport: t, m: m, to: map[ServerAddress]bool{}, pipelines: map[AppendPipeline]ServerAddress{}}
-	return s, m.Start()
+	return &swapTransport{
+		msgr_Transport: t, m: m, to: map[ServerAddress]bool{}, pipelines: map[AppendPipeline]ServerAddress{},
+	}, m.Start()
 }
 
 func (s *swapTransport) Close() error {
