@@ -84,7 +84,9 @@ func runAll(ctx context.Context, b *bench, only string) []report {
 	}
 	wg.Wait()
 	for i := range reports { // when nothing else runs: most of what fails now and then waits for time
-		reports[i].judge()
+		if reports[i].judge(); ctx.Err() != nil && reports[i].err == nil {
+			reports[i].err = fmt.Errorf("not judged in time (-limit): %w", ctx.Err())
+		}
 	}
 	return reports
 }
