@@ -20,7 +20,8 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long fuzz bench bench-full gobench demo cover tidy ci adapters adapters-test raft-slowlink
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long fuzz bench bench-full gobench demo slowlink cover tidy ci \
+        adapters adapters-test raft-slowlink
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -122,6 +123,9 @@ adapters-test: ## gofmt, go vet and the own tests of the adapters: ARGS=-race
 
 raft-slowlink: ## what raft's heartbeats wait while a snapshot is installed over 100 Mbit/s, by its transport and ours (root): ARGS=-router
 	cd async/adapters/raft && GOWORK=off go run ./slowlink $(ARGS)
+
+slowlink: ## what is urgent beside bulk on a link of 100 Mb/s, in network namespaces: as root, with iproute2; half an hour
+	go test ./bench/perf -run '^$$' -bench SlowLink -benchtime 1x -timeout 2h -args -slowlink $(ARGS)
 
 cover: ## coverage of the library by its own tests: coverage.html, and the total
 	go test -coverpkg=./... -coverprofile=cover.out $(ARGS) ./...
