@@ -21,7 +21,7 @@ export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buil
 export GOWORK  := $(CURDIR)/go.work
 
 .PHONY: help fmt lint check test cross test32 race interop sim sim-long model fuzz bench bench-full gobench demo slowlink \
-        cover tidy ci
+        adapters adapters-test raft-slowlink cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -113,6 +113,20 @@ hostile: ## ten thousand hostile connections of each kind, what they cost, and h
 	go build -o bin/msgr ./bench/cmd/msgr
 	bin/msgr hostile $(KINDS) $(ARGS)
 
+ADAPTERS := raft memberlist etcdraft grpc proof
+
+# Outside of the workspace: modules of their own, with what they adapt to.
+adapters: ## the tests of hashicorp/raft, memberlist, etcd-raft and grpc with our transports in the place of theirs: ARGS='-suite raft'
+	cd async/adapters/proof && GOWORK=off go run . $(ARGS)
+
+adapters-test: ## gofmt, go vet and the own tests of the adapters: ARGS=-race
+	@out=$$($(GOFMT) -l async/adapters); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	for a in $(ADAPTERS); do (cd async/adapters/$$a && GOWORK=off go vet ./... && \
+		GOWORK=off go test -count=$(COUNT) $(ARGS) ./...) || exit 1; done
+
+raft-slowlink: ## what raft's heartbeats wait while a snapshot is installed over 100 Mbit/s, by its transport and ours (root): ARGS=-router
+	cd async/adapters/raft && GOWORK=off go run ./slowlink $(ARGS)
+
 slowlink: ## what is urgent beside bulk on a link of 100 Mb/s, in network namespaces: as root, with iproute2; half an hour
 	go test ./bench/perf -run '^$$' -bench SlowLink -benchtime 1x -timeout 2h -args -slowlink $(ARGS)
 
@@ -125,6 +139,7 @@ tidy: ## tidy all modules
 	GOWORK=off go mod tidy
 	cd bench && GOWORK=off go mod tidy
 	cd bench/compare && GOWORK=off go mod tidy
+	for a in $(ADAPTERS); do (cd async/adapters/$$a && GOWORK=off go mod tidy) || exit 1; done
 
 ci: ## what CI runs, on Debian 12, as root; installs ceph packages
 	.ci/run

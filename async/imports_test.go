@@ -47,11 +47,14 @@ var mayImport = map[string][]string{
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
 
+	"async/adapters/peer": {"async", "async/entity", "async/msg", "async/stream"},
+
 	"async/rpc":    {"async", "async/callback", "async/msg", "eventloop"},
 	"async/stream": {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
 
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
+	"async/asynctest/bubble":   {"eventloop", "eventloop/simnet"},
 	"async/asynctest/promise":  {"async/msg"},
 	"async/asynctest/faultkit": {"eventloop", "eventloop/forward"},
 	"async/asynctest/sessiontest": {"async/asynctest/faultkit", "async", "eventloop", "eventloop/forward",
@@ -60,7 +63,8 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/asynctest", "async/interop", "async/rpc", "async/stream", "bench"}
+var importersOfAsync = []string{"async/adapters", "async/asynctest", "async/interop", "async/rpc", "async/stream",
+	"bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{
