@@ -47,6 +47,8 @@ var mayImport = map[string][]string{
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
 
+	"async/resolve": {"async", "async/msg", "async/entity"},
+
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
 	"async/asynctest/promise":  {"async/msg"},
@@ -57,7 +59,7 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/asynctest", "async/interop", "bench"}
+var importersOfAsync = []string{"async/resolve", "async/asynctest", "async/interop", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{
