@@ -132,11 +132,11 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	case connection.EventLowWater:
 		kind = dispatch.KindLowWater
 	case connection.EventRemoteReset:
-		kind = dispatch.KindRemoteReset
+		kind, tellFast = dispatch.KindRemoteReset, m.fastRemoteReset
 	case connection.EventRefused:
 		kind = dispatch.KindRefused
 	case connection.EventReset:
-		kind = dispatch.KindReset
+		kind, tellFast = dispatch.KindReset, m.fastReset
 	default:
 		panic(fmt.Sprintf("async: event %d", ev))
 	}
@@ -148,6 +148,10 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 func (m *Messenger) fastConnect(c *connection.Conn) { m.chain.FastConnect(c) }
 
 func (m *Messenger) fastAccept(c *connection.Conn) { m.chain.FastAccept(c) }
+
+func (m *Messenger) fastReset(c *connection.Conn) { m.chain.FastReset(c) }
+
+func (m *Messenger) fastRemoteReset(c *connection.Conn) { m.chain.FastRemoteReset(c) }
 
 // Fault implements connection.Sink.
 func (k sink) Fault(c *connection.Conn, state session.State, err error) {
@@ -205,6 +209,7 @@ func (k sink) Arbitrate(c *connection.Conn) { k.m.arbitrate(c, 0) }
 func (k sink) Gone(c *connection.Conn) {
 	k.m.reg.Remove(c)
 	k.m.failures.Gone(c)
+	k.m.tellClosed(c, k.m.reasonOf(c))
 }
 
 // Ended implements connection.Sink.

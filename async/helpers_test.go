@@ -268,6 +268,10 @@ func (p *probe) HandleSendPressure(c msg.Connection, high bool) {
 func (p *probe) HandleRemoteReset(c msg.Connection) {
 	p.event(happening{what: "remote reset", conn: c})
 }
+func (p *probe) HandleFastReset(c msg.Connection) { p.event(happening{what: "fast reset", conn: c}) }
+func (p *probe) HandleFastRemoteReset(c msg.Connection) {
+	p.event(happening{what: "fast remote reset", conn: c})
+}
 func (p *probe) HandleReset(c msg.Connection, err error) bool {
 	p.event(happening{what: "reset", conn: c, err: err})
 	return true

@@ -49,7 +49,14 @@ func (l loopbackOwner) EndOfBatch() {
 	}
 }
 
-func (l loopbackOwner) Discard() { l.m.queue.Discard(l.ID(), true) }
+func (l loopbackOwner) Discard() {
+	l.m.queue.Discard(l.ID(), true)
+	reason := msg.ErrMarkedDown
+	if l.IsClosed() {
+		reason = msg.ErrShutdown
+	}
+	l.m.tellClosed(l.loopback, reason)
+}
 func (l loopbackOwner) Undeliverable(x *msg.Message, err error) {
 	l.m.undeliverable(l.loopback, x, err)
 }

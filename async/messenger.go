@@ -47,6 +47,8 @@ type Messenger struct {
 	warned      sync.Map     // what is said once: see deliver.go
 	broadcasts  atomic.Int32 // calls of Broadcast that have not returned
 	steps       steps
+	types       typeTable
+	closed      closedWatch
 
 	bindMu  sync.Mutex       // held by Bind and Rebind, before mu
 	boundTo []netip.AddrPort // what Bind was asked for, under bindMu

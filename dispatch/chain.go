@@ -74,6 +74,8 @@ type links struct {
 	fastAccept    []msg.FastAcceptHandler
 	reset         []msg.ResetHandler
 	remoteReset   []msg.RemoteResetHandler
+	fastReset     []msg.FastResetHandler
+	fastRemote    []msg.FastRemoteResetHandler
 	refused       []msg.RefusedHandler
 	connectFailed []msg.ConnectFailedHandler
 	rejected      []msg.RejectedHandler
@@ -141,6 +143,8 @@ func (c *Chain) add(d msg.Dispatcher, at int) {
 		fastAccept:    having[msg.FastAcceptHandler](all),
 		reset:         having[msg.ResetHandler](all),
 		remoteReset:   having[msg.RemoteResetHandler](all),
+		fastReset:     having[msg.FastResetHandler](all),
+		fastRemote:    having[msg.FastRemoteResetHandler](all),
 		refused:       having[msg.RefusedHandler](all),
 		connectFailed: having[msg.ConnectFailedHandler](all),
 		rejected:      having[msg.RejectedHandler](all),

@@ -20,28 +20,32 @@ func (c *Chain) Accept(conn msg.Connection) Outcome {
 
 // FastConnect tells all FastConnectHandlers. Called on the worker, when the session
 // is ready and before Connect is enqueued.
-func (c *Chain) FastConnect(conn msg.Connection) (out Outcome) {
-	callback.OnWorker(func() {
-		start := c.now()
-		out = eachTold(c, conn, c.links.Load().fastConnect, func(h msg.FastConnectHandler) {
-			h.HandleFastConnect(conn)
-		})
-		c.watch(conn, "HandleFastConnect", start)
+func (c *Chain) FastConnect(conn msg.Connection) Outcome {
+	return fastTold(c, conn, "HandleFastConnect", c.links.Load().fastConnect, func(h msg.FastConnectHandler) {
+		h.HandleFastConnect(conn)
 	})
-	return out
 }
 
 // FastAccept tells all FastAcceptHandlers. Called on the worker, when the session
 // is ready and before Accept is enqueued.
-func (c *Chain) FastAccept(conn msg.Connection) (out Outcome) {
-	callback.OnWorker(func() {
-		start := c.now()
-		out = eachTold(c, conn, c.links.Load().fastAccept, func(h msg.FastAcceptHandler) {
-			h.HandleFastAccept(conn)
-		})
-		c.watch(conn, "HandleFastAccept", start)
+func (c *Chain) FastAccept(conn msg.Connection) Outcome {
+	return fastTold(c, conn, "HandleFastAccept", c.links.Load().fastAccept, func(h msg.FastAcceptHandler) {
+		h.HandleFastAccept(conn)
 	})
-	return out
+}
+
+// FastReset tells all FastResetHandlers. Called on the worker, before Reset is enqueued.
+func (c *Chain) FastReset(conn msg.Connection) Outcome {
+	return fastTold(c, conn, "HandleFastReset", c.links.Load().fastReset, func(h msg.FastResetHandler) {
+		h.HandleFastReset(conn)
+	})
+}
+
+// FastRemoteReset tells all FastRemoteResetHandlers. Called on the worker, before
+// RemoteReset is enqueued, and before the first message of the next session is offered.
+func (c *Chain) FastRemoteReset(conn msg.Connection) Outcome {
+	return fastTold(c, conn, "HandleFastRemoteReset", c.links.Load().fastRemote,
+		func(h msg.FastRemoteResetHandler) { h.HandleFastRemoteReset(conn) })
 }
 
 // RemoteReset tells all RemoteResetHandlers. Called by the queue.
@@ -98,6 +102,19 @@ func (c *Chain) Undeliverable(conn msg.Connection, m *msg.Message, reason error)
 // eachTold tells all handlers.
 func eachTold[H any](c *Chain, conn msg.Connection, handlers []H, tell func(H)) Outcome {
 	return firstTold(c, conn, handlers, func(h H) bool { tell(h); return false })
+}
+
+// fastTold is eachTold on the worker.
+func fastTold[H any](c *Chain, conn msg.Connection, method string, handlers []H, tell func(H)) (out Outcome) {
+	if len(handlers) == 0 {
+		return Handled
+	}
+	callback.OnWorker(func() {
+		start := c.now()
+		out = eachTold(c, conn, handlers, tell)
+		c.watch(conn, method, start)
+	})
+	return out
 }
 
 // firstTold tells handlers until one returns true.

@@ -48,6 +48,8 @@ func (f *full) HandleConnect(msg.Connection)                   { f.call("Connect
 func (f *full) HandleAccept(msg.Connection)                    { f.call("Accept") }
 func (f *full) HandleFastConnect(msg.Connection)               { f.call("FastConnect") }
 func (f *full) HandleFastAccept(msg.Connection)                { f.call("FastAccept") }
+func (f *full) HandleFastReset(msg.Connection)                 { f.call("FastReset") }
+func (f *full) HandleFastRemoteReset(msg.Connection)           { f.call("FastRemoteReset") }
 func (f *full) HandleReset(_ msg.Connection, err error) bool   { return f.call("Reset") }
 func (f *full) HandleRemoteReset(msg.Connection)               { f.call("RemoteReset") }
 func (f *full) HandleRefused(_ msg.Connection, err error) bool { return f.call("Refused") }
@@ -120,6 +122,8 @@ func TestChainOrder(t *testing.T) {
 	expect("a.Pressure false b.Pressure false", Handled, handle(KindLowWater))
 	expect("a.FastConnect b.FastConnect", Handled, c.FastConnect(conn))
 	expect("a.FastAccept b.FastAccept", Handled, c.FastAccept(conn))
+	expect("a.FastReset b.FastReset", Handled, c.FastReset(conn))
+	expect("a.FastRemoteReset b.FastRemoteReset", Handled, c.FastRemoteReset(conn))
 	expect("a.Undeliverable b.Undeliverable", Handled, c.Undeliverable(conn, m, msg.ErrReset))
 	expect("a.Pre b.Pre a.CanFast b.CanFast", Unhandled, c.Fast(m))
 
@@ -149,7 +153,8 @@ func TestChainPanics(t *testing.T) {
 	m := newMessage(conn, 127, 1, r, 7)
 	for _, method := range []string{
 		"Dispatch", "Connect", "Accept", "Reset", "RemoteReset", "Refused", "ConnectFailed3", "Rejected4",
-		"Pressure true", "Pressure false", "FastConnect", "FastAccept", "Undeliverable", "Pre",
+		"Pressure true", "Pressure false", "FastConnect", "FastAccept", "FastReset", "FastRemoteReset",
+		"Undeliverable", "Pre",
 	} {
 		a.panics[method] = true
 	}
@@ -158,11 +163,14 @@ func TestChainPanics(t *testing.T) {
 	}
 	require.Equal(t, Panicked, c.FastConnect(conn))
 	require.Equal(t, Panicked, c.FastAccept(conn))
+	require.Equal(t, Panicked, c.FastReset(conn))
+	require.Equal(t, Panicked, c.FastRemoteReset(conn))
 	require.Equal(t, Panicked, c.Undeliverable(conn, m, msg.ErrReset))
 	require.Equal(t, "plain a.Dispatch a.Connect b.Connect a.Accept b.Accept a.Reset b.Reset"+
 		" a.RemoteReset b.RemoteReset a.Refused b.Refused a.ConnectFailed3 b.ConnectFailed3 a.Rejected4 b.Rejected4"+
 		" a.Pressure true b.Pressure true a.Pressure false b.Pressure false a.FastConnect b.FastConnect"+
-		" a.FastAccept b.FastAccept a.Undeliverable b.Undeliverable", strings.Join(*log, " "),
+		" a.FastAccept b.FastAccept a.FastReset b.FastReset a.FastRemoteReset b.FastRemoteReset"+
+		" a.Undeliverable b.Undeliverable", strings.Join(*log, " "),
 		"an event reaches the others all the same, a message does not")
 	require.Zero(t, r.done)
 
@@ -174,8 +182,8 @@ func TestChainPanics(t *testing.T) {
 		require.Equal(t, Panicked, c.Fast(m))
 		require.Equal(t, 1, r.done[int64(i+1)], "given back")
 	}
-	require.Len(t, reported, 13+3)
-	require.EqualValues(t, 13+3, c.Stats().Panics)
+	require.Len(t, reported, 15+3)
+	require.EqualValues(t, 15+3, c.Stats().Panics)
 }
 
 func TestChainFastGivesBack(t *testing.T) {
@@ -204,6 +212,8 @@ func TestChainWatchdog(t *testing.T) {
 		c.Fast(newMessage(conn, 127, 1, nil, 0))
 		c.FastConnect(conn)
 		c.FastAccept(conn)
+		c.FastReset(conn)
+		c.FastRemoteReset(conn)
 	}
 	took = DefaultFastLimit
 	call()
@@ -212,8 +222,9 @@ func TestChainWatchdog(t *testing.T) {
 	call()
 	require.Equal(t, []string{
 		"FastDispatch 100.000001ms", "HandleFastConnect 100.000001ms", "HandleFastAccept 100.000001ms",
+		"HandleFastReset 100.000001ms", "HandleFastRemoteReset 100.000001ms",
 	}, slow)
-	require.EqualValues(t, 3, c.Stats().Slow)
+	require.EqualValues(t, 5, c.Stats().Slow)
 
 	off := NewChain(ChainConfig{FastLimit: -1, Clock: func() time.Duration { t.Error("read"); return 0 }})
 	off.AddTail(fastOnly{func() {}})
@@ -228,6 +239,9 @@ func (fastOnly) CanFastDispatch(*msg.Message) bool  { return true }
 func (f fastOnly) FastDispatch(*msg.Message)        { f.do() }
 func (f fastOnly) HandleFastConnect(msg.Connection) { f.do() }
 func (f fastOnly) HandleFastAccept(msg.Connection)  { f.do() }
+func (f fastOnly) HandleFastReset(msg.Connection)   { f.do() }
+
+func (f fastOnly) HandleFastRemoteReset(msg.Connection) { f.do() }
 
 // Without hooks, everything is logged, unhandled messages ever more rarely.
 func TestChainLogs(t *testing.T) {

@@ -33,6 +33,8 @@ func optionals(t reflect.Type) []optional {
 		like(msg.FastAcceptHandler.HandleFastAccept)(t.MethodByName("HandleFastAccept")),
 		like(msg.ResetHandler.HandleReset)(t.MethodByName("HandleReset")),
 		like(msg.RemoteResetHandler.HandleRemoteReset)(t.MethodByName("HandleRemoteReset")),
+		like(msg.FastResetHandler.HandleFastReset)(t.MethodByName("HandleFastReset")),
+		like(msg.FastRemoteResetHandler.HandleFastRemoteReset)(t.MethodByName("HandleFastRemoteReset")),
 		like(msg.RefusedHandler.HandleRefused)(t.MethodByName("HandleRefused")),
 		like(msg.ConnectFailedHandler.HandleConnectFailed)(t.MethodByName("HandleConnectFailed")),
 		like(msg.RejectedHandler.HandleRejected)(t.MethodByName("HandleRejected")),

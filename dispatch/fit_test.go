@@ -26,6 +26,8 @@ type (
 	noArguments    struct{ plain }
 	anyError       struct{ plain }
 	valueMessage   struct{ plain }
+	withReason     struct{ plain }
+	saysSo         struct{ plain }
 	onlyCan        struct{ plain }
 	onlyFast       struct{ plain }
 	embeds         struct{ *noResult }
@@ -46,6 +48,8 @@ func (otherResult) FastDispatch(*msg.Message)                     {}
 func (variadic) HandleFastConnect(...msg.Connection)              {}
 func (noArguments) HandleRemoteReset()                            {}
 func (anyError) HandleConnectFailed(msg.Connection, error)        {}
+func (withReason) HandleFastReset(msg.Connection, error)          {}
+func (saysSo) HandleFastRemoteReset(msg.Connection) bool          { return true }
 func (valueMessage) FastPreprocess(msg.Message)                   {}
 func (onlyCan) CanFastDispatch(*msg.Message) bool                 { return true }
 func (onlyFast) FastDispatch(*msg.Message)                        {}
@@ -70,6 +74,10 @@ func TestAddRefusesMisfits(t *testing.T) {
 			"that of a msg.RemoteResetHandler is HandleRemoteReset(msg.Connection)": &noArguments{},
 		"dispatch.anyError has the method HandleConnectFailed(msg.Connection, error)" + never +
 			"that of a msg.ConnectFailedHandler is HandleConnectFailed(msg.Connection, *msg.ConnectError)": anyError{},
+		"dispatch.withReason has the method HandleFastReset(msg.Connection, error)" + never +
+			"that of a msg.FastResetHandler is HandleFastReset(msg.Connection)": withReason{},
+		"dispatch.saysSo has the method HandleFastRemoteReset(msg.Connection) bool" + never +
+			"that of a msg.FastRemoteResetHandler is HandleFastRemoteReset(msg.Connection)": saysSo{},
 		"dispatch.valueMessage has the method FastPreprocess(msg.Message)" + never +
 			"that of a msg.FastPreprocessor is FastPreprocess(*msg.Message)": valueMessage{},
 		"dispatch.onlyCan has the method CanFastDispatch(*msg.Message) bool" + never +
@@ -161,6 +169,6 @@ func TestAddLooksAtAllInterfaces(t *testing.T) {
 		require.True(t, sameArguments(o.is.Type, o.want), "%v", o.want)
 		looked[o.is.Name] = o.want.In(0).String()
 	}
-	require.Len(t, contract, 14)
+	require.Len(t, contract, 16)
 	require.Equal(t, contract, looked)
 }

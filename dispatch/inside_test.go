@@ -36,6 +36,8 @@ func (n *notes) HandleConnect(msg.Connection)                          { n.note(
 func (n *notes) HandleAccept(msg.Connection)                           { n.note("HandleAccept") }
 func (n *notes) HandleFastConnect(msg.Connection)                      { n.note("HandleFastConnect") }
 func (n *notes) HandleFastAccept(msg.Connection)                       { n.note("HandleFastAccept") }
+func (n *notes) HandleFastReset(msg.Connection)                        { n.note("HandleFastReset") }
+func (n *notes) HandleFastRemoteReset(msg.Connection)                  { n.note("HandleFastRemoteReset") }
 func (n *notes) HandleReset(msg.Connection, error) bool                { n.note("HandleReset"); return true }
 func (n *notes) HandleRemoteReset(msg.Connection)                      { n.note("HandleRemoteReset") }
 func (n *notes) HandleRefused(msg.Connection, error) bool              { n.note("HandleRefused"); return true }
@@ -81,10 +83,13 @@ func TestInside(t *testing.T) {
 	c.Fast(m)
 	c.FastConnect(conn)
 	c.FastAccept(conn)
+	c.FastReset(conn)
+	c.FastRemoteReset(conn)
 	c.Undeliverable(conn, m, msg.ErrReset)
 	n.wantAll(t, callback.Worker, "FastPreprocess", "CanFastDispatch", "FastDispatch", "HandleFastConnect",
-		"HandleFastAccept", "HandleUndeliverable", "OnSlow FastDispatch", "OnSlow HandleFastConnect",
-		"OnSlow HandleFastAccept")
+		"HandleFastAccept", "HandleFastReset", "HandleFastRemoteReset", "HandleUndeliverable",
+		"OnSlow FastDispatch", "OnSlow HandleFastConnect", "OnSlow HandleFastAccept",
+		"OnSlow HandleFastReset", "OnSlow HandleFastRemoteReset")
 	for range 2 {
 		require.NoError(t, q.Enqueue(EventItem(KindConnect, conn, nil)))
 		q.Discard(conn.id, true)

@@ -161,6 +161,22 @@ func TestCheckersSeeLies(t *testing.T) {
 		}},
 		{"connect told twice", "C1", peer, func(h *History) { h.add(*h.find(RecConnect, 0)) }},
 		{"two resets", "C2", lossy, func(h *History) { h.add(*h.find(RecReset, 0)) }},
+		{"reset not told on the worker", "C2", lossy, func(h *History) {
+			s := h.find(RecSent, 0)
+			h.add(Record{Kind: RecReset, Node: s.Node, Conn: s.Conn, Peer: 1, Lossy: true})
+		}},
+		{"reset told on the worker too late", "C2", lossy, func(h *History) {
+			s := h.find(RecSent, 0)
+			h.add(Record{Kind: RecReset, Node: s.Node, Conn: s.Conn, Peer: 1, Lossy: true})
+			h.add(Record{Kind: RecFastReset, Node: s.Node, Conn: s.Conn, Peer: 1, Lossy: true})
+		}},
+		{"reset told on the worker only", "C2", lossy, func(h *History) {
+			h.remove(func(r *Record) bool { return r.Kind == RecReset })
+		}},
+		{"remote reset not told on the worker", "C2", peer, func(h *History) {
+			s := h.find(RecSent, 0)
+			h.add(Record{Kind: RecRemoteReset, Node: s.Node, Conn: s.Conn, Peer: 1})
+		}},
 		{"reset not told", "C2", lossy, func(h *History) {
 			h.remove(func(r *Record) bool { return r.Kind == RecReset })
 			h.find(RecEnded, 2).Err = msg.ErrReset
@@ -268,6 +284,7 @@ func TestCheckersSeeLies(t *testing.T) {
 func TestCheckersExcuseWhatIsPlanned(t *testing.T) {
 	h := truth(t, func(int) msg.Policy { return msg.LosslessPeer() })
 	s := *h.find(RecSent, 0)
+	h.add(Record{Kind: RecFastRemoteReset, At: time.Minute, Node: s.Node, Conn: s.Conn, Peer: 1})
 	h.add(Record{Kind: RecRemoteReset, At: time.Minute, Node: s.Node, Conn: s.Conn, Peer: 1,
 		Err: errors.Join(ErrPlanned)})
 	require.Empty(t, h.Violations())

@@ -13,27 +13,30 @@ type RecordKind uint8
 
 // The kinds of records. "The connection" is the Connection object of that node.
 const (
-	RecSent        RecordKind = iota + 1 // a message was accepted by Send
-	RecEnded                             // its sender was told how the sending ended
-	RecDelivered                         // a message was dispatched
-	RecReady                             // the session became ready, on the worker
-	RecConnect                           // HandleConnect
-	RecAccept                            // HandleAccept
-	RecReset                             // HandleReset
-	RecRemoteReset                       // HandleRemoteReset
-	RecRefused                           // HandleRefused
-	RecMarkDown                          // MarkDown returned
-	RecDisposable                        // MarkDisposable returned
-	RecDown                              // the node crashed or was killed
-	RecUp                                // it was started again
-	RecShutdown                          // its Shutdown returned
-	RecHealed                            // the last fault was lifted
-	RecStuck                             // the dispatcher of the connection begins to take long
-	RecFree                              // and no longer does
+	RecSent            RecordKind = iota + 1 // a message was accepted by Send
+	RecEnded                                 // its sender was told how the sending ended
+	RecDelivered                             // a message was dispatched
+	RecReady                                 // the session became ready, on the worker
+	RecConnect                               // HandleConnect
+	RecAccept                                // HandleAccept
+	RecReset                                 // HandleReset
+	RecRemoteReset                           // HandleRemoteReset
+	RecRefused                               // HandleRefused
+	RecMarkDown                              // MarkDown returned
+	RecDisposable                            // MarkDisposable returned
+	RecDown                                  // the node crashed or was killed
+	RecUp                                    // it was started again
+	RecShutdown                              // its Shutdown returned
+	RecHealed                                // the last fault was lifted
+	RecStuck                                 // the dispatcher of the connection begins to take long
+	RecFree                                  // and no longer does
+	RecFastReset                             // HandleFastReset
+	RecFastRemoteReset                       // HandleFastRemoteReset
 )
 
 var recordNames = [...]string{"?", "sent", "ended", "delivered", "ready", "connect", "accept", "reset",
-	"remote reset", "refused", "mark down", "disposable", "down", "up", "shutdown", "healed", "stuck", "free"}
+	"remote reset", "refused", "mark down", "disposable", "down", "up", "shutdown", "healed", "stuck", "free",
+	"fast reset", "fast remote reset"}
 
 func (k RecordKind) String() string { return recordNames[k] }
 

@@ -35,6 +35,10 @@ func (d *digest) observe() {
 			c.Ready(r.Local)
 		case RecConnect, RecAccept:
 			find(r, c.Told())
+		case RecFastReset:
+			find(r, c.FastReset())
+		case RecFastRemoteReset:
+			find(r, c.FastRemoteReset())
 		case RecRemoteReset:
 			find(r, c.RemoteReset())
 			d.told(c)

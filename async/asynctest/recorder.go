@@ -101,6 +101,14 @@ func (r *Recorder) HandleFastConnect(c msg.Connection) { r.node.add(RecReady, c,
 // HandleFastAccept implements msg.FastAcceptHandler.
 func (r *Recorder) HandleFastAccept(c msg.Connection) { r.node.add(RecReady, c, Record{}) }
 
+// HandleFastReset implements msg.FastResetHandler.
+func (r *Recorder) HandleFastReset(c msg.Connection) { r.node.add(RecFastReset, c, Record{}) }
+
+// HandleFastRemoteReset implements msg.FastRemoteResetHandler.
+func (r *Recorder) HandleFastRemoteReset(c msg.Connection) {
+	r.node.add(RecFastRemoteReset, c, Record{})
+}
+
 // HandleReset implements msg.ResetHandler.
 func (r *Recorder) HandleReset(c msg.Connection, reason error) bool {
 	r.node.add(RecReset, c, Record{Err: reason})

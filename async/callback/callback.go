@@ -25,8 +25,8 @@ const (
 	// callbacks: it would wait for its own.
 	Pool
 	// Worker: in a callback that must not block, since a worker waits for it, or
-	// whoever closed a connection does: fast dispatch, HandleFastConnect,
-	// HandleFastAccept, HandleUndeliverable, Notify, throttlers, authentication, ...
+	// whoever closed a connection does: fast dispatch, HandleFastConnect
+	// and the other HandleFast..., HandleUndeliverable, Notify, throttlers, authentication, ...
 	Worker
 )
 

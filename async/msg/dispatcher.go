@@ -84,6 +84,22 @@ type ResetHandler interface {
 // what was queued was dropped and reported. The connection goes on.
 type RemoteResetHandler interface{ HandleRemoteReset(c Connection) }
 
+// FastResetHandler is told on the worker what HandleReset will be told by the pool, once for
+// each of its calls and before it. (There may be no such call any more, if the messenger is shut
+// down meanwhile.) No message of the connection is fast dispatched after it, so that what fast
+// dispatch keeps of a connection can be dropped there. The connection is not found any more:
+// ConnectTo makes another one, which may be on another worker, and have messages, before
+// HandleFastReset of the old one has returned; so drop what belongs to c, not to its peer. All
+// handlers of the chain are told. It must not block.
+type FastResetHandler interface{ HandleFastReset(c Connection) }
+
+// FastRemoteResetHandler is told on the worker what HandleRemoteReset will be told by the
+// pool, once for each of its calls and before it, when all messages of the session that was lost
+// have been fast dispatched, and before the first one of the next session is. (There may be no
+// such call any more, if the connection is marked down meanwhile.) HandleRemoteReset itself may
+// run after messages of the next session were fast dispatched. It must not block.
+type FastRemoteResetHandler interface{ HandleFastRemoteReset(c Connection) }
+
 // RefusedHandler is told that the peer's host refused the TCP connection, once
 // per attempt. The messenger goes on trying unless the connection is marked
 // down. The first handler that returns true ends the chain.

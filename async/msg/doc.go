@@ -7,7 +7,9 @@
 // Order: within one connection and one priority, messages are handled in the
 // order of their Send. Across priorities the higher one overtakes what is still
 // queued, at the sender and again at the receiver. Messages that are fast
-// dispatched are not ordered against queued ones.
+// dispatched are not ordered against queued ones, nor against the events of the
+// pool; those of a worker are, HandleFastConnect and the like: what fast dispatch
+// keeps of a session is begun and dropped there.
 //
 // Delivery: over a lossless session every message is handled exactly once as
 // long as both ends keep the session. Over a lossy one it is handled at most

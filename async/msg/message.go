@@ -19,7 +19,8 @@ const (
 	PriorityHighest = 255
 )
 
-// Some message types (docs/PROTOCOL.md 1.7). A system of its own may use any number.
+// Some message types (docs/PROTOCOL.md 1.7). A system of its own may use any number;
+// docs/TYPES.md has who uses which.
 const (
 	TypePing               = 2
 	TypeMonMap             = 4

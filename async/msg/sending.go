@@ -54,6 +54,13 @@ func Cancel(m *Message) bool {
 	return atomic.CompareAndSwapUint32(&m.state, stateQueued, stateCancelled)
 }
 
+// InUse says whether m was handed to Send and has not had its end. After false, who sent m may
+// write to its fields and slices, but for Notify, and send it again, if the sending did
+// not fail. Any goroutine.
+//
+// Implementation: not for users of the library; may change in any release.
+func InUse(m *Message) bool { return atomic.LoadUint32(&m.state) != stateFree }
+
 // Cancelled says whether Cancel succeeded.
 //
 // Implementation: not for users of the library; may change in any release.

@@ -271,6 +271,16 @@ func (e ear) HandleConnect(c msg.Connection) { e.established(c, "connect") }
 // HandleAccept implements msg.AcceptHandler.
 func (e ear) HandleAccept(c msg.Connection) { e.established(c, "accept") }
 
+// HandleFastReset implements msg.FastResetHandler.
+func (e ear) HandleFastReset(c msg.Connection) {
+	e.told(c, "fast reset", e.watch(c, "fast reset").FastReset())
+}
+
+// HandleFastRemoteReset implements msg.FastRemoteResetHandler.
+func (e ear) HandleFastRemoteReset(c msg.Connection) {
+	e.told(c, "fast remote reset", e.watch(c, "fast remote reset").FastRemoteReset())
+}
+
 // HandleReset implements msg.ResetHandler.
 func (e ear) HandleReset(c msg.Connection, reason error) bool {
 	w := e.watch(c, "reset")

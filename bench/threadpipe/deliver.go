@@ -58,12 +58,28 @@ func (p *Pipe) tell(w *work) {
 			p.m.chain.FastConnect(p)
 		case session.OutAccepted:
 			p.m.chain.FastAccept(p)
+		case session.OutRemoteReset:
+			p.remoteReset()
+		case session.OutClosed:
+			p.reset(o.Err)
 		case session.OutAbsent:
 			p.absent()
 		}
 	}
 	p.toldAll(w)
 	returned = true
+}
+
+// remoteReset tells the user that the peer has lost the session.
+func (p *Pipe) remoteReset() {
+	defer p.event(dispatch.KindRemoteReset, nil) // though user code may end the goroutine
+	p.m.chain.FastRemoteReset(p)
+}
+
+// reset tells the user that the pipe is over.
+func (p *Pipe) reset(reason error) {
+	defer p.enqueueEvent(dispatch.KindReset, reason)
+	p.m.chain.FastReset(p)
 }
 
 // toldAll is for what is done once for the whole list.

@@ -71,7 +71,11 @@ func (p *Pipe) take(w *work) {
 			p.counts.RemoteResets.Add(1)
 			p.counts.Discarded.Add(w.dropDeliveries())
 			p.m.queue.Discard(p.ID(), false)
-			p.event(dispatch.KindRemoteReset, nil)
+			w.list = append(w.list, o)
+		case session.OutClosed:
+			if p.ended(o.Err) {
+				w.list = append(w.list, session.Output{Kind: o.Kind, Err: p.closed})
+			}
 		default:
 			p.carryOut(o)
 		}
@@ -131,8 +135,6 @@ func (p *Pipe) carryOut(o session.Output) {
 		p.adopted()
 	case session.OutChanged:
 		p.changed(o.Msg)
-	case session.OutClosed:
-		p.ended(o.Err)
 	case session.OutKeepalive:
 		p.Seen.Keepalive.Store(time.Now().UnixNano())
 	case session.OutKeepaliveAck:
@@ -185,8 +187,9 @@ func (p *Pipe) readied(o session.Output, w *work) {
 	w.list = append(w.list, o)
 }
 
-// ended: the session is over. reason is nil after Close.
-func (p *Pipe) ended(reason error) {
+// ended: the session is over, and says whether the user is to be told. reason is nil after
+// Close.
+func (p *Pipe) ended(reason error) (reset bool) {
 	p.gone = true
 	p.Seen.Connected.Store(false)
 	p.stopDialling()
@@ -194,10 +197,11 @@ func (p *Pipe) ended(reason error) {
 	first := p.closeFor(reason)
 	p.m.reg.Remove(p)
 	p.m.failures.Gone(p)
-	if first && p.s.Announced() {
+	reset = first && p.s.Announced()
+	if reset {
 		p.counts.Resets.Add(1)
-		p.enqueueEvent(dispatch.KindReset, p.closed)
 	}
+	return reset
 }
 
 // closeFor sets why the pipe is closed and says whether that was not known yet;

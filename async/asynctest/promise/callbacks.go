@@ -15,6 +15,9 @@ type Callbacks struct {
 	waiting     []time.Duration // when sessions became ready that were not told yet
 	begins      time.Duration   // the session after the last remote reset
 	resets      int
+	remote      int    // remote resets
+	fast        int    // resets that were told on the worker
+	fastRemote  int    // and remote resets
 	broken      int    // sendings that ended with ErrReset
 	over        string // what has ended it
 	marked      bool
@@ -61,6 +64,23 @@ func (c *Callbacks) Deliver(own bool, receivedAt time.Duration) []Breach {
 	return broken
 }
 
+// FastReset enters HandleFastReset.
+func (c *Callbacks) FastReset() (broken []Breach) {
+	if c.fast++; c.fast > 1 {
+		broken = append(broken, breach("C2", "%d resets told on the worker", c.fast))
+	}
+	return broken
+}
+
+// FastRemoteReset enters HandleFastRemoteReset.
+func (c *Callbacks) FastRemoteReset() (broken []Breach) {
+	c.fastRemote++
+	if c.fast > 0 {
+		broken = append(broken, breach("C3", "told on the worker, after a reset"))
+	}
+	return broken
+}
+
 // RemoteReset enters HandleRemoteReset. Events are told in their order: the session
 // that follows is the first that was not told yet.
 func (c *Callbacks) RemoteReset() []Breach {
@@ -68,13 +88,20 @@ func (c *Callbacks) RemoteReset() []Breach {
 	if len(c.waiting) > 0 {
 		c.begins = c.waiting[0]
 	}
-	return c.late()
+	broken := c.late()
+	if c.remote++; c.remote > c.fastRemote {
+		broken = append(broken, breach("C2", "a remote reset that was not told on the worker before"))
+	}
+	return broken
 }
 
 // Reset enters HandleReset.
 func (c *Callbacks) Reset() (broken []Breach) {
 	if c.resets++; c.resets > 1 {
 		broken = append(broken, breach("C2", "%d resets", c.resets))
+	}
+	if c.resets > c.fast {
+		broken = append(broken, breach("C2", "a reset that was not told on the worker before"))
 	}
 	if c.over == byMarkDown {
 		broken = append(broken, breach("C2", "a reset after a mark down"))
@@ -104,6 +131,10 @@ func (c *Callbacks) Ended(err error) {
 func (c *Callbacks) Settle() (broken []Breach) {
 	if c.marked {
 		return nil
+	}
+	if c.fast != c.resets || c.fastRemote != c.remote {
+		broken = append(broken, breach("C2", "%d resets and %d remote resets told on the worker, %d and %d by the pool",
+			c.fast, c.fastRemote, c.resets, c.remote))
 	}
 	if len(c.waiting) > 0 {
 		broken = append(broken, breach("C1", "ready %d times, told %d times", c.ready, c.told))

@@ -9,7 +9,8 @@
 //	B1  what arrives was sent
 //	C1  each session that becomes ready is told once, before its first message
 //	C2  a reset is told at most once, and not after a mark down; what ends by a
-//	    reset is followed by one
+//	    reset is followed by one; each reset and remote reset is told on the worker
+//	    once before
 //	C3  nothing arrives or is told after the end of a connection
 //	C4  each sending has one end, and nothing is lost without a word
 //

@@ -117,10 +117,21 @@ func TestCallbacks(t *testing.T) {
 		{"ready markdown", ""},
 		{"ready told reset 15", "C3"},
 		{"ready told markdown told", "C3 C1"},
-		{"ready told reset reset", "C2"},
+		{"ready told reset reset", "C2 C2"},
 		{"ready told markdown reset", "C2"},
-		{"ready told reset markdown reset", "C2"},
-		{"ready told reset remote", "C3"},
+		{"ready told reset markdown reset", "C2 C2"},
+		{"ready told reset remote", "C3 C3"},
+		{"ready told FastReset Reset", ""},
+		{"ready told Reset FastReset", "C2"},
+		{"ready told Reset", "C2 C2"},
+		{"ready told FastReset", "C2"},
+		{"ready told FastReset markdown", ""},
+		{"ready told FastRemoteReset RemoteReset", ""},
+		{"ready told FastRemoteReset FastRemoteReset RemoteReset RemoteReset", ""},
+		{"ready told RemoteReset FastRemoteReset", "C2"},
+		{"ready told FastRemoteReset RemoteReset RemoteReset", "C2 C2"},
+		{"ready told FastRemoteReset", "C2"},
+		{"ready told FastReset FastRemoteReset markdown", "C3"},
 		{"ready told broken", "C2"},
 		{"ready told broken reset", ""},
 		{"ready told broken markdown", ""},
@@ -142,8 +153,18 @@ func TestCallbacks(t *testing.T) {
 				case "told":
 					broken = append(broken, c.Told()...)
 				case "remote":
+					broken = append(broken, c.FastRemoteReset()...)
 					broken = append(broken, c.RemoteReset()...)
 				case "reset":
+					broken = append(broken, c.FastReset()...)
+					broken = append(broken, c.Reset()...)
+				case "FastRemoteReset":
+					broken = append(broken, c.FastRemoteReset()...)
+				case "RemoteReset":
+					broken = append(broken, c.RemoteReset()...)
+				case "FastReset":
+					broken = append(broken, c.FastReset()...)
+				case "Reset":
 					broken = append(broken, c.Reset()...)
 				case "markdown":
 					c.MarkDown()

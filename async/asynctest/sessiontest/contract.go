@@ -390,6 +390,51 @@ func testGoexit(r *rig) {
 	}
 }
 
+// testGoexitInReset: user code that ends the goroutine when a worker tells it of a lost session
+// is counted; the user is told by the pool all the same, and the connection goes on.
+func testGoexitInReset(r *rig) {
+	t := r.t
+	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+	srv.fast = func(*msg.Message) bool { return true }
+	var once sync.Once
+	srv.onEvent = func(what string, c msg.Connection) {
+		if what == "fast remote reset" {
+			srv.record(seen{what: what, conn: c})
+			once.Do(runtime.Goexit)
+		}
+	}
+	r.up(srv)
+	cl := r.cl(1, msg.LosslessClient())
+	r.connect(cl, srv)
+	s := r.accepted(srv, cl)
+	cl.MarkDownAll()
+	c := r.connect(cl, srv)
+	r.sendAll(c, 10, nil)
+	require.Equal(t, numbers(10), srv.wantMessages(10))
+	require.Same(t, s, srv.want("remote reset", 1).conn)
+	require.EqualValues(t, 1, srv.Count().Panics)
+	require.NoError(t, c.Flush(r.timeout()))
+	r.until("nothing held", func() bool { return srv.Count().DispatchBytes == 0 })
+
+	lossy := r.node(r.client, entity.Client(2), msg.LossyClient())
+	lossy.onEvent = func(what string, c msg.Connection) {
+		if what == "fast reset" {
+			lossy.record(seen{what: what, conn: c})
+			runtime.Goexit()
+		}
+	}
+	require.NoError(t, lossy.Start())
+	less := r.srv(msg.StatelessServer())
+	c = r.connect(lossy, less)
+	require.NoError(t, c.Send(text("x")))
+	less.wantMessages(1)
+	less.MarkDownAll()
+	require.Same(t, c, lossy.want("reset", 1).conn)
+	require.EqualValues(t, 1, lossy.Count().Panics)
+	require.NoError(t, r.connect(lossy, less).Send(text("y")))
+	less.wantMessages(2)
+}
+
 // testLoopbackNotify: the Notifier of a message to oneself may change it and send it
 // again, and may end its goroutine: what is delivered is what was sent.
 func testLoopbackNotify(r *rig) {

@@ -75,7 +75,13 @@ func (p *probe) HandleConnect(c msg.Connection)      { p.event(seen{what: "conne
 func (p *probe) HandleAccept(c msg.Connection)       { p.event(seen{what: "accept", conn: c}) }
 func (p *probe) HandleFastConnect(c msg.Connection)  { p.event(seen{what: "fast connect", conn: c}) }
 func (p *probe) HandleFastAccept(c msg.Connection)   { p.event(seen{what: "fast accept", conn: c}) }
+func (p *probe) HandleFastReset(c msg.Connection)    { p.event(seen{what: "fast reset", conn: c}) }
 func (p *probe) HandleRemoteReset(c msg.Connection)  { p.event(seen{what: "remote reset", conn: c}) }
+
+// HandleFastRemoteReset implements msg.FastRemoteResetHandler.
+func (p *probe) HandleFastRemoteReset(c msg.Connection) {
+	p.event(seen{what: "fast remote reset", conn: c})
+}
 
 // FastPreprocess implements msg.FastPreprocessor.
 func (p *probe) FastPreprocess(m *msg.Message) {
@@ -156,6 +162,31 @@ func (p *probe) want(what string, n int) seen {
 	all := p.of(what)
 	require.Len(p.r.t, all, n)
 	return all[n-1]
+}
+
+// checkFast: each reset, and each remote reset, was told on the worker before, once.
+func (p *probe) checkFast() {
+	p.r.t.Helper()
+	type kind struct {
+		conn msg.Connection
+		what string
+	}
+	fast, told := map[kind]int{}, map[kind]int{}
+	for _, s := range p.every() {
+		switch s.what {
+		case "fast reset", "fast remote reset":
+			k := kind{s.conn, s.what[len("fast "):]}
+			fast[k]++
+			require.Zero(p.r.t, told[kind{s.conn, "reset"}], "%s after the reset of %v", s.what, s.conn)
+		case "reset", "remote reset":
+			k := kind{s.conn, s.what}
+			told[k]++
+			require.LessOrEqual(p.r.t, told[k], fast[k], "%s of %v", s.what, s.conn)
+		}
+	}
+	for k := range fast {
+		require.LessOrEqual(p.r.t, fast[kind{k.conn, "reset"}], 1, "%v", k.conn)
+	}
 }
 
 // ends records how sendings ended.

@@ -1,6 +1,8 @@
 package sessiontest
 
 import (
+	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -84,6 +86,77 @@ func testRegistered(r *rig) {
 	require.ErrorIs(t, s.err, session.ErrReplaced)
 	require.Same(t, a, cl.want("reset", 1).conn)
 	r.until("one connection", func() bool { return srv.Count().Connections == 1 })
+}
+
+// testFastResets: while the pool is busy a worker tells of the loss of a session, behind the
+// last message of it that is fast dispatched, and before the first of the next one.
+func testFastResets(r *rig) {
+	t := r.t
+	for range shorter(20, 5) {
+		srv := r.node(r.server, entity.OSD(0), msg.StatefulServer())
+		hold := srv.heldAt("hold")
+		srv.fast = func(m *msg.Message) bool { return string(m.Front) != "hold" }
+		queued := srv.queuedAt("fast remote reset")
+		r.up(srv)
+		cl := r.cl(1, msg.LosslessClient())
+		c := r.connect(cl, srv)
+		r.sendAll(c, 10, nil)
+		require.NoError(t, c.Send(text("hold")))
+		hold.wantArrived(1)
+		s := r.accepted(srv, cl)
+		c.MarkDown()
+		c2, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
+		require.NoError(t, err)
+		r.sendAll(c2, 10, nil)
+		r.until("all of both sessions", func() bool { return len(srv.of("fast")) == 20 })
+		require.Zero(t, srv.times("remote reset"), "the pool is busy")
+		require.Zero(t, queued.Load(), "the pool was to be told already")
+		var order []string
+		for _, x := range srv.every() {
+			require.Same(t, s, x.conn)
+			if x.what == "fast" {
+				x.what = x.text
+			}
+			order = append(order, x.what)
+		}
+		want := append([]string{"fast accept", "accept"}, numbers(10)...)
+		want = append(append(want, "fast remote reset", "fast accept"), numbers(10)...)
+		require.ElementsMatch(t, want, order)
+		at := slices.Index(order, "fast remote reset")
+		require.Equal(t, append([]string{"fast remote reset", "fast accept"}, numbers(10)...), order[at:])
+		hold.open()
+		require.Same(t, s, srv.want("remote reset", 1).conn)
+		srv.want("accept", 2)
+	}
+
+	srv := r.node(r.server, entity.OSD(0), msg.StatelessRegisteredServer())
+	hold := srv.heldAt("hold")
+	queued := srv.queuedAt("fast reset")
+	r.up(srv)
+	cl := r.cl(1, msg.LossyClient())
+	c := r.connect(cl, srv)
+	require.NoError(t, c.Send(text("hold")))
+	hold.wantArrived(1)
+	first := r.accepted(srv, cl)
+	c.MarkDown()
+	require.Same(t, first, srv.want("fast reset", 1).conn)
+	require.Zero(t, srv.times("reset"), "the pool is busy")
+	require.Zero(t, queued.Load(), "the pool was to be told already")
+	require.Nil(t, srv.Lookup(cl.Addrs()))
+	hold.open()
+	require.Same(t, first, srv.want("reset", 1).conn)
+}
+
+// queuedAt is how much waited for the pool when n was told of that, the last time; before
+// Start.
+func (n *node) queuedAt(event string) *atomic.Int64 {
+	queued := new(atomic.Int64)
+	n.onEvent = func(what string, _ msg.Connection) {
+		if what == event {
+			queued.Store(int64(n.Count().Queued))
+		}
+	}
+	return queued
 }
 
 // testStandby: with nothing to say a peer does not reconnect; what it says then

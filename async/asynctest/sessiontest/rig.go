@@ -82,6 +82,7 @@ func (r *rig) node(k Kind, name entity.Name, p msg.Policy, change ...func(*Optio
 		require.Zero(r.t, c.Handshakes, "handshakes left")
 		require.Zero(r.t, c.DispatchBytes, "dispatch throttle")
 		require.Zero(r.t, c.Queued, "items in the dispatch queue")
+		n.checkFast()
 	})
 	return n
 }

@@ -40,6 +40,7 @@ var cases = []struct {
 	{"send total", testSendTotal},
 	{"standby max", testStandbyMax},
 	{"goexit", testGoexit},
+	{"goexit when a session is lost", testGoexitInReset},
 	{"loopback notify", testLoopbackNotify},
 	{"on worker", testOnWorker},
 	// cuts.go
@@ -56,6 +57,7 @@ var cases = []struct {
 	{"stateful", testStateful},
 	{"stateless", testStateless},
 	{"registered", testRegistered},
+	{"fast resets", testFastResets},
 	{"standby", testStandby},
 	{"adopted", testAdopted},
 	{"forgotten", testForgotten},

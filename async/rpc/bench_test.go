@@ -1,0 +1,58 @@
+package rpc_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
+)
+
+// BenchmarkCall is client and server in one process, with blocking calls of 64 bytes: one at a
+// time, and 64 goroutines over 16 connections.
+func BenchmarkCall(b *testing.B) {
+	for _, callers := range []int{1, 64} {
+		for name, opts := range map[string][]rpc.HandlerOption{"queue": nil, "fast": {rpc.Fast()}} {
+			b.Run(fmt.Sprintf("%s/callers=%d", name, callers), func(b *testing.B) {
+				benchmarkCall(b, callers, opts)
+			})
+		}
+	}
+}
+
+func benchmarkCall(b *testing.B, callers int, opts []rpc.HandlerOption) {
+	p := newPair(b, func(o *pairOptions) { o.clientPol, o.serverPol = msg.LossyClient(), msg.StatelessServer() })
+	require.NoError(b, p.server.HandleRaw(1, func(_ context.Context, r *rpc.Request) ([]byte, error) {
+		return r.Body, nil
+	}, opts...))
+	conns := []msg.Connection{p.conn}
+	for len(conns) < min(callers, 16) {
+		c, err := p.client.Messenger().ConnectAnon(entity.TypeOSD, p.server.Messenger().Addrs())
+		require.NoError(b, err)
+		conns = append(conns, c)
+	}
+	req := make([]byte, 64)
+	for _, c := range conns {
+		_, err := p.client.Call(context.Background(), c, 1, req)
+		require.NoError(b, err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	var wg sync.WaitGroup
+	for g := range callers {
+		wg.Go(func() {
+			for i := g; i < b.N; i += callers {
+				if _, err := p.client.Call(context.Background(), conns[g%len(conns)], 1, req); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

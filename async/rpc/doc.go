@@ -1,0 +1,2 @@
+// Package rpc is request and reply over the messenger.
+package rpc
