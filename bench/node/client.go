@@ -52,7 +52,8 @@ func (c *Client) ask(ctx context.Context, typ uint16, req []byte) (b []byte, err
 	}
 }
 
-func (c *Client) askOne(ctx context.Context, addr string, attempt time.Duration, typ uint16, req []byte) ([]byte, error) {
+func (c *Client) askOne(ctx context.Context, addr string, attempt time.Duration, typ uint16,
+	req []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
 	b, err := c.Transport.Call(ctx, addr, typ, false, req)

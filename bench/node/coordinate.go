@@ -368,8 +368,9 @@ func (n *Node) Status() Status {
 	for _, x := range m.all() {
 		h, up := f[x.Name]
 		up = up && h.Inc == x.Inc
-		s.Members = append(s.Members, MemberStatus{Name: x.Name.String(), Addr: x.Addr, Life: fmt.Sprintf("%016x", x.Inc),
-			Up: up, Synced: !m.joint() || up && h.Synced == m.Epoch, Old: !has(m.Members, x.key())})
+		s.Members = append(s.Members, MemberStatus{Name: x.Name.String(), Addr: x.Addr,
+			Life: fmt.Sprintf("%016x", x.Inc), Up: up, Synced: !m.joint() || up && h.Synced == m.Epoch,
+			Old: !has(m.Members, x.key())})
 	}
 	s.Joint, s.Member, s.Quorate = m.joint(), has(m.Members, n.key()), n.quorate(m)
 	s.Synced = s.Member && (!m.joint() || f[n.cfg.Name].Synced == m.Epoch)

@@ -104,6 +104,9 @@ func (n *Node) saw(h hello) error {
 	if h.Inc == 0 || h.Name == n.cfg.Name && h.Inc != n.cfg.Store.inc {
 		return fmt.Errorf("%w: %s", errTaken, h.Name)
 	}
+	if h.Name == n.cfg.Name {
+		return nil // we have found ourselves, by an address that was not known to be ours
+	}
 	t := now().UnixNano()
 	if was, ok := n.seen[h.Name]; ok && was.Inc != h.Inc && was.Addr != h.Addr &&
 		t-was.at < int64(n.cfg.DownAfter) {

@@ -40,6 +40,8 @@ type Config struct {
 	Transport Transport
 	// Agreement, nil: among the members.
 	Agreement Agreement
+	// OnMap, if set, is called with each map that the node takes; it must not call the node.
+	OnMap func(*Map)
 
 	// Beat is how often nodes greet each other, 0: 250 ms. A node that has not been heard
 	// of for DownAfter counts as gone, 0: 3 s. CallTimeout bounds a request to another
@@ -180,6 +182,9 @@ func (n *Node) adopt(m *Map) error {
 	close(n.news)
 	n.news = make(chan struct{})
 	n.gate.Unlock()
+	if n.cfg.OnMap != nil {
+		n.cfg.OnMap(m)
+	}
 	n.cfg.Logger.Info("node: map", "node", n.cfg.Name, "epoch", m.Epoch, "members", names(m.Members),
 		"old", names(m.Old))
 	return nil

@@ -145,7 +145,8 @@ func readMetas(b []byte) (metas []meta, next int, err error) {
 
 // callMember asks one member, in the life that is meant, for a map of that epoch. A newer
 // map that comes back is taken, and errNewer returned; a member that is behind is told.
-func (n *Node) callMember(ctx context.Context, m Member, epoch uint64, typ uint16, low bool, body []byte) ([]byte, error) {
+func (n *Node) callMember(ctx context.Context, m Member, epoch uint64, typ uint16, low bool,
+	body []byte) ([]byte, error) {
 	req := append(appendU64(appendU64(make([]byte, 0, 16+len(body)), epoch), m.Inc), body...)
 	for told := false; ; told = true {
 		var b []byte

@@ -86,7 +86,8 @@ func (w *world) start(i int) {
 		logger = slog.Default()
 	}
 	node := New(Config{Name: entity.OSD(int64(i)), Addr: addrOf(i), Initial: w.initial, Store: x.store,
-		Seeds: func() []string { return []string{addrOf(0), addrOf(1), addrOf(2)} }, Transport: from{w, i}, Logger: logger})
+		Seeds:     func() []string { return []string{addrOf(0), addrOf(1), addrOf(2)} },
+		Transport: from{w, i}, Logger: logger})
 	w.mu.Lock()
 	x.node, x.up = node, true
 	x.life, x.kill = context.WithCancel(context.Background())

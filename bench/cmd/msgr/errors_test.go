@@ -31,7 +31,7 @@ func TestErrors(t *testing.T) {
 		code int
 		says string
 	}{
-		{"nope", command.ExitUsage, "msgr: unexpected argument nope (see msgr --help)"},
+		{"nope", command.ExitUsage, "msgr: unexpected argument nope, did you mean \"node\"? (see msgr --help)"},
 		{"--nope", command.ExitUsage, "msgr: unknown flag --nope (see msgr --help)"},
 		{"help nope", command.ExitUsage, "msgr help: there is no subcommand nope; there are demo, bench, decode, " +
 			"hostile, sim, ping, cert, version, help (see msgr help --help)"},
