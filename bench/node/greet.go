@@ -16,8 +16,13 @@ const seenMax = 2 * MembersMax
 
 // greetLoop greets all known nodes, and has the map changed where it is ours to do.
 func (n *Node) greetLoop() {
+	scrubbed := now()
 	for n.life.Err() == nil {
 		n.greetAll()
+		if m := n.Map(); m != nil && !n.quorate(m) || now().Sub(scrubbed) > n.cfg.ScrubEvery {
+			n.behind.Store(true)
+			scrubbed = now()
+		}
 		n.tend()
 		sleep(n.life, jitter(n.cfg.Beat))
 	}

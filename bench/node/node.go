@@ -49,7 +49,10 @@ type Config struct {
 	Beat, DownAfter, CallTimeout, RequestTimeout time.Duration
 	// RequestsMax bounds the requests of clients in work, 0: 256. Others get ErrBusy.
 	RequestsMax int
-	Logger      *slog.Logger
+	// ScrubEvery is how often a node compares its copies with those of the others, 0: 10
+	// min; it does so too when it was cut off, or away.
+	ScrubEvery time.Duration
+	Logger     *slog.Logger
 }
 
 // Node is a node of the store: it keeps copies of objects, serves clients, and has its part
@@ -62,6 +65,7 @@ type Node struct {
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
 	failed   atomic.Pointer[error]
+	behind   atomic.Bool   // it may have missed writes that others have
 	requests chan struct{} // a place for each request of a client
 
 	// gate is held for reading by what looks at the map and does what that allows, and for
@@ -89,6 +93,7 @@ func New(cfg Config) *Node {
 	cfg.CallTimeout = cmp.Or(cfg.CallTimeout, time.Second)
 	cfg.RequestTimeout = cmp.Or(cfg.RequestTimeout, 5*time.Second)
 	cfg.RequestsMax = cmp.Or(cfg.RequestsMax, 256)
+	cfg.ScrubEvery = cmp.Or(cfg.ScrubEvery, 10*time.Minute)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	if cfg.Agreement == nil {
 		cfg.Agreement = new(paxos)
@@ -98,6 +103,7 @@ func New(cfg Config) *Node {
 	n := &Node{cfg: cfg, seen: map[entity.Name]sight{}, news: make(chan struct{}),
 		m: cfg.Store.last, acc: cfg.Store.acc, requests: make(chan struct{}, cfg.RequestsMax)}
 	n.life, n.stop = context.WithCancel(context.Background())
+	n.behind.Store(n.m != nil) // it was away
 	return n
 }
 

@@ -14,6 +14,7 @@ const pullsMax = 2
 // syncLoop fetches what is ours whenever a map says that members have to, and drops what is
 // not ours when they have.
 func (n *Node) syncLoop() {
+	var dropped *Map // for which others' copies were dropped
 	for n.life.Err() == nil {
 		m, news := n.mapAndNews()
 		switch {
@@ -21,22 +22,45 @@ func (n *Node) syncLoop() {
 		case m.joint() && has(m.Members, n.key()) && n.syncedFor() != m.Epoch:
 			if err := n.sync(m); err != nil && n.life.Err() == nil {
 				n.cfg.Logger.Debug("node: recovery is tried again", "node", n.cfg.Name, "epoch", m.Epoch, "error", err)
-				t := time.NewTimer(jitter(n.cfg.Beat))
-				select {
-				case <-t.C:
-				case <-news:
-				case <-n.life.Done():
-				}
-				t.Stop()
+				n.pause(news)
 			}
 			continue
 		case !m.joint():
-			n.drop(m)
+			if dropped != m {
+				n.drop(m)
+				dropped = m
+			}
+			n.catchUp(m)
 		}
-		select {
-		case <-news:
-		case <-n.life.Done():
+		n.pause(news)
+	}
+}
+
+// pause waits for the next map, but not for long.
+func (n *Node) pause(news <-chan struct{}) {
+	t := time.NewTimer(jitter(n.cfg.Beat))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-news:
+	case <-n.life.Done():
+	}
+}
+
+// catchUp fetches what we may have missed while we were away or cut off. Nothing depends on
+// it, since a majority has what was acknowledged; it makes three copies of what has two.
+func (n *Node) catchUp(m *Map) {
+	if !has(m.Members, n.key()) || !n.behind.Swap(false) {
+		return
+	}
+	heard := 0
+	for _, from := range m.Members {
+		if from.key() == n.key() || n.pull(n.life, m, from) == nil {
+			heard++
 		}
+	}
+	if heard < len(m.Members)-mayMiss(len(m.Members)) {
+		n.behind.Store(true)
 	}
 }
 
