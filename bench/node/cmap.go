@@ -179,6 +179,16 @@ func (m *Map) encode() []byte {
 	return b
 }
 
+// ParseMap reads a map that an Agreement keeps as JSON, with the epoch that it gives it.
+func ParseMap(b []byte, epoch uint64) (*Map, error) {
+	m := new(Map)
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, err
+	}
+	m.Epoch = epoch
+	return m, m.check()
+}
+
 func decodeMap(b []byte) (*Map, error) {
 	m := new(Map)
 	if err := json.Unmarshal(b, m); err != nil {
