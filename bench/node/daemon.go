@@ -43,8 +43,11 @@ type DaemonConfig struct {
 	// Data is the folder of the log; empty: memory alone. MaxBytes bounds the objects.
 	Data     string
 	MaxBytes int64
-	// Grace is how long leaving may take.
+	// Grace is how long leaving may take; with Stay it ends without leaving.
 	Grace time.Duration
+	Stay  bool
+	// DownAfter is that of Config.
+	DownAfter time.Duration
 	// AuthClient and AuthServer, nil: nothing is proved.
 	AuthClient auth.Client
 	AuthServer auth.Server
@@ -80,7 +83,7 @@ func Run(ctx context.Context, cfg DaemonConfig) (err error) {
 
 	seeds := new(seedBook)
 	n := New(Config{Name: cfg.Name, Addr: network.Addr(), Initial: cfg.Initial, Store: store, Transport: network,
-		Agreement: cfg.Source.Agreement, Logger: cfg.Logger, OnMap: network.Follow,
+		Agreement: cfg.Source.Agreement, Logger: cfg.Logger, OnMap: network.Follow, DownAfter: cfg.DownAfter,
 		Seeds: func() []string { return seeds.all(closing, cfg.Join, cfg.Logger) }})
 	if err := network.Serve(n); err != nil {
 		return err
@@ -117,6 +120,10 @@ func Run(ctx context.Context, cfg DaemonConfig) (err error) {
 	case <-n.Done():
 		return n.Failed()
 	case <-ctx.Done():
+	}
+	if cfg.Stay {
+		cfg.Logger.Info("node: it ends without leaving, as it was told", "node", cfg.Name)
+		return nil
 	}
 	limited, cancel := context.WithTimeout(context.Background(), cfg.Grace)
 	defer cancel()

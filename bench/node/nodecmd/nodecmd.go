@@ -35,6 +35,8 @@ type Node struct {
 	Data       string        `help:"Folder of what the node is to remember. Without, it is in memory alone."`
 	MaxBytes   int64         `default:"1073741824" help:"Bytes of objects, beyond which writes are refused."`
 	Grace      time.Duration `default:"30s" help:"How long leaving may take, after SIGTERM."`
+	Stay       bool          `help:"After SIGTERM end without leaving: for nodes that come back, with their data."`
+	DownAfter  time.Duration `default:"3s" help:"How long a node may be silent until it is left out, and others make its copies."`
 	SecretFile string        `help:"File with the secret that all nodes and clients share: then everything is encrypted."`
 	Quiet      bool          `help:"Log warnings and errors alone."`
 }
@@ -48,7 +50,7 @@ Three nodes found a cluster when each is told who the three are; the others join
   msgr node --name osd.4 --join hosta:7000,hostb:7000 --data /var/lib/msgr
 
 The flags may stay when a node is started again. SIGTERM has the node leave: others fetch what it had,
-then it ends. With three members or fewer it ends without leaving, and its copies are away until it is back.
+then it ends. With three members or fewer, or --stay, it ends without leaving, and its copies are away until it is back.
 After kill -9 a node with --data comes back as it was; one without is another one, and fetches its copies anew.
 
 docs/CLUSTER.md says what is promised. The exit code is 1 if it could not begin, go on, or leave in time.`
@@ -81,7 +83,8 @@ func (c *Node) Run(w io.Writer) error {
 }
 
 func (c *Node) config() (cfg node.DaemonConfig, err error) {
-	cfg = node.DaemonConfig{Join: c.Join, Data: c.Data, MaxBytes: c.MaxBytes, Grace: c.Grace, Logger: logger(c.Quiet)}
+	cfg = node.DaemonConfig{Join: c.Join, Data: c.Data, MaxBytes: c.MaxBytes, Grace: c.Grace,
+		Stay: c.Stay, DownAfter: c.DownAfter, Logger: logger(c.Quiet)}
 	if cfg.Name, err = parseName(c.Name); err != nil {
 		return cfg, fmt.Errorf("--name: %w", err)
 	}
@@ -100,8 +103,8 @@ func (c *Node) config() (cfg node.DaemonConfig, err error) {
 			return cfg, fmt.Errorf("--advertise: %w", err)
 		}
 	}
-	if c.Grace <= 0 || c.MaxBytes <= 0 {
-		return cfg, errors.New("--grace and --max-bytes are to be more than 0")
+	if c.Grace <= 0 || c.MaxBytes <= 0 || c.DownAfter < time.Second {
+		return cfg, errors.New("--grace and --max-bytes are to be more than 0, --down-after 1s or more")
 	}
 	if c.SecretFile != "" {
 		a, err := secret(c.SecretFile, cfg.Name.String())
