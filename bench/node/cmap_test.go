@@ -67,13 +67,15 @@ func TestNext(t *testing.T) {
 		"two other lives of three": {mems(1, 2, 3), nil, seen(mems(1, 2, 3), is(3, reborn), is(2, reborn)), nil, nil},
 		"elsewhere": {mems(1, 2, 3), nil, seen(mems(1, 2, 3), is(3, moved)),
 			[]Member{mem(1, 10), mem(2, 20), elsewhere}, nil},
-		"one leaves":          {mems(1, 2, 3, 4), nil, seen(mems(1, 2, 3, 4), is(2, leaving)), mems(1, 3, 4), mems(1, 2, 3, 4)},
+		"one leaves": {mems(1, 2, 3, 4), nil, seen(mems(1, 2, 3, 4), is(2, leaving)), mems(1, 3, 4),
+			mems(1, 2, 3, 4)},
 		"one of three leaves": {mems(1, 2, 3), nil, seen(mems(1, 2, 3), is(2, leaving)), nil, nil},
 		"who leaves stays longer than who is gone": {mems(1, 2, 3, 4), nil,
 			seen(mems(1, 2, 3), is(2, leaving)), mems(1, 2, 3), mems(1, 2, 3, 4)},
-		"fetching":            {mems(1, 2, 3, 4), mems(1, 2, 3), seen(mems(1, 2, 3, 4), is(1, synced)), nil, nil},
-		"one has not fetched": {mems(1, 2, 3), mems(1, 2, 4), seen(mems(1, 2, 3), is(1, synced), is(2, synced)), nil, nil},
-		"all have fetched":    {mems(1, 2, 3), mems(1, 2, 4), seen(mems(1, 2, 3), synced), mems(1, 2, 3), nil},
+		"fetching": {mems(1, 2, 3, 4), mems(1, 2, 3), seen(mems(1, 2, 3, 4), is(1, synced)), nil, nil},
+		"one has not fetched": {mems(1, 2, 3), mems(1, 2, 4), seen(mems(1, 2, 3), is(1, synced), is(2, synced)),
+			nil, nil},
+		"all have fetched": {mems(1, 2, 3), mems(1, 2, 4), seen(mems(1, 2, 3), synced), mems(1, 2, 3), nil},
 		"fetched in another life": {mems(1, 2, 3, 4), mems(1, 2, 3), seen(mems(1, 2, 3, 4), synced, is(4, reborn)),
 			[]Member{mem(1, 10), mem(2, 20), mem(3, 30), mem(4, 99)}, mems(1, 2, 3)},
 		"another change meanwhile": {mems(1, 2, 3, 4), mems(1, 2, 3), seen(mems(1, 2, 4, 5), synced),
@@ -130,7 +132,8 @@ func TestMapsFromOutside(t *testing.T) {
 	require.Equal(t, good, again)
 	for _, bad := range []*Map{{}, {Cluster: 1, Epoch: 1}, {Epoch: 1, Members: mems(1)}, {Cluster: 1, Members: mems(1)},
 		{Cluster: 1, Epoch: 1, Members: mems(2, 1)}, {Cluster: 1, Epoch: 1, Members: mems(1, 1)},
-		{Cluster: 1, Epoch: 1, Members: []Member{mem(1, 0)}}, {Cluster: 1, Epoch: 1, Members: mems(1), Old: mems(3, 2)}} {
+		{Cluster: 1, Epoch: 1, Members: []Member{mem(1, 0)}},
+		{Cluster: 1, Epoch: 1, Members: mems(1), Old: mems(3, 2)}} {
 		_, err := decodeMap(bad.encode())
 		require.Error(t, err, "%+v", bad)
 	}

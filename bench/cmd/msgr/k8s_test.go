@@ -199,7 +199,8 @@ func lintManifest(text string) (problems []string) {
 			wrong(podLabels[k] == v, who+" selects "+k+"="+v+", which the pods do not have")
 		}
 	}
-	wrong(svc.APIVersion == "v1" && set.APIVersion == "apps/v1" && pdb.APIVersion == "policy/v1", "an apiVersion is wrong")
+	wrong(svc.APIVersion == "v1" && set.APIVersion == "apps/v1" && pdb.APIVersion == "policy/v1",
+		"an apiVersion is wrong")
 	selects(svc.Spec.Selector, "the service")
 	selects(set.Spec.Selector.MatchLabels, "the StatefulSet")
 	selects(pdb.Spec.Selector.MatchLabels, "the budget")
@@ -207,7 +208,8 @@ func lintManifest(text string) (problems []string) {
 		selects(a.LabelSelector.MatchLabels, "the affinity")
 	}
 	wrong(set.Spec.ServiceName == svc.Metadata.Name, "serviceName is not the name of the service")
-	wrong(svc.Spec.ClusterIP == "None" && svc.Spec.PublishNotReadyAddresses, "the service is not headless, or hides pods")
+	wrong(svc.Spec.ClusterIP == "None" && svc.Spec.PublishNotReadyAddresses,
+		"the service is not headless, or hides pods")
 	wrong(svc.Spec.Ports[0].TargetPort == c.Ports[0].Name, "the service's targetPort is not the container's port")
 	wrong(svc.Spec.Ports[0].Port == c.Ports[0].ContainerPort, "the ports differ")
 	wrong(set.Spec.PodManagementPolicy == "Parallel", "the founders would wait for each other")

@@ -180,8 +180,8 @@ func (x *cluster) step(what string, do func() error) error {
 	w1, r1 := x.h.Count()
 	r.writes, r.reads = w1-w0, r1-r0
 	x.rows = append(x.rows, r)
-	fmt.Fprintf(x.w, "%-5s %-36s %5.1f s, well again after %4.1f s; epoch %d, %d writes, %d reads meanwhile\n", x.Scenario,
-		what, r.trouble.Seconds(), r.well.Seconds(), r.epoch, r.writes, r.reads)
+	fmt.Fprintf(x.w, "%-5s %-36s %5.1f s, well again after %4.1f s; epoch %d, %d writes, %d reads meanwhile\n",
+		x.Scenario, what, r.trouble.Seconds(), r.well.Seconds(), r.epoch, r.writes, r.reads)
 	return err
 }
 
@@ -266,7 +266,8 @@ func (x *cluster) killAll() {
 }
 
 func (x *cluster) start(i int) (err error) {
-	args := []string{"node", "--name", name(i), "--listen", address(host(i)) + ":7000", "--initial", "osd.1,osd.2,osd.3"}
+	args := []string{"node", "--name", name(i), "--listen", address(host(i)) + ":7000",
+		"--initial", "osd.1,osd.2,osd.3"}
 	program := x.Msgr
 	if x.Scenario == "etcd" {
 		program = x.Msgrnode
@@ -449,6 +450,7 @@ func (x *cluster) table(took time.Duration, broken []history.Breach) {
 	if len(broken) > 0 {
 		verdict = "FAILED"
 	}
-	fmt.Fprintf(x.w, "%s: %s: %d acknowledged writes and %d reads of %d objects in %.0f s; %d lost or older than they may be, "+
-		"%d other breaches\n", x.Scenario, verdict, writes, reads, len(x.h.Keys()), took.Seconds(), lost, len(broken)-lost)
+	fmt.Fprintf(x.w, "%s: %s: %d acknowledged writes and %d reads of %d objects in %.0f s; "+
+		"%d lost or older than they may be, %d other breaches\n",
+		x.Scenario, verdict, writes, reads, len(x.h.Keys()), took.Seconds(), lost, len(broken)-lost)
 }

@@ -72,7 +72,8 @@ func (c *runCmd) Run(w io.Writer) error {
 	if c.Seed == 0 {
 		c.Seed = rand.Uint64()%1_000_000 + 1
 	}
-	fmt.Fprintf(w, "seed %d: %s --seed %d repeats what is done, though not its times\n", c.Seed, "make cluster ARGS=", c.Seed)
+	fmt.Fprintf(w, "seed %d: make cluster ARGS=\"--seed %d\" repeats what is done, though not its times\n",
+		c.Seed, c.Seed)
 	ctx, stop := command.Interruptible()
 	defer stop()
 	var failed error
@@ -104,8 +105,8 @@ func (c *runCmd) Run(w io.Writer) error {
 // possible says why there cannot be namespaces here.
 func possible() error {
 	if os.Geteuid() != 0 {
-		return errors.New("network namespaces are made by root: run it with sudo, or in a virtual machine or container " +
-			"with CAP_SYS_ADMIN and CAP_NET_ADMIN")
+		return errors.New("network namespaces are made by root: " +
+			"run it with sudo, or in a virtual machine or container with CAP_SYS_ADMIN and CAP_NET_ADMIN")
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
 		return errors.New("ip is not installed (apt-get install iproute2)")
