@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim-seeds", 20, "how many seeds TestSimulation tries")
+	simSeeds = flag.Int("sim-seeds", 10, "how many seeds TestSimulation tries")
 	simFirst = flag.Uint64("sim-first", 1, "the first of them")
 	simLog   = flag.Bool("sim-log", false, "print what nodes log")
 )
@@ -311,7 +311,11 @@ func (w *world) trouble(steps int) (did []string) {
 // TestSimulation: whatever happens to nodes and network, clients see each object as if one
 // machine had it.
 func TestSimulation(t *testing.T) {
-	for i := range *simSeeds {
+	seeds := *simSeeds
+	if testing.Short() {
+		seeds = min(seeds, 2)
+	}
+	for i := range seeds {
 		seed := *simFirst + uint64(i)
 		disks := seed%2 == 0
 		t.Run(fmt.Sprintf("seed=%d,disks=%t", seed, disks), func(t *testing.T) {

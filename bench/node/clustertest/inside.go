@@ -40,6 +40,9 @@ const (
 	troubleAt = 3 * time.Second  // how long a step's trouble lasts at least; up to 2 s more
 	clients   = 6
 	keys      = 24
+	// coldKeys are written once, in the beginning, and read again in the end: recovery alone
+	// keeps them.
+	coldKeys = 200
 )
 
 type cluster struct {
@@ -107,6 +110,9 @@ func (x *cluster) scenario() error {
 		}
 	}
 	if err := x.step("five nodes begin", nothing); err != nil {
+		return err
+	}
+	if err := x.step(fmt.Sprintf("%d objects are written", coldKeys), x.writeCold); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(x.ctx)
@@ -375,25 +381,51 @@ func (x *cluster) standStill(i int) error {
 	return p.Signal(resumeSignal)
 }
 
-// work is a client.
-func (x *cluster) work(ctx context.Context, id int) {
-	rng := rand.New(rand.NewPCG(x.Seed, uint64(100+id)))
-	c := node.Client{Transport: x.net, Attempt: 1500 * time.Millisecond}
+// client is one who asks a node first that depends on its number.
+func (x *cluster) client(id int) *node.Client {
+	c := &node.Client{Transport: x.net, Attempt: 1500 * time.Millisecond}
 	for i := range nodes {
 		c.Addrs = append(c.Addrs, addr(host((i+id)%nodes)))
 	}
+	return c
+}
+
+// write writes op.Value, and says whether that was acknowledged.
+func (x *cluster) write(ctx context.Context, c *node.Client, op history.Op) bool {
+	op.Write = true
+	v, err := c.Put(ctx, op.Key, []byte(op.Value))
+	if op.Version = history.Version(v); v != (node.Version{}) {
+		x.h.Done(op, err == nil)
+	}
+	return err == nil
+}
+
+func (x *cluster) writeCold() error {
+	for i := range coldKeys {
+		ctx, cancel := context.WithTimeout(x.ctx, 5*time.Second)
+		ok := x.write(ctx, x.client(i), history.Op{Key: fmt.Sprintf("cold-%d", i), Value: strconv.Itoa(i),
+			By: "the beginning", Begin: x.h.Begin()})
+		cancel()
+		if !ok {
+			return fmt.Errorf("object %d cannot be written when all is well", i)
+		}
+	}
+	return nil
+}
+
+// work is a client.
+func (x *cluster) work(ctx context.Context, id int) {
+	rng := rand.New(rand.NewPCG(x.Seed, uint64(100+id)))
+	c := x.client(id)
 	for n := 0; ctx.Err() == nil; n++ {
 		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		op := history.Op{Key: fmt.Sprintf("object-%d", rng.IntN(keys)), By: "client " + strconv.Itoa(id),
-			Begin: x.h.Begin(), Write: rng.IntN(2) == 0}
-		if op.Write {
+			Begin: x.h.Begin()}
+		if rng.IntN(2) == 0 {
 			op.Value = fmt.Sprintf("%d.%d", id, n)
-			v, err := c.Put(once, op.Key, []byte(op.Value))
-			if op.Version = history.Version(v); v != (node.Version{}) {
-				x.h.Done(op, err == nil)
-			}
+			x.write(once, c, op)
 		} else {
-			x.read(once, &c, op)
+			x.read(once, c, op)
 		}
 		cancel()
 		time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)

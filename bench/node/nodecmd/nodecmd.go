@@ -261,7 +261,7 @@ func (c *Put) Run(w io.Writer) error {
 	return c.with(func(ctx context.Context, cl *node.Client) error {
 		v, err := cl.Put(ctx, c.Key, value)
 		if err == nil {
-			fmt.Fprintf(w, "version %s\n", v)
+			_, err = fmt.Fprintf(w, "version %s\n", v)
 		}
 		return err
 	})
@@ -295,7 +295,7 @@ func (c *Del) Run(w io.Writer) error {
 	return c.with(func(ctx context.Context, cl *node.Client) error {
 		v, err := cl.Delete(ctx, c.Key)
 		if err == nil {
-			fmt.Fprintf(w, "version %s\n", v)
+			_, err = fmt.Fprintf(w, "version %s\n", v)
 		}
 		return err
 	})
@@ -315,7 +315,9 @@ func (c *Ls) Run(w io.Writer) error {
 			if q := strconv.Quote(k); q != `"`+k+`"` {
 				k = q
 			}
-			fmt.Fprintln(w, k)
+			if _, e := fmt.Fprintln(w, k); e != nil {
+				return e
+			}
 		}
 		return err
 	})

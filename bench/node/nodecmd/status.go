@@ -56,8 +56,11 @@ func write(w io.Writer, s node.Status) error {
 	case s.Joint:
 		state = "members are fetching copies"
 	}
-	fmt.Fprintf(w, "%s: epoch %d, %s; %d objects, %d bytes, %d fetched\n",
+	_, err := fmt.Fprintf(w, "%s: epoch %d, %s; %d objects, %d bytes, %d fetched\n",
 		s.Name, s.Epoch, state, s.Objects, s.Bytes, s.Fetched)
+	if err != nil {
+		return err
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, m := range s.Members {
 		up, role := "down", "member"
