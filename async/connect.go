@@ -28,7 +28,24 @@ import (
 // has called. One address of a peer that has several finds the same connection as all of
 // them.
 func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
-	return m.connect(t, addrs, false)
+	return m.connect(nil, t, addrs, false)
+}
+
+// ConnectToWith is ConnectTo with a policy for this connection alone, in place of the one for
+// the type: for a peer with whom it is to be otherwise than with others of its type. It goes
+// with the connection for as long as that lives, also through the peer's own calls; what is made
+// after its end, and what the peer begins when there is none, follows the policy of the type again.
+// As ever it is the accepting end that says whether a session is lossy (see msg.Policy).
+//
+// If there is a connection already that was given another policy, since the peer has called, or
+// somebody else has asked for it, the error is a *msg.PolicyError, which wraps
+// msg.ErrOtherPolicy and holds that connection: a policy cannot change under a session, and one
+// who asks for a certain policy relies on it. (ConnectTo asks for none, and returns what there
+// is.) That a session has turned out otherwise by the peer's will does not count: it is the policy
+// given that is compared. The loopback connection has no policy of its own, and is returned
+// whatever p is.
+func (m *Messenger) ConnectToWith(p msg.Policy, t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
+	return m.connect(&p, t, addrs, false)
 }
 
 // ConnectAnon is ConnectTo that always makes a new connection, which no lookup
@@ -37,14 +54,23 @@ func (m *Messenger) ConnectTo(t entity.Type, addrs entity.AddrVec) (msg.Connecti
 // the return of the one before. Where the policy for t is lossless, which only such
 // peers go with, a warning is logged.
 func (m *Messenger) ConnectAnon(t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
-	if p := m.PolicyFor(t); !p.Lossy {
+	return m.connectAnon(m.PolicyFor(t), t, addrs)
+}
+
+// ConnectAnonWith is ConnectAnon with a policy for this connection alone; see ConnectToWith.
+func (m *Messenger) ConnectAnonWith(p msg.Policy, t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
+	return m.connectAnon(p, t, addrs)
+}
+
+func (m *Messenger) connectAnon(p msg.Policy, t entity.Type, addrs entity.AddrVec) (msg.Connection, error) {
+	if !p.Lossy {
 		if _, before := m.warned.LoadOrStore(warnedAnon{t}, true); !before {
 			m.log.Warn("an anonymous connection under a lossless policy: a peer that keeps lossless sessions "+
 				"registers its clients by address, and takes several connections of one client for each other; "+
 				"use a lossy policy, or one connection", "type", t)
 		}
 	}
-	return m.connect(t, addrs, true)
+	return m.connect(&p, t, addrs, true)
 }
 
 // Lookup returns the connection with the peer that has one of these addresses, or nil;
@@ -77,7 +103,10 @@ func (m *Messenger) SendTo(x *msg.Message, t entity.Type, addrs entity.AddrVec) 
 	return c.Send(x)
 }
 
-func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg.Connection, error) {
+// connect is ConnectTo under the policy asked for; nil: under that of the type, if there is no
+// connection yet.
+func (m *Messenger) connect(asked *msg.Policy, t entity.Type, addrs entity.AddrVec, anon bool) (
+	msg.Connection, error) {
 	if err := m.usable(); err != nil {
 		return nil, err
 	}
@@ -90,9 +119,12 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 		return m.loop, nil
 	}
 	policy := m.PolicyFor(t)
+	if asked != nil {
+		policy = m.guardThrottlers(*asked)
+	}
 	if !anon {
-		if c := m.reg.Wanted(addrs); c != nil {
-			return c, nil
+		if c := m.reg.Lookup(addrs); c != nil {
+			return m.wanted(c, asked, policy, addrs)
 		}
 	}
 	if policy.Server {
@@ -107,10 +139,19 @@ func (m *Messenger) connect(t entity.Type, addrs entity.AddrVec, anon bool) (msg
 		if err != nil {
 			return nil, err
 		}
-		m.reg.Wanted(addrs) // another goroutine, or the peer, was faster
-		return ex, nil
+		return m.wanted(ex, asked, policy, addrs) // another goroutine, or the peer, was faster
 	}
 	c.Start()
+	return c, nil
+}
+
+// wanted is c, which was found under addrs, if that has the policy that was asked for.
+func (m *Messenger) wanted(c *connection.Conn, asked *msg.Policy, p msg.Policy, addrs entity.AddrVec) (
+	msg.Connection, error) {
+	if asked != nil && !p.Equal(c.OwnPolicy()) {
+		return nil, &msg.PolicyError{Conn: c, Asked: *asked, Has: c.OwnPolicy()}
+	}
+	m.reg.Wanted(addrs)
 	return c, nil
 }
 

@@ -133,6 +133,11 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 		kind = dispatch.KindLowWater
 	case connection.EventRemoteReset:
 		kind, tellFast = dispatch.KindRemoteReset, m.fastRemoteReset
+	case connection.EventFault:
+		kind = dispatch.KindFault
+	case connection.EventFastFault:
+		m.chain.FastFault(c, err)
+		return
 	case connection.EventRefused:
 		kind = dispatch.KindRefused
 	case connection.EventReset:

@@ -272,6 +272,12 @@ func (p *probe) HandleFastReset(c msg.Connection) { p.event(happening{what: "fas
 func (p *probe) HandleFastRemoteReset(c msg.Connection) {
 	p.event(happening{what: "fast remote reset", conn: c})
 }
+func (p *probe) HandleFault(c msg.Connection, err error) {
+	p.event(happening{what: "fault", conn: c, err: err})
+}
+func (p *probe) HandleFastFault(c msg.Connection, err error) {
+	p.event(happening{what: "fast fault", conn: c, err: err})
+}
 func (p *probe) HandleReset(c msg.Connection, err error) bool {
 	p.event(happening{what: "reset", conn: c, err: err})
 	return true

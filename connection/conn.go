@@ -25,6 +25,7 @@ type Conn struct {
 	// Any goroutine.
 	Face
 	isEnded  atomic.Bool  // Sink.Ended was called
+	faults   Faults       // that the user is told of
 	queued   atomic.Int32 // messages that wait for dispatch or are being dispatched
 	ackHeld  atomic.Bool  // an ACK waits until there are none: see holdAck
 	mu       sync.Mutex   // guards the fields down to the blank line
@@ -69,6 +70,7 @@ const (
 	cmdGiveUp
 	cmdAck
 	cmdArbitrate
+	cmdFaultOwed
 	cmdStep // a step of the authentication has been run
 	cmdGoOn // user code ended the goroutine in the midst of things
 
@@ -141,11 +143,11 @@ func (c *Conn) stats() *Stats { return &c.sh.Stats[c.w.ID()] }
 
 // publish makes the session's view of the peer visible to all goroutines.
 func (c *Conn) publish() {
-	var remote netip.AddrPort
+	var local, remote netip.AddrPort
 	if c.t != nil {
-		remote = c.t.RemoteAddr()
+		local, remote = c.t.LocalAddr(), c.t.RemoteAddr()
 	}
-	c.Seen.Publish(c.s, remote)
+	c.Seen.Publish(c.s, local, remote)
 }
 
 // closeLocked sets why the connection is closed; under mu. It returns false if

@@ -54,7 +54,8 @@ type queueing struct {
 
 func (q *queueing) Deliver(*Conn, *msg.Message) { q.batch = append(q.batch, "message") }
 func (q *queueing) Event(_ *Conn, ev Event, _ error) {
-	q.batch = append(q.batch, map[Event]string{EventRemoteReset: "remote reset", EventReset: "reset"}[ev])
+	q.batch = append(q.batch, map[Event]string{EventRemoteReset: "remote reset", EventReset: "reset",
+		EventFault: "fault", EventFastFault: "fast fault"}[ev])
 }
 func (q *queueing) EndOfBatch(*Conn) { q.queue, q.batch = append(q.queue, q.batch...), nil }
 
@@ -88,7 +89,7 @@ func TestRemoteResetDropsWhatCameWithIt(t *testing.T) {
 	q := &queueing{}
 	p.b.sh.Sink = q
 	p.wb.pipe.h.HandleRead(0, encoded(1, 3)) // 2 is missing
-	require.Equal(t, []string{"remote reset"}, q.queue)
+	require.Equal(t, []string{"remote reset", "fault", "fast fault"}, q.queue)
 	require.Empty(t, q.batch)
 	require.Equal(t, 1, q.discarded)
 	require.EqualValues(t, 1, p.b.stats().Received.Load())
@@ -101,7 +102,7 @@ func TestRemoteResetDropsWhatCameWithIt(t *testing.T) {
 	p.wb.pipe.h.HandleRead(0, encoded(1))
 	require.Equal(t, []string{"message"}, q.queue)
 	p.wb.pipe.h.HandleRead(0, encoded(2, 4))
-	require.Equal(t, []string{"remote reset"}, q.queue)
+	require.Equal(t, []string{"remote reset", "fault", "fast fault"}, q.queue)
 	require.Equal(t, 2, q.discarded)
 }
 

@@ -39,20 +39,24 @@ type peerInfo struct {
 	globalID uint64
 	authed   *entity.Authenticated // nil: it is not yet
 	policy   msg.Policy
-	remote   netip.AddrPort
-	accepted bool // by a socket that a peer opened
+	local    netip.AddrPort // of the last transport, and
+	remote   netip.AddrPort // where that came from or led to
+	accepted bool           // by a socket that a peer opened
+	adopted  bool           // policy.Lossy is the peer's, and was otherwise
 }
 
-// Publish shows s's view of the peer, which is at remote; the zero value: where it was.
-func (x *Seen) Publish(s *session.Session, remote netip.AddrPort) {
+// Publish shows s's view of the peer, and the ends of the transport; zero values: those of the
+// one before.
+func (x *Seen) Publish(s *session.Session, local, remote netip.AddrPort) {
 	i := &peerInfo{
 		name: s.PeerName(), addrs: s.PeerAddrs(), features: s.Features(), globalID: s.GlobalID(),
-		authed: s.Authenticated(), policy: s.Policy(), remote: remote, accepted: !s.Announced(),
+		authed: s.Authenticated(), policy: s.Policy(), local: local, remote: remote, accepted: !s.Announced(),
+		adopted: s.Adopted(),
 	}
 	if old := x.peer.Load(); old != nil {
 		i.accepted = old.accepted
 		if !remote.IsValid() {
-			i.remote = old.remote
+			i.local, i.remote = old.local, old.remote
 		}
 	}
 	x.peer.Store(i)
@@ -121,12 +125,30 @@ func (f *Face) Features() uint64 { return f.Seen.peer.Load().features }
 // Policy implements msg.Connection.
 func (f *Face) Policy() msg.Policy { return f.Seen.peer.Load().policy }
 
+// TransportAddrs implements msg.Connection.
+func (f *Face) TransportAddrs() (local, remote netip.AddrPort) {
+	if !f.IsConnected() {
+		return local, remote
+	}
+	i := f.Seen.peer.Load()
+	return i.local, i.remote
+}
+
 // Remote is where the last transport came from or led to; the zero value if there was
 // none.
 func (f *Face) Remote() netip.AddrPort { return f.Seen.peer.Load().remote }
 
 // Accepted says whether the connection began with a socket that the peer opened.
 func (f *Face) Accepted() bool { return f.Seen.peer.Load().accepted }
+
+// OwnPolicy is the policy that the connection was given: Policy without what it has adopted
+// from its peer.
+func (f *Face) OwnPolicy() msg.Policy {
+	i := f.Seen.peer.Load()
+	p := i.policy
+	p.Lossy = p.Lossy != i.adopted
+	return p
+}
 
 // LastKeepalive implements msg.Connection.
 func (f *Face) LastKeepalive() time.Time { return fromNanos(f.Seen.Keepalive.Load()) }

@@ -3,6 +3,7 @@ package connection
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -328,6 +329,9 @@ func (l *Loopback) Policy() msg.Policy          { return l.own.Self().Policy }
 func (l *Loopback) LastKeepalive() time.Time    { return time.Time{} }
 func (l *Loopback) LastKeepaliveAck() time.Time { return time.Time{} }
 func (l *Loopback) String() string              { return fmt.Sprintf("loopback of %s", l.own.Self().Name) }
+
+// TransportAddrs implements msg.Connection: there is no socket.
+func (l *Loopback) TransportAddrs() (local, remote netip.AddrPort) { return local, remote }
 
 // Authenticated implements msg.Connection.
 func (l *Loopback) Authenticated() (none entity.Authenticated) { return none }

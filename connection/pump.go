@@ -65,6 +65,9 @@ func (c *Conn) Run() {
 	if cmds&cmdPressure != 0 {
 		c.tellPressure()
 	}
+	if cmds&cmdFaultOwed != 0 {
+		c.tellOwed()
+	}
 	c.drain()
 	if cmds&(cmdGoOn|cmdStep) != 0 {
 		c.unstash(c.now()) // reading may have been stopped
@@ -233,6 +236,9 @@ func (c *Conn) carryOut(o session.Output) {
 		c.Seen.SetLastError(o.Err)
 		c.sh.Log.Debug("connection fault", "conn", c, "state", o.State, "err", o.Err)
 		c.sh.Sink.Fault(c, o.State, o.Err)
+		if o.GoesOn {
+			c.broken(o.Err)
+		}
 	case session.OutTurnedAway:
 		c.Seen.SetLastError(o.Err)
 		c.sh.Sink.Fault(c, o.State, o.Err)

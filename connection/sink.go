@@ -24,6 +24,8 @@ const (
 	EventRejected                       // a message is not taken, with a *msg.RejectedError
 	EventHighWater                      // what is held for sending has passed the mark
 	EventLowWater                       // and has fallen to half of it
+	EventFault                          // the transport was lost, and the session goes on
+	EventFastFault                      // the same, for those who are told here and now
 )
 
 // Sink is what a connection needs from the messenger. The calls come from the

@@ -80,6 +80,8 @@ type links struct {
 	connectFailed []msg.ConnectFailedHandler
 	rejected      []msg.RejectedHandler
 	sendPressure  []msg.SendPressureHandler
+	fault         []msg.FaultHandler
+	fastFault     []msg.FastFaultHandler
 	undeliverable []msg.UndeliverableHandler
 }
 
@@ -149,6 +151,8 @@ func (c *Chain) add(d msg.Dispatcher, at int) {
 		connectFailed: having[msg.ConnectFailedHandler](all),
 		rejected:      having[msg.RejectedHandler](all),
 		sendPressure:  having[msg.SendPressureHandler](all),
+		fault:         having[msg.FaultHandler](all),
+		fastFault:     having[msg.FastFaultHandler](all),
 		undeliverable: having[msg.UndeliverableHandler](all),
 	})
 }
@@ -196,6 +200,11 @@ func (c *Chain) Handle(it *Item) Outcome {
 		return c.Rejected(it.Conn, it.Err.(*msg.RejectedError))
 	case KindHighWater, KindLowWater:
 		return c.SendPressure(it.Conn, it.Kind == KindHighWater)
+	case KindFault:
+		if t, ok := it.Conn.(faultTaker); ok {
+			t.FaultTaken()
+		}
+		return c.Fault(it.Conn, it.Err)
 	}
 	panic("dispatch: item of unknown kind")
 }

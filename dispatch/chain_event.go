@@ -88,6 +88,21 @@ func (c *Chain) SendPressure(conn msg.Connection, high bool) Outcome {
 	})
 }
 
+// faultTaker is a connection that bounds how many of its faults are queued.
+type faultTaker interface{ FaultTaken() }
+
+// Fault tells all FaultHandlers. Called by the queue.
+func (c *Chain) Fault(conn msg.Connection, err error) Outcome {
+	return eachTold(c, conn, c.links.Load().fault, func(h msg.FaultHandler) { h.HandleFault(conn, err) })
+}
+
+// FastFault tells all FastFaultHandlers. Called on the worker, before Fault is enqueued.
+func (c *Chain) FastFault(conn msg.Connection, err error) Outcome {
+	return fastTold(c, conn, "HandleFastFault", c.links.Load().fastFault, func(h msg.FastFaultHandler) {
+		h.HandleFastFault(conn, err)
+	})
+}
+
 // Undeliverable tells all UndeliverableHandlers of a message that was accepted by
 // Send and is dropped. Called on the worker or by whoever closed the connection.
 func (c *Chain) Undeliverable(conn msg.Connection, m *msg.Message, reason error) (out Outcome) {

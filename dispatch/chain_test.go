@@ -60,11 +60,13 @@ func (f *full) HandleRejected(_ msg.Connection, err *msg.RejectedError) {
 	f.call(fmt.Sprint("Rejected", err.Attempts))
 }
 func (f *full) HandleSendPressure(_ msg.Connection, high bool)          { f.call(fmt.Sprint("Pressure ", high)) }
+func (f *full) HandleFault(_ msg.Connection, err error)                 { f.call(fmt.Sprint("Fault ", err)) }
+func (f *full) HandleFastFault(_ msg.Connection, err error)             { f.call(fmt.Sprint("FastFault ", err)) }
 func (f *full) HandleUndeliverable(msg.Connection, *msg.Message, error) { f.call("Undeliverable") }
 
 var allKinds = []Kind{
 	KindMessage, KindConnect, KindAccept, KindReset, KindRemoteReset, KindRefused,
-	KindConnectFailed, KindRejected, KindHighWater, KindLowWater,
+	KindConnectFailed, KindRejected, KindHighWater, KindLowWater, KindFault,
 }
 
 // errOf is an error that fits the kind.
@@ -72,6 +74,8 @@ func errOf(k Kind) error {
 	switch k {
 	case KindConnectFailed:
 		return &msg.ConnectError{Attempt: 3, Err: io.EOF}
+	case KindFault:
+		return io.ErrUnexpectedEOF
 	case KindRejected:
 		return &msg.RejectedError{Attempts: 4, Err: io.EOF}
 	}
@@ -122,6 +126,8 @@ func TestChainOrder(t *testing.T) {
 	expect("a.Pressure false b.Pressure false", Handled, handle(KindLowWater))
 	expect("a.FastConnect b.FastConnect", Handled, c.FastConnect(conn))
 	expect("a.FastAccept b.FastAccept", Handled, c.FastAccept(conn))
+	expect("a.Fault unexpected EOF b.Fault unexpected EOF", Handled, handle(KindFault))
+	expect("a.FastFault EOF b.FastFault EOF", Handled, c.FastFault(conn, io.EOF))
 	expect("a.FastReset b.FastReset", Handled, c.FastReset(conn))
 	expect("a.FastRemoteReset b.FastRemoteReset", Handled, c.FastRemoteReset(conn))
 	expect("a.Undeliverable b.Undeliverable", Handled, c.Undeliverable(conn, m, msg.ErrReset))
@@ -154,7 +160,7 @@ func TestChainPanics(t *testing.T) {
 	for _, method := range []string{
 		"Dispatch", "Connect", "Accept", "Reset", "RemoteReset", "Refused", "ConnectFailed3", "Rejected4",
 		"Pressure true", "Pressure false", "FastConnect", "FastAccept", "FastReset", "FastRemoteReset",
-		"Undeliverable", "Pre",
+		"Fault unexpected EOF", "FastFault EOF", "Undeliverable", "Pre",
 	} {
 		a.panics[method] = true
 	}
@@ -165,12 +171,14 @@ func TestChainPanics(t *testing.T) {
 	require.Equal(t, Panicked, c.FastAccept(conn))
 	require.Equal(t, Panicked, c.FastReset(conn))
 	require.Equal(t, Panicked, c.FastRemoteReset(conn))
+	require.Equal(t, Panicked, c.FastFault(conn, io.EOF))
 	require.Equal(t, Panicked, c.Undeliverable(conn, m, msg.ErrReset))
 	require.Equal(t, "plain a.Dispatch a.Connect b.Connect a.Accept b.Accept a.Reset b.Reset"+
 		" a.RemoteReset b.RemoteReset a.Refused b.Refused a.ConnectFailed3 b.ConnectFailed3 a.Rejected4 b.Rejected4"+
-		" a.Pressure true b.Pressure true a.Pressure false b.Pressure false a.FastConnect b.FastConnect"+
+		" a.Pressure true b.Pressure true a.Pressure false b.Pressure false"+
+		" a.Fault unexpected EOF b.Fault unexpected EOF a.FastConnect b.FastConnect"+
 		" a.FastAccept b.FastAccept a.FastReset b.FastReset a.FastRemoteReset b.FastRemoteReset"+
-		" a.Undeliverable b.Undeliverable", strings.Join(*log, " "),
+		" a.FastFault EOF b.FastFault EOF a.Undeliverable b.Undeliverable", strings.Join(*log, " "),
 		"an event reaches the others all the same, a message does not")
 	require.Zero(t, r.done)
 
@@ -182,8 +190,8 @@ func TestChainPanics(t *testing.T) {
 		require.Equal(t, Panicked, c.Fast(m))
 		require.Equal(t, 1, r.done[int64(i+1)], "given back")
 	}
-	require.Len(t, reported, 15+3)
-	require.EqualValues(t, 15+3, c.Stats().Panics)
+	require.Len(t, reported, 17+3)
+	require.EqualValues(t, 17+3, c.Stats().Panics)
 }
 
 func TestChainFastGivesBack(t *testing.T) {

@@ -39,6 +39,8 @@ func optionals(t reflect.Type) []optional {
 		like(msg.ConnectFailedHandler.HandleConnectFailed)(t.MethodByName("HandleConnectFailed")),
 		like(msg.RejectedHandler.HandleRejected)(t.MethodByName("HandleRejected")),
 		like(msg.SendPressureHandler.HandleSendPressure)(t.MethodByName("HandleSendPressure")),
+		like(msg.FaultHandler.HandleFault)(t.MethodByName("HandleFault")),
+		like(msg.FastFaultHandler.HandleFastFault)(t.MethodByName("HandleFastFault")),
 		like(msg.UndeliverableHandler.HandleUndeliverable)(t.MethodByName("HandleUndeliverable")),
 	}
 }

@@ -28,6 +28,8 @@ type (
 	valueMessage   struct{ plain }
 	withReason     struct{ plain }
 	saysSo         struct{ plain }
+	noError        struct{ plain }
+	noConn         struct{ plain }
 	onlyCan        struct{ plain }
 	onlyFast       struct{ plain }
 	embeds         struct{ *noResult }
@@ -50,6 +52,8 @@ func (noArguments) HandleRemoteReset()                            {}
 func (anyError) HandleConnectFailed(msg.Connection, error)        {}
 func (withReason) HandleFastReset(msg.Connection, error)          {}
 func (saysSo) HandleFastRemoteReset(msg.Connection) bool          { return true }
+func (noError) HandleFault(msg.Connection)                        {}
+func (noConn) HandleFastFault(error)                              {}
 func (valueMessage) FastPreprocess(msg.Message)                   {}
 func (onlyCan) CanFastDispatch(*msg.Message) bool                 { return true }
 func (onlyFast) FastDispatch(*msg.Message)                        {}
@@ -78,6 +82,10 @@ func TestAddRefusesMisfits(t *testing.T) {
 			"that of a msg.FastResetHandler is HandleFastReset(msg.Connection)": withReason{},
 		"dispatch.saysSo has the method HandleFastRemoteReset(msg.Connection) bool" + never +
 			"that of a msg.FastRemoteResetHandler is HandleFastRemoteReset(msg.Connection)": saysSo{},
+		"dispatch.noError has the method HandleFault(msg.Connection)" + never +
+			"that of a msg.FaultHandler is HandleFault(msg.Connection, error)": noError{},
+		"dispatch.noConn has the method HandleFastFault(error)" + never +
+			"that of a msg.FastFaultHandler is HandleFastFault(msg.Connection, error)": noConn{},
 		"dispatch.valueMessage has the method FastPreprocess(msg.Message)" + never +
 			"that of a msg.FastPreprocessor is FastPreprocess(*msg.Message)": valueMessage{},
 		"dispatch.onlyCan has the method CanFastDispatch(*msg.Message) bool" + never +
@@ -169,6 +177,6 @@ func TestAddLooksAtAllInterfaces(t *testing.T) {
 		require.True(t, sameArguments(o.is.Type, o.want), "%v", o.want)
 		looked[o.is.Name] = o.want.In(0).String()
 	}
-	require.Len(t, contract, 16)
+	require.Len(t, contract, 18)
 	require.Equal(t, contract, looked)
 }

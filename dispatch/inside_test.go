@@ -38,6 +38,8 @@ func (n *notes) HandleFastConnect(msg.Connection)                      { n.note(
 func (n *notes) HandleFastAccept(msg.Connection)                       { n.note("HandleFastAccept") }
 func (n *notes) HandleFastReset(msg.Connection)                        { n.note("HandleFastReset") }
 func (n *notes) HandleFastRemoteReset(msg.Connection)                  { n.note("HandleFastRemoteReset") }
+func (n *notes) HandleFault(msg.Connection, error)                     { n.note("HandleFault") }
+func (n *notes) HandleFastFault(msg.Connection, error)                 { n.note("HandleFastFault") }
 func (n *notes) HandleReset(msg.Connection, error) bool                { n.note("HandleReset"); return true }
 func (n *notes) HandleRemoteReset(msg.Connection)                      { n.note("HandleRemoteReset") }
 func (n *notes) HandleRefused(msg.Connection, error) bool              { n.note("HandleRefused"); return true }
@@ -84,12 +86,13 @@ func TestInside(t *testing.T) {
 	c.FastConnect(conn)
 	c.FastAccept(conn)
 	c.FastReset(conn)
+	c.FastFault(conn, msg.ErrReset)
 	c.FastRemoteReset(conn)
 	c.Undeliverable(conn, m, msg.ErrReset)
 	n.wantAll(t, callback.Worker, "FastPreprocess", "CanFastDispatch", "FastDispatch", "HandleFastConnect",
-		"HandleFastAccept", "HandleFastReset", "HandleFastRemoteReset", "HandleUndeliverable",
+		"HandleFastAccept", "HandleFastReset", "HandleFastFault", "HandleFastRemoteReset", "HandleUndeliverable",
 		"OnSlow FastDispatch", "OnSlow HandleFastConnect", "OnSlow HandleFastAccept",
-		"OnSlow HandleFastReset", "OnSlow HandleFastRemoteReset")
+		"OnSlow HandleFastReset", "OnSlow HandleFastFault", "OnSlow HandleFastRemoteReset")
 	for range 2 {
 		require.NoError(t, q.Enqueue(EventItem(KindConnect, conn, nil)))
 		q.Discard(conn.id, true)
@@ -101,13 +104,13 @@ func TestInside(t *testing.T) {
 		EventItem(KindConnect, conn, nil), EventItem(KindAccept, conn, nil), EventItem(KindReset, conn, nil),
 		EventItem(KindRemoteReset, conn, nil), EventItem(KindRefused, conn, nil), EventItem(KindHighWater, conn, nil),
 		EventItem(KindConnectFailed, conn, new(msg.ConnectError)),
-		EventItem(KindRejected, conn, new(msg.RejectedError)), MessageItem(m),
+		EventItem(KindRejected, conn, new(msg.RejectedError)), EventItem(KindFault, conn, msg.ErrReset), MessageItem(m),
 	} {
 		require.NoError(t, q.Enqueue(it))
 	}
 	e.Run()
 	n.wantAll(t, callback.Pool, "HandleConnect", "HandleAccept", "HandleReset", "HandleRemoteReset", "HandleRefused",
-		"HandleConnectFailed", "HandleRejected", "HandleSendPressure", "Dispatch")
+		"HandleConnectFailed", "HandleRejected", "HandleSendPressure", "HandleFault", "Dispatch")
 
 	// There are no others.
 	for _, o := range optionals(reflect.TypeOf(n)) {

@@ -26,13 +26,14 @@ const (
 	KindRejected
 	KindHighWater
 	KindLowWater
+	KindFault
 
 	numKinds
 )
 
 var kindNames = [numKinds]string{
 	"message", "connect", "accept", "reset", "remote reset", "refused",
-	"connect failed", "rejected", "high water", "low water",
+	"connect failed", "rejected", "high water", "low water", "fault",
 }
 
 // String is the kind's name in logs.
@@ -59,7 +60,7 @@ type Item struct {
 	Msg *msg.Message
 	// Conn is the connection; it may be nil for messages of class 0.
 	Conn msg.Connection
-	// Err is the reason of a reset, or the error of a refused attempt. It is a
+	// Err is the reason of a reset or a fault, or the error of a refused attempt. It is a
 	// *msg.ConnectError with KindConnectFailed, a *msg.RejectedError with KindRejected.
 	Err error
 
@@ -93,6 +94,8 @@ func (it *Item) mustMakeSense(i int) {
 	case KindConnectFailed:
 		e, is := it.Err.(*msg.ConnectError)
 		ok = ok && is && e != nil
+	case KindFault:
+		ok = ok && it.Err != nil
 	case KindRejected:
 		e, is := it.Err.(*msg.RejectedError)
 		ok = ok && is && e != nil

@@ -55,7 +55,7 @@ func TestQueueEventOrder(t *testing.T) {
 	c := newConns(2)
 	kinds := []Kind{
 		KindLowWater, KindRejected, KindConnectFailed, KindConnect, KindHighWater, KindReset, KindAccept,
-		KindRefused, KindRemoteReset,
+		KindRefused, KindRemoteReset, KindFault,
 	}
 	require.Len(t, kinds, int(numKinds)-1)
 	var want []any

@@ -32,11 +32,12 @@ const (
 	RecFree                                  // and no longer does
 	RecFastReset                             // HandleFastReset
 	RecFastRemoteReset                       // HandleFastRemoteReset
+	RecFault                                 // HandleFault
 )
 
 var recordNames = [...]string{"?", "sent", "ended", "delivered", "ready", "connect", "accept", "reset",
 	"remote reset", "refused", "mark down", "disposable", "down", "up", "shutdown", "healed", "stuck", "free",
-	"fast reset", "fast remote reset"}
+	"fast reset", "fast remote reset", "fault"}
 
 func (k RecordKind) String() string { return recordNames[k] }
 

@@ -35,6 +35,8 @@ func (d *digest) observe() {
 			c.Ready(r.Local)
 		case RecConnect, RecAccept:
 			find(r, c.Told())
+		case RecFault:
+			find(r, c.Fault())
 		case RecFastReset:
 			find(r, c.FastReset())
 		case RecFastRemoteReset:

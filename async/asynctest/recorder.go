@@ -109,6 +109,11 @@ func (r *Recorder) HandleFastRemoteReset(c msg.Connection) {
 	r.node.add(RecFastRemoteReset, c, Record{})
 }
 
+// HandleFault implements msg.FaultHandler.
+func (r *Recorder) HandleFault(c msg.Connection, err error) {
+	r.node.add(RecFault, c, Record{Err: err})
+}
+
 // HandleReset implements msg.ResetHandler.
 func (r *Recorder) HandleReset(c msg.Connection, reason error) bool {
 	r.node.add(RecReset, c, Record{Err: reason})

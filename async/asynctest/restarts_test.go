@@ -29,7 +29,7 @@ var (
 // TestRestarts is the table "What a restart does" of the README. Node 0 dials node 1 by
 // host and port. One of them is killed, and started anew.
 func TestRestarts(t *testing.T) {
-	lossless := func(p msg.Policy) [2]msg.Policy { return [2]msg.Policy{p, p} }
+	both := func(p msg.Policy) [2]msg.Policy { return [2]msg.Policy{p, p} }
 	for _, x := range []struct {
 		name     string
 		policies [2]msg.Policy
@@ -42,26 +42,34 @@ func TestRestarts(t *testing.T) {
 		{"lossy", [2]msg.Policy{msg.LossyClient(), msg.StatelessServer()}, 1, true, false, refused},
 		{"registered", [2]msg.Policy{msg.LossyClient(), msg.StatelessRegisteredServer()}, 0, false, true, refused},
 		{"registered", [2]msg.Policy{msg.LossyClient(), msg.StatelessRegisteredServer()}, 0, true, true, refused},
+		{"lossy peers", both(msg.LossyPeer()), 0, false, true, refused},
+		{"lossy peers", both(msg.LossyPeer()), 0, false, false, refused},
+		{"lossy peers", both(msg.LossyPeer()), 0, true, true, refused},
+		{"lossy peers", both(msg.LossyPeer()), 0, true, false, refused},
+		{"lossy peers", both(msg.LossyPeer()), 1, false, true, refused},
+		{"lossy peers", both(msg.LossyPeer()), 1, false, false, refused},
+		{"lossy peers", both(msg.LossyPeer()), 1, true, true, refused},
+		{"lossy peers", both(msg.LossyPeer()), 1, true, false, refused},
 		{"client and server", [2]msg.Policy{msg.LosslessClient(), msg.StatefulServer()}, 0, false, true, waits},
 		{"client and server", [2]msg.Policy{msg.LosslessClient(), msg.StatefulServer()}, 0, true, true, lost},
 		{"client and server", [2]msg.Policy{msg.LosslessClient(), msg.StatefulServer()}, 1, false, false, lost},
 		{"client and server", [2]msg.Policy{msg.LosslessClient(), msg.StatefulServer()}, 1, true, false, lost},
-		{"peers", lossless(msg.LosslessPeer()), 0, false, true, waits},
-		{"peers", lossless(msg.LosslessPeer()), 0, false, false, lost},
-		{"peers", lossless(msg.LosslessPeer()), 0, true, true, gets},
-		{"peers", lossless(msg.LosslessPeer()), 0, true, false, lost},
-		{"peers", lossless(msg.LosslessPeer()), 1, false, true, lost},
-		{"peers", lossless(msg.LosslessPeer()), 1, false, false, lost},
-		{"peers", lossless(msg.LosslessPeer()), 1, true, true, gets},
-		{"peers", lossless(msg.LosslessPeer()), 1, true, false, lost},
-		{"reuse", lossless(msg.LosslessPeerReuse()), 0, false, true, lost},
-		{"reuse", lossless(msg.LosslessPeerReuse()), 0, false, false, lost},
-		{"reuse", lossless(msg.LosslessPeerReuse()), 0, true, true, lost},
-		{"reuse", lossless(msg.LosslessPeerReuse()), 0, true, false, lost},
-		{"reuse", lossless(msg.LosslessPeerReuse()), 1, false, true, lost},
-		{"reuse", lossless(msg.LosslessPeerReuse()), 1, false, false, lost},
-		{"reuse", lossless(msg.LosslessPeerReuse()), 1, true, true, lost},
-		{"reuse", lossless(msg.LosslessPeerReuse()), 1, true, false, lost},
+		{"peers", both(msg.LosslessPeer()), 0, false, true, waits},
+		{"peers", both(msg.LosslessPeer()), 0, false, false, lost},
+		{"peers", both(msg.LosslessPeer()), 0, true, true, gets},
+		{"peers", both(msg.LosslessPeer()), 0, true, false, lost},
+		{"peers", both(msg.LosslessPeer()), 1, false, true, lost},
+		{"peers", both(msg.LosslessPeer()), 1, false, false, lost},
+		{"peers", both(msg.LosslessPeer()), 1, true, true, gets},
+		{"peers", both(msg.LosslessPeer()), 1, true, false, lost},
+		{"reuse", both(msg.LosslessPeerReuse()), 0, false, true, lost},
+		{"reuse", both(msg.LosslessPeerReuse()), 0, false, false, lost},
+		{"reuse", both(msg.LosslessPeerReuse()), 0, true, true, lost},
+		{"reuse", both(msg.LosslessPeerReuse()), 0, true, false, lost},
+		{"reuse", both(msg.LosslessPeerReuse()), 1, false, true, lost},
+		{"reuse", both(msg.LosslessPeerReuse()), 1, false, false, lost},
+		{"reuse", both(msg.LosslessPeerReuse()), 1, true, true, lost},
+		{"reuse", both(msg.LosslessPeerReuse()), 1, true, false, lost},
 	} {
 		t.Run(fmt.Sprintf("%s, %d restarts, same %v, calls %v", x.name, x.who, x.same, x.calls), func(t *testing.T) {
 			const seed = 1

@@ -124,6 +124,7 @@ var scenarioPolicies = map[string]func() msg.Policy{
 	"lossy_client": msg.LossyClient, "lossless_client": msg.LosslessClient, "lossless_peer": msg.LosslessPeer,
 	"lossless_peer_reuse": msg.LosslessPeerReuse, "stateful_server": msg.StatefulServer,
 	"stateless_server": msg.StatelessServer, "stateless_registered_server": msg.StatelessRegisteredServer,
+	"lossy_peer": msg.LossyPeer,
 }
 
 // nodePlan is a node line.

@@ -23,7 +23,7 @@ func (u *swarmUnlike) draw(seed uint64) {
 	if u.on = u.rnd.IntN(6) == 0; !u.on {
 		return
 	}
-	clients := []string{"lossy_client", "lossless_client", "lossless_peer", "lossless_peer_reuse"}
+	clients := []string{"lossy_client", "lossless_client", "lossless_peer", "lossless_peer_reuse", "lossy_peer"}
 	servers := append([]string{"stateful_server", "stateless_server", "stateless_registered_server"}, clients...)
 	u.client, u.server = clients[u.rnd.IntN(len(clients))], servers[u.rnd.IntN(len(servers))]
 	u.clients, u.servers = scenarioPolicies[u.client](), scenarioPolicies[u.server]()

@@ -9,10 +9,11 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 )
 
-// Type is the kind of an entity (docs/PROTOCOL.md 1.7).
+// Type is the kind of an entity (docs/PROTOCOL.md 1.7). A system of its own may use Ceph's, or
+// others, and give those names (RegisterType).
 type Type uint8
 
-// The entity types.
+// The entity types of Ceph.
 const (
 	TypeMon    Type = 1
 	TypeMDS    Type = 2
@@ -22,52 +23,6 @@ const (
 	TypeAuth   Type = 0x20
 	TypeAny    Type = 0xff
 )
-
-// String is "mon", "mds", "osd", "client", "mgr", "auth" or "any", and
-// "type7" for a number without a name.
-func (t Type) String() string {
-	switch t {
-	case TypeMon:
-		return "mon"
-	case TypeMDS:
-		return "mds"
-	case TypeOSD:
-		return "osd"
-	case TypeClient:
-		return "client"
-	case TypeMgr:
-		return "mgr"
-	case TypeAuth:
-		return "auth"
-	case TypeAny:
-		return "any"
-	}
-	return "type" + strconv.Itoa(int(t))
-}
-
-// ParseType is the inverse of String.
-func ParseType(s string) (Type, error) {
-	for _, t := range [...]Type{TypeMon, TypeMDS, TypeOSD, TypeClient, TypeMgr, TypeAuth, TypeAny} {
-		if s == t.String() {
-			return t, nil
-		}
-	}
-	if num, ok := strings.CutPrefix(s, "type"); ok {
-		if n, err := strconv.ParseUint(num, 10, 8); err == nil && Type(n).String() == s {
-			return Type(n), nil
-		}
-	}
-	return 0, fmt.Errorf("entity: %q is not an entity type", s)
-}
-
-// MarshalText is String.
-func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
-
-// UnmarshalText is ParseType.
-func (t *Type) UnmarshalText(b []byte) (err error) {
-	*t, err = ParseType(string(b))
-	return err
-}
 
 // Name is who an entity is: "osd.3", "mon.0", "client.4123" (Ceph's entity_name_t).
 type Name struct {

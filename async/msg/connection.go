@@ -2,6 +2,7 @@ package msg
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -72,6 +73,12 @@ type Connection interface {
 	PeerType() entity.Type
 	// PeerAddrs is the address vector that identifies the peer. Read only.
 	PeerAddrs() entity.AddrVec
+	// TransportAddrs are the two ends of the socket that carries the session at the moment;
+	// both are zero while there is none (IsConnected says the same), and for the loopback
+	// connection. They need not be what the messengers are known by: a client that is not
+	// bound has port 0 in Messenger.Addrs and PeerAddrs, and a port here; behind a proxy or
+	// NAT remote is that one's. net.TCPAddrFromAddrPort makes net.Addrs of them.
+	TransportAddrs() (local, remote netip.AddrPort)
 	// PeerGlobalID is the number that a monitor gave the peer, a client, as it says or as
 	// its authentication proves; 0 if it has none, and for peers that this side has called.
 	PeerGlobalID() uint64

@@ -71,6 +71,31 @@ type FastConnectHandler interface{ HandleFastConnect(c Connection) }
 // FastAcceptHandler is HandleAccept on the worker; it must not block.
 type FastAcceptHandler interface{ HandleFastAccept(c Connection) }
 
+// FaultHandler is told, by the pool, each time the transport of a session that was ready is
+// lost, for whatever reason, and the session goes on: of a lossless one (of a lossy one
+// ResetHandler is told instead). err is the cause, as in LastError. What was under way is kept,
+// and sent when there is a transport again, of which HandleConnect or HandleAccept is told, or
+// the session ends with HandleReset. Attempts to connect that fail meanwhile are
+// ConnectFailedHandler's.
+//
+// These calls come in the order of what happened to the connection: after a HandleConnect or
+// HandleAccept one HandleFault, and the next HandleConnect or HandleAccept after that. But at most
+// 16 faults of a connection wait for the pool. Beyond that no more is noted of a fault than that
+// there was one, and when the pool goes on it is told of the last one if the connection is still
+// down; so a HandleConnect or HandleAccept without a HandleFault since the one before means that
+// there have been too many to tell. Stats.Faults counts all. A mark down is no fault. All
+// handlers of the chain are told.
+type FaultHandler interface {
+	HandleFault(c Connection, err error)
+}
+
+// FastFaultHandler is HandleFault on the worker, and before it, for each fault, however many
+// there are: after the last message that the transport brought was fast dispatched, and before
+// HandleFastConnect or HandleFastAccept of the next. It must not block.
+type FastFaultHandler interface {
+	HandleFastFault(c Connection, err error)
+}
+
 // ResetHandler is told that a connection is gone for good without a local
 // MarkDown: a lossy session broke, the connection was refused by the protocol, or its
 // peer stayed away for Config.StandbyTimeout. At most once per Connection. The first

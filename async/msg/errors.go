@@ -32,6 +32,9 @@ var (
 	ErrDeadline = errors.New("msgr: message's deadline passed")
 	// ErrInUse: the message was handed to Send before and has not had its end.
 	ErrInUse = errors.New("msgr: message is being sent already")
+	// ErrOtherPolicy: there is a connection with the peer already, under another policy than
+	// was asked for; see PolicyError.
+	ErrOtherPolicy = errors.New("msgr: connected under another policy")
 	// ErrForeign: a broadcast's connection is nil, or another messenger's.
 	ErrForeign = errors.New("msgr: not a connection of this messenger")
 	// ErrPeerAbsent: the peer of a session that only it can resume did not come back

@@ -132,3 +132,21 @@ func (e *RejectedError) Error() string {
 
 // Unwrap returns ErrRejected and the last fault.
 func (e *RejectedError) Unwrap() []error { return []error{ErrRejected, e.Err} }
+
+// PolicyError says that there is a connection with the peer already, and that it has another
+// policy than Messenger.ConnectToWith was to give it. It wraps ErrOtherPolicy.
+type PolicyError struct {
+	// Conn is the connection that there is: of use for who can do with its policy, or wants to
+	// mark it down and ask again.
+	Conn Connection
+	// Asked is what was asked for, Has what Conn was given.
+	Asked, Has Policy
+}
+
+// Error is one line with the connection and the traits of both policies.
+func (e *PolicyError) Error() string {
+	return fmt.Sprintf("%v: %v has %s, and not %s", ErrOtherPolicy, e.Conn, e.Has.traits(), e.Asked.traits())
+}
+
+// Unwrap returns ErrOtherPolicy.
+func (e *PolicyError) Unwrap() error { return ErrOtherPolicy }

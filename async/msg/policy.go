@@ -1,7 +1,14 @@
 package msg
 
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
 // Policy is how a messenger treats the sessions with a type of peers (docs/PROTOCOL.md
-// 3.1). Take one of the seven presets and adjust it.
+// 3.1). Take one of the eight presets and adjust it.
 //
 // The two ends of a session should have policies that are made for each other: a
 // client's and a server's, both lossy or both not, or the same one of two peers. The
@@ -14,8 +21,8 @@ package msg
 //	LosslessClient  any lossless       lossless; the client comes back for what the other end has to say, too
 //	LosslessPeer,   StatefulServer,    lossless; but a peer that is idle does not come back, and the server
 //	 ...PeerReuse    who cannot call    cannot call: what it sends waits until the peer has something to send
-//	LossyClient     any lossless       lossless; but the client names no cookie, and a second attempt of it to
-//	                                   make the session looks like a restart: the accepting end may be told of
+//	LossyClient,    any lossless       lossless; but the client names no cookie, and a second attempt of it to
+//	 LossyPeer                         make the session looks like a restart: the accepting end may be told of
 //	                                   a remote reset (without ResetCheck it sends again what was on its way),
 //	                                   and what the client has no acknowledgement of may arrive twice
 //	one lossy and one lossless,        it depends on who dials; when both do at once, the lossless end may be
@@ -50,11 +57,53 @@ type Policy struct {
 	FeaturesRequired uint64
 }
 
+// Equal says whether both policies are the same, with the same throttlers.
+func (p Policy) Equal(o Policy) bool {
+	same := sameThrottler(p.ThrottleMessages, o.ThrottleMessages) && sameThrottler(p.ThrottleBytes, o.ThrottleBytes)
+	p.ThrottleMessages, p.ThrottleBytes, o.ThrottleMessages, o.ThrottleBytes = nil, nil, nil, nil
+	return same && p == o
+}
+
+// sameThrottler is a == b for any of them: those that are not comparable are not the same.
+func sameThrottler(a, b Throttler) bool {
+	return (a == nil || reflect.ValueOf(a).Comparable()) && (b == nil || reflect.ValueOf(b).Comparable()) && a == b
+}
+
+// traits are p in a line.
+func (p Policy) traits() string {
+	words := []string{"lossless"}
+	if p.Lossy {
+		words[0] = "lossy"
+	}
+	for word, has := range map[string]bool{
+		"server": p.Server, "standby": p.Standby, "reset check": p.ResetCheck,
+		"registers": p.RegisterLossyClients, "throttled": p.ThrottleMessages != nil || p.ThrottleBytes != nil,
+		fmt.Sprintf("features %#x", p.FeaturesSupported): p.FeaturesSupported != 0,
+		fmt.Sprintf("requires %#x", p.FeaturesRequired):  p.FeaturesRequired != 0,
+	} {
+		if has {
+			words = append(words, word)
+		}
+	}
+	slices.Sort(words[1:])
+	return "(" + strings.Join(words, ", ") + ")"
+}
+
 // LossyClient: towards stateless servers, such as a client to a monitor.
 func LossyClient() Policy { return Policy{Lossy: true, RegisterLossyClients: true} }
 
 // LosslessClient: towards stateful servers, such as a client to a metadata server.
 func LosslessClient() Policy { return Policy{ResetCheck: true, RegisterLossyClients: true} }
+
+// LossyPeer: between equals whose sessions end with the connection, such as the members of a
+// gossip protocol, who say things again anyway; either side connects. When both do at once one
+// connection results, as with LosslessPeer: each side keeps its Connection, and what was sent over
+// it meanwhile. When it breaks each side is told (HandleReset) and what was under way is reported;
+// whoever has something to say then asks for a new one (ConnectTo), which takes the place of the
+// old one if the other end has not noticed yet. Until a peer is reached for the first time, it is
+// called again as long as there is something to send, and otherwise one attempt is made for each
+// RetryNow or message; a connection that waits like that goes on when the peer calls.
+func LossyPeer() Policy { return Policy{Lossy: true, Standby: true, RegisterLossyClients: true} }
 
 // LosslessPeer: between equals; either side connects. A peer that restarts under the
 // same addresses, nonce included, gets the messages queued for it if the peer calls. If

@@ -18,6 +18,7 @@ type callOptions struct {
 	give    bool
 	timeout time.Duration
 	into    []byte
+	flags   uint8 // of the request
 }
 
 // Priority has the request, and its reply unless the handler says otherwise, sent with that
@@ -89,18 +90,13 @@ func (n *Node) roundTrip(ctx context.Context, c msg.Connection, typ uint16, req 
 	if err != nil {
 		return nil, failed(typ, err)
 	}
-	x, tid, err := n.shardOf(c).begin(c, typ, o.into, nil)
+	x, tid, err := n.shardOf(c).begin(c, typ, o.into, nil, nil)
 	if err != nil {
 		return nil, failed(typ, err)
 	}
 	x.build(tid, req, left, o)
 	if err := n.sendWaiting(ctx, c, x.m, left); err != nil {
-		if !x.takeIf(tid) {
-			<-x.ch // somebody ends it at this moment
-		}
-		x.doubt = true
-		x.giveBack()
-		return nil, failed(typ, err)
+		return nil, x.notSent(tid, err)
 	}
 	if at != 0 {
 		x.watch(ctx, tid, at)
@@ -111,18 +107,25 @@ func (n *Node) roundTrip(ctx context.Context, c msg.Connection, typ uint16, req 
 		select {
 		case <-x.ch:
 		case <-done:
-			if x.takeIf(tid) {
-				err := ctx.Err()
-				x.withdraw(tid, err)
-				x.giveBack()
+			if err := ctx.Err(); x.stopWaiting(tid, err) {
 				return nil, failed(typ, err)
 			}
-			<-x.ch
 		}
 	}
 	reply, err := x.reply, x.err
 	x.giveBack()
 	return reply, err
+}
+
+// notSent ends x, whose caller waits and whose request was refused.
+func (x *call) notSent(tid uint64, err error) error {
+	typ := x.typ
+	if !x.takeIf(tid) {
+		<-x.ch // somebody ends it at this moment
+	}
+	x.doubt = true
+	x.giveBack()
+	return failed(typ, err)
 }
 
 // failed says of which call err is.
@@ -172,7 +175,7 @@ func (n *Node) Go(ctx context.Context, c msg.Connection, typ uint16, req []byte,
 		n.callDone(done, nil, failed(typ, err))
 		return
 	}
-	x, tid, err := n.shardOf(c).begin(c, typ, o.into, done)
+	x, tid, err := n.shardOf(c).begin(c, typ, o.into, done, nil)
 	if err != nil {
 		n.callDone(done, nil, failed(typ, err))
 		return
@@ -202,7 +205,7 @@ func (n *Node) OneWay(ctx context.Context, c msg.Connection, typ uint16, req []b
 	if err != nil {
 		return failed(typ, err)
 	}
-	m := newMessage(typeRequest, header{flags: flagOneWay, method: typ, remaining: left}, req, o.give)
+	m := newMessage(typeRequest, header{flags: flagOneWay, method: typ, code: n.lifeOf(c), remaining: left}, req, o.give)
 	m.Priority = o.prio
 	if err := n.sendWaiting(ctx, c, m, left); err != nil {
 		m.Release()
@@ -253,7 +256,7 @@ func newMessage(typ uint16, h header, body []byte, give bool) *msg.Message {
 // build makes the request.
 func (x *call) build(tid uint64, req []byte, left time.Duration, o callOptions) {
 	x.told, x.prio = left > 0, o.prio
-	h := header{method: x.typ, remaining: left}
+	h := header{flags: o.flags, method: x.typ, code: x.sh.n.lifeOf(x.conn), remaining: left}
 	switch {
 	case x.conn.IsLoopback(): // which hands the bytes themselves over
 		x.m = newMessage(typeRequest, h, req, o.give)
@@ -264,6 +267,13 @@ func (x *call) build(tid uint64, req []byte, left time.Duration, o callOptions) 
 		x.m = x.own
 		x.buf = append(appendHeader(x.buf[:0], typeRequest, h), req...)
 		x.m.Front = x.buf
+	case !o.give && requestHeader+len(req) <= bufferMax:
+		if x.own == nil {
+			x.own = new(msg.Message)
+		}
+		x.m = x.own
+		x.lent = borrow(requestHeader + len(req))
+		x.m.Front = append(appendHeader((*x.lent)[:0], typeRequest, h), req...)
 	default:
 		x.m = &msg.Message{Front: appendHeader(nil, typeRequest, h), Data: req}
 		if !o.give {
@@ -274,11 +284,16 @@ func (x *call) build(tid uint64, req []byte, left time.Duration, o callOptions) 
 }
 
 // withdraw takes back the request of x, which was taken from the table, or tells the peer that
-// nobody waits for the reply any more. If it is for time, the peer knows.
+// nobody waits for the reply any more. If that is for time, the peer knows.
 func (x *call) withdraw(tid uint64, err error) {
 	c, counts := x.conn, &x.sh.counts
 	x.doubt = true
-	if x.m == x.own || len(x.m.Data) > 0 && !c.IsLoopback() {
+	var body *bodyFailure
+	if errors.As(err, &body) { // the handler's Read fails, which is all that it need know
+		counts.Abandoned.Add(1)
+		return
+	}
+	if !c.IsLoopback() { // whose messages are another's when they are sent
 		if c.Cancel(x.m) {
 			counts.Withdrawn.Add(1)
 			return
@@ -288,13 +303,7 @@ func (x *call) withdraw(tid uint64, err error) {
 	if x.told && errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
-	m := newMessage(typeCancel, header{}, nil, false)
-	m.TID, m.Priority = tid, x.prio
-	if c.Send(m) != nil { // the handler runs on, for nobody
-		m.Release()
-		return
-	}
-	counts.CancelsSent.Add(1)
+	x.sh.n.cancelPeer(c, tid, x.prio)
 }
 
 // abandon ends x, if it is still out as tid, since its caller waits no longer.

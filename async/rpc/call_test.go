@@ -18,7 +18,7 @@ import (
 
 func TestCall(t *testing.T) {
 	p := newPair(t)
-	for _, size := range []int{0, 1, 64, 96, 97, 1024, 1025, 64 << 10, 3 << 20} {
+	for _, size := range []int{0, 1, 64, 96, 97, 1024, 1025, 4096, 4097, 32 << 10, 32<<10 + 1, 64 << 10, 3 << 20} {
 		req := bytes.Repeat([]byte{7}, size)
 		for i := range req {
 			req[i] = byte(i)
@@ -28,10 +28,10 @@ func TestCall(t *testing.T) {
 		require.True(t, bytes.Equal(req, reply), size)
 	}
 	s := p.client.Stats()
-	require.EqualValues(t, 9, s.Calls)
-	require.EqualValues(t, 9, s.Replies)
+	require.EqualValues(t, 13, s.Calls)
+	require.EqualValues(t, 13, s.Replies)
 	require.Zero(t, s.Out)
-	require.EqualValues(t, 9, p.server.Stats().Requests)
+	require.EqualValues(t, 13, p.server.Stats().Requests)
 }
 
 // TestCallOptions: the reply into a buffer, a request that is handed over.
@@ -291,4 +291,68 @@ func TestForeignConnection(t *testing.T) {
 	p := newPair(t)
 	_, err := p.server.Call(timeout(t), p.conn, echo, nil)
 	require.ErrorIs(t, err, msg.ErrForeign)
+}
+
+// TestBlockingCallGivesUp: contexts of the standard library end a blocking call.
+func TestBlockingCallGivesUp(t *testing.T) {
+	p := newPair(t)
+	ended, child := make(chan error, 8), make(chan error, 1)
+	require.NoError(t, p.server.HandleRaw(1, func(ctx context.Context, _ *rpc.Request) ([]byte, error) {
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return nil, ctx.Err()
+	}))
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		eventually(t, func() bool { return p.server.Stats().Running == 1 })
+		cancel()
+	}()
+	_, err := p.client.Call(ctx, p.conn, 1, nil)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, <-ended, context.Canceled)
+
+	ctx, cancel = context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	_, err = p.client.Call(ctx, p.conn, 1, nil)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	<-ended // by its deadline
+
+	ctx, cancel = context.WithCancel(context.Background())
+	got := make(chan error, 1)
+	p.client.Go(ctx, p.conn, 1, nil, func(_ []byte, err error) { got <- err })
+	cancel()
+	require.ErrorIs(t, <-got, context.Canceled)
+	p.client.Go(ctx, p.conn, 1, nil, func(_ []byte, err error) { got <- err })
+	require.ErrorIs(t, <-got, context.Canceled)
+	eventually(t, func() bool { return p.server.Stats().Running == 0 })
+
+	// A context made of the handler's ends with it.
+	require.NoError(t, p.server.HandleRaw(2, func(ctx context.Context, _ *rpc.Request) ([]byte, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		<-ctx.Done()
+		child <- ctx.Err()
+		return nil, nil
+	}, rpc.Concurrent(1)))
+	_, err = p.client.Call(timeout(t), p.conn, 2, nil, rpc.Timeout(20*time.Millisecond))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorIs(t, <-child, context.DeadlineExceeded)
+}
+
+// TestShutdown: calls end with the messenger.
+func TestShutdown(t *testing.T) {
+	p := newPair(t)
+	require.NoError(t, p.server.HandleRaw(1, func(ctx context.Context, _ *rpc.Request) ([]byte, error) {
+		<-ctx.Done()
+		return nil, nil
+	}))
+	errs := make(chan error, 1)
+	p.client.Go(context.Background(), p.conn, 1, nil, func(_ []byte, err error) { errs <- err })
+	eventually(t, func() bool { return p.server.Stats().Running == 1 })
+	require.NoError(t, p.client.Messenger().Shutdown(timeout(t)))
+	err := <-errs
+	require.ErrorIs(t, err, rpc.ErrUndeliverable)
+	require.ErrorIs(t, err, msg.ErrShutdown)
+	_, err = p.client.Call(timeout(t), p.conn, echo, nil)
+	require.ErrorIs(t, err, msg.ErrClosed)
 }

@@ -3,8 +3,10 @@ package rpc_test
 import (
 	"context"
 	"flag"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -23,7 +25,55 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	msg.PoisonBuffers = flag.Lookup("test.bench").Value.String() == ""
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // tests break everything
-	goleak.VerifyTestMain(m, leakOptions...)
+	// Examples share these, which stay.
+	if _, err := async.DefaultStack(); err != nil {
+		panic(err)
+	}
+	if _, err := async.DefaultExecutor(); err != nil {
+		panic(err)
+	}
+	leakOptions = append(leakOptions, goleak.IgnoreCurrent())
+	goleak.VerifyTestMain(movers{m}, leakOptions...)
+}
+
+// movers are the tests, which together have to move every counter.
+type movers struct{ m *testing.M }
+
+var moved struct {
+	mu  sync.Mutex
+	all map[string]bool
+}
+
+// watch notes which counters of n have moved by the end of the test.
+func watch(t testing.TB, n *rpc.Node) {
+	t.Cleanup(func() {
+		moved.mu.Lock()
+		defer moved.mu.Unlock()
+		if moved.all == nil {
+			moved.all = map[string]bool{}
+		}
+		counts := reflect.ValueOf(n.Stats().Counts)
+		for i := range counts.NumField() {
+			name := counts.Type().Field(i).Name
+			moved.all[name] = moved.all[name] || counts.Field(i).Uint() > 0
+		}
+	})
+}
+
+// Run runs the tests, and fails if all of them pass and a counter has not moved.
+func (m movers) Run() int {
+	code := m.m.Run()
+	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.bench").Value.String() == "" &&
+		flag.Lookup("test.skip").Value.String() == "" && flag.Lookup("test.list").Value.String() == ""
+	if code == 0 && whole {
+		for name, is := range moved.all {
+			if !is {
+				fmt.Printf("FAIL: no test moves Stats.%s\n", name)
+				code = 1
+			}
+		}
+	}
+	return code
 }
 
 var leakOptions = []goleak.Option{
@@ -32,7 +82,6 @@ var leakOptions = []goleak.Option{
 	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
 	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
-	goleak.IgnoreCurrent(),
 }
 
 // patience is how long a test waits for something that has to come.
@@ -80,6 +129,7 @@ func newPair(t testing.TB, change ...func(*pairOptions)) *pair {
 		require.NoError(t, err)
 		require.NoError(t, m.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
 		require.NoError(t, m.Start())
+		watch(t, n)
 		t.Cleanup(func() { require.NoError(t, m.Shutdown(timeout(t))) })
 		return n
 	}

@@ -17,6 +17,10 @@ type Options struct {
 	MaxCalls int
 	// MaxCallsPerConn is the same for the calls over one connection; 0 means MaxCalls.
 	MaxCallsPerConn int
+	// MaxBodies bounds the bodies that are received at a time, each of which may have 256 KiB of unread
+	// chunks; 0 means 1024. A request with one more is answered with CodeOverloaded; a reply with one
+	// more fails with ErrTooManyCalls.
+	MaxBodies int
 	// Interceptors are called, the first one outermost, around each Call of this node, and
 	// ServerInterceptors around each handler. See ClientInterceptor and ServerInterceptor.
 	Interceptors       []ClientInterceptor
@@ -32,6 +36,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxCallsPerConn <= 0 {
 		o.MaxCallsPerConn = o.MaxCalls
+	}
+	if o.MaxBodies <= 0 {
+		o.MaxBodies = 1024
 	}
 	if o.Go == nil {
 		o.Go = func(f func()) { go f() }
@@ -50,7 +57,9 @@ type Node struct {
 
 	handlers handlerTable
 	invoke   Invoker      // Call with the interceptors around; nil: there are none
+	chance   uint64       // of this node
 	out      atomic.Int64 // calls that are out
+	bodies   atomic.Int64 // bodies that are received
 	shards   [numShards]shard
 }
 
@@ -63,6 +72,7 @@ func New(m *async.Messenger, opts Options) (*Node, error) {
 	}
 	n := &Node{m: m, opts: opts.withDefaults(), log: m.Logger(), clock: m.Stack().Clock(), wall: m.Clock()}
 	n.invoke = chainClient(n.opts.Interceptors, n.invoked)
+	n.chance = m.Rand64()
 	workers := m.Stack().NumWorkers()
 	for i := range n.shards {
 		n.shards[i].init(n, i, m.Stack().Worker(i%workers), m.Rand64())

@@ -38,14 +38,37 @@ func (n *Node) handleReply(m *msg.Message) {
 		e := &Error{Code: Code(h.code), Message: string(body[:min(len(body), messageMax)])}
 		m.Release()
 		x.end(nil, e)
+	case h.flags&flagBodyIn != 0:
+		n.replyWithBody(m, x, body)
 	default:
 		counts.Replies.Add(1)
 		x.end(keep(m, body, x.into), nil)
 	}
 }
 
+// replyWithBody ends x with a reply whose chunks follow, and come to the same worker.
+func (n *Node) replyWithBody(m *msg.Message, x *call, reply []byte) {
+	c, tid, prio, typ := m.Connection(), m.TID, m.Priority, x.typ
+	counts := &n.shardOf(c).counts
+	if x.body != nil {
+		if x.in = n.openIn(x.body, c, tid, fromHandler, prio); x.in != nil {
+			counts.Replies.Add(1)
+			x.end(keep(m, reply, x.into), nil)
+			return
+		}
+	}
+	m.Release()
+	counts.Failed.Add(1)
+	why := fmt.Errorf("%w: it has a body, which CallBody takes", ErrBadReply)
+	if x.body != nil {
+		why = fmt.Errorf("%w: %d bodies are being received", ErrTooManyCalls, n.opts.MaxBodies)
+	}
+	n.cancelPeer(c, tid, prio)
+	x.end(nil, failed(typ, why))
+}
+
 // copyMax is up to which size a body is copied out of its message, which is used again then.
-const copyMax = 1 << 10
+const copyMax = 32 << 10
 
 // keep returns body as long as anyone refers to it, and releases the message if it can.
 func keep(m *msg.Message, body, into []byte) []byte {
@@ -62,11 +85,15 @@ func keep(m *msg.Message, body, into []byte) []byte {
 }
 
 // connClosed is told of each connection that is gone for good.
-func (n *Node) connClosed(c msg.Connection, reason error) { n.peerLost(c, reason) }
+func (n *Node) connClosed(c msg.Connection, reason error) {
+	n.peerLost(c, reason)
+	n.forgetLife(c)
+}
 
 // peerLost ends all calls over c, and the contexts of the handlers that work for it.
 func (n *Node) peerLost(c msg.Connection, reason error) {
 	n.endAll(c, lost(reason))
+	n.endBodies(c, reason)
 	n.endRunning(c)
 }
 

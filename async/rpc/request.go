@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"io"
+
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -15,7 +17,19 @@ type Request struct {
 	// OneWay says that nobody waits for a reply: the handler's is dropped.
 	OneWay bool
 	Body   []byte
+	// Stream is the body that follows the request in chunks (CallBody); nil if there is none.
+	// Read returns io.EOF at its end, and ErrBodyIncomplete if it ends before that, as it does when
+	// the handler's context ends. It ends with the handler, who need not close it. One goroutine at a time.
+	Stream io.ReadCloser
+
+	answer io.Reader
 }
+
+// Answer has body follow the reply, in chunks, when the handler has returned without an error; the
+// caller has to use CallBody, and the handler to be Concurrent, whose goroutine reads body then, as fast
+// as the caller reads. It is closed afterwards if it is an io.Closer. If it fails, the
+// caller's Read does.
+func (r *Request) Answer(body io.Reader) { r.answer = body }
 
 // serverCall is a request with its context and, if it is small, its body.
 type serverCall struct {
@@ -24,7 +38,10 @@ type serverCall struct {
 	tid  uint64
 	h    *handler
 	live bool // in shard.running
-	room [96]byte
+	in   *inBody
+
+	answered bool // the reply is sent, and its body under way
+	room     [96]byte
 }
 
 // newServerCall makes a request of m, which is not touched afterwards, and may be released.

@@ -95,6 +95,9 @@ func (d dispatcher) CanFastDispatch(m *msg.Message) bool {
 	if err != nil {
 		return true
 	}
+	if hd.code != 0 {
+		d.n.alive(m.Connection(), hd.code)
+	}
 	h := d.n.handlers.get(hd.method)
 	return h == nil || h.fast || h.group != nil
 }
@@ -108,8 +111,12 @@ func (d dispatcher) FastDispatch(m *msg.Message) {
 		d.n.handleReply(m)
 	case typeCancel:
 		d.n.handleCancel(m)
+	case typeChunk:
+		d.n.handleChunk(m)
+	case typeCredit:
+		d.n.handleCredit(m)
 	case typeProbe:
-		m.Release()
+		d.n.handleProbe(m)
 	default:
 		d.n.shardOf(m.Connection()).counts.Malformed.Add(1)
 		m.Release()
@@ -124,6 +131,12 @@ func (d dispatcher) Dispatch(m *msg.Message) bool {
 	d.n.handleRequest(m)
 	return true
 }
+
+// HandleFastConnect implements msg.FastConnectHandler.
+func (d dispatcher) HandleFastConnect(c msg.Connection) { d.n.ready(c) }
+
+// HandleFastAccept implements msg.FastAcceptHandler.
+func (d dispatcher) HandleFastAccept(c msg.Connection) { d.n.ready(c) }
 
 // HandleFastRemoteReset implements msg.FastRemoteResetHandler. Calls that wait in the inbox for the
 // next session fail too, and may be handled all the same. Of sessions that are over with their
@@ -160,10 +173,23 @@ func (n *Node) handleRequest(m *msg.Message) {
 		return
 	}
 	counts.Requests.Add(1)
+	prio, withBody := m.Priority, hd.flags&flagBodyIn != 0
 	sc := n.newServerCall(m, h, hd, body)
+	if withBody && (oneWay || h.group == nil) {
+		sc.refuse(CodeInvalid, "requests of type %#04x have no body", hd.method)
+		return
+	}
 	if !h.fast && !oneWay && !sc.register() {
 		counts.CancelledBefore.Add(1)
 		return
+	}
+	if withBody {
+		if sc.in = n.openIn(&sc.ctx, c, tid, fromCaller, prio); sc.in == nil {
+			counts.Overloaded.Add(1)
+			sc.refuse(CodeOverloaded, "%d bodies are being received", n.opts.MaxBodies)
+			return
+		}
+		sc.Stream = sc.in
 	}
 	if h.group != nil {
 		h.group.add(sc)
@@ -177,12 +203,12 @@ func (n *Node) serve(sc *serverCall) {
 	counts := &sc.ctx.sh.counts
 	if sc.late() {
 		counts.Expired.Add(1)
-		sc.unregister()
+		sc.drop()
 		return
 	}
 	if sc.ctx.Err() != nil {
 		counts.CancelledBefore.Add(1)
-		sc.unregister()
+		sc.drop()
 		return
 	}
 	returned := false
@@ -192,19 +218,36 @@ func (n *Node) serve(sc *serverCall) {
 		}
 		r := recover()
 		counts.Panics.Add(1)
-		sc.finish(nil, Errorf(CodeInternal, "the handler did not return"))
+		if !sc.answered {
+			sc.finish(nil, Errorf(CodeInternal, "the handler did not return"))
+		}
 		if r != nil || sc.h.group != nil { // a Goexit in its callbacks is reported by the messenger
 			n.reportPanic("a handler", sc, r)
 		}
 	}()
 	reply, err := sc.h.fn(&sc.ctx, &sc.Request)
+	if sc.answer != nil {
+		err = sc.finishWithBody(reply, err)
+		returned = true
+		if err == nil {
+			return
+		}
+	}
 	returned = true
 	sc.finish(reply, err)
+}
+
+// refuse answers sc, whose handler is not called.
+func (sc *serverCall) refuse(code Code, format string, args ...any) {
+	sc.finish(nil, Errorf(code, format, args...))
 }
 
 // finish answers sc, whose handler is done.
 func (sc *serverCall) finish(reply []byte, err error) {
 	n, counts := sc.ctx.n, &sc.ctx.sh.counts
+	if sc.in != nil {
+		_ = sc.in.Close()
+	}
 	gone := sc.unregister()
 	if err != nil {
 		counts.HandlerErrors.Add(1)
@@ -216,16 +259,18 @@ func (sc *serverCall) finish(reply []byte, err error) {
 		counts.RepliesUnwanted.Add(1)
 		return
 	}
-	prio := sc.Priority
+	n.reply(sc.Conn, sc.tid, sc.replyPriority(), sc.Type, reply, err)
+}
+
+func (sc *serverCall) replyPriority() uint8 {
 	if sc.h.prio != 0 {
-		prio = sc.h.prio
+		return sc.h.prio
 	}
-	n.reply(sc.Conn, sc.tid, prio, sc.Type, reply, err)
+	return sc.Priority
 }
 
 // reply sends a reply, or an error. What cannot be sent is counted, and logged now and then.
 func (n *Node) reply(c msg.Connection, tid uint64, prio uint8, method uint16, reply []byte, err error) {
-	counts := &n.shardOf(c).counts
 	send := func(reply []byte, code Code) error {
 		m := newMessage(typeReply, header{method: method, code: uint32(code)}, reply, true)
 		m.TID, m.Priority = tid, prio
@@ -250,11 +295,16 @@ func (n *Node) reply(c msg.Connection, tid uint64, prio uint8, method uint16, re
 		sendErr = send([]byte(text[:min(len(text), messageMax)]), CodeOf(err))
 	}
 	if sendErr != nil {
-		k := counts.RepliesDropped.Add(1)
-		if k&(k-1) == 0 && !c.IsClosed() {
-			n.log.Warn("rpc: a reply cannot be sent, and its caller waits in vain", "conn", c, "type", method,
-				"err", sendErr, "so far", k)
-		}
+		n.replyDropped(c, method, sendErr)
+	}
+}
+
+// replyDropped counts a reply that cannot be sent, and logs it now and then.
+func (n *Node) replyDropped(c msg.Connection, method uint16, err error) {
+	k := n.shardOf(c).counts.RepliesDropped.Add(1)
+	if k&(k-1) == 0 && !c.IsClosed() {
+		n.log.Warn("rpc: a reply cannot be sent, and its caller waits in vain", "conn", c, "type", method,
+			"err", err, "so far", k)
 	}
 }
 

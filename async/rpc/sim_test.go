@@ -34,6 +34,7 @@ func newSim(t *testing.T, opt asynctest.Options, setup func(i int, n *rpc.Node))
 			setup(n.Index, r)
 		}
 		s.nodes[n.Index] = r
+		watch(t, r)
 	}
 	s.Cluster = asynctest.NewCluster(t, opt)
 	return s
@@ -140,6 +141,42 @@ func TestPeerRestarts(t *testing.T) {
 	require.Zero(t, s.nodes[0].Stats().Out)
 }
 
+// TestPeerCallsFirst: a peer that has lost its session is the first to call again, which no reset
+// tells of under this policy. Its calls are handled, and ours over the old session fail.
+func TestPeerCallsFirst(t *testing.T) {
+	for _, quiet := range []bool{false, true} {
+		s := newSim(t, asynctest.Options{Seed: 1, N: 2, Blocking: true, SameNonce: true}, nil)
+		ended := 0
+		require.NoError(t, s.nodes[0].HandleRaw(1, func(ctx context.Context, _ *rpc.Request) ([]byte, error) {
+			s.Nodes[0].Sleep(5 * time.Second)
+			if ctx.Err() != nil {
+				ended++
+			}
+			return nil, nil
+		}))
+		s.over(s.call(bg, 0, 1, echo, nil), s.call(bg, 1, 0, echo, nil))
+		s.Stick(1)
+		ours := s.call(bg, 0, 1, echo, nil)
+		s.call(bg, 1, 0, 1, nil)
+		s.Run(time.Second)
+		wall := s.Partition([]int{0}, []int{1})
+		s.Kill(1)
+		s.Restart(1)
+		wall.Lift()
+		if quiet {
+			s.Connect(1, 0)
+		} else {
+			again := s.call(bg, 1, 0, echo, []byte("again"))
+			s.over(again)
+			require.NoError(t, again.err)
+		}
+		s.over(ours)
+		require.ErrorIs(t, ours.err, rpc.ErrPeerReset)
+		s.Run(time.Minute)
+		require.Equal(t, 1, ended)
+	}
+}
+
 // TestLossyReset: a broken connection ends what is out over it.
 func TestLossyReset(t *testing.T) {
 	s := newSim(t, asynctest.Options{Seed: 1, N: 2, Config: func(_ int, cfg *async.Config) {}, Policy: msg.LossyClient()},
@@ -240,15 +277,11 @@ func TestLateReply(t *testing.T) {
 		s.Nodes[1].Sleep(time.Second)
 		return nil, nil
 	}))
-	wall := s.Partition([]int{0}, []int{1})
-	_ = wall
-	s.LiftAll()
-	first := s.call(bg, 0, 1, echo, nil)
-	s.over(first)
+	s.over(s.call(bg, 0, 1, echo, nil))
 	// The reply is under way when the time is over: the network takes long.
 	slow := s.call(bg, 0, 1, 1, nil, rpc.Timeout(1500*time.Millisecond))
 	s.Run(900 * time.Millisecond)
-	wall = s.Partition([]int{0}, []int{1})
+	wall := s.Partition([]int{0}, []int{1})
 	s.Run(5 * time.Second)
 	wall.Lift()
 	s.over(slow)
@@ -307,6 +340,26 @@ func TestCancel(t *testing.T) {
 	s.Connect(0, 1).MarkDown()
 	s.over(out)
 	s.Run(time.Minute)
+}
+
+// TestReplyLost: a reply that the messenger gives up is counted, and the caller's session is lost.
+func TestReplyLost(t *testing.T) {
+	s := newSim(t, asynctest.Options{Seed: 1, N: 2, Blocking: true}, nil)
+	require.NoError(t, s.nodes[1].HandleRaw(1, func(context.Context, *rpc.Request) ([]byte, error) {
+		s.Nodes[1].Sleep(time.Second)
+		return nil, nil
+	}))
+	s.over(s.call(bg, 0, 1, echo, nil))
+	out := s.call(bg, 0, 1, 1, nil)
+	s.Run(500 * time.Millisecond)
+	wall := s.Partition([]int{0}, []int{1})
+	s.Run(time.Second) // the reply is sent, and does not come through
+	s.MarkDown(1, 0)
+	s.Sever(0, 1)
+	wall.Lift()
+	s.over(out)
+	require.ErrorIs(t, out.err, rpc.ErrPeerReset)
+	require.EqualValues(t, 1, s.nodes[1].Stats().RepliesLost)
 }
 
 // TestSameSeedSameBytes: the package adds no chance of its own.

@@ -10,8 +10,8 @@ type Stats struct {
 	Counts[uint64]
 
 	// Out is how many calls are out, and Running how many requests are being handled, or wait for
-	// their handler, and could be cancelled.
-	Out, Running int
+	// their handler, and could be cancelled; Bodies are those being received, or not closed yet.
+	Out, Running, Bodies int
 }
 
 // Counts is what a Node counts; T is a number.
@@ -55,6 +55,14 @@ type Counts[T any] struct {
 	// them up.
 	RepliesUnwanted, RepliesDropped, RepliesLost T
 
+	// Of bodies, both ways.
+
+	// ChunksSent and Chunks were sent and received. StrayChunks belong to no body that is being
+	// received, most of them to one whose receiver wanted no more, and were dropped.
+	ChunksSent, Chunks, StrayChunks T
+
+	// LivesLost are sessions whose loss no reset told of, but the next message did.
+	LivesLost T
 	// Malformed are messages that made no sense, and were dropped or, if requests, refused.
 	Malformed T
 }
@@ -75,6 +83,6 @@ func (n *Node) Stats() (s Stats) {
 		s.Running += len(sh.running)
 		sh.mu.Unlock()
 	}
-	s.Out = int(n.out.Load())
+	s.Out, s.Bodies = int(n.out.Load()), int(n.bodies.Load())
 	return s
 }

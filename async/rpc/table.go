@@ -42,6 +42,10 @@ type shard struct {
 	running map[callKey]*serverCall // requests whose handlers may be told of a cancellation
 	early   earlyCancels
 
+	lives     map[uint64]uint32 // by connection
+	bodies    map[bodyKey]*inBody
+	outBodies map[bodyKey]*outBody
+
 	counts counts
 	_      [64]byte
 }
@@ -76,18 +80,21 @@ type call struct {
 	typ  uint16
 	into []byte                        // room for the reply
 	done func(reply []byte, err error) // nil: somebody waits for ch
+	body context.Context               // nil: the reply must have no body
 
 	// Of who has begun the call, until it is sent; then of whoever takes it from the table.
 	prio  uint8
 	m     *msg.Message // the request
 	own   *msg.Message // what m is for small requests, with buf as its Front; nil: there is none
 	buf   []byte
-	told  bool // the peer knows when the caller gives up
+	lent  *[]byte // is m's Front, borrowed
+	told  bool    // the peer knows when the caller gives up
 	phase atomic.Uint32
 
 	// Of whoever takes it, and then of who is told.
 	doubt bool // the messenger may have m still
 	reply []byte
+	in    *inBody // the reply's body; nil: none
 	err   error
 }
 
@@ -105,6 +112,8 @@ func (sh *shard) init(n *Node, i int, w eventloop.Worker, chance uint64) {
 	sh.first |= 1
 	sh.conns = map[uint64]*connCalls{}
 	sh.running = map[callKey]*serverCall{}
+	sh.lives = map[uint64]uint32{}
+	sh.bodies, sh.outBodies = map[bodyKey]*inBody{}, map[bodyKey]*outBody{}
 	sh.times.init(sh, w)
 	sh.probe.probe = sh
 }
@@ -112,8 +121,10 @@ func (sh *shard) init(n *Node, i int, w eventloop.Worker, chance uint64) {
 // shardOf is where what belongs to a connection is.
 func (n *Node) shardOf(c msg.Connection) *shard { return &n.shards[c.ID()%numShards] }
 
-// begin takes a slot for a call over c, which is out by then.
-func (sh *shard) begin(c msg.Connection, typ uint16, into []byte, done func([]byte, error)) (
+// begin takes a slot for a call over c, which is out by then. body is nil, or the context of the
+// reply's body if it may have one.
+func (sh *shard) begin(c msg.Connection, typ uint16, into []byte, done func([]byte, error),
+	body context.Context) (
 	x *call, tid uint64, err error) {
 	n := sh.n
 	if n.out.Add(1) > int64(n.opts.MaxCalls) {
@@ -148,7 +159,7 @@ func (sh *shard) begin(c msg.Connection, typ uint16, into []byte, done func([]by
 		sh.slots = append(sh.slots, x)
 	}
 	x.tid = x.use<<(slotBits+shardBits) | x.slot<<shardBits | sh.index
-	x.conn, x.typ, x.into, x.done = c, typ, into, done
+	x.conn, x.typ, x.into, x.done, x.body = c, typ, into, done, body
 	x.of, x.prev, x.next = of, nil, of.head
 	if of.head != nil {
 		of.head.prev = x
@@ -264,10 +275,17 @@ func (x *call) tell() {
 
 // giveBack makes the slot free: nobody has x any more.
 func (x *call) giveBack() {
-	if x.own != nil && x.m == x.own && (x.doubt || msg.InUse(x.own)) {
-		x.own, x.buf = nil, nil
+	if x.own != nil && x.m == x.own {
+		if x.doubt || msg.InUse(x.own) {
+			x.own, x.buf = nil, nil
+		} else if x.lent != nil {
+			x.own.Front = nil
+			giveBackBuffer(x.lent)
+		}
 	}
-	x.conn, x.done, x.m, x.into, x.reply, x.err, x.doubt = nil, nil, nil, nil, nil, nil, false
+	x.lent = nil
+	x.conn, x.done, x.body, x.m, x.into = nil, nil, nil, nil, nil
+	x.reply, x.in, x.err, x.doubt = nil, nil, nil, false
 	sh := x.sh
 	sh.mu.Lock()
 	x.next, sh.free = sh.free, x

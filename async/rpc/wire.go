@@ -13,10 +13,10 @@ import (
 // (or which body) it is about, and is of the caller's choice, unique among its calls.
 //
 //	            0       1       2               4                               8               16
-//	REQUEST     version flags   method (u16)    0 (u32)                         remaining (u64) body
+//	REQUEST     version flags   method (u16)    life (u32)                      remaining (u64) body
 //	REPLY       version flags   method (u16)    code (u32)                      body
 //	CANCEL      version flags   0               0
-//	PROBE       version flags   0               0
+//	PROBE       version flags   0               life (u32)
 //	CHUNK       version flags   direction (u16) number (u32)                    bytes
 //	CREDIT      version flags   direction (u16) bytes (u32)
 //
@@ -25,8 +25,9 @@ import (
 //
 // REQUEST: flag 1 says that nobody waits for a reply (OneWay). remaining is how long the caller
 // waits, in nanoseconds from when the request is sent, as far as it can know; 0: no limit.
+// life: see life.go.
 // REPLY: code is 0 and the body the reply, or the code of an Error and the body its message. method
-// is that of the request. PROBE means nothing: see probe.go. CHUNK and CREDIT: see body.go.
+// is that of the request. PROBE has the life, which may be 0, or is there to be sent: see life.go and probe.go. CHUNK and CREDIT: see body.go.
 const (
 	typeRequest = msg.TypeRPCFirst + 0
 	typeReply   = msg.TypeRPCFirst + 1
@@ -58,7 +59,7 @@ var errMalformed = errors.New("rpc: malformed message")
 type header struct {
 	flags     uint8
 	method    uint16
-	code      uint32        // REPLY; CHUNK and CREDIT: number, bytes
+	code      uint32        // REPLY; number, bytes or life in the others
 	remaining time.Duration // REQUEST
 }
 

@@ -271,6 +271,11 @@ func (e ear) HandleConnect(c msg.Connection) { e.established(c, "connect") }
 // HandleAccept implements msg.AcceptHandler.
 func (e ear) HandleAccept(c msg.Connection) { e.established(c, "accept") }
 
+// HandleFault implements msg.FaultHandler.
+func (e ear) HandleFault(c msg.Connection, err error) {
+	e.told(c, fmt.Sprintf("fault (%v)", err), e.watch(c, "fault").Fault())
+}
+
 // HandleFastReset implements msg.FastResetHandler.
 func (e ear) HandleFastReset(c msg.Connection) {
 	e.told(c, "fast reset", e.watch(c, "fast reset").FastReset())

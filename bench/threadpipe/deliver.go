@@ -58,6 +58,8 @@ func (p *Pipe) tell(w *work) {
 			p.m.chain.FastConnect(p)
 		case session.OutAccepted:
 			p.m.chain.FastAccept(p)
+		case session.OutFault:
+			p.m.chain.FastFault(p, o.Err)
 		case session.OutRemoteReset:
 			p.remoteReset()
 		case session.OutClosed:

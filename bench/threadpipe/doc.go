@@ -42,8 +42,9 @@
 // Connections and callbacks are those of package msg, as with async; both pass
 // async/asynctest/sessiontest. "On the worker" means on the pipe's reader or writer,
 // which a callback must not hold up. A callback that ends its goroutine takes no thread
-// along: another one takes its place. What there is not: IPv6 zones by name, advertised
-// addresses, Flush, Drain and Connections of the messenger. Throttlers of policies and
+// along: another one takes its place. HandleFastFault may come after HandleFastConnect of the
+// next transport, from another thread. What there is not: IPv6 zones by name, advertised
+// addresses, policies of single connections, Flush, Drain and Connections of the messenger. Throttlers of policies and
 // the Logger's handler are called under a pipe's mutex: they have to return, and must
 // not use the pipe.
 //

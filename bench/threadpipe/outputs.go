@@ -64,6 +64,14 @@ func (p *Pipe) take(w *work) {
 			}
 		case session.OutConnected, session.OutAccepted:
 			p.readied(o, w)
+		case session.OutFault:
+			p.carryOut(o)
+			if o.GoesOn {
+				if p.faults.Admit() {
+					p.event(dispatch.KindFault, o.Err)
+				}
+				w.list = append(w.list, o)
+			}
 		case session.OutAbsent:
 			w.list = append(w.list, o)
 		case session.OutRemoteReset:
@@ -152,6 +160,21 @@ func (p *Pipe) event(k dispatch.Kind, err error) {
 
 func (p *Pipe) enqueueEvent(k dispatch.Kind, err error) {
 	_ = p.m.queue.EnqueueBatch([]dispatch.Item{dispatch.EventItem(k, p, err)}) // refused: discarded there
+}
+
+// FaultTaken is called by the dispatch queue when a HandleFault of this pipe begins.
+func (p *Pipe) FaultTaken() {
+	if p.faults.Taken() {
+		p.m.spawn(func() { p.do(p.tellOwed) })
+	}
+}
+
+// tellOwed tells the user of the last fault, if he was not told of it and the pipe is down;
+// under mu.
+func (p *Pipe) tellOwed() {
+	if p.faults.Owed() && p.s.State() != session.StateReady && !p.IsClosed() && p.faults.Admit() {
+		p.event(dispatch.KindFault, p.LastError())
+	}
 }
 
 // tellPressure tells the user when the send queue comes under pressure, or is no

@@ -26,7 +26,8 @@ type Pipe struct {
 	era atomic.Uint32
 
 	mu      sync.Mutex // guards everything below
-	idle    sync.Cond  // told when writing or direct end
+	faults  connection.Faults
+	idle    sync.Cond // told when writing or direct end
 	s       *session.Session
 	sock    socket             // nil: none
 	gen     uint64             // counts the sockets
@@ -94,11 +95,11 @@ func (p *Pipe) setThrottles(pol msg.Policy) {
 
 // publish makes the session's view of the peer visible; under mu.
 func (p *Pipe) publish() {
-	var remote netip.AddrPort
+	var local, remote netip.AddrPort
 	if p.sock != nil {
-		remote = p.sock.remoteAddr()
+		local, remote = p.sock.localAddr(), p.sock.remoteAddr()
 	}
-	p.Seen.Publish(p.s, remote)
+	p.Seen.Publish(p.s, local, remote)
 }
 
 // LogValue makes slog print String only when it logs.

@@ -171,9 +171,11 @@ func (ex *Existing) succeededBy(now entity.AddrVec) bool {
 	return ex.Follow && !ex.Target.AnyNonce && !now.Contains(ex.Target) && now.Contains(ex.Target.WithAnyNonce())
 }
 
-// trying: our own attempt to connect has not led to a session yet.
+// trying: our own attempt to connect has not led to a session yet, or we have given it up for
+// the time being and there is none.
 func (ex *Existing) trying() bool {
-	return ex.State.connecting() || ex.State == StateBackoff || ex.State == StateWait
+	return ex.State.connecting() || ex.State == StateBackoff || ex.State == StateWait ||
+		ex.State == StateStandby && ex.ServerCookie == 0
 }
 
 // racing: our own attempt is under way right now, and may win. The connection

@@ -58,7 +58,9 @@ var identRules = []rule{
 		return !restartedAndWeCanOnlyWait
 	}, refuse(ErrStale, true)},
 	{"5d lossy", func(_ Incoming, ex Existing, _ bool) bool {
-		return ex.Lossy && !connectingState(ex.State) && ex.State != StateBackoff && ex.State != StateWait
+		restsWithoutASession := ex.State == StateStandby && ex.ServerCookie == 0
+		return ex.Lossy && !connectingState(ex.State) && ex.State != StateBackoff && ex.State != StateWait &&
+			!restsWithoutASession
 	}, verdict(ActStopAccept)},
 	{"5e restarted", func(in Incoming, ex Existing, _ bool) bool {
 		return ex.ServerCookie != 0 && (in.ClientCookie == 0 || in.ClientCookie != ex.ClientCookie)

@@ -25,8 +25,10 @@ func (s *Session) fault(now time.Duration, err error) {
 		return
 	}
 	was := s.state
+	lossy := s.policy.Lossy || s.disposable
+	ends := isPermanent(err) || lossy && s.announced && !was.connecting()
 	if s.stream.hs == nil || !s.stream.hs.refused || ReasonOf(err) != msg.ReasonClosed {
-		s.put(Output{Kind: OutFault, State: was, Err: err})
+		s.put(Output{Kind: OutFault, State: was, GoesOn: was == StateReady && !ends, Err: err})
 	}
 	s.countBreak(now, was, err)
 	if was == StateReady {
@@ -34,9 +36,8 @@ func (s *Session) fault(now time.Duration, err error) {
 	}
 	s.dropTransport()
 
-	lossy := s.policy.Lossy || s.disposable
 	switch {
-	case isPermanent(err), lossy && s.announced && !was.connecting():
+	case ends:
 		if was.connecting() {
 			s.failed(was, err, -1)
 		}

@@ -105,7 +105,7 @@ func (s *Session) connectorServerIdent(now time.Duration, payload []byte) error 
 		s.id.clientCookie, f.Cookie = 0, 0
 	}
 	if s.policy.Lossy != lossy {
-		s.policy.Lossy = lossy
+		s.policy.Lossy, s.adopted = lossy, !s.adopted
 		s.emit(OutAdopted)
 	}
 	s.setTarget(asked)

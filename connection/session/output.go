@@ -73,8 +73,10 @@ func (k OutputKind) String() string { return outputNames[k] }
 type Output struct {
 	Kind  OutputKind
 	State State // of OutFault and OutTurnedAway
-	Msg   *msg.Message
-	Err   error
+	// GoesOn, of OutFault: a ready session has lost its transport, and goes on.
+	GoesOn bool
+	Msg    *msg.Message
+	Err    error
 }
 
 func (o Output) String() string {

@@ -26,6 +26,7 @@ type Session struct {
 	follow     bool   // asked for by host and port: whichever process listens there is the peer
 	fruitless  uint8  // READY periods in a row that broke soon and brought nothing
 	authProved bool   // authPeer is
+	adopted    bool   // policy.Lossy is not what it was: it is the server's
 	attempts   uint32 // to connect, since there was a session that was of use
 
 	// Who the peer is.
@@ -194,6 +195,10 @@ func (s *Session) InSeq() uint64 { return s.num.in.Seq }
 // Announced says whether the user knows of the connection: it was asked for, or
 // was ready once.
 func (s *Session) Announced() bool { return s.announced }
+
+// Adopted says whether the session is lossy, or is not, by the peer's will and against the
+// policy it was given.
+func (s *Session) Adopted() bool { return s.adopted }
 
 // String describes the session in one line for logs.
 func (s *Session) String() string {

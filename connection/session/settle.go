@@ -155,7 +155,7 @@ func (s *Session) Refuse(now time.Duration, err error) {
 func (s *Session) TakeOver(now time.Duration, in *Session) {
 	in.settled(Replace)
 	req, reset := in.stream.hs.incoming, in.stream.hs.lost
-	s.put(Output{Kind: OutFault, State: s.state, Err: ErrReplaced})
+	s.put(Output{Kind: OutFault, State: s.state, GoesOn: s.state == StateReady, Err: ErrReplaced})
 	s.stream.abandon(s.gate)
 	s.resetStream()
 	if reset {

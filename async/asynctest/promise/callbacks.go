@@ -12,6 +12,8 @@ import (
 // order in which that happens. Times are those of the messenger's own clock.
 type Callbacks struct {
 	told, ready int
+	up          bool            // told of a session, and of no fault since
+	flaps       bool            // faults may have been too many to tell
 	waiting     []time.Duration // when sessions became ready that were not told yet
 	begins      time.Duration   // the session after the last remote reset
 	resets      int
@@ -32,6 +34,7 @@ const byMarkDown = "a mark down"
 func (c *Callbacks) Ready(at time.Duration) {
 	c.ready++
 	c.waiting = append(c.waiting, at)
+	c.flaps = c.flaps || len(c.waiting) >= faultsTold
 	if c.begins == never {
 		c.begins = at
 	}
@@ -45,6 +48,24 @@ func (c *Callbacks) Told() []Breach {
 		return append(broken, breach("C1", "told without a session that became ready"))
 	}
 	c.waiting = c.waiting[1:]
+	if c.up && !c.flaps {
+		broken = append(broken, breach("C1", "told of another transport, and not that the one before was lost"))
+	}
+	c.up = true
+	return broken
+}
+
+// faultsTold is less than how many faults of a connection wait at least until they are too many
+// to tell.
+const faultsTold = 10
+
+// Fault enters HandleFault.
+func (c *Callbacks) Fault() []Breach {
+	broken := c.late()
+	if !c.up {
+		broken = append(broken, breach("C1", "told of the loss of a transport that there was not"))
+	}
+	c.up = false
 	return broken
 }
 

@@ -7,7 +7,8 @@
 //	L2  the messages of a flow arrive in the order of their sending
 //	Y1  over a lossy session what was sent first arrives: nothing twice, no holes
 //	B1  what arrives was sent
-//	C1  each session that becomes ready is told once, before its first message
+//	C1  each session that becomes ready is told once, before its first message, and
+//	    once that its transport was lost, before the next one
 //	C2  a reset is told at most once, and not after a mark down; what ends by a
 //	    reset is followed by one; each reset and remote reset is told on the worker
 //	    once before

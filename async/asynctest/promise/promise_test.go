@@ -121,6 +121,14 @@ func TestCallbacks(t *testing.T) {
 		{"ready told markdown reset", "C2"},
 		{"ready told reset markdown reset", "C2 C2"},
 		{"ready told reset remote", "C3 C3"},
+		{"ready told fault ready told fault ready told", ""},
+		{"ready told fault", ""},
+		{"ready told fault fault", "C1"},
+		{"ready fault told", "C1"},
+		{"ready told ready told", "C1"},
+		{"ready told reset fault", "C3"},
+		{"ready told markdown fault", "C3"},
+		{strings.Repeat("ready ", 10) + strings.Repeat("told ", 10), ""}, // too many faults to tell
 		{"ready told FastReset Reset", ""},
 		{"ready told Reset FastReset", "C2"},
 		{"ready told Reset", "C2 C2"},
@@ -136,10 +144,10 @@ func TestCallbacks(t *testing.T) {
 		{"ready told broken reset", ""},
 		{"ready told broken markdown", ""},
 		{"ready told remote 15", "C3"},
-		{"ready told remote ready told 25", ""},
-		{"ready told remote ready told 15", "C3"},
-		{"ready told ready remote 25 told", ""},
-		{"ready told ready remote 15 told", "C3"},
+		{"ready told remote fault ready told 25", ""},
+		{"ready told remote fault ready told 15", "C3"},
+		{"ready told ready fault remote 25 told", ""},
+		{"ready told ready fault remote 15 told", "C3"},
 	} {
 		t.Run(test.words, func(t *testing.T) {
 			var c Callbacks
@@ -158,6 +166,8 @@ func TestCallbacks(t *testing.T) {
 				case "reset":
 					broken = append(broken, c.FastReset()...)
 					broken = append(broken, c.Reset()...)
+				case "fault":
+					broken = append(broken, c.Fault()...)
 				case "FastRemoteReset":
 					broken = append(broken, c.FastRemoteReset()...)
 				case "RemoteReset":

@@ -131,6 +131,54 @@ func testPeerInfo(r *rig) {
 	require.Equal(t, 42, srv.of("message")[1].conn.Value())
 }
 
+// testTransportAddrs: both ends see the two ends of the socket that there is, and none where
+// there is none.
+func testTransportAddrs(r *rig) {
+	t := r.t
+	srv := r.srv(msg.StatefulServer())
+	cl := r.node(r.client, entity.Client(1), msg.LosslessClient())
+	early := make(chan netip.AddrPort, 10)
+	cl.onEvent = func(what string, c msg.Connection) {
+		if what == "fast connect" {
+			l, _ := c.TransportAddrs()
+			early <- l
+		}
+	}
+	require.NoError(t, cl.Start())
+	var before netip.AddrPort
+	c, err := cl.ConnectTo(entity.TypeOSD, srv.Addrs())
+	require.NoError(t, err)
+	for range 3 {
+		mine := <-early
+		require.NotZero(t, mine.Port(), "told of the connection, its user sees it")
+		require.NotEqual(t, before, mine)
+		before = mine
+		l, remote := c.TransportAddrs()
+		require.Equal(t, mine, l)
+		require.Equal(t, srv.Addrs()[0].AddrPort, remote)
+		s := r.accepted(srv, cl)
+		r.until("connected", s.IsConnected)
+		l, remote = s.TransportAddrs()
+		require.Equal(t, srv.Addrs()[0].AddrPort, l)
+		require.Equal(t, mine, remote)
+		require.Zero(t, s.PeerAddrs()[0].AddrPort.Port())
+
+		s.MarkDown() // the client comes back
+		l, remote = s.TransportAddrs()
+		require.Zero(t, l)
+		require.Zero(t, remote)
+	}
+	<-early
+	require.NoError(t, srv.Shutdown(r.timeout()))
+	r.until("broken", func() bool { return !c.IsConnected() })
+	l, remote := c.TransportAddrs()
+	require.Zero(t, l)
+	require.Zero(t, remote)
+	l, remote = cl.Loopback().TransportAddrs()
+	require.Zero(t, l)
+	require.Zero(t, remote)
+}
+
 // testFastDispatch: fast messages pass a queue that is held up; all are preprocessed.
 func testFastDispatch(r *rig) {
 	t := r.t

@@ -83,6 +83,16 @@ func (p *probe) HandleFastRemoteReset(c msg.Connection) {
 	p.event(seen{what: "fast remote reset", conn: c})
 }
 
+// HandleFault implements msg.FaultHandler.
+func (p *probe) HandleFault(c msg.Connection, err error) {
+	p.event(seen{what: "fault", conn: c, err: err})
+}
+
+// HandleFastFault implements msg.FastFaultHandler.
+func (p *probe) HandleFastFault(c msg.Connection, err error) {
+	p.event(seen{what: "fast fault", conn: c, err: err})
+}
+
 // FastPreprocess implements msg.FastPreprocessor.
 func (p *probe) FastPreprocess(m *msg.Message) {
 	if p.prepare != nil {

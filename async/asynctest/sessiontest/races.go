@@ -12,7 +12,7 @@ import (
 // testConnectionRace: both sides connect at once: one session results, nothing is
 // lost, both keep their Connection.
 func testConnectionRace(r *rig) {
-	for _, p := range []msg.Policy{msg.LosslessPeer(), msg.LosslessPeerReuse()} {
+	for _, p := range []msg.Policy{msg.LosslessPeer(), msg.LosslessPeerReuse(), msg.LossyPeer()} {
 		for range shorter(40, 6) {
 			r.t.Run("", func(t *testing.T) {
 				connectionRace(&rig{t: t, server: r.server, client: r.client, changed: make(chan struct{}, 1)}, p)

@@ -20,6 +20,7 @@ var cases = []struct {
 	// exchange.go
 	{"echo", testEcho},
 	{"peer info", testPeerInfo},
+	{"transport addresses", testTransportAddrs},
 	{"fast dispatch", testFastDispatch},
 	{"lent", testLent},
 	{"loopback", testLoopback},
@@ -49,6 +50,9 @@ var cases = []struct {
 	{"lossy, cut", testLossyCuts},
 	{"byte by byte", testByteByByte},
 	{"large payloads, cut inside", testLargeCuts},
+	// faults.go
+	{"faults", testFaults},
+	{"many faults", testManyFaults},
 	// races.go
 	{"connection race", testConnectionRace},
 	{"reconnect race", testReconnectRace},

@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	workload.RunChild(All())
+	workload.RunChild(append(All(), Calls()...))
 	// Under the race detector every process would wait for a second at its end.
 	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	os.Exit(m.Run())
@@ -46,6 +46,24 @@ func TestAll(t *testing.T) {
 		t.Logf("%s %s: %.0f msgs/s, %d threads %s", r.Scenario, r.Contestant, r.Msgs, r.Threads, r.Skipped)
 		require.Empty(t, r.Failed, "%s in %s", r.Contestant, r.Scenario)
 		require.True(t, r.Rounds == 1 || r.Skipped != "")
+	}
+}
+
+// TestCalls: every contestant that calls does, several calls at a time, and ends without an error.
+func TestCalls(t *testing.T) {
+	res, err := workload.Run(context.Background(), workload.Config{
+		Contestants: Calls(), Reference: CallsReference, Rounds: 1, Seconds: 0.05,
+		Scenarios: []workload.Scenario{
+			{Name: "small", Connections: 3, Size: 64, Window: 4},
+			{Name: "large", Connections: 2, Size: 200_000, Window: 2},
+		},
+	})
+	require.NoError(t, err)
+	require.Len(t, res.Rows, 2*len(Calls()))
+	for _, r := range res.Rows {
+		t.Logf("%s %s: %.0f calls/s", r.Scenario, r.Contestant, r.Msgs)
+		require.Empty(t, r.Failed, "%s in %s", r.Contestant, r.Scenario)
+		require.Equal(t, 1, r.Rounds)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 type cli struct {
 	Compare  compareCmd   `cmd:"" default:"withargs" help:"Compare the messenger with others: what msgrbench does by itself."`
 	CephPerf cephPerfCmd  `cmd:"" name:"ceph-perf" help:"Exchange what Ceph's own messenger test exchanges."`
+	RPC      rpcCmd       `cmd:"" name:"rpc" help:"Compare async/rpc with unary calls of others."`
 	Workers  workersCmd   `cmd:"" help:"Predict what 1 to 32 workers carry, beside what is measured."`
 	Help     command.Help `cmd:"" help:"Show this help, or that of a subcommand."`
 }
@@ -26,7 +27,7 @@ const description = `The messenger and others, measured in processes of their ow
 msgrbench [<scenario> ...] [flags] is msgrbench compare: see msgrbench compare --help for its flags and scenarios.`
 
 // The contestants run in processes of their own, which are this binary again.
-func init() { workload.RunChild(rivals.All()) }
+func init() { workload.RunChild(append(rivals.All(), rivals.Calls()...)) }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
