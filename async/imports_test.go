@@ -61,7 +61,8 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/asynctest", "async/interop", "async/resolve", "async/rpc", "async/stream", "bench"}
+var importersOfAsync = []string{"async/asynctest", "async/interop", "async/resolve", "async/rpc", "async/stream",
+	"bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{

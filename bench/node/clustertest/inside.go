@@ -142,11 +142,11 @@ func (x *cluster) trouble() error {
 	}
 	acts := []act{
 		{fmt.Sprintf("kill -9 of %s", name(k1)), func() error { return x.bounce(k1) }},
-		{fmt.Sprintf("kill -9 of %s", name(k2)), func() error { return x.bounce(k2) }},
+		{fmt.Sprintf("kill -9 of %s, its data is lost", name(k2)), func() error { return x.lose(k2) }},
 		{fmt.Sprintf("%s is cut off", name(cut)), func() error { return x.cutOff(cut) }},
 		{fmt.Sprintf("%s and %s are cut off", name(a), name(b)), func() error { return x.split(false, a, b) }},
 		{fmt.Sprintf("%s, %s and clients are cut off", name(c), name(d)), func() error { return x.split(true, c, d) }},
-		{fmt.Sprintf("%s leaves, and comes back", name(leaver)), func() error { return x.leave(leaver) }},
+		{fmt.Sprintf("%s leaves, and comes back empty", name(leaver)), func() error { return x.leave(leaver) }},
 		{fmt.Sprintf("%s stands still", name(paused)), func() error { return x.standStill(paused) }},
 	}
 	if x.Scenario == "join" {
@@ -283,7 +283,7 @@ func (x *cluster) start(i int) (err error) {
 		for j := range 3 {
 			join = append(join, address(host(j))+":7000")
 		}
-		args = append(args, "--join", strings.Join(join, ","), "--data", filepath.Join(x.Dir, "data-"+host(i)))
+		args = append(args, "--join", strings.Join(join, ","), "--data", x.data(i))
 	}
 	x.nodes[i], err = x.spawn(host(i), program, args...)
 	return err
@@ -369,6 +369,22 @@ func (x *cluster) leave(i int) error {
 	case <-time.After(wellMax):
 		return fmt.Errorf("%s has not left after %v", name(i), wellMax)
 	}
+	if err := os.RemoveAll(x.data(i)); err != nil {
+		return err
+	}
+	return x.start(i)
+}
+
+// data is the folder of a node, where it has one.
+func (x *cluster) data(i int) string { return filepath.Join(x.Dir, "data-"+host(i)) }
+
+// lose is the end of a machine: another one comes in its place.
+func (x *cluster) lose(i int) error {
+	x.nodes[i].kill()
+	if err := os.RemoveAll(x.data(i)); err != nil {
+		return err
+	}
+	x.wait()
 	return x.start(i)
 }
 
