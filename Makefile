@@ -20,7 +20,7 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long fuzz bench bench-full gobench demo cluster resolve cover tidy ci
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long fuzz bench bench-full gobench demo cluster resolve slowlink cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -121,6 +121,9 @@ resolve: ## vet and test the modules outside of the workspace that resolve names
 hostile: ## ten thousand hostile connections of each kind, what they cost, and honest handshakes meanwhile: KINDS=...
 	go build -o bin/msgr ./bench/cmd/msgr
 	bin/msgr hostile $(KINDS) $(ARGS)
+
+slowlink: ## what is urgent beside bulk on a link of 100 Mb/s, in network namespaces: as root, with iproute2; half an hour
+	go test ./bench/perf -run '^$$' -bench SlowLink -benchtime 1x -timeout 2h -args -slowlink $(ARGS)
 
 cover: ## coverage of the library by its own tests: coverage.html, and the total
 	go test -coverpkg=./... -coverprofile=cover.out $(ARGS) ./...

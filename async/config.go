@@ -176,9 +176,13 @@ type Config struct {
 	// DialTimeout bounds a TCP connect; 0 means ReadyTimeout.
 	DialTimeout time.Duration
 
-	// WriteBatch is about how many bytes go into one writev, WriteBudget how many
-	// bytes a connection writes before its neighbours' turn; 0 means 256 KiB and 1 MiB.
+	// WriteBatch is about how many bytes are encoded at a time, for one writev. What is
+	// encoded is not overtaken any more. 0 means what a full socket took when it last had
+	// room, 256 KiB at most and 4 KiB at least, and one message in any case; another number
+	// is kept to. WriteBudget is how many bytes a connection writes before its neighbours'
+	// turn; 0 means 1 MiB.
 	WriteBatch, WriteBudget int
+	fixedBatch              bool
 }
 
 // DispatchPlace is where Dispatch runs, for Config. It is called in the same order
@@ -305,6 +309,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.HandshakesMaxPerHost = orDefault(c.HandshakesMaxPerHost, max(c.HandshakesMax/2, 256))
 	c.BindRetries = orDefault(c.BindRetries, 3)
 	c.BindRetryDelay = orDefault(c.BindRetryDelay, 5*time.Second)
+	c.fixedBatch = c.WriteBatch != 0
 	c.WriteBatch = orDefault(c.WriteBatch, 256<<10)
 	c.WriteBudget = orDefault(c.WriteBudget, 1<<20)
 	return c, nil

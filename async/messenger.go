@@ -134,7 +134,7 @@ func New(cfg Config) (*Messenger, error) {
 			Dial: eventloop.DialConfig{
 				Local: cfg.BindBeforeConnect, Timeout: cfg.DialTimeout, Socket: cfg.Socket,
 			},
-			WriteBatch: cfg.WriteBatch, WriteBudget: cfg.WriteBudget,
+			WriteBatch: cfg.WriteBatch, WriteBudget: cfg.WriteBudget, WriteBatchFixed: cfg.fixedBatch,
 		},
 		Stats:   make([]connection.Stats, cfg.Stack.NumWorkers()),
 		Buffers: connection.WorkerBuffers(cfg.Stack),
@@ -144,7 +144,7 @@ func New(cfg Config) (*Messenger, error) {
 	}
 	if cfg.DispatchThrottleBytes > 0 {
 		m.throttle = dispatch.NewThrottle(cfg.DispatchThrottleBytes)
-		m.shared.Dispatch = m.throttle
+		m.shared.Dispatch, m.shared.Options.DispatchLimit = m.throttle, cfg.DispatchThrottleBytes
 		if cfg.DispatchThrottleBytes >= 256*dispatchCredit {
 			m.shared.Options.DispatchCredit = dispatchCredit
 		}

@@ -8,7 +8,8 @@ import (
 
 // The throttles that a received message passes, in this order (docs/PROTOCOL.md 4.4).
 const (
-	policyMessages = iota
+	ownShare = iota // what the connection itself may have in dispatch
+	policyMessages
 	policyBytes
 	dispatchBytes // the messenger's, for what waits for dispatch
 	numThrottles
@@ -28,6 +29,7 @@ type Admission struct {
 	asking int8  // 1 + the throttle that is being asked; 0: none
 	turn   *Turn
 	owner  TurnTaker
+	own    share
 }
 
 // TurnTaker is the owner of an Admission.
@@ -42,6 +44,8 @@ type Turn struct {
 	a       *Admission
 	at      int
 	size    int64
+	load    load // of share, with what was taken of it when the waiting began
+	in      load
 	granted atomic.Bool
 }
 
@@ -58,17 +62,24 @@ func (t *Turn) WasGranted() bool { return t.granted.Load() }
 // time, for the messages of one read: one visit instead of one per message.
 func (a *Admission) Init(owner TurnTaker, step int64) { a.owner, a.step = owner, step }
 
-// Set says what the throttles are; any may be nil. Once, before the first message: an
-// accepted peer's policy is not known earlier.
-func (a *Admission) Set(p msg.Policy, dispatch msg.Throttler) {
-	if !a.set {
-		a.thr, a.set = [numThrottles]msg.Throttler{p.ThrottleMessages, p.ThrottleBytes, dispatch}, true
+// Set says what the throttles are; any may be nil. own is the connection's (BoundOf). Once,
+// before the first message: an accepted peer's policy is not known earlier.
+func (a *Admission) Set(p msg.Policy, own Bound, dispatch msg.Throttler) {
+	if a.set {
+		return
+	}
+	a.thr, a.set = [numThrottles]msg.Throttler{nil, p.ThrottleMessages, p.ThrottleBytes, dispatch}, true
+	if a.own.bound = own; own != (Bound{}) {
+		a.thr[ownShare] = &a.own
 	}
 }
 
 // amount is what a message of size payload bytes takes of a throttle.
 func amount(throttle int, size int64) int64 {
-	if throttle == policyMessages {
+	switch throttle {
+	case ownShare:
+		return loadOf(1, size)
+	case policyMessages:
 		return 1
 	}
 	return size
@@ -145,6 +156,10 @@ func (a *Admission) goOn(t *Turn) bool {
 // Turn is the message that waits, or nil.
 func (a *Admission) Turn() *Turn { return a.turn }
 
+// AtOwnBound says of a message that has just begun to wait whether that is for the
+// connection's own share.
+func (a *Admission) AtOwnBound() bool { return a.turn != nil && a.turn.at == ownShare }
+
 // Go goes on with t, which was granted what it waited for, at the throttles behind that.
 // It reports whether the message is admitted now; not if t was abandoned meanwhile, by
 // whom owned what was granted.
@@ -153,6 +168,9 @@ func (a *Admission) Go(t *Turn) bool {
 		return false
 	}
 	t.granted.Store(false)
+	if t.at == ownShare {
+		a.own.claim(t)
+	}
 	t.at++
 	if !a.goOn(t) {
 		return false
@@ -185,14 +203,21 @@ func (a *Admission) Abandon(size int64) {
 // FastDone gives back what a message held that was dispatched by the owner: its share of
 // the dispatch throttle is taken in advance for the next.
 func (a *Admission) FastDone(size int64) {
-	a.ReleasePolicy(size)
+	if a.thr[ownShare] != nil {
+		a.own.ownRelease(loadOf(1, size))
+	}
+	for i := policyMessages; i < dispatchBytes; i++ {
+		if a.needs(i, size) {
+			a.thr[i].Release(amount(i, size))
+		}
+	}
 	if a.needs(dispatchBytes, size) {
 		a.credit += size
 	}
 }
 
-// ReleasePolicy gives back what a message holds of the policy's throttles, ReleaseDispatch
-// what messages hold of the messenger's. Any goroutine.
+// ReleasePolicy gives back what a message holds of the connection's share and the policy's
+// throttles, ReleaseDispatch what messages hold of the messenger's. Any goroutine.
 func (a *Admission) ReleasePolicy(size int64) { a.release(dispatchBytes, size) }
 
 // ReleaseDispatch is described at ReleasePolicy.
@@ -207,6 +232,9 @@ func (a *Admission) DispatchDone(size int64) { a.release(numThrottles, size) }
 
 // DispatchesDone is DispatchDone of n messages of size payload bytes together.
 func (a *Admission) DispatchesDone(n, size int64) {
+	if t := a.thr[ownShare]; t != nil {
+		t.Release(loadOf(n, size))
+	}
 	if t := a.thr[policyMessages]; t != nil {
 		t.Release(n)
 	}
@@ -220,7 +248,7 @@ func (a *Admission) DispatchesDone(n, size int64) {
 }
 
 // Hold and Unhold are those of msg.Receipt: what is dispatched and not let go of counts in
-// the policy's throttles.
+// the connection's share and the policy's throttles.
 func (a *Admission) Hold(size int64) {
 	for i := range dispatchBytes {
 		if a.needs(i, size) {

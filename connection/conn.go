@@ -48,6 +48,7 @@ type Conn struct {
 	stash   []byte         // received while paused
 	adm     Admission
 	timer   eventloop.Timer
+	batch   writeBatch
 	lent    bool // another goroutine is the worker: see lend.go
 	pressed bool // told last: the send queue is under pressure
 	core    bool // in the session: where user code must not end the goroutine
@@ -93,7 +94,7 @@ func Connect(id uint64, sh *Shared, w eventloop.Worker, peer session.Peer) *Conn
 	c := newConn(id, sh, w)
 	c.s = session.NewConnector(sh.Session, sh.Env, gate{c}, c, receipt{c}, peer)
 	c.s.SetBuffers(c.buffers())
-	c.adm.Set(peer.Policy, sh.Dispatch)
+	c.setThrottles(peer.Policy)
 	c.publish()
 	return c
 }

@@ -58,8 +58,10 @@ type Counts[C any] struct {
 	HighWaters C
 	// Changed are messages found to have changed after Send (Config.CheckPayloads).
 	Changed C
-	// ThrottleWaits counts how often reading was stopped for lack of room.
-	ThrottleWaits C
+	// ThrottleWaits counts how often reading was stopped for lack of room, and
+	// ConnThrottleWaits those among them where the connection had no room left of its own
+	// (Policy.ConnThrottleMessages, ConnThrottleBytes).
+	ThrottleWaits, ConnThrottleWaits C
 	// Panics are callbacks that panicked or ended their goroutine.
 	Panics C
 	// SlowFastDispatches is how often fast dispatch held up a worker for longer than

@@ -1,9 +1,17 @@
 package connection
 
-import "github.com/asyncmsgr/asyncmsgr/eventloop"
+import (
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/eventloop"
+)
 
 // The types of this file are what a connection is for its session and its throttles. They
 // are types of their own so that the methods do not show on Conn.
+
+// setThrottles is called when the policy is known.
+func (c *Conn) setThrottles(p msg.Policy) {
+	c.adm.Set(p, BoundOf(&p, c.sh.Options.DispatchLimit), c.sh.Dispatch)
+}
 
 // gate implements session.Gate, and TurnTaker.
 type gate struct{ c *Conn }
@@ -14,6 +22,9 @@ func (g gate) Admit(size int64) bool {
 		return true
 	}
 	g.c.stats().ThrottleWaits.Add(1)
+	if g.c.adm.AtOwnBound() {
+		g.c.stats().ConnThrottleWaits.Add(1)
+	}
 	return false
 }
 

@@ -294,7 +294,7 @@ func (c *Conn) event(ev Event, err error) {
 }
 
 func (c *Conn) readied(ev Event) {
-	c.adm.Set(c.s.Policy(), c.sh.Dispatch) // accepted: the policy is known by now
+	c.setThrottles(c.s.Policy()) // accepted: the policy is known by now
 	c.publish()
 	c.mu.Lock()
 	open := c.closed == nil

@@ -106,12 +106,16 @@ type Options struct {
 	DefaultPriority *atomic.Uint32
 	// DialTimeout bounds a TCP connect; the handshake's deadline applies as well.
 	Dial eventloop.DialConfig
+	// DispatchLimit is the limit of the dispatch throttle, in bytes; 0 or less: none.
+	DispatchLimit int64
 	// DispatchCredit is how much of the dispatch throttle a connection takes at a
 	// time, in bytes; small beside its limit. 0: what each message needs.
 	DispatchCredit int64
 	// WriteBatch is about how many bytes go into one writev, WriteBudget how many
 	// one connection writes before its neighbours on the worker get their turn.
 	WriteBatch, WriteBudget int
+	// WriteBatchFixed has all batches be of that size; see writeBatch.
+	WriteBatchFixed bool
 }
 
 // WorkerBuffers returns the buffers of a stack's workers. Where a worker has room for

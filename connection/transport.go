@@ -138,7 +138,7 @@ func (c *Conn) HandleFlush() {
 			c.pending = c.buffers().Batch()
 		}
 		if c.pending.Len() == 0 {
-			c.s.Fill(now, c.pending, o.WriteBatch)
+			c.s.Fill(now, c.pending, c.batch.limit(o.WriteBatch))
 			c.countFilled()
 			if c.pending.Len() == 0 {
 				break
@@ -151,11 +151,16 @@ func (c *Conn) HandleFlush() {
 			c.transportDown(NetworkError(err))
 			break
 		}
-		if c.pending.Len() > 0 {
+		budget -= n
+		full := c.pending.Len() > 0
+		if !o.WriteBatchFixed {
+			c.batch.took(o.WriteBudget-budget, o.WriteBatch, full)
+		}
+		if full {
 			c.drain() // the socket is full: the stack calls again
 			return
 		}
-		if budget -= n; budget <= 0 {
+		if budget <= 0 {
 			t.WantFlush()
 			break
 		}

@@ -175,6 +175,12 @@ type DialConfig struct {
 type SocketOptions struct {
 	// RecvBuffer and SendBuffer in bytes (SO_RCVBUF, SO_SNDBUF); 0 leaves the kernel's.
 	RecvBuffer, SendBuffer int
+	// UnsentMax bounds the bytes that a socket holds without having sent them
+	// (TCP_NOTSENT_LOWAT): nothing overtakes what is there. 0 means what the connection
+	// delivers in 2 ms, measured while its socket is full, 4 KiB at the least and 128 KiB at
+	// the most; negative no bound but SendBuffer. A low one costs throughput where the
+	// worker cannot fill it again in time.
+	UnsentMax int
 	// Priority is SO_PRIORITY; 0 leaves it unset.
 	Priority int
 	// UserTimeout is TCP_USER_TIMEOUT; 0 leaves it unset.

@@ -41,6 +41,7 @@ func newModel(t *rapid.T) *model {
 	m := &model{ways: map[way]*wayModel{}, stuck: map[int]bool{}, n: rapid.IntRange(2, 4).Draw(t, "nodes")}
 	policies := []func() msg.Policy{msg.LosslessPeer, msg.LosslessPeerReuse, msg.DefaultPolicy}
 	policy := rapid.SampledFrom(policies).Draw(t, "policy")()
+	policy.ConnThrottleMessages = rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "messages of a connection")
 	m.same = rapid.Bool().Draw(t, "same address")
 	window := rapid.SampledFrom([]int{500, 64 << 10}).Draw(t, "window")
 	throttle := rapid.SampledFrom([]int64{0, 2000}).Draw(t, "throttle")

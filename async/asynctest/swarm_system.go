@@ -38,6 +38,7 @@ type swarm struct {
 	clocks   swarmClocks
 	alike    swarmAlike
 	unlike   swarmUnlike
+	share    swarmShare
 	active   []activeFault
 	// panicAccept is the node whose next HandleAccept panics.
 	panicAccept *Node
@@ -92,6 +93,9 @@ func (s *swarm) plan() (net simnet.Config) {
 	if s.unlike.bound {
 		s.result.System += fmt.Sprintf(", clients callable, servers call %v", s.unlike.back)
 	}
+	if s.share != (swarmShare{}) {
+		s.result.System += fmt.Sprintf(", each connection %d messages and %d bytes", s.share.messages, s.share.bytes)
+	}
 	if s.alike.size > 0 {
 		s.result.System += fmt.Sprintf(", messages all of %d bytes", s.alike.size)
 	}
@@ -138,6 +142,7 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 	s.clocks.draw(seed)
 	s.alike.draw(seed)
 	s.unlike.draw(seed)
+	s.share.draw(seed)
 	net := s.plan()
 	throttle, messages, octets := s.rnd.IntN(3), s.rnd.IntN(3), s.rnd.IntN(4)
 	keepalive := s.rnd.IntN(2) == 0
@@ -180,6 +185,7 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 				t := dispatch.NewThrottle(3000)
 				p.ThrottleBytes, n.Throttles = t, append(n.Throttles, t)
 			}
+			s.share.set(&p)
 			if s.stranger {
 				if p.FeaturesRequired = 1; n.Index == s.nodes {
 					p.FeaturesRequired, p.FeaturesSupported = 0, msg.FeatureMsgAddr2

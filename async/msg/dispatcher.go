@@ -12,12 +12,13 @@ package msg
 //
 // # What is held up by what
 //
-// Dispatch may block, wherever it runs. Meanwhile no other callback of that connection runs, its
-// further messages wait in the queue, and when a throttle is full (Config.
-// DispatchThrottleBytes, Policy.ThrottleMessages) nothing is read from the connections
-// under it. As many callbacks as Config.DispatchWidth run at a time; one that takes
-// longer than Config.DispatchLimit (1 s) is logged with its stack, and another may run
-// in its place, up to Config.DispatchWidthMax. Methods that say "on the worker" hold up
+// Dispatch may block, wherever it runs. Meanwhile no other callback of that connection runs, and its
+// further messages wait in the queue. When they are as many as one connection may have there
+// (Policy.ConnThrottleMessages, ConnThrottleBytes) it is not read from, for fast dispatch
+// neither; when a throttle that several share is full (Config.DispatchThrottleBytes,
+// Policy.ThrottleMessages), none of those is. As many callbacks as Config.DispatchWidth run at
+// a time; one that takes longer than Config.DispatchLimit (1 s) is logged with its stack, and
+// another may run in its place, up to Config.DispatchWidthMax. Methods that say "on the worker" hold up
 // all connections of that worker, and must not block at all.
 //
 // So a Dispatch must not wait for what can only come through itself. Two cases:

@@ -64,13 +64,15 @@ type Message struct {
 	// Front, Middle and Data are the segments; each may be empty. Front and
 	// Middle are bounded by 16 MiB, Data by 64 MiB unless configured otherwise.
 	//
-	// Where something urgent may have to get past, send large things in pieces of 1 MiB:
-	// a message is sent in one piece, so that what is urgent waits for the rest of it, at
-	// 1 Gb/s for 10 ms if it is of 1 MiB, and for 700 ms if it is of 64 MiB. Smaller
-	// pieces gain little, since the 256 KiB that are encoded at a time
-	// (Config.WriteBatch) and what the socket holds (Config.Socket.SendBuffer; Linux lets
-	// that grow to 4 MiB, 40 ms) are not overtaken either. Each piece is a message of its
-	// own; what belongs together arrives in order if it has one priority.
+	// Where something urgent may have to get past, send large things in pieces: a message
+	// is sent in one piece, and what is urgent waits for the rest of the one that has begun.
+	// At 1 Gb/s that is up to 0.5 ms if it is of 64 KiB, 10 ms if it is of 1 MiB and 700 ms
+	// if it is of 64 MiB; at 100 Mb/s ten times as long. What is not overtaken besides is
+	// what the network takes at a time (Config.WriteBatch, Config.Socket.UnsentMax): 2 ms,
+	// or a little more, where the network is slower than this side; and what is on its way,
+	// in the queues of the network, which is the kernel's affair. So pieces of less than
+	// what the network carries in 2 ms gain little. Each piece is a message of its own; what
+	// belongs together arrives in order if it has one priority.
 	Front, Middle, Data []byte
 
 	// Deadline, if set, is until when the message is worth sending: if it still waits
@@ -125,8 +127,8 @@ type Receipt interface {
 	// DispatchDone: the dispatcher returned, or the message was discarded.
 	// Everything that was charged for the message is given back.
 	DispatchDone(size int64)
-	// Hold charges the policy throttles once more, without waiting, and Unhold
-	// gives that back.
+	// Hold charges the connection's and the policy's throttles once more, without
+	// waiting, and Unhold gives that back.
 	Hold(size int64)
 	Unhold(size int64)
 }
@@ -152,7 +154,7 @@ func (m *Message) ReceivedAt() time.Duration { return m.recvAt }
 // throttles and queue bounds count.
 func (m *Message) PayloadLen() int { return len(m.Front) + len(m.Middle) + len(m.Data) }
 
-// Hold keeps a received message's share of the policy throttles beyond the
+// Hold keeps a received message's share of its connection's and the policy's throttles beyond the
 // return of Dispatch, until Release. It is for dispatchers that hand the message
 // to another goroutine and want back-pressure to count it. Call it in Dispatch.
 func (m *Message) Hold() {

@@ -51,6 +51,16 @@ type Policy struct {
 	// They are taken before the payload is read. nil: unlimited.
 	ThrottleMessages, ThrottleBytes Throttler
 
+	// ConnThrottleMessages and ConnThrottleBytes bound the same for each connection by
+	// itself, so that one that is slow to be dispatched does not take what all share: at
+	// its bound it alone is not read from. They are taken before all other throttles, and
+	// what is held (Message.Hold) counts too. A message over the bound is let in when what
+	// is there is within it. 0 means 65536 messages, and a quarter of
+	// Config.DispatchThrottleBytes; negative no bound. The most that can be set are 4 Mi
+	// messages and 256 GiB.
+	ConnThrottleMessages int
+	ConnThrottleBytes    int64
+
 	// FeaturesSupported are the feature bits offered; 0 means FeaturesAll.
 	FeaturesSupported uint64
 	// FeaturesRequired are the bits that a peer must have.

@@ -56,3 +56,20 @@ func benchmarkCall(b *testing.B, callers int, opts []rpc.HandlerOption) {
 	}
 	wg.Wait()
 }
+
+// BenchmarkSizes is one call at a time, of bodies that are copied, and of large ones.
+func BenchmarkSizes(b *testing.B) {
+	for _, size := range []int{64, 4 << 10, 64 << 10, 200_000, 1 << 20} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			p := newPair(b, func(o *pairOptions) { o.clientPol, o.serverPol = msg.LossyClient(), msg.StatelessServer() })
+			req := make([]byte, size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.client.Call(context.Background(), p.conn, echo, req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

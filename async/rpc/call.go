@@ -167,8 +167,8 @@ func (n *Node) timesOf(ctx context.Context, c msg.Connection, o callOptions) (le
 //
 // A context that is not a Context of this package costs an allocation or two here if it can
 // end; Timeout does not. Interceptors are not called.
-func (n *Node) Go(ctx context.Context, c msg.Connection, typ uint16, req []byte, done func(reply []byte, err error),
-	opts ...CallOption) {
+func (n *Node) Go(ctx context.Context, c msg.Connection, typ uint16, req []byte,
+	done func(reply []byte, err error), opts ...CallOption) {
 	o := optionsOf(opts)
 	left, at, err := n.timesOf(ctx, c, o)
 	if err != nil {
@@ -205,7 +205,8 @@ func (n *Node) OneWay(ctx context.Context, c msg.Connection, typ uint16, req []b
 	if err != nil {
 		return failed(typ, err)
 	}
-	m := newMessage(typeRequest, header{flags: flagOneWay, method: typ, code: n.lifeOf(c), remaining: left}, req, o.give)
+	h := header{flags: flagOneWay, method: typ, code: n.lifeOf(c), remaining: left}
+	m := newMessage(typeRequest, h, req, o.give)
 	m.Priority = o.prio
 	if err := n.sendWaiting(ctx, c, m, left); err != nil {
 		m.Release()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/rpc"
@@ -179,8 +178,7 @@ func TestPeerCallsFirst(t *testing.T) {
 
 // TestLossyReset: a broken connection ends what is out over it.
 func TestLossyReset(t *testing.T) {
-	s := newSim(t, asynctest.Options{Seed: 1, N: 2, Config: func(_ int, cfg *async.Config) {}, Policy: msg.LossyClient()},
-		nil)
+	s := newSim(t, asynctest.Options{Seed: 1, N: 2, Policy: msg.LossyClient()}, nil)
 	s.Nodes[1].SetDefaultPolicy(msg.StatelessServer())
 	first := s.call(bg, 0, 1, echo, []byte("a"))
 	s.over(first)

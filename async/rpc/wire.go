@@ -27,7 +27,8 @@ import (
 // waits, in nanoseconds from when the request is sent, as far as it can know; 0: no limit.
 // life: see life.go.
 // REPLY: code is 0 and the body the reply, or the code of an Error and the body its message. method
-// is that of the request. PROBE has the life, which may be 0, or is there to be sent: see life.go and probe.go. CHUNK and CREDIT: see body.go.
+// is that of the request. PROBE has the life, which may be 0, or is there to be sent: see life.go and
+// probe.go. CHUNK and CREDIT: see body.go.
 const (
 	typeRequest = msg.TypeRPCFirst + 0
 	typeReply   = msg.TypeRPCFirst + 1

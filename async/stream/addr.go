@@ -2,6 +2,7 @@ package stream
 
 import (
 	"net"
+	"net/netip"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 )
@@ -11,6 +12,9 @@ type Addr struct {
 	Name    entity.Name
 	Addrs   entity.AddrVec // read only
 	Service string
+	// Transport is the end of the socket that carried the session when the address was asked
+	// for; zero if there was none, and for listeners.
+	Transport netip.AddrPort
 }
 
 var _ net.Addr = Addr{}
@@ -18,13 +22,16 @@ var _ net.Addr = Addr{}
 // Network is "msgr".
 func (a Addr) Network() string { return "msgr" }
 
-// String is the first of the addresses that has an IP address, as "10.0.0.7:7001"; or the
-// name, of a messenger without one.
+// String is the first of the addresses that has a port, as "10.0.0.7:7001"; for a messenger
+// that is not bound the one of its socket; and its name if there is neither.
 func (a Addr) String() string {
 	for _, x := range a.Addrs {
-		if x.AddrPort.IsValid() {
+		if x.AddrPort.Port() != 0 {
 			return x.AddrPort.String()
 		}
+	}
+	if a.Transport.IsValid() {
+		return a.Transport.String()
 	}
 	return a.Name.String()
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/async/callback"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -40,6 +41,21 @@ func TestEcho(t *testing.T) {
 	require.Equal(t, io.EOF, err)
 	require.NoError(t, a.Close())
 	s.wantNothing()
+}
+
+// TestAddrOfClient: a messenger that is not bound is known by its socket, while it has one.
+func TestAddrOfClient(t *testing.T) {
+	s := newSim(t, simOptions{Options: asynctest.Options{Client: func(i int) bool { return i == 0 }}})
+	d, a := s.pair()
+	local := d.LocalAddr().(Addr)
+	require.NotZero(t, local.Transport.Port())
+	require.Equal(t, local.Transport.String(), d.LocalAddr().String())
+	require.Equal(t, local.Transport.String(), a.RemoteAddr().String())
+	require.Equal(t, s.Nodes[1].Addrs()[0].AddrPort.String(), d.RemoteAddr().String())
+	s.MarkDown(0, 1)
+	s.calm()
+	require.Equal(t, Addr{Name: local.Name, Addrs: local.Addrs, Service: "pair"}, d.LocalAddr())
+	require.Equal(t, "osd.0", d.LocalAddr().String())
 }
 
 // TestHalfClose: a side that has closed its half still reads.
@@ -274,4 +290,41 @@ func TestCloseErrors(t *testing.T) {
 	require.EqualError(t, &CloseError{Remote: true}, "stream closed by peer")
 	require.EqualError(t, &CloseError{Code: CodeCancelled, Remote: true}, "stream: dial cancelled (closed by peer)")
 	require.NotErrorIs(t, &CloseError{}, ErrPeerReset)
+}
+
+// TestEndWaitsForData: FIN and CLOSE do not get past a DATA that another goroutine is about to
+// put into the send queue.
+func TestEndWaitsForData(t *testing.T) {
+	for _, end := range []func(c *Conn) error{(*Conn).CloseWrite, (*Conn).Close} {
+		s := newSim(t, simOptions{})
+		d, a := s.pair()
+		d.sending = true // as in the midst of a Write
+		require.NoError(t, end(d))
+		s.calm()
+		_, would, err := read(a, make([]byte, 1))
+		require.True(t, would, "%v", err)
+		d.mu.Lock()
+		d.sending = false
+		d.flushLocked()
+		d.mu.Unlock()
+		s.wantError(a, io.EOF)
+	}
+}
+
+// TestReadersWakeEachOther: of two that wait, the first one takes a part of what comes, and
+// the other one the rest.
+func TestReadersWakeEachOther(t *testing.T) {
+	s := newSim(t, simOptions{})
+	d, a := s.pair()
+	read := func() (int, error) { return a.Read(make([]byte, 1)) }
+	one := s.blocked(waiting(a, &a.readers), read)
+	two := s.blocked(func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.readers.n == 2
+	}, read)
+	s.mustWrite(d, []byte("ab"))
+	s.calm()
+	require.Equal(t, result{n: 1}, s.end(one))
+	require.Equal(t, result{n: 1}, s.end(two))
 }

@@ -248,6 +248,19 @@ func TestUnknownStreams(t *testing.T) {
 	p.wantNothing()
 }
 
+// TestUnknownToPeer: a stream that the peer does not know is over, without another word.
+func TestUnknownToPeer(t *testing.T) {
+	p := newPeer(t, simOptions{})
+	l := p.listen(1, "pair")
+	p.say(typeOpen, 5, openPair)
+	p.want(fmt.Sprint("ACCEPT 5 ", windowDefault))
+	c := accept(l)
+	p.say(typeClose, 5, u32(CodeUnknown))
+	p.wantError(c, ErrUnknownStream)
+	p.want()
+	p.wantNothing()
+}
+
 // TestBadOpen: what cannot be opened is refused; a number of the other end's is not even that.
 func TestBadOpen(t *testing.T) {
 	p := newPeer(t, simOptions{})
@@ -332,6 +345,26 @@ func TestDialled(t *testing.T) {
 		p.want()
 		p.wantNothing()
 	})
+}
+
+// TestGivenUpLate: the CLOSE of a dial that was given up waits for room in the send queue, and
+// is sent though the peer, who took the stream and has closed it, came first.
+func TestGivenUpLate(t *testing.T) {
+	p := newPeer(t, simOptions{stream: Options{Window: 8, WindowMin: 8}})
+	c := p.begin(1, 0, "svc")
+	id := -int(c.key.id)
+	p.want(fmt.Sprintf("OPEN %d 8 \"svc\"", id))
+	c.late = true // as if there were no room
+	require.NoError(t, c.closeWith(CodeCancelled, ""))
+	p.say(typeAccept, id, u32(3))
+	p.say(typeClose, id, u32(0))
+	p.want()
+	c.late = false
+	c.mu.Lock()
+	c.flushLocked()
+	c.mu.Unlock()
+	p.want(fmt.Sprintf("CLOSE %d reserved+6", id))
+	p.wantNothing()
 }
 
 // TestFloodOfOpens: refusals that find no room in the send queue wait, up to a bound.

@@ -80,18 +80,6 @@ func sortMembers(l []Member) []Member {
 	return l
 }
 
-// member returns the member with that key, of Members or of Old.
-func (m *Map) member(k key) (Member, bool) {
-	for _, l := range [][]Member{m.Members, m.Old} {
-		for _, x := range l {
-			if x.key() == k {
-				return x, true
-			}
-		}
-	}
-	return Member{}, false
-}
-
 // has says whether one of l has that key.
 func has(l []Member, k key) bool {
 	return slices.ContainsFunc(l, func(m Member) bool { return m.key() == k })

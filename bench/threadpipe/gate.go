@@ -12,6 +12,9 @@ func (p *Pipe) Admit(size int64) bool {
 		return true
 	}
 	p.counts.ThrottleWaits.Add(1)
+	if p.adm.AtOwnBound() {
+		p.counts.ConnThrottleWaits.Add(1)
+	}
 	return false
 }
 

@@ -90,7 +90,7 @@ func (p *Pipe) setThrottles(pol msg.Policy) {
 	if t := p.m.throttle; t != nil {
 		dispatch = t
 	}
-	p.adm.Set(pol, dispatch)
+	p.adm.Set(pol, connection.BoundOf(&pol, p.m.cfg.DispatchThrottleBytes), dispatch)
 }
 
 // publish makes the session's view of the peer visible; under mu.

@@ -16,7 +16,8 @@ func (m suiteMessenger) Count() sessiontest.Counts {
 		Received: s.Received, Delivered: s.Delivered, Undeliverable: s.Undeliverable, Discarded: s.Discarded,
 		Connected: s.Connected, Accepted: s.Accepted, Faults: s.Faults,
 		Resets: s.Resets, RemoteResets: s.RemoteResets, Refused: s.Refused,
-		ThrottleWaits: s.ThrottleWaits, Replayed: s.Replayed, Lent: s.Lent, FastDispatched: s.FastDispatched,
+		ThrottleWaits: s.ThrottleWaits, ConnThrottleWaits: s.ConnThrottleWaits,
+		Replayed: s.Replayed, Lent: s.Lent, FastDispatched: s.FastDispatched,
 		Panics: s.Panics, TurnedAway: s.TurnedAway, HighWaters: s.HighWaters, SendBytes: s.SendBytes,
 		Connections: s.Connections, Handshakes: s.Handshakes, Queued: s.Queue.Len, DispatchBytes: s.DispatchBytes,
 	}

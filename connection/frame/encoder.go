@@ -14,9 +14,11 @@ type Encoder struct {
 	// The preamble of the last MESSAGE: messages of one size come in runs, and
 	// its crc costs more than a copy. lens[0] is 0 while there is none.
 	lens     [MaxSegments]uint32
-	segments int
 	preamble [PreambleLen]byte
 }
+
+// segments is how many segments that preamble has.
+func (e *Encoder) segments() int { return int(e.preamble[1]) }
 
 // controlRoom is the payload that a control frame is given room for before a
 // new chunk is begun.
@@ -106,7 +108,7 @@ func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte,
 	}
 	lens := [MaxSegments]uint32{HeaderLen, segmentLen(front), segmentLen(middle), segmentLen(data)}
 	if lens != e.lens {
-		e.segments = putPreamble(&e.preamble, TagMessage, &lens)
+		putPreamble(&e.preamble, TagMessage, &lens)
 		e.lens = lens
 	}
 	body := len(front) + len(middle) + len(data)
@@ -121,7 +123,7 @@ func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte,
 		return
 	}
 	e.putHead(b.small(headLen), h)
-	if e.segments == 1 {
+	if e.segments() == 1 {
 		return
 	}
 	b.payload(front)
@@ -147,16 +149,16 @@ func (e *Encoder) putHead(dst []byte, h *Header) {
 func (e *Encoder) putEpilogue(ep *[EpilogueLen]byte, late byte, front, middle, data []byte, sums *Sums) {
 	*ep = [EpilogueLen]byte{late}
 	if sums != nil {
-		for i, sum := range sums[:e.segments-1] {
+		for i, sum := range sums[:e.segments()-1] {
 			le.PutUint32(ep[1+crcLen*i:], sum)
 		}
 		return
 	}
 	le.PutUint32(ep[1:], segmentCRC(front))
-	if e.segments > 2 {
+	if e.segments() > 2 {
 		le.PutUint32(ep[1+crcLen:], segmentCRC(middle))
 	}
-	if e.segments > 3 {
+	if e.segments() > 3 {
 		le.PutUint32(ep[1+2*crcLen:], segmentCRC(data))
 	}
 }

@@ -214,12 +214,12 @@ func (e *Encoder) sealFrame(b *Batch, t Tag, late byte, first, front, middle, da
 		return
 	}
 	if t != TagMessage || lens != e.lens {
-		e.segments = putPreamble(&e.preamble, t, &lens)
+		putPreamble(&e.preamble, t, &lens)
 		if e.lens = lens; t != TagMessage {
 			e.lens[0] = 0
 		}
 	}
-	segments := e.segments
+	segments := e.segments()
 	headLen, restLen, tailLen := secureHeadLen+overhead, secureRestLen(len(first), overhead), 0
 	if segments > 1 {
 		tailLen = secureEpilogue + overhead

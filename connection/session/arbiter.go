@@ -58,7 +58,7 @@ type Existing struct {
 func (s *Session) Existing() Existing {
 	return Existing{
 		State: s.state, Lossy: s.policy.Lossy || s.disposable, Server: s.policy.Server, ResetCheck: s.policy.ResetCheck,
-		PeerType: s.peerType, Auth: s.authPeer, Proved: s.authProved,
+		PeerType: s.peerType, Auth: s.authPeer(), Proved: s.authProved,
 		PeerGlobalSeq: s.id.peerGlobalSeq, ConnectSeq: s.id.connectSeq,
 		ClientCookie: s.id.clientCookie, ServerCookie: s.id.serverCookie, SentSeq: s.num.max, AckedSeq: s.num.acked,
 		Undialable: !s.canDial(), Crossed: s.id.crossed, Target: s.Target(), Follow: s.follow,

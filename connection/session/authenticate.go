@@ -328,12 +328,13 @@ func (s *Session) knowPeer() {
 	s.authed = &authenticated{*authenticatedAs(r), s.authed.id()}
 	switch {
 	case s.state == StateAuthAcceptingSign:
-		s.authPeer, s.authProved, s.authed.globalID = r.Peer, r.Proved, r.GlobalID
+		s.setAuthPeer(r.Peer, r.Proved)
+		s.authed.globalID = r.GlobalID
 	case r.Proved:
-		if s.authProved && s.authPeer != r.Peer && s.id.established() {
+		if s.authProved && s.authPeer() != r.Peer && s.id.established() {
 			s.resetSession() // somebody else is there now, who gets nothing of what was meant for the other
 		}
-		s.authPeer, s.authProved = r.Peer, true
+		s.setAuthPeer(r.Peer, true)
 	}
 	if s.state == StateAuthConnectingSign && s.peerType == entity.TypeMon {
 		s.env.LearnGlobalID(r.GlobalID) // the client's, which is this side

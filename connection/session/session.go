@@ -20,20 +20,21 @@ type Session struct {
 
 	state      State
 	peerType   entity.Type
-	callable   bool   // the peer can be dialled
-	announced  bool   // the user knows of this connection
-	disposable bool   // MarkDisposable: the next fault ends the session
-	follow     bool   // asked for by host and port: whichever process listens there is the peer
-	fruitless  uint8  // READY periods in a row that broke soon and brought nothing
-	authProved bool   // authPeer is
-	adopted    bool   // policy.Lossy is not what it was: it is the server's
+	callable   bool  // the peer can be dialled
+	announced  bool  // the user knows of this connection
+	disposable bool  // MarkDisposable: the next fault ends the session
+	follow     bool  // asked for by host and port: whichever process listens there is the peer
+	fruitless  uint8 // READY periods in a row that broke soon and brought nothing
+	authProved bool  // the peer is who authType and authID say
+	adopted    bool  // policy.Lossy is not what it was: it is the server's
+	authType   entity.Type
 	attempts   uint32 // to connect, since there was a session that was of use
+	authID     string // with authType: as whom the peer has authenticated, if it has
 
 	// Who the peer is.
 	policy    msg.Policy
 	peerNum   int64 // of its name
 	peerAddrs entity.AddrVec
-	authPeer  entity.AuthName
 	features  uint64
 	authed    *authenticated // the last time; nil: it is not yet
 
@@ -149,6 +150,14 @@ func (s *Session) PeerName() entity.Name     { return entity.Name{Type: s.peerTy
 func (s *Session) PeerAddrs() entity.AddrVec { return s.peerAddrs }
 func (s *Session) Features() uint64          { return s.features }
 func (s *Session) GlobalID() uint64          { return s.authed.id() }
+
+// authPeer is as whom the peer has authenticated.
+func (s *Session) authPeer() entity.AuthName { return entity.AuthName{Type: s.authType, ID: s.authID} }
+
+// setAuthPeer sets that, and whether it was proved.
+func (s *Session) setAuthPeer(n entity.AuthName, proved bool) {
+	s.authType, s.authID, s.authProved = n.Type, n.ID, proved
+}
 
 // Authenticated is what the last authentication of the peer said, once that was signed;
 // nil: there was none. It is read only.

@@ -19,7 +19,7 @@ import (
 
 // arbitrate begins it: the session pauses.
 func (s *Session) arbitrate(in Incoming) {
-	in.PeerType, in.Auth, in.Proved = s.peerType, s.authPeer, s.authProved
+	in.PeerType, in.Auth, in.Proved = s.peerType, s.authPeer(), s.authProved
 	p := s.policy
 	in.Unlisted = !in.Reconnect && p.Server && p.Lossy && !p.RegisterLossyClients
 	s.stream.hs.incoming, s.stream.hs.outcome = in, 0
@@ -165,7 +165,8 @@ func (s *Session) TakeOver(now time.Duration, in *Session) {
 	in.stream.reset(in.cfg.Limits)
 	s.stream.dec.Reset() // the frame that is answered now
 	s.id.peerGlobalSeq = req.GlobalSeq
-	s.authPeer, s.authProved, s.authed = in.authPeer, in.authProved, in.authed
+	s.setAuthPeer(in.authPeer(), in.authProved)
+	s.authed = in.authed
 	in.state = StateClosed
 
 	if req.Reconnect {

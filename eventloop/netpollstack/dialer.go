@@ -24,7 +24,8 @@ func (d *dialing) HandleTimer(time.Duration) { d.t.fail(eventloop.ErrDialTimeout
 
 // Dial implements eventloop.Worker.
 func (w *worker) Dial(remote netip.AddrPort, cfg eventloop.DialConfig, h eventloop.Handler) eventloop.Transport {
-	t := &transport{w: w, h: h, local: cfg.Local, remote: remote, state: connecting, fd: -1}
+	t := &transport{w: w, h: h, local: cfg.Local, remote: remote, state: connecting, fd: -1,
+		unsent: unsentOf(cfg.Socket)}
 	to, family, err := toSockaddr(remote)
 	fd := -1
 	if err == nil {

@@ -166,7 +166,7 @@ func (l *listener) newSocket(fd int, remote netip.AddrPort) *socket {
 	if local.Addr().IsUnspecified() {
 		local = localAddr(fd)
 	}
-	return newSocket(fd, local, remote, nil)
+	return newSocket(fd, local, remote, nil, unsentOf(l.cfg.Socket))
 }
 
 // pause stops watching the socket for a while: it stays readable, so that level

@@ -100,18 +100,13 @@ func openSocket(family int, opts eventloop.SocketOptions) (int, error) {
 	return fd, nil
 }
 
-// unsentMax bounds the bytes that a socket takes beyond what the peer's window and
-// the network have room for. What is in the socket has been put in order already:
-// with megabytes there, an urgent message would wait behind all of them.
-const unsentMax = 128 << 10
-
 // setOptions is called before connect or listen, because the size of the
 // receive buffer decides the window scale. Accepted sockets inherit everything
 // from the listening one but SO_PRIORITY.
 func setOptions(fd int, opts eventloop.SocketOptions) error {
 	for _, o := range []struct{ level, name, value int }{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentMax},
+		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, orDefault(opts.UnsentMax, unsentMost)},
 		{unix.SOL_SOCKET, unix.SO_RCVBUF, opts.RecvBuffer},
 		{unix.SOL_SOCKET, unix.SO_SNDBUF, opts.SendBuffer},
 		{unix.SOL_SOCKET, unix.SO_PRIORITY, opts.Priority},

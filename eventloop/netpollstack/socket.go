@@ -16,10 +16,11 @@ type socket struct {
 	from   *worker      // whose load it still is; nil after accept
 	local  netip.AddrPort
 	remote netip.AddrPort
+	unsent uint32 // the transport's
 }
 
-func newSocket(fd int, local, remote netip.AddrPort, from *worker) *socket {
-	s := &socket{from: from, local: local, remote: remote}
+func newSocket(fd int, local, remote netip.AddrPort, from *worker, unsent uint32) *socket {
+	s := &socket{from: from, local: local, remote: remote, unsent: unsent}
 	s.fd.Store(int32(fd))
 	if from != nil {
 		from.load.Add(1)
@@ -65,5 +66,5 @@ func (w *worker) Adopt(s eventloop.Socket, h eventloop.Handler) eventloop.Transp
 		t.failLater(eventloop.ErrTransportClosed)
 		return t
 	}
-	return w.adopt(fd, sock.local, sock.remote, h)
+	return w.adopt(fd, sock.local, sock.remote, sock.unsent, h)
 }

@@ -50,7 +50,7 @@ func writable(t testing.TB, w *worker, h eventloop.Handler) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { unix.Close(fds[1]) })
-	w.adopt(fds[0], netip.AddrPort{}, netip.AddrPort{}, h).WantFlush()
+	w.adopt(fds[0], netip.AddrPort{}, netip.AddrPort{}, 0, h).WantFlush()
 }
 
 // What follows in a round on a callback that has held it up sees the time after it.

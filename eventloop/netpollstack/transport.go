@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// transport implements eventloop.Transport; worker only. It is 136 bytes and a
+// transport implements eventloop.Transport; worker only. It is 144 bytes and a
 // connection holds nothing else in this package, but its slot in the pollSet.
 type transport struct {
 	w       *worker
@@ -24,11 +24,13 @@ type transport struct {
 	slot    uint32
 	armed   uint32 // what epoll watches
 	state   state
-	paused  bool // by PauseRead
-	eof     bool // HandleEOF was called
-	full    bool // the socket has no room, or is not connected yet
-	wanting bool // HandleFlush is to be called
-	queued  bool // in the worker's dirty list
+	paused  bool   // by PauseRead
+	eof     bool   // HandleEOF was called
+	full    bool   // the socket has no room, or is not connected yet
+	wanting bool   // HandleFlush is to be called
+	queued  bool   // in the worker's dirty list
+	unsent  uint32 // the socket's bound of what is not sent yet, if it is measured; see unsent.go
+	looked  uint32 // when it was measured last: milliseconds of the worker's time
 }
 
 // state is where a transport is in its life.
@@ -52,8 +54,8 @@ const (
 )
 
 // adopt makes a connected descriptor a transport.
-func (w *worker) adopt(fd int, local, remote netip.AddrPort, h eventloop.Handler) *transport {
-	t := &transport{w: w, h: h, local: local, remote: remote, state: open}
+func (w *worker) adopt(fd int, local, remote netip.AddrPort, unsent uint32, h eventloop.Handler) *transport {
+	t := &transport{w: w, h: h, local: local, remote: remote, state: open, unsent: unsent}
 	if err := t.watch(fd, watchRead); err != nil {
 		unix.Close(fd)
 		t.failLater(err)
@@ -118,9 +120,11 @@ func (t *transport) handleEvents(events uint32) {
 		}
 	}
 	if events&watchWrite != 0 {
-		if t.full {
+		if t.full && t.measure() {
 			t.full = false
 			t.queue()
+		} else if t.full {
+			t.update() // there is less room than there seemed to be
 		} else if !t.queued {
 			t.update() // a HandleFlush that did not return has left it armed
 		}
@@ -254,5 +258,5 @@ func (t *transport) Detach() (eventloop.Socket, error) {
 	if err := t.w.poll.control(unix.EPOLL_CTL_DEL, int(t.fd), t.slot, 0); err != nil {
 		return nil, err
 	}
-	return newSocket(t.kill(), t.local, t.remote, t.w), nil
+	return newSocket(t.kill(), t.local, t.remote, t.w, t.unsent), nil
 }

@@ -78,6 +78,7 @@ type worker struct {
 	failed   worklist[failure]    // reported at the beginning of the next round
 	scratch  []byte
 	iovecs   []unix.Iovec
+	tcpInfo  unix.TCPInfo
 	lingers  int    // lingering sockets
 	rounds   uint64 // number of rounds so far
 	events   int    // since the worker woke up

@@ -35,13 +35,21 @@ func (t *transport) Write(bufs [][]byte) (int, error) {
 		if size == 0 {
 			continue
 		}
+		short := false
+		if room := t.room(); size > room {
+			if slices, size, short = t.w.cut(slices, room), room, true; room == 0 {
+				t.full = true
+				t.update()
+				break
+			}
+		}
 		n, e := t.w.send(int(t.fd), slices, size)
 		if e != errNone && e != syscall.EAGAIN {
 			t.unplug()
 			return written, os.NewSyscallError("write", e)
 		}
 		written += n
-		if n < size {
+		if n < size || short {
 			t.full = true
 			t.update()
 		}
@@ -66,6 +74,20 @@ func (w *worker) gather(bufs [][]byte) (taken, slices, size int) {
 		size += len(b)
 	}
 	return taken, slices, size
+}
+
+// cut shortens what gather collected to size bytes, less than there are, and says how many
+// iovecs are left.
+func (w *worker) cut(slices, size int) (left int) {
+	for ; size > 0; left++ {
+		n := min(int(w.iovecs[left].Len), size)
+		w.iovecs[left].SetLen(n)
+		size -= n
+	}
+	for i := range w.iovecs[left:slices] {
+		w.iovecs[left+i].Base = nil
+	}
+	return left
 }
 
 // send writes what gather collected and forgets it.

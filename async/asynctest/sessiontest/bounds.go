@@ -65,9 +65,17 @@ type throttled struct {
 
 func (r *rig) throttled(messages, bytes msg.Throttler, change ...func(*Options)) throttled {
 	r.t.Helper()
+	p := msg.StatefulServer()
+	p.ThrottleMessages, p.ThrottleBytes = messages, bytes
+	return r.throttledBy(p, change...)
+}
+
+// throttledBy is throttled with that policy for clients.
+func (r *rig) throttledBy(p msg.Policy, change ...func(*Options)) throttled {
+	r.t.Helper()
 	srv := r.node(r.server, entity.OSD(0), msg.StatefulServer(), change...)
 	hold := srv.heldAt("hold")
-	srv.SetPolicyThrottlers(entity.TypeClient, messages, bytes)
+	srv.SetPolicy(entity.TypeClient, p)
 	r.up(srv)
 	cl, x := r.proxied(srv, 1, msg.LosslessClient())
 	mds := r.node(r.client, entity.MDS(2), msg.LosslessClient())
@@ -137,6 +145,40 @@ func testDispatchThrottle(r *rig) {
 	hold.open()
 	srv.wantMessages(61)
 	r.until("given back", func() bool { return srv.Count().DispatchBytes == 0 })
+}
+
+// testConnThrottles: of what one connection may have in dispatch, no more is received;
+// others of the same policy go on. A connection that ends meanwhile leaves nothing behind.
+func testConnThrottles(r *rig) {
+	t := r.t
+	for _, p := range []msg.Policy{{ConnThrottleMessages: 3}, {ConnThrottleBytes: 300}, {}} {
+		of := p
+		p = msg.StatefulServer()
+		p.ConnThrottleMessages, p.ConnThrottleBytes = of.ConnThrottleMessages, of.ConnThrottleBytes
+		h := r.throttledBy(p, func(o *Options) { o.DispatchThrottleBytes = 1200 }) // a quarter of it by default
+		srv, hold, a := h.srv, h.hold, h.a
+		other := r.connect(r.cl(3, msg.LosslessClient()), srv)
+		hundred := func(s string) *msg.Message { return &msg.Message{Front: []byte(s), Data: make([]byte, 100-len(s))} }
+		require.NoError(t, a.Send(hundred("hold")))
+		hold.wantArrived(1)
+		for range 20 {
+			require.NoError(t, a.Send(hundred("x")))
+		}
+		require.NoError(t, a.Send(&msg.Message{Data: make([]byte, 5000)})) // over the bound
+		r.until("reading stopped", func() bool { return srv.Count().ConnThrottleWaits == 1 })
+		for range 3 {
+			require.NoError(t, other.Send(hundred("y")))
+		}
+		r.until("others go on", func() bool { return srv.Count().Received == 6 })
+		require.EqualValues(t, 1, srv.Count().ThrottleWaits)
+		require.Equal(t, 1, h.x.CutAll()) // it waits all the same, or anew
+		r.until("again", func() bool { return srv.Count().Accepted == 4 })
+		hold.open()
+		srv.wantMessages(25)
+		r.until("given back", func() bool { return srv.Count().DispatchBytes == 0 })
+		require.NoError(t, a.Send(hundred("once more")))
+		srv.wantMessages(26)
+	}
 }
 
 // testHold: a message that is kept counts until its Release.

@@ -42,7 +42,8 @@ type Counts struct {
 	Received, Delivered, Undeliverable, Discarded uint64
 	Connected, Accepted, Faults                   uint64
 	Resets, RemoteResets, Refused                 uint64
-	ThrottleWaits, Replayed, Lent, FastDispatched uint64
+	ThrottleWaits, ConnThrottleWaits              uint64
+	Replayed, Lent, FastDispatched                uint64
 	Panics, TurnedAway                            uint64
 	HighWaters                                    uint64
 	Connections, Handshakes, Queued               int

@@ -89,6 +89,7 @@ var cases = []struct {
 	{"priorities", testPriorities},
 	{"policy throttles", testPolicyThrottles},
 	{"dispatch throttle", testDispatchThrottle},
+	{"connection throttles", testConnThrottles},
 	{"hold", testHold},
 	{"throttled when it ends", testThrottledEnd},
 	{"send queue", testSendQueue},

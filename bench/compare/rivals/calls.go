@@ -127,7 +127,8 @@ func callsAsync(fast bool) workload.Contestant {
 			if err != nil {
 				return nil, err
 			}
-			err = n.HandleRaw(1, func(_ context.Context, r *rpc.Request) ([]byte, error) { return r.Body, nil }, opts...)
+			back := func(_ context.Context, r *rpc.Request) ([]byte, error) { return r.Body, nil }
+			err = n.HandleRaw(1, back, opts...)
 			return messengerServer{m}, errors.Join(err, m.Bind(loopback), m.Start())
 		},
 		Dial: func(addr string, _ workload.Options) (workload.Client, error) {
@@ -181,7 +182,8 @@ func callsGRPC() workload.Contestant {
 				dial: func(int) (invoke, error) {
 					cc, err := grpc.NewClient("passthrough:///"+addr,
 						grpc.WithTransportCredentials(insecure.NewCredentials()),
-						grpc.WithDefaultCallOptions(grpc.ForceCodecV2(grpcCodec{}), grpc.MaxCallRecvMsgSize(maxMessage)),
+						grpc.WithDefaultCallOptions(
+							grpc.ForceCodecV2(grpcCodec{}), grpc.MaxCallRecvMsgSize(maxMessage)),
 						grpc.WithStaticStreamWindowSize(grpcWindow), grpc.WithStaticConnWindowSize(grpcWindow),
 						grpc.WithIdleTimeout(0), grpc.WithNoProxy(), grpc.WithDisableRetry(),
 						grpc.WithDisableServiceConfig(), grpc.WithDisableHealthCheck())
@@ -194,7 +196,8 @@ func callsGRPC() workload.Contestant {
 					return func(p []byte) ([]byte, error) {
 						in := grpcMessage{mem.BufferSlice{mem.SliceBuffer(p)}}
 						var out grpcMessage
-						if err := cc.Invoke(context.Background(), method, &in, &out, grpc.WaitForReady(true)); err != nil {
+						err := cc.Invoke(context.Background(), method, &in, &out, grpc.WaitForReady(true))
+						if err != nil {
 							return nil, err
 						}
 						b := out.data.Materialize()

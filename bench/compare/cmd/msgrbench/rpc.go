@@ -23,10 +23,11 @@ type rpcCmd struct {
 
 // Help is shown by msgrbench rpc --help.
 func (rpcCmd) Help() string {
-	return "Compares async/rpc with unary calls of grpc-go and storj.io/drpc and with net/rpc: blocking calls, a goroutine\n" +
-		"for each that is in flight, one at a time and 64 over 16 connections. Clients and servers are processes, rounds\n" +
-		"alternate, figures are medians over the rounds. The ratios are those of " + rivals.CallsReference +
-		" to the other in the same\nround: how many times its calls a second, and its median latency in parts of the other's.\n\n" +
+	return "Compares async/rpc with unary calls of grpc-go and storj.io/drpc and with net/rpc: blocking calls,\n" +
+		"a goroutine for each that is in flight, one at a time and 64 over 16 connections. Clients and\n" +
+		"servers are processes, rounds alternate, figures are medians over the rounds. The ratios are those\n" +
+		"of " + rivals.CallsReference + " to the other in the same round: how many times its calls a second, and\n" +
+		"its median latency in parts of the other's.\n\n" +
 		"Contestants: " + fmt.Sprint(contestantNames(rivals.Calls())) + "\n\n" +
 		"The exit code is 1 if a round failed, 130 or 143 if it was interrupted."
 }
