@@ -17,8 +17,8 @@ func TestFence(t *testing.T) {
 	self := n.self()
 	require.NoError(t, n.adopt(&Map{Cluster: 1, Epoch: 5, Members: []Member{self}}))
 	store := func(epoch, inc uint64) []byte {
-		req := appendU64(appendU64(nil, epoch), inc)
-		b, err := n.handleMember(typeStore, appendObject(req, Object{Key: "a", Version: Version{1, 1}, Value: []byte("x")}))
+		o := Object{Key: "a", Version: Version{1, 1}, Value: []byte("x")}
+		b, err := n.handleMember(typeStore, appendObject(appendU64(appendU64(nil, epoch), inc), o))
 		require.NoError(t, err)
 		return b
 	}

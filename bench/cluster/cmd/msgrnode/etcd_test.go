@@ -77,7 +77,8 @@ func TestAgreement(t *testing.T) {
 		var got [proposers]*node.Map
 		var wg sync.WaitGroup
 		for i := range got {
-			next := &node.Map{Cluster: 1, Members: []node.Member{{Name: entity.OSD(int64(i)), Inc: 1, Addr: "v2:10.0.0.1:1"}}}
+			next := &node.Map{Cluster: 1,
+				Members: []node.Member{{Name: entity.OSD(int64(i)), Inc: 1, Addr: "v2:10.0.0.1:1"}}}
 			wg.Go(func() {
 				for got[i] == nil { // etcd may still be starting, and an answer be lost
 					if m, err := sources[i].Agreement.Propose(ctx, nil, last, next); err == nil {
