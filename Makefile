@@ -20,8 +20,8 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long model fuzz bench bench-full gobench demo slowlink \
-        adapters adapters-test raft-slowlink cover tidy ci
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long model fuzz bench bench-full gobench demo cluster resolve \
+        slowlink adapters adapters-test raft-slowlink cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,8 @@ lint: check ## make check, then tidiness of the modules and staticcheck (downloa
 	GOWORK=off go mod tidy -diff
 	cd bench && GOWORK=off go mod tidy -diff
 	cd bench/compare && GOWORK=off go mod tidy -diff
+	cd async/resolve/etcd && GOWORK=off go mod tidy -diff
+	cd bench/cluster && GOWORK=off go mod tidy -diff
 	go run $(STATICCHECK) $(PKGS)
 
 test: check ## make check, then all tests of all modules
@@ -109,6 +111,17 @@ gobench: ## the Go benchmarks of all modules
 demo: ## a small object store on loopback, its connections cut for 12 s, every promise checked: ARGS=--secure
 	cd bench && GOWORK=off CGO_ENABLED=0 go run ./cmd/msgr demo $(ARGS)
 
+# msgrnode is a module of its own, outside of the workspace: it has etcd's client.
+cluster: ## the object store on five machines, which are network namespaces, and what breaks them (root): ARGS="--seed 1"
+	go build -o bin/msgr ./bench/cmd/msgr
+	cd bench/cluster && GOWORK=off go build -o ../../bin/msgrnode ./cmd/msgrnode
+	go build -o bin/clustertest ./bench/node/clustertest
+	bin/clustertest $(ARGS)
+
+resolve: ## vet and test the modules outside of the workspace that resolve names, and msgrnode; ASYNCMSGR_ETCD=require
+	cd async/resolve/etcd && GOWORK=off go vet ./... && GOWORK=off go test -count=$(COUNT) $(ARGS) ./...
+	cd bench/cluster && GOWORK=off go vet ./... && GOWORK=off go test -count=$(COUNT) $(ARGS) ./...
+
 hostile: ## ten thousand hostile connections of each kind, what they cost, and honest handshakes meanwhile: KINDS=...
 	go build -o bin/msgr ./bench/cmd/msgr
 	bin/msgr hostile $(KINDS) $(ARGS)
@@ -140,6 +153,8 @@ tidy: ## tidy all modules
 	cd bench && GOWORK=off go mod tidy
 	cd bench/compare && GOWORK=off go mod tidy
 	for a in $(ADAPTERS); do (cd async/adapters/$$a && GOWORK=off go mod tidy) || exit 1; done
+	cd async/resolve/etcd && GOWORK=off go mod tidy
+	cd bench/cluster && GOWORK=off go mod tidy
 
 ci: ## what CI runs, on Debian 12, as root; installs ceph packages
 	.ci/run

@@ -49,8 +49,9 @@ var mayImport = map[string][]string{
 
 	"async/adapters/peer": {"async", "async/entity", "async/msg", "async/stream"},
 
-	"async/rpc":    {"async", "async/callback", "async/msg", "eventloop"},
-	"async/stream": {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
+	"async/resolve": {"async", "async/msg", "async/entity"},
+	"async/rpc":     {"async", "async/callback", "async/msg", "eventloop"},
+	"async/stream":  {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
 
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
@@ -63,8 +64,8 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/adapters", "async/asynctest", "async/interop", "async/rpc", "async/stream",
-	"bench"}
+var importersOfAsync = []string{"async/adapters", "async/asynctest", "async/interop", "async/resolve",
+	"async/rpc", "async/stream", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{
