@@ -10,6 +10,11 @@ GOFMT := $(shell go env GOROOT)/bin/gofmt
 MSGR     := ./... ./bench/...
 COMPARE  := ./bench/compare/...
 PKGS     := $(MSGR) $(COMPARE)
+# What needs more than the library does, and is outside of the workspace: modules that who
+# imports the library does not inherit.
+NESTED   := async/adapters/etcdraft async/adapters/grpc async/adapters/memberlist async/adapters/proof \
+            async/adapters/raft async/adapters/raftsim async/resolve/etcd async/rpc/protocodec \
+            async/stream/conformance bench/cluster
 FUZZTIME ?= 10s
 COUNT    ?= 1
 # More flags for go test, for example: make test ARGS='-v -run Ping'
@@ -20,8 +25,8 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long model fuzz bench bench-full gobench demo cluster resolve \
-        slowlink adapters adapters-test raft-slowlink cover tidy ci
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long model fuzz bench bench-full gobench demo cluster \
+        slowlink adapters nested raft-slowlink cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,8 +42,6 @@ lint: check ## make check, then tidiness of the modules and staticcheck (downloa
 	GOWORK=off go mod tidy -diff
 	cd bench && GOWORK=off go mod tidy -diff
 	cd bench/compare && GOWORK=off go mod tidy -diff
-	cd async/resolve/etcd && GOWORK=off go mod tidy -diff
-	cd bench/cluster && GOWORK=off go mod tidy -diff
 	go run $(STATICCHECK) $(PKGS)
 
 test: check ## make check, then all tests of all modules
@@ -70,6 +73,10 @@ test32: ## tests where an int has 32 bits: GOARCH=386, or arm under qemu-arm whe
 # -short: long searches on one goroutine have nothing for the race detector.
 race: ## the tests under the race detector, without the longest searches (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short -timeout 20m -count=$(COUNT) $(ARGS) $(PKGS)
+
+nested: ## tidiness, go vet and the tests of the modules outside of the workspace: ARGS='-race -short'
+	@for m in $(NESTED); do echo "== $$m"; (cd $$m && export GOWORK=off && go mod tidy -diff && go vet ./... && \
+		go test -count=$(COUNT) $(ARGS) ./...) || exit 1; done
 
 interop: ## the tests against real Ceph daemons; fails where they are not installed
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
@@ -118,24 +125,13 @@ cluster: ## the object store on five machines, which are network namespaces, and
 	go build -o bin/clustertest ./bench/node/clustertest
 	bin/clustertest $(ARGS)
 
-resolve: ## vet and test the modules outside of the workspace that resolve names, and msgrnode; ASYNCMSGR_ETCD=require
-	cd async/resolve/etcd && GOWORK=off go vet ./... && GOWORK=off go test -count=$(COUNT) $(ARGS) ./...
-	cd bench/cluster && GOWORK=off go vet ./... && GOWORK=off go test -count=$(COUNT) $(ARGS) ./...
-
 hostile: ## ten thousand hostile connections of each kind, what they cost, and honest handshakes meanwhile: KINDS=...
 	go build -o bin/msgr ./bench/cmd/msgr
 	bin/msgr hostile $(KINDS) $(ARGS)
 
-ADAPTERS := raft memberlist etcdraft grpc proof
-
 # Outside of the workspace: modules of their own, with what they adapt to.
 adapters: ## the tests of hashicorp/raft, memberlist, etcd-raft and grpc with our transports in the place of theirs: ARGS='-suite raft'
 	cd async/adapters/proof && GOWORK=off go run . $(ARGS)
-
-adapters-test: ## gofmt, go vet and the own tests of the adapters: ARGS=-race
-	@out=$$($(GOFMT) -l async/adapters); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
-	for a in $(ADAPTERS); do (cd async/adapters/$$a && GOWORK=off go vet ./... && \
-		GOWORK=off go test -count=$(COUNT) $(ARGS) ./...) || exit 1; done
 
 raft-slowlink: ## what raft's heartbeats wait while a snapshot is installed over 100 Mbit/s, by its transport and ours (root): ARGS=-router
 	cd async/adapters/raft && GOWORK=off go run ./slowlink $(ARGS)
@@ -152,9 +148,7 @@ tidy: ## tidy all modules
 	GOWORK=off go mod tidy
 	cd bench && GOWORK=off go mod tidy
 	cd bench/compare && GOWORK=off go mod tidy
-	for a in $(ADAPTERS); do (cd async/adapters/$$a && GOWORK=off go mod tidy) || exit 1; done
-	cd async/resolve/etcd && GOWORK=off go mod tidy
-	cd bench/cluster && GOWORK=off go mod tidy
+	for m in $(NESTED); do (cd $$m && GOWORK=off go mod tidy) || exit 1; done
 
 ci: ## what CI runs, on Debian 12, as root; installs ceph packages
 	.ci/run

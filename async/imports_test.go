@@ -382,3 +382,34 @@ func TestReadmeShowsTheExample(t *testing.T) {
 	require.True(t, ok)
 	require.Contains(t, string(readme), "```go\n"+program+"```\n")
 }
+
+// TestModulesAreListed: each module is in the workspace, or among those of the Makefile that
+// are tested outside of it.
+func TestModulesAreListed(t *testing.T) {
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join("..", name))
+		require.NoError(t, err)
+		return string(b)
+	}
+	_, nested, ok := strings.Cut(read("Makefile"), "\nNESTED ")
+	require.True(t, ok)
+	nested, _, _ = strings.Cut(strings.ReplaceAll(nested, "\\\n", ""), "\n")
+	listed := append(strings.Fields(nested)[1:], ".")
+	for _, line := range strings.Fields(read("go.work")) {
+		if dir, ok := strings.CutPrefix(line, "./"); ok {
+			listed = append(listed, dir)
+		}
+	}
+	var found []string
+	require.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != ".." && passedOver(d.Name()) {
+			return filepath.SkipDir
+		}
+		if err == nil && d.Name() == "go.mod" {
+			rel, _ := filepath.Rel("..", filepath.Dir(path))
+			found = append(found, filepath.ToSlash(rel))
+		}
+		return err
+	}))
+	require.ElementsMatch(t, found, listed)
+}
