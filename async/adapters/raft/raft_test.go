@@ -407,8 +407,8 @@ func TestPipelineInOrder(t *testing.T) {
 	const n = 200
 	go func() {
 		for i := uint64(1); i <= n; i++ {
-			_, _ = p.AppendEntries(&raft.AppendEntriesRequest{Term: 1, PrevLogEntry: i},
-				new(raft.AppendEntriesResponse))
+			args := &raft.AppendEntriesRequest{Term: 1, PrevLogEntry: i}
+			_, _ = p.AppendEntries(args, new(raft.AppendEntriesResponse))
 		}
 	}()
 	for i := uint64(1); i <= n; i++ {
