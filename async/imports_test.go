@@ -413,3 +413,14 @@ func TestModulesAreListed(t *testing.T) {
 	}))
 	require.ElementsMatch(t, found, listed)
 }
+
+// TestReadmeShowsTheLog: the replicated log of the README is a program that is run.
+func TestReadmeShowsTheLog(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	example, err := os.ReadFile("adapters/raft/example/main.go")
+	require.NoError(t, err)
+	_, program, ok := strings.Cut(string(example), "\npackage main\n")
+	require.True(t, ok)
+	require.Contains(t, string(readme), "```go\npackage main\n"+program+"```\n")
+}
