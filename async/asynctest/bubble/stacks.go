@@ -24,7 +24,8 @@ func (g *guard) others() (stacks []string) {
 	for i, s := range strings.Split(string(buf), "\n\n") {
 		head, _, _ := strings.Cut(s, "\n")
 		if i == 0 || !strings.HasSuffix(head, in) || strings.Contains(head, "[synctest.Run") ||
-			strings.Contains(s, "bubble.(*World).drive(") || strings.Contains(s, "testing/synctest.testingSynctestTest(") {
+			strings.Contains(s, "bubble.(*World).drive(") ||
+			strings.Contains(s, "testing/synctest.testingSynctestTest(") {
 			continue
 		}
 		stacks = append(stacks, strings.TrimSpace(s))
