@@ -218,6 +218,33 @@ func TestReceiverStops(t *testing.T) {
 	nothingLeft(t, p)
 }
 
+// TestHalfWindow: half as much is under way, and what is read makes room for more.
+func TestHalfWindow(t *testing.T) {
+	p := newPair(t)
+	read, ended := make(chan struct{}), make(chan int64, 1)
+	require.NoError(t, p.server.HandleRaw(1, func(ctx context.Context, r *rpc.Request) ([]byte, error) {
+		<-read
+		n, err := io.Copy(io.Discard, r.Stream)
+		ended <- n
+		return nil, err
+	}, rpc.Concurrent(1)))
+	failed := make(chan error, 1)
+	const size = 5 << 20
+	go func() {
+		r, err := p.client.CallBody(timeout(t), p.conn, 1, nil, io.LimitReader(endless{}, size), rpc.HalfWindow())
+		if err == nil {
+			err = r.Body.Close()
+		}
+		failed <- err
+	}()
+	eventually(t, func() bool { return p.server.Stats().Chunks >= 3 })
+	require.LessOrEqual(t, p.client.Stats().ChunksSent, uint64(3), "of 32 KiB each")
+	close(read)
+	require.NoError(t, <-failed)
+	require.EqualValues(t, size, <-ended)
+	nothingLeft(t, p)
+}
+
 // TestBodiesAreBounded: a sender waits for its reader, with so much under way and no more.
 func TestBodiesAreBounded(t *testing.T) {
 	p := newPair(t, func(o *pairOptions) { o.client.MaxBodies, o.server.MaxBodies = 2, 2 })

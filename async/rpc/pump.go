@@ -14,13 +14,14 @@ import (
 type outBody struct {
 	mu     sync.Mutex
 	credit int64
+	window int64 // the most that credit can be
 	wake   chan struct{}
 	gone   chan struct{} // closed when the session is lost
 	lost   bool
 }
 
-func (n *Node) openOut(c msg.Connection, tid uint64, dir direction) *outBody {
-	o := &outBody{credit: bodyWindow, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+func (n *Node) openOut(c msg.Connection, tid uint64, dir direction, window int64) *outBody {
+	o := &outBody{credit: window, window: window, wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	sh := n.shardOf(c)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -58,7 +59,7 @@ func (o *outBody) take() bool {
 
 func (o *outBody) add(k int64) {
 	o.mu.Lock()
-	o.credit = min(o.credit+k, bodyWindow)
+	o.credit = min(o.credit+k, o.window)
 	o.mu.Unlock()
 	select {
 	case o.wake <- struct{}{}:
