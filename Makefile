@@ -20,7 +20,7 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long fuzz bench bench-full gobench demo cluster resolve cover tidy ci
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long fuzz bench bench-full gobench demo cluster resolve cover tidy ci adapters adapters-test raft-slowlink
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,7 @@ lint: check ## make check, then tidiness of the modules and staticcheck (downloa
 	cd bench && GOWORK=off go mod tidy -diff
 	cd bench/compare && GOWORK=off go mod tidy -diff
 	cd async/resolve/etcd && GOWORK=off go mod tidy -diff
+	cd async/resolve/gossip && GOWORK=off go mod tidy -diff
 	cd bench/cluster && GOWORK=off go mod tidy -diff
 	go run $(STATICCHECK) $(PKGS)
 
@@ -116,11 +117,26 @@ cluster: ## the object store on five machines, which are network namespaces, and
 
 resolve: ## vet and test the modules outside of the workspace that resolve names, and msgrnode; ASYNCMSGR_ETCD=require
 	cd async/resolve/etcd && GOWORK=off go vet ./... && GOWORK=off go test -count=$(COUNT) $(ARGS) ./...
+	cd async/resolve/gossip && GOWORK=off go vet ./... && GOWORK=off go test -count=$(COUNT) $(ARGS) ./...
 	cd bench/cluster && GOWORK=off go vet ./... && GOWORK=off go test -count=$(COUNT) $(ARGS) ./...
 
 hostile: ## ten thousand hostile connections of each kind, what they cost, and honest handshakes meanwhile: KINDS=...
 	go build -o bin/msgr ./bench/cmd/msgr
 	bin/msgr hostile $(KINDS) $(ARGS)
+
+ADAPTERS := raft memberlist etcdraft grpc proof
+
+# Outside of the workspace: modules of their own, with what they adapt to.
+adapters: ## the tests of hashicorp/raft, memberlist, etcd-raft and grpc with our transports in the place of theirs: ARGS='-suite raft'
+	cd async/adapters/proof && GOWORK=off go run . $(ARGS)
+
+adapters-test: ## gofmt, go vet and the own tests of the adapters: ARGS=-race
+	@out=$$($(GOFMT) -l async/adapters); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	for a in $(ADAPTERS); do (cd async/adapters/$$a && GOWORK=off go vet ./... && \
+		GOWORK=off go test -count=$(COUNT) $(ARGS) ./...) || exit 1; done
+
+raft-slowlink: ## what raft's heartbeats wait while a snapshot is installed over 100 Mbit/s, by its transport and ours (root): ARGS=-router
+	cd async/adapters/raft && GOWORK=off go run ./slowlink $(ARGS)
 
 cover: ## coverage of the library by its own tests: coverage.html, and the total
 	go test -coverpkg=./... -coverprofile=cover.out $(ARGS) ./...
@@ -132,7 +148,9 @@ tidy: ## tidy all modules
 	cd bench && GOWORK=off go mod tidy
 	cd bench/compare && GOWORK=off go mod tidy
 	cd async/resolve/etcd && GOWORK=off go mod tidy
+	cd async/resolve/gossip && GOWORK=off go mod tidy
 	cd bench/cluster && GOWORK=off go mod tidy
+	for a in $(ADAPTERS); do (cd async/adapters/$$a && GOWORK=off go mod tidy) || exit 1; done
 
 ci: ## what CI runs, on Debian 12, as root; installs ceph packages
 	.ci/run

@@ -47,6 +47,8 @@ var mayImport = map[string][]string{
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
 
+	"async/adapters/peer": {"async", "async/entity", "async/msg", "async/stream"},
+
 	"async/resolve": {"async", "async/msg", "async/entity"},
 	"async/rpc":     {"async", "async/callback", "async/msg", "eventloop"},
 	"async/stream":  {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
@@ -61,8 +63,8 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/asynctest", "async/interop", "async/resolve", "async/rpc", "async/stream",
-	"bench"}
+var importersOfAsync = []string{"async/adapters", "async/asynctest", "async/interop", "async/resolve", "async/rpc",
+	"async/stream", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{

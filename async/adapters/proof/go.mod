@@ -1,0 +1,3 @@
+module github.com/asyncmsgr/asyncmsgr/async/adapters/proof
+
+go 1.26.0
