@@ -13,8 +13,8 @@ PKGS     := $(MSGR) $(COMPARE)
 # What needs more than the library does, and is outside of the workspace: modules that who
 # imports the library does not inherit.
 NESTED   := async/adapters/etcdraft async/adapters/grpc async/adapters/memberlist async/adapters/proof \
-            async/adapters/raft async/adapters/raftsim async/resolve/etcd async/rpc/protocodec \
-            async/stream/conformance bench/cluster
+            async/adapters/raft async/adapters/raftsim async/resolve/etcd async/resolve/gossip \
+            async/rpc/protocodec async/stream/conformance bench/cluster
 FUZZTIME ?= 10s
 COUNT    ?= 1
 # More flags for go test, for example: make test ARGS='-v -run Ping'

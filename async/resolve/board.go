@@ -85,6 +85,9 @@ func (b *Board) waitLocked() <-chan struct{} {
 	return b.news
 }
 
+// Conflict counts two that claim one thing, as a source has noticed it (Stats.Conflicts).
+func (b *Board) Conflict() { b.count(func(s *Stats) { s.Conflicts++ }) }
+
 // Current is the current map, nil if there was none yet.
 func (b *Board) Current() *Map {
 	b.mu.Lock()
