@@ -10,6 +10,11 @@ GOFMT := $(shell go env GOROOT)/bin/gofmt
 MSGR     := ./... ./bench/...
 COMPARE  := ./bench/compare/...
 PKGS     := $(MSGR) $(COMPARE)
+# What needs more than the library does, and is outside of the workspace: modules that who
+# imports the library does not inherit.
+NESTED   := async/adapters/etcdraft async/adapters/grpc async/adapters/memberlist async/adapters/proof \
+            async/adapters/raft async/adapters/raftsim async/resolve/etcd async/rpc/protocodec \
+            async/stream/conformance bench/cluster
 FUZZTIME ?= 10s
 COUNT    ?= 1
 # More flags for go test, for example: make test ARGS='-v -run Ping'
@@ -20,8 +25,8 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long fuzz bench bench-full gobench demo slowlink cover tidy ci \
-        adapters adapters-test raft-slowlink
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long model fuzz bench bench-full gobench demo cluster \
+        slowlink adapters nested raft-slowlink cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -69,6 +74,10 @@ test32: ## tests where an int has 32 bits: GOARCH=386, or arm under qemu-arm whe
 race: ## the tests under the race detector, without the longest searches (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short -timeout 20m -count=$(COUNT) $(ARGS) $(PKGS)
 
+nested: ## tidiness, go vet and the tests of the modules outside of the workspace: ARGS='-race -short'
+	@for m in $(NESTED); do echo "== $$m"; (cd $$m && export GOWORK=off && go mod tidy -diff && go vet ./... && \
+		go test -count=$(COUNT) $(ARGS) ./...) || exit 1; done
+
 interop: ## the tests against real Ceph daemons; fails where they are not installed
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Mon ./bench/threadpipe
@@ -82,6 +91,9 @@ sim: ## the campaign on the simulated network: SWARM seeds (20000), coverage, mu
 sim-long: ## for hours: the long searches, then SWARM random seeds: make sim-long SWARM=1000000
 	ASYNCMSGR_LONG=1 go test -count=1 -timeout 24h ./async/asynctest ./connection/session ./eventloop/simnet -v $(ARGS)
 	go test -count=1 -timeout 24h ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -swarm-first 0 -v $(ARGS)
+
+model: ## the model of the session in Promela, all orders within bounds (needs spin and gcc): ARGS=live for those named so
+	docs/model/run $(ARGS)
 
 fuzz: ## each fuzz target for FUZZTIME (10s): make fuzz FUZZTIME=1m
 	.ci/fuzz $(FUZZTIME)
@@ -106,20 +118,20 @@ gobench: ## the Go benchmarks of all modules
 demo: ## a small object store on loopback, its connections cut for 12 s, every promise checked: ARGS=--secure
 	cd bench && GOWORK=off CGO_ENABLED=0 go run ./cmd/msgr demo $(ARGS)
 
+# msgrnode is a module of its own, outside of the workspace: it has etcd's client.
+cluster: ## the object store on five machines, which are network namespaces, and what breaks them (root): ARGS="--seed 1"
+	go build -o bin/msgr ./bench/cmd/msgr
+	cd bench/cluster && GOWORK=off go build -o ../../bin/msgrnode ./cmd/msgrnode
+	go build -o bin/clustertest ./bench/node/clustertest
+	bin/clustertest $(ARGS)
+
 hostile: ## ten thousand hostile connections of each kind, what they cost, and honest handshakes meanwhile: KINDS=...
 	go build -o bin/msgr ./bench/cmd/msgr
 	bin/msgr hostile $(KINDS) $(ARGS)
 
-ADAPTERS := raft memberlist etcdraft grpc proof
-
 # Outside of the workspace: modules of their own, with what they adapt to.
 adapters: ## the tests of hashicorp/raft, memberlist, etcd-raft and grpc with our transports in the place of theirs: ARGS='-suite raft'
 	cd async/adapters/proof && GOWORK=off go run . $(ARGS)
-
-adapters-test: ## gofmt, go vet and the own tests of the adapters: ARGS=-race
-	@out=$$($(GOFMT) -l async/adapters); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
-	for a in $(ADAPTERS); do (cd async/adapters/$$a && GOWORK=off go vet ./... && \
-		GOWORK=off go test -count=$(COUNT) $(ARGS) ./...) || exit 1; done
 
 raft-slowlink: ## what raft's heartbeats wait while a snapshot is installed over 100 Mbit/s, by its transport and ours (root): ARGS=-router
 	cd async/adapters/raft && GOWORK=off go run ./slowlink $(ARGS)
@@ -136,7 +148,7 @@ tidy: ## tidy all modules
 	GOWORK=off go mod tidy
 	cd bench && GOWORK=off go mod tidy
 	cd bench/compare && GOWORK=off go mod tidy
-	for a in $(ADAPTERS); do (cd async/adapters/$$a && GOWORK=off go mod tidy) || exit 1; done
+	for m in $(NESTED); do (cd $$m && GOWORK=off go mod tidy) || exit 1; done
 
 ci: ## what CI runs, on Debian 12, as root; installs ceph packages
 	.ci/run

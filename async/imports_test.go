@@ -49,11 +49,13 @@ var mayImport = map[string][]string{
 
 	"async/adapters/peer": {"async", "async/entity", "async/msg", "async/stream"},
 
-	"async/rpc":    {"async", "async/callback", "async/msg", "eventloop"},
-	"async/stream": {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
+	"async/resolve": {"async", "async/msg", "async/entity"},
+	"async/rpc":     {"async", "async/callback", "async/msg", "eventloop"},
+	"async/stream":  {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
 
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
+	"async/asynctest/bubble":   {"eventloop", "eventloop/simnet"},
 	"async/asynctest/promise":  {"async/msg"},
 	"async/asynctest/faultkit": {"eventloop", "eventloop/forward"},
 	"async/asynctest/sessiontest": {"async/asynctest/faultkit", "async", "eventloop", "eventloop/forward",
@@ -62,8 +64,8 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/adapters", "async/asynctest", "async/interop", "async/rpc", "async/stream",
-	"bench"}
+var importersOfAsync = []string{"async/adapters", "async/asynctest", "async/interop", "async/resolve",
+	"async/rpc", "async/stream", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{
@@ -379,4 +381,35 @@ func TestReadmeShowsTheExample(t *testing.T) {
 	program, _, ok = strings.Cut(program, "\nfunc must") // before the helpers
 	require.True(t, ok)
 	require.Contains(t, string(readme), "```go\n"+program+"```\n")
+}
+
+// TestModulesAreListed: each module is in the workspace, or among those of the Makefile that
+// are tested outside of it.
+func TestModulesAreListed(t *testing.T) {
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join("..", name))
+		require.NoError(t, err)
+		return string(b)
+	}
+	_, nested, ok := strings.Cut(read("Makefile"), "\nNESTED ")
+	require.True(t, ok)
+	nested, _, _ = strings.Cut(strings.ReplaceAll(nested, "\\\n", ""), "\n")
+	listed := append(strings.Fields(nested)[1:], ".")
+	for _, line := range strings.Fields(read("go.work")) {
+		if dir, ok := strings.CutPrefix(line, "./"); ok {
+			listed = append(listed, dir)
+		}
+	}
+	var found []string
+	require.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != ".." && passedOver(d.Name()) {
+			return filepath.SkipDir
+		}
+		if err == nil && d.Name() == "go.mod" {
+			rel, _ := filepath.Rel("..", filepath.Dir(path))
+			found = append(found, filepath.ToSlash(rel))
+		}
+		return err
+	}))
+	require.ElementsMatch(t, found, listed)
 }

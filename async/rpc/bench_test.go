@@ -61,7 +61,8 @@ func benchmarkCall(b *testing.B, callers int, opts []rpc.HandlerOption) {
 func BenchmarkSizes(b *testing.B) {
 	for _, size := range []int{64, 4 << 10, 64 << 10, 200_000, 1 << 20} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			p := newPair(b, func(o *pairOptions) { o.clientPol, o.serverPol = msg.LossyClient(), msg.StatelessServer() })
+			lossy := func(o *pairOptions) { o.clientPol, o.serverPol = msg.LossyClient(), msg.StatelessServer() }
+			p := newPair(b, lossy)
 			req := make([]byte, size)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()

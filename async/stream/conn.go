@@ -83,13 +83,13 @@ func (c *Conn) Service() string { return c.service }
 // LocalAddr is an Addr: that of the messenger.
 func (c *Conn) LocalAddr() net.Addr {
 	local, _ := c.s.conn.TransportAddrs()
-	return Addr{Name: c.s.x.m.Name(), Addrs: c.s.x.m.Addrs(), Service: c.service, Transport: local}
+	return &Addr{Name: c.s.x.m.Name(), Addrs: c.s.x.m.Addrs(), Service: c.service, Transport: local}
 }
 
 // RemoteAddr is an Addr: that of the peer.
 func (c *Conn) RemoteAddr() net.Addr {
 	_, remote := c.s.conn.TransportAddrs()
-	return Addr{Name: c.s.conn.PeerName(), Addrs: c.s.conn.PeerAddrs(), Service: c.service, Transport: remote}
+	return &Addr{Name: c.s.conn.PeerName(), Addrs: c.s.conn.PeerAddrs(), Service: c.service, Transport: remote}
 }
 
 // opError is what Read and Write return.

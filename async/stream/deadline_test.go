@@ -198,6 +198,7 @@ func TestWaitingForTheSendQueue(t *testing.T) {
 			require.NoError(s.t, d.SetWriteDeadline(time.Unix(0, 0)))
 		}, os.ErrDeadlineExceeded},
 		{"CloseWrite", func(s *sim, d, _ *Conn) { require.NoError(s.t, d.CloseWrite()) }, net.ErrClosed},
+		{"Close", func(s *sim, d, _ *Conn) { require.NoError(s.t, d.Close()) }, net.ErrClosed},
 		{"MarkDown", func(s *sim, d, _ *Conn) { s.MarkDown(0, 1) }, net.ErrClosed},
 	} {
 		t.Run(x.what, func(t *testing.T) {

@@ -30,12 +30,12 @@ func TestEcho(t *testing.T) {
 	require.Same(t, s.Nodes[1].Lookup(s.Nodes[0].Addrs()), a.Connection())
 	for _, c := range []*Conn{d, a} {
 		require.Equal(t, "msgr", c.LocalAddr().Network())
-		require.Equal(t, "pair", c.LocalAddr().(Addr).Service)
+		require.Equal(t, "pair", c.LocalAddr().(*Addr).Service)
 	}
 	require.Equal(t, s.Nodes[0].Addrs()[0].AddrPort.String(), d.LocalAddr().String())
 	require.Equal(t, s.Nodes[1].Addrs()[0].AddrPort.String(), d.RemoteAddr().String())
-	require.Equal(t, entity.OSD(0), a.RemoteAddr().(Addr).Name)
-	require.Equal(t, "client.7", Addr{Name: entity.Client(7)}.String())
+	require.Equal(t, entity.OSD(0), a.RemoteAddr().(*Addr).Name)
+	require.Equal(t, "client.7", (&Addr{Name: entity.Client(7)}).String())
 	require.NoError(t, d.Close())
 	_, err := s.readAll(a)
 	require.Equal(t, io.EOF, err)
@@ -47,14 +47,14 @@ func TestEcho(t *testing.T) {
 func TestAddrOfClient(t *testing.T) {
 	s := newSim(t, simOptions{Options: asynctest.Options{Client: func(i int) bool { return i == 0 }}})
 	d, a := s.pair()
-	local := d.LocalAddr().(Addr)
+	local := d.LocalAddr().(*Addr)
 	require.NotZero(t, local.Transport.Port())
 	require.Equal(t, local.Transport.String(), d.LocalAddr().String())
 	require.Equal(t, local.Transport.String(), a.RemoteAddr().String())
 	require.Equal(t, s.Nodes[1].Addrs()[0].AddrPort.String(), d.RemoteAddr().String())
 	s.MarkDown(0, 1)
 	s.calm()
-	require.Equal(t, Addr{Name: local.Name, Addrs: local.Addrs, Service: "pair"}, d.LocalAddr())
+	require.Equal(t, &Addr{Name: local.Name, Addrs: local.Addrs, Service: "pair"}, d.LocalAddr())
 	require.Equal(t, "osd.0", d.LocalAddr().String())
 }
 
@@ -179,7 +179,7 @@ func TestServices(t *testing.T) {
 	s.mustWrite(two, []byte("to nobody"))
 	s.wantRead(a, "to files")
 	s.wantRead(b, "to nobody")
-	require.Equal(t, Addr{Name: entity.OSD(1), Addrs: s.Nodes[1].Addrs(), Service: "files"}, files.Addr())
+	require.Equal(t, &Addr{Name: entity.OSD(1), Addrs: s.Nodes[1].Addrs(), Service: "files"}, files.Addr())
 
 	require.ErrorIs(t, s.settled(s.begin(0, 1, "mail")), ErrNoService)
 	waits := s.dial(0, 1, "files")

@@ -103,5 +103,5 @@ func (l *Listener) end(reason error) {
 
 // Addr is the messenger's, with the service.
 func (l *Listener) Addr() net.Addr {
-	return Addr{Name: l.x.m.Name(), Addrs: l.x.m.Addrs(), Service: l.service}
+	return &Addr{Name: l.x.m.Name(), Addrs: l.x.m.Addrs(), Service: l.service}
 }

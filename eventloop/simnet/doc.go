@@ -18,6 +18,9 @@
 // Listen and Close included, belongs to the goroutine that runs the network, and
 // with Config.Asleep so does what lends workers.
 //
+// Goroutines that block, and code that reads the system's clock, run on this network in
+// a bubble of testing/synctest: package asynctest/bubble, by Config.Outside.
+//
 // # What is simulated
 //
 // A byte stream as TCP gives it: three-way connect, a window that makes writers

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
@@ -63,15 +64,18 @@ type Host struct {
 	cfg     HostConfig
 	rand    rand.PCG
 	clock   clock
-	state   hostState
+	state   hostState // written under mu
 	paused  bool
 	slept   []job // submitted while paused
 
 	workers   []*worker
 	placement eventloop.Placement
-	listeners []*listener
 	sockets   endpointList
-	lastPort  [2]uint16 // given to a dial, to a listener
+	lastDial  uint16 // port given to a dial
+
+	mu         sync.Mutex // guards the fields below: any goroutine listens
+	listeners  []*listener
+	lastListen uint16 // port given to a listener
 }
 
 // AddHost adds a machine. The name must be new.
@@ -112,8 +116,9 @@ func (n *Network) AddHost(name string, cfg HostConfig) *Host {
 func (n *Network) newHost(m *machine, life int, cfg HostConfig) *Host {
 	h := &Host{
 		net: n, name: m.name, machine: m, life: life, cfg: cfg,
-		rand:     *split(n.seed, fmt.Sprintf("host %s %d", m.name, life)),
-		lastPort: [2]uint16{firstDialPort - 1 + uint16(life%100)*100, firstListenPort - 1},
+		rand:       *split(n.seed, fmt.Sprintf("host %s %d", m.name, life)),
+		lastDial:   firstDialPort - 1 + uint16(life%100)*100,
+		lastListen: firstListenPort - 1,
 	}
 	h.clock.n = n
 	for i := range cfg.Workers {
@@ -225,7 +230,7 @@ func (h *Host) Close() error {
 	if h.state != running {
 		return nil
 	}
-	h.state = closing
+	h.setState(closing)
 	for _, w := range h.workers {
 		w.mailbox.Close()
 	}
@@ -252,7 +257,7 @@ func (h *Host) die(end func(*endpoint)) {
 	}
 	h.net.note("crash", h.name)
 	was := h.state
-	h.state = crashed
+	h.setState(crashed)
 	if was == running {
 		for _, w := range h.workers {
 			w.mailbox.Close() // what was posted never runs
@@ -261,11 +266,19 @@ func (h *Host) die(end func(*endpoint)) {
 	h.end(crashed, end)
 }
 
+func (h *Host) setState(s hostState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state = s
+}
+
 func (h *Host) end(state hostState, each func(*endpoint)) {
-	for len(h.listeners) > 0 {
-		_ = h.listeners[0].Close()
+	for _, l := range h.allListeners() {
+		l.shut()
+		l.dropBacklog()
 	}
-	h.state, h.paused, h.slept = state, false, nil
+	h.setState(state)
+	h.paused, h.slept = false, nil
 	for e := h.sockets.first; e != nil; e = h.sockets.first {
 		if e.t != nil {
 			e.t.state, e.t.e, e.t.h = dead, nil, nil

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/asyncmsgr/asyncmsgr/eventloop"
@@ -29,19 +30,21 @@ func (h *Host) owns(a netip.Addr) bool {
 	return false
 }
 
-// port finds a free port, for a dial (0) or a listener (1).
-func (h *Host) port(what int) uint16 {
-	first, last := uint16(firstDialPort), uint16(65535)
-	if what == 1 {
-		first, last = firstListenPort, firstDialPort-1
-	}
+// dialPort finds a free port for a dial.
+func (h *Host) dialPort() uint16 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.freePort(&h.lastDial, firstDialPort, 65535)
+}
+
+// freePort is the first one after last, of those from lo to hi; under mu.
+func (h *Host) freePort(last *uint16, lo, hi uint16) uint16 {
 	for {
-		p := &h.lastPort[what]
-		if *p++; *p < first || *p > last {
-			*p = first
+		if *last++; *last < lo || *last > hi {
+			*last = lo
 		}
-		if !h.portUsed(*p) {
-			return *p
+		if !h.portUsed(*last) {
+			return *last
 		}
 	}
 }
@@ -60,6 +63,8 @@ func (h *Host) Listen(
 	addr netip.AddrPort, cfg eventloop.ListenConfig, accept func(eventloop.Socket),
 ) (eventloop.Listener, error) {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	switch {
 	case h.state != running:
 		return nil, eventloop.ErrStackClosed
@@ -69,7 +74,7 @@ func (h *Host) Listen(
 		return nil, fmt.Errorf("simnet: listen %s: %w", addr, syscall.EADDRNOTAVAIL)
 	}
 	if addr.Port() == 0 {
-		addr = netip.AddrPortFrom(addr.Addr(), h.port(1))
+		addr = netip.AddrPortFrom(addr.Addr(), h.freePort(&h.lastListen, firstListenPort, firstDialPort-1))
 	}
 	l := &listener{host: h, addr: addr, cfg: cfg, accept: accept}
 	for _, other := range h.listeners {
@@ -86,12 +91,20 @@ func (h *Host) Listen(
 }
 
 func (h *Host) listenerAt(a netip.AddrPort) *listener {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, l := range h.listeners {
 		if l.addr.Port() == a.Port() && l.takes(a.Addr()) {
 			return l
 		}
 	}
 	return nil
+}
+
+func (h *Host) allListeners() []*listener {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.listeners)
 }
 
 // HostAddrs implements eventloop.Hosted: the addresses in the order of HostConfig.Addrs.
@@ -112,7 +125,7 @@ type listener struct {
 	w       *worker
 	backlog []*endpoint
 	queued  bool // in w.ready
-	done    bool
+	done    atomic.Bool
 }
 
 // takes says whether connections to a are the listener's: to its own address, or to
@@ -131,28 +144,37 @@ func (l *listener) takes(a netip.Addr) bool {
 func (l *listener) Addr() netip.AddrPort { return l.addr }
 
 func (l *listener) Close() error {
-	if l.done {
-		return nil
+	if l.shut() {
+		l.host.net.soon(l.dropBacklog)
 	}
-	l.done = true
-	for i, other := range l.host.listeners {
-		if other == l {
-			l.host.listeners = append(l.host.listeners[:i:i], l.host.listeners[i+1:]...)
-		}
+	return nil
+}
+
+// shut has nothing more come in, and says whether it is the first time.
+func (l *listener) shut() bool {
+	if l.done.Swap(true) {
+		return false
 	}
+	l.host.mu.Lock()
+	defer l.host.mu.Unlock()
+	l.host.listeners = slices.DeleteFunc(l.host.listeners, func(other *listener) bool { return other == l })
+	return true
+}
+
+// dropBacklog resets what waits to be accepted.
+func (l *listener) dropBacklog() {
 	for _, e := range l.backlog {
 		if l.host.state != crashed {
 			e.abort()
 		}
 	}
 	l.backlog = nil
-	return nil
 }
 
 // service accepts all that wait.
 func (l *listener) service() {
 	l.queued = false
-	for len(l.backlog) > 0 && !l.done {
+	for len(l.backlog) > 0 && !l.done.Load() {
 		e := l.backlog[0]
 		l.backlog = l.backlog[1:]
 		if e.over() {

@@ -14,7 +14,7 @@ import (
 func (n *Network) Netstat() string {
 	var b strings.Builder
 	for _, h := range n.hosts {
-		for _, l := range h.listeners {
+		for _, l := range h.allListeners() {
 			fmt.Fprintf(&b, "%-10s LISTEN      %s backlog %d\n", h.name, l.addr, len(l.backlog))
 		}
 		for e := h.sockets.first; e != nil; e = e.next {

@@ -37,6 +37,12 @@ type Config struct {
 	// Crowd is how many events may happen at one instant before the run ends with a
 	// StuckError, because time does not go on; 0 means a million.
 	Crowd int
+	// Outside, if set, is where time is and where goroutines are that use the hosts:
+	// package asynctest/bubble is one. Step then lets happen what is due at that time, and
+	// no more, Run and RunUntil panic, and Host.Listen, Listener.Close and Socket.Close may
+	// be called by any goroutine; the last two are done before the next event. Asleep must
+	// be 0.
+	Outside Outside
 }
 
 // Network is a set of hosts and what is between them. See the package
@@ -44,7 +50,7 @@ type Config struct {
 type Network struct {
 	cfg   Config
 	seed  uint64
-	now   atomic.Int64 // a time.Duration; the running goroutine writes it
+	now   atomic.Int64 // a time.Duration, of the last event at least; the running goroutine writes it
 	queue eventQueue
 	crowd int   // events at this instant
 	err   error // why nothing goes on: *PanicError, *StuckError or ErrEnded
@@ -80,6 +86,7 @@ type Network struct {
 	mu     sync.Mutex  // guards the fields below: any goroutine
 	woken  []*worker
 	jobs   []job
+	calls  []func()
 	// Emptied, and used in turn with those above; the running goroutine's.
 	wokenSpare []*worker
 	jobsSpare  []job
@@ -99,6 +106,9 @@ func New(seed uint64, cfg Config) *Network {
 	if cfg.Crowd == 0 {
 		cfg.Crowd = 1_000_000
 	}
+	if cfg.Outside != nil && cfg.Asleep > 0 {
+		panic("simnet: Config.Asleep lends workers to one goroutine, and Config.Outside has several")
+	}
 	n := &Network{
 		cfg: cfg, seed: seed, scratch: make([]byte, scratchSize),
 		local:  LinkConfig{Latency: Fixed(10 * time.Microsecond)},
@@ -112,7 +122,12 @@ func New(seed uint64, cfg Config) *Network {
 func (n *Network) Seed() uint64 { return n.seed }
 
 // Now is the virtual time since the beginning; any goroutine.
-func (n *Network) Now() time.Duration { return time.Duration(n.now.Load()) }
+func (n *Network) Now() time.Duration {
+	if o := n.cfg.Outside; o != nil {
+		return o.Now()
+	}
+	return time.Duration(n.now.Load())
+}
 
 // Events is how many events have been scheduled so far.
 func (n *Network) Events() uint64 { return n.queue.seq }
@@ -131,6 +146,7 @@ func (n *Network) wake(w *worker) {
 	n.woken = append(n.woken, w)
 	n.posted.Store(true)
 	n.mu.Unlock()
+	n.tellPosted()
 }
 
 // submit notes a job; any goroutine.
@@ -139,15 +155,22 @@ func (n *Network) submit(j job) {
 	n.jobs = append(n.jobs, j)
 	n.posted.Store(true)
 	n.mu.Unlock()
+	n.tellPosted()
 }
 
 // takePosted schedules what other goroutines, or callbacks, asked for.
 func (n *Network) takePosted() {
 	n.mu.Lock()
-	woken, jobs := n.woken, n.jobs
-	n.woken, n.jobs = n.wokenSpare, n.jobsSpare
+	woken, jobs, calls := n.woken, n.jobs, n.calls
+	n.woken, n.jobs, n.calls = n.wokenSpare, n.jobsSpare, nil
 	n.posted.Store(false)
 	n.mu.Unlock()
+	if n.cfg.Outside != nil {
+		inOrder(woken, jobs)
+	}
+	for _, f := range calls {
+		f()
+	}
 	for _, w := range woken {
 		w.wakeSoon()
 	}
@@ -160,8 +183,14 @@ func (n *Network) takePosted() {
 }
 
 // Step lets the next event happen and moves the clock there. It returns false
-// if there is none, and when the run has ended for a reason that Err tells.
-func (n *Network) Step() bool { return n.step(1<<63 - 1) }
+// if there is none, and when the run has ended for a reason that Err tells. With
+// Config.Outside it returns false, too, if the next event is not due yet.
+func (n *Network) Step() bool {
+	if n.cfg.Outside != nil {
+		return n.step(n.Now())
+	}
+	return n.step(1<<63 - 1)
+}
 
 func (n *Network) step(limit time.Duration) bool {
 	if n.posted.Load() {
@@ -171,7 +200,7 @@ func (n *Network) step(limit time.Duration) bool {
 		return false
 	}
 	at, do, arg := n.queue.pop()
-	if at > n.Now() {
+	if int64(at) > n.now.Load() {
 		n.now.Store(int64(at))
 		n.crowd = 0
 	} else if n.crowd++; n.crowd > n.cfg.Crowd {
@@ -215,6 +244,7 @@ func (n *Network) look() {
 // stops early, with a *Hit, when a breakpoint is reached: to go on, call it again.
 // Any other error is that of Err and final.
 func (n *Network) Run(d time.Duration) error {
+	n.mustRunItself("Run")
 	end := n.Now() + d
 	for more := true; more; more = n.step(end) {
 		n.look()
@@ -235,6 +265,7 @@ func (n *Network) Run(d time.Duration) error {
 // stops early, with a *Hit, when a breakpoint is reached: to go on, call it again.
 // Any other error is that of Err and final.
 func (n *Network) RunUntil(cond func() bool, limit time.Duration) error {
+	n.mustRunItself("RunUntil")
 	end := n.Now() + limit
 	for !cond() {
 		n.look()

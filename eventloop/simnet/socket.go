@@ -55,7 +55,7 @@ func (h *Host) source(remote, local netip.AddrPort) (netip.AddrPort, error) {
 	}
 	port := local.Port()
 	if port == 0 {
-		port = h.port(0)
+		port = h.dialPort()
 	}
 	return netip.AddrPortFrom(a, port), nil
 }
@@ -118,8 +118,10 @@ func (s *socket) take() *endpoint {
 }
 
 func (s *socket) Close() error {
-	if e := s.take(); e != nil {
-		e.close()
-	}
+	s.host.net.soon(func() {
+		if e := s.take(); e != nil {
+			e.close()
+		}
+	})
 	return nil
 }

@@ -31,10 +31,10 @@ func TestErrors(t *testing.T) {
 		code int
 		says string
 	}{
-		{"nope", command.ExitUsage, "msgr: unexpected argument nope (see msgr --help)"},
+		{"nope", command.ExitUsage, "msgr: unexpected argument nope, did you mean \"node\"? (see msgr --help)"},
 		{"--nope", command.ExitUsage, "msgr: unknown flag --nope (see msgr --help)"},
 		{"help nope", command.ExitUsage, "msgr help: there is no subcommand nope; there are demo, bench, decode, " +
-			"hostile, sim, ping, cert, version, help (see msgr help --help)"},
+			"hostile, sim, ping, cert, node, put, get, del, ls, status, version, help (see msgr help --help)"},
 		{"help demo nope", command.ExitUsage, "msgr help: there is no subcommand demo nope; there are demo, "},
 		{"help --nope", command.ExitUsage, "msgr help: unknown flag --nope (see msgr help --help)"},
 		{"version nope", command.ExitUsage, "msgr version: unexpected argument nope (see msgr version --help)"},
@@ -135,6 +135,23 @@ func TestErrors(t *testing.T) {
 		{"cert show ABSENT", command.ExitFault, "no such file or directory; give the name of a file with certificates"},
 		{"cert show DIR", command.ExitFault, "is a directory; give the name of a file with certificates"},
 		{"cert show FILE", command.ExitFault, "it has no certificate in PEM"},
+		{"node", command.ExitUsage, "msgr node: missing flags: --name=STRING (see msgr node --help)"},
+		{"node --name=king", command.ExitUsage, "--name: "},
+		{"node --name=client.1", command.ExitUsage, "client.1 is no name of a node; give one such as osd.1"},
+		{"node --name=osd-1 --listen=host", command.ExitUsage,
+			`--listen: "host" is no address; give one such as :7000`},
+		{"node --name=osd.1 --initial=osd.1,x", command.ExitUsage, "--initial: "},
+		{"node --name=osd.1 --advertise=host", command.ExitUsage, `--advertise: "host" is no IP address`},
+		{"node --name=osd.1 --down-after=1ms", command.ExitUsage, "--down-after 1s or more"},
+		{"node --name=osd.1 --resolver=etcd://host/x", command.ExitUsage, "that is in msgrnode"},
+		{"node --name=osd.1 --resolver=zoo://host/x", command.ExitUsage, "there are file:// and srv://"},
+		{"node --name=osd.1 --listen=127.0.0.1:0 --data=FILE", command.ExitFault, "not a directory"},
+		{"node --name=osd.1 --secret-file=ABSENT", command.ExitUsage, "no such file or directory"},
+		{"put", command.ExitUsage, "msgr put: <key> is missing (see msgr put --help)"},
+		{"put a b --timeout=0s", command.ExitUsage, "--timeout is to be more than 0"},
+		{"put a b --join=127.0.0.1:1 --timeout=300ms", command.ExitFault, "connection refused"},
+		{"get a --join=nowhere --timeout=300ms", command.ExitFault, "missing port in address"},
+		{"status --join=127.0.0.1:1 --timeout=300ms", command.ExitFault, "connection refused"},
 		{"ping --timeout=x NOBODY", command.ExitUsage, `--timeout: expected duration but got "x"`},
 	} {
 		args := strings.NewReplacer("DIR", dir, "FILE", file, "SCENARIO", scenario, "ABSENT", absent,
