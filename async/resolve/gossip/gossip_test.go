@@ -42,7 +42,8 @@ func start(t *testing.T, n int64) peer {
 	m.SetDefaultPolicy(msg.LosslessPeerReuse())
 	require.NoError(t, m.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
 	r, err := Open(m, Config{Logger: quiet, LeaveTimeout: 5 * time.Second, Memberlist: func(c *memberlist.Config) {
-		c.GossipInterval, c.ProbeInterval, c.ProbeTimeout = 20*time.Millisecond, 200*time.Millisecond, 150*time.Millisecond
+		c.GossipInterval, c.ProbeInterval = 20*time.Millisecond, 200*time.Millisecond
+		c.ProbeTimeout = 150 * time.Millisecond
 		c.PushPullInterval, c.SuspicionMult = time.Second, 2
 		c.DeadNodeReclaimTime = 100 * time.Millisecond
 	}})
