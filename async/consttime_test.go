@@ -27,6 +27,7 @@ var comparesBytes = map[string]bool{"bytes.Equal": true, "bytes.Compare": true, 
 
 // comparisonsAllowed are those that are not of secrets, by file and text.
 var comparisonsAllowed = map[string]string{
+	"async/rpc/context.go: key == (requestKey{})":                                 "the key of a context's value",
 	"connection/auth/cephx/keyring.go: strings.Compare(a.String(), b.String())":   "names",
 	"connection/auth/tlsauth/identity.go: strings.EqualFold(u.Scheme, uriScheme)": "a certificate's name",
 	"connection/auth/tlsauth/pem.go: block.Type != pemKey":                        "the kind of a block",
