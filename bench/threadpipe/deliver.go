@@ -74,13 +74,17 @@ func (p *Pipe) tell(w *work) {
 
 // remoteReset tells the user that the peer has lost the session.
 func (p *Pipe) remoteReset() {
-	defer p.event(dispatch.KindRemoteReset, nil) // though user code may end the goroutine
+	defer p.fastResetTold() // though user code may end the goroutine
 	p.m.chain.FastRemoteReset(p)
 }
 
 // reset tells the user that the pipe is over.
 func (p *Pipe) reset(reason error) {
-	defer p.enqueueEvent(dispatch.KindReset, reason)
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.enqueueEvent(dispatch.KindReset, reason)
+	}()
 	p.m.chain.FastReset(p)
 }
 

@@ -79,6 +79,7 @@ func (p *Pipe) take(w *work) {
 			p.counts.RemoteResets.Add(1)
 			p.counts.Discarded.Add(w.dropDeliveries())
 			p.m.queue.Discard(p.ID(), false)
+			p.later = append(p.later, dispatch.EventItem(dispatch.KindRemoteReset, p, nil))
 			w.list = append(w.list, o)
 		case session.OutClosed:
 			if p.ended(o.Err) {
@@ -152,14 +153,41 @@ func (p *Pipe) carryOut(o session.Output) {
 	}
 }
 
+// event is enqueueEvent, unless the pipe is closed; under mu.
 func (p *Pipe) event(k dispatch.Kind, err error) {
 	if !p.IsClosed() {
 		p.enqueueEvent(k, err)
 	}
 }
 
+// enqueueEvent has the pool tell the user of an event, behind the remote resets that fast
+// dispatchers are to be told of first; under mu.
 func (p *Pipe) enqueueEvent(k dispatch.Kind, err error) {
-	_ = p.m.queue.EnqueueBatch([]dispatch.Item{dispatch.EventItem(k, p, err)}) // refused: discarded there
+	e := dispatch.EventItem(k, p, err)
+	if len(p.later) > 0 {
+		p.later = append(p.later, e)
+		return
+	}
+	_ = p.m.queue.EnqueueBatch([]dispatch.Item{e}) // refused: discarded there
+}
+
+// fastResetTold lets the pool be told of the first of the remote resets, and of what came
+// between it and the next one.
+func (p *Pipe) fastResetTold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 1
+	for n < len(p.later) && p.later[n].Kind != dispatch.KindRemoteReset {
+		n++
+	}
+	events := p.later[:n:n]
+	if p.later = p.later[n:]; len(p.later) == 0 {
+		p.later = nil
+	}
+	if p.IsClosed() {
+		events = slices.DeleteFunc(events, func(e dispatch.Item) bool { return e.Kind != dispatch.KindReset })
+	}
+	_ = p.m.queue.EnqueueBatch(events)
 }
 
 // FaultTaken is called by the dispatch queue when a HandleFault of this pipe begins.

@@ -11,6 +11,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/connection/session"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
 // Pipe is one peer. It implements msg.Connection.
@@ -25,7 +26,10 @@ type Pipe struct {
 	// one and not yet dispatched is dropped.
 	era atomic.Uint32
 
-	mu      sync.Mutex // guards everything below
+	mu sync.Mutex // guards everything below
+	// later are the remote resets that fast dispatchers are yet to be told of, each with the
+	// events behind it, of which the pool is told when they were.
+	later   []dispatch.Item
 	faults  connection.Faults
 	idle    sync.Cond // told when writing or direct end
 	s       *session.Session
