@@ -23,8 +23,8 @@ const (
 // its working size allocates nothing. Its memory is taken again when it is empty,
 // so who fills it bounds it by Len.
 type Batch struct {
-	// Blocks is where memory for sealed frames beyond the arena's chunks comes from and
-	// goes to; nil: it is allocated each time.
+	// Blocks is where memory for sealed frames, and chunks beyond the working size, come from
+	// and go to; nil: they are allocated each time.
 	Blocks *Blocks
 
 	iov    [][]byte
@@ -44,6 +44,7 @@ type Batch struct {
 func (b *Batch) Trim() {
 	b.Reset()
 	if len(b.chunks) > chunksKept {
+		b.Blocks.giveChunks(b.chunks[chunksKept:])
 		clear(b.chunks[chunksKept:])
 		b.chunks = b.chunks[:chunksKept]
 	}
@@ -159,7 +160,7 @@ func (b *Batch) nextChunk() {
 		b.cur++
 	}
 	if b.cur == len(b.chunks) {
-		b.chunks = append(b.chunks, new([chunkLen]byte))
+		b.chunks = append(b.chunks, b.Blocks.takeChunk())
 	}
 	b.off, b.open = 0, false
 }

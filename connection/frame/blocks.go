@@ -6,6 +6,8 @@ import "slices"
 const (
 	blocksBytes = 8 << 20
 	blocksCount = 256
+	// chunksShared is how many chunks, 512 KiB: two batches as large as they get by default.
+	chunksShared = 64
 )
 
 // blockLen is the length of the shortest blocks, which short frames share.
@@ -15,13 +17,33 @@ const blockLen = 64 << 10
 // length find one.
 const blockAlign = 8 << 10
 
-// Blocks is memory for sealed frames: a message may be sent again and so is never sealed
-// where it is. Batches that are filled by one
-// goroutine share it. It keeps up to 8 MiB, all of it while no batch holds any. The zero
-// value is ready; not safe for concurrent use.
+// Blocks is memory for batches that are filled by one goroutine, which share it: blocks for
+// sealed frames, since a message may be sent again and so is never sealed where it is, of
+// which it keeps up to 8 MiB, all of it while no batch holds any; and the chunks beyond a
+// batch's working size. The zero value is ready; not safe for concurrent use.
 type Blocks struct {
-	free [][]byte // by length
-	n    int      // bytes of them
+	free   [][]byte // by length
+	n      int      // bytes of them
+	chunks []*[chunkLen]byte
+}
+
+// takeChunk returns a chunk of arbitrary content.
+func (x *Blocks) takeChunk() *[chunkLen]byte {
+	if x == nil || len(x.chunks) == 0 {
+		return new([chunkLen]byte)
+	}
+	last := len(x.chunks) - 1
+	p := x.chunks[last]
+	x.chunks[last] = nil
+	x.chunks = x.chunks[:last]
+	return p
+}
+
+// giveChunks takes chunks that takeChunk returned.
+func (x *Blocks) giveChunks(list []*[chunkLen]byte) {
+	if x != nil {
+		x.chunks = append(x.chunks, list[:min(len(list), chunksShared-len(x.chunks))]...)
+	}
 }
 
 // take returns n bytes of arbitrary content: of the shortest block that has them.

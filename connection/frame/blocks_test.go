@@ -93,3 +93,25 @@ func TestNoAllocsSecure(t *testing.T) {
 		require.Zero(t, testing.AllocsPerRun(10, exchange), size)
 	}
 }
+
+// TestChunksAreShared: what a batch holds beyond its working size is for the next batch
+// that is as large, and bounded.
+func TestChunksAreShared(t *testing.T) {
+	var x Blocks
+	a, b := Batch{Blocks: &x}, Batch{Blocks: &x}
+	data := make([]byte, 256<<10)
+	fill := func(b *Batch) {
+		b.AppendRaw(data)
+		b.Trim()
+	}
+	fill(&a)
+	require.Len(t, x.chunks, len(data)/chunkLen-chunksKept)
+	fill(&b)
+	require.Zero(t, testing.AllocsPerRun(10, func() { fill(&a); fill(&b) }))
+	b.AppendRaw(make([]byte, 2*chunksShared*chunkLen))
+	b.Trim()
+	require.Len(t, x.chunks, chunksShared)
+	alone := new(Batch)
+	fill(alone)
+	require.Len(t, alone.chunks, chunksKept)
+}
