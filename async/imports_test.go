@@ -47,7 +47,8 @@ var mayImport = map[string][]string{
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
 
-	"async/adapters/peer": {"async", "async/entity", "async/msg", "async/stream"},
+	"async/adapters/peer":          {"async", "async/entity", "async/msg", "async/stream"},
+	"async/adapters/peer/peertest": {"async", "async/entity", "async/msg", "eventloop", "eventloop/netpollstack"},
 
 	"async/resolve": {"async", "async/msg", "async/entity"},
 	"async/rpc":     {"async", "async/callback", "async/msg", "eventloop"},
@@ -77,16 +78,18 @@ var directRequires = []string{
 	"pgregory.net/rapid",
 }
 
+// testKits are packages of helpers that are linked into tests alone.
+var testKits = []string{"eventloop/stacktest/", "async/asynctest/", "async/interop/", "async/adapters/peer/peertest/"}
+
 // mayImportOutside says which non-test files, by prefix of their path, may
 // import what from outside the module and the standard library.
 var mayImportOutside = map[string][]string{
 	"github.com/cloudwego/netpoll": {"eventloop/netpollstack/"},
 	"github.com/panjf2000/ants/v2": {"dispatch/antspool.go"},
 	"golang.org/x/sys":             {"eventloop/netpollstack/"},
-	// Test kits: packages of helpers that are linked into tests alone.
-	"github.com/stretchr/testify": {"eventloop/stacktest/", "async/asynctest/", "async/interop/"},
-	"go.uber.org/goleak":          {"eventloop/stacktest/", "async/asynctest/", "async/interop/"},
-	"pgregory.net/rapid":          {"async/asynctest/"},
+	"github.com/stretchr/testify":  testKits,
+	"go.uber.org/goleak":           testKits,
+	"pgregory.net/rapid":           {"async/asynctest/"},
 }
 
 // pure are the packages, or single files, that see no socket, clock, chance or

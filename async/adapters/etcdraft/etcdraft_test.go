@@ -4,72 +4,22 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"net/netip"
-	"os"
 	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/adapters/peer/peertest"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/rpc"
-	"github.com/asyncmsgr/asyncmsgr/eventloop"
-	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 )
 
-// stack is of these tests alone, so that they can end it.
-var stack eventloop.Stack
-
-func TestMain(m *testing.M) {
-	msg.PoisonBuffers = true
-	s, err := netpollstack.Open(netpollstack.Config{})
-	if err != nil {
-		panic(err)
-	}
-	stack = s
-	code := m.Run()
-	if err := s.Close(); err != nil {
-		panic(err)
-	}
-	// netpoll's pollers live as long as the process, and so do goroutines of ants.
-	err = goleak.Find(goleak.IgnoreAnyFunction("github.com/cloudwego/netpoll.(*defaultPoll).Wait"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
-	if err != nil && code == 0 {
-		fmt.Println(err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// messenger is bound, at that place or at a free port, and not started.
-func messenger(t *testing.T, id int64, at string) *async.Messenger {
-	t.Helper()
-	m, err := async.New(async.Config{
-		Name: entity.OSD(id), Stack: stack, InitialBackoff: 10 * time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	m.SetPolicy(entity.TypeOSD, msg.LosslessPeerReuse())
-	require.NoError(t, m.Bind(netip.MustParseAddrPort(at)))
-	t.Cleanup(func() { require.NoError(t, m.Shutdown(context.Background())) })
-	return m
-}
-
-func until(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	require.Eventually(t, f, 60*time.Second, 5*time.Millisecond, what)
-}
+func TestMain(m *testing.M) { peertest.Main(m) }
 
 // fake is a node that notes what it is told.
 type fake struct {
@@ -135,7 +85,7 @@ type end struct {
 
 func open(t *testing.T, id int64, o Options) end {
 	t.Helper()
-	m, f := messenger(t, id, "127.0.0.1:0"), &fake{unreachable: map[uint64]int{}}
+	m, f := peertest.Messenger(t, id, "127.0.0.1:0"), &fake{unreachable: map[uint64]int{}}
 	x, err := New(m, f, o)
 	require.NoError(t, err)
 	require.NoError(t, m.Start())
@@ -169,9 +119,9 @@ func TestMessages(t *testing.T) {
 	}
 	a.Send([]*raftpb.Message{snapshot(2, 3<<20), message(raftpb.MsgApp, raft.None)})
 	for _, typ := range append(types, raftpb.MsgSnap) {
-		until(t, typ.String(), func() bool { return b.f.count(typ) == 1 })
+		peertest.Until(t, typ.String(), func() bool { return b.f.count(typ) == 1 })
 	}
-	until(t, "reported", func() bool { _, s := a.f.reports(); return len(s) == 1 })
+	peertest.Until(t, "reported", func() bool { _, s := a.f.reports(); return len(s) == 1 })
 	u, s := a.f.reports()
 	require.Empty(t, u)
 	require.Equal(t, []raft.SnapshotStatus{raft.SnapshotFinish}, s)
@@ -187,10 +137,10 @@ func TestReports(t *testing.T) {
 	a.AddPeer(3, unwilling.addr())
 	a.AddPeer(4, "127.0.0.1:1")
 	a.Send([]*raftpb.Message{message(raftpb.MsgApp, 4), message(raftpb.MsgApp, 5)})
-	until(t, "reported", func() bool { u, _ := a.f.reports(); return u[4] > 0 && u[5] > 0 })
+	peertest.Until(t, "reported", func() bool { u, _ := a.f.reports(); return u[4] > 0 && u[5] > 0 })
 	for i, to := range []uint64{2, 3, 4, 5} {
 		a.Send([]*raftpb.Message{snapshot(to, 2000)})
-		until(t, "reported", func() bool { u, s := a.f.reports(); return len(s) == i+1 && u[to] > 0 })
+		peertest.Until(t, "reported", func() bool { u, s := a.f.reports(); return len(s) == i+1 && u[to] > 0 })
 	}
 	_, s := a.f.reports()
 	require.NotContains(t, s, raft.SnapshotFinish)
@@ -208,10 +158,10 @@ func TestProposalsHoldNothingUp(t *testing.T) {
 	for range 10 {
 		a.Send([]*raftpb.Message{message(raftpb.MsgProp, 2), message(raftpb.MsgApp, 2)})
 	}
-	until(t, "entries", func() bool { return b.f.count(raftpb.MsgApp) == 10 })
+	peertest.Until(t, "entries", func() bool { return b.f.count(raftpb.MsgApp) == 10 })
 	require.Zero(t, b.f.count(raftpb.MsgProp))
 	close(b.f.hold)
-	until(t, "proposals", func() bool { return b.f.count(raftpb.MsgProp) == 10 })
+	peertest.Until(t, "proposals", func() bool { return b.f.count(raftpb.MsgProp) == 10 })
 }
 
 // TestBadInput: what is no message of raft's is dropped, and what is no snapshot is answered.
@@ -239,6 +189,6 @@ func TestBadInput(t *testing.T) {
 	_, err = a.o.Node.CallBody(reach, c, typeSnapshot, nil, iotest.ErrReader(errors.New("disk gone")))
 	require.ErrorContains(t, err, "disk gone")
 	a.Send([]*raftpb.Message{message(raftpb.MsgApp, 2)})
-	until(t, "entries", func() bool { return b.f.count(raftpb.MsgApp) == 1 })
+	peertest.Until(t, "entries", func() bool { return b.f.count(raftpb.MsgApp) == 1 })
 	require.Len(t, b.f.stepped, 1)
 }

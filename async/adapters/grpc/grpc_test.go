@@ -2,20 +2,11 @@ package grpcmsgr
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
-	"net/netip"
-	"os"
 	"testing"
 	"time"
 
-	"github.com/asyncmsgr/asyncmsgr/async"
-	"github.com/asyncmsgr/asyncmsgr/async/entity"
-	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/eventloop"
-	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
+	"github.com/asyncmsgr/asyncmsgr/async/adapters/peer/peertest"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -24,43 +15,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// stack is of these tests alone, so that they can end it.
-var stack eventloop.Stack
-
-func TestMain(m *testing.M) {
-	msg.PoisonBuffers = true
-	s, err := netpollstack.Open(netpollstack.Config{})
-	if err != nil {
-		panic(err)
-	}
-	stack = s
-	code := m.Run()
-	if err := s.Close(); err != nil {
-		panic(err)
-	}
-	// netpoll's pollers live as long as the process, and so do goroutines of ants.
-	err = goleak.Find(goleak.IgnoreAnyFunction("github.com/cloudwego/netpoll.(*defaultPoll).Wait"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
-	if err != nil && code == 0 {
-		fmt.Println(err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { peertest.Main(m) }
 
 // newNet is a Net on a messenger of its own, at that place or at a free port.
 func newNet(t *testing.T, id int64, at string) (n *Net, stop func()) {
 	t.Helper()
-	m, err := async.New(async.Config{
-		Name: entity.OSD(id), Stack: stack, InitialBackoff: 10 * time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	m.SetPolicy(entity.TypeOSD, msg.LosslessPeerReuse())
-	require.NoError(t, m.Bind(netip.MustParseAddrPort(at)))
-	n, err = New(m, Options{})
+	m := peertest.Messenger(t, id, at)
+	n, err := New(m, Options{})
 	require.NoError(t, err)
 	require.NoError(t, m.Start())
 	stop = func() { require.NoError(t, m.Shutdown(context.Background())) }

@@ -7,66 +7,19 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"net/netip"
-	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/adapters/peer/peertest"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
-	"github.com/asyncmsgr/asyncmsgr/eventloop"
-	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
 	"github.com/hashicorp/memberlist"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
 
-// stack is of these tests alone, so that they can end it.
-var stack eventloop.Stack
-
-func TestMain(m *testing.M) {
-	msg.PoisonBuffers = true
-	s, err := netpollstack.Open(netpollstack.Config{})
-	if err != nil {
-		panic(err)
-	}
-	stack = s
-	code := m.Run()
-	if err := s.Close(); err != nil {
-		panic(err)
-	}
-	// netpoll's pollers live as long as the process, and so do goroutines of ants.
-	err = goleak.Find(goleak.IgnoreAnyFunction("github.com/cloudwego/netpoll.(*defaultPoll).Wait"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
-	if err != nil && code == 0 {
-		fmt.Println(err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// messenger is bound, at that place or at a free port, and not started.
-func messenger(t *testing.T, id int64, at string) *async.Messenger {
-	t.Helper()
-	m, err := async.New(async.Config{
-		Name: entity.OSD(id), Stack: stack, InitialBackoff: 10 * time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	m.SetPolicy(entity.TypeOSD, msg.LosslessPeerReuse())
-	require.NoError(t, m.Bind(netip.MustParseAddrPort(at)))
-	t.Cleanup(func() { require.NoError(t, m.Shutdown(context.Background())) })
-	return m
-}
-
-func until(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	require.Eventually(t, f, 60*time.Second, 5*time.Millisecond, what)
-}
+func TestMain(m *testing.M) { peertest.Main(m) }
 
 // member is a node of a cluster, with what was sent to it.
 type member struct {
@@ -101,7 +54,7 @@ func (m *member) has(text string) bool {
 
 func join(t *testing.T, id int64, at string, with ...string) *member {
 	t.Helper()
-	x := &member{m: messenger(t, id, at)}
+	x := &member{m: peertest.Messenger(t, id, at)}
 	var err error
 	x.t, err = New(x.m, Options{})
 	require.NoError(t, err)
@@ -138,7 +91,7 @@ func TestCluster(t *testing.T) {
 	defer b.stop(t)
 	c := join(t, 3, "127.0.0.1:0", a.addr())
 	all := func(n int, of ...*member) {
-		until(t, fmt.Sprint(n, " members"), func() bool {
+		peertest.Until(t, fmt.Sprint(n, " members"), func() bool {
 			for _, m := range of {
 				if m.NumMembers() != n {
 					return false
@@ -155,7 +108,7 @@ func TestCluster(t *testing.T) {
 		require.NoError(t, a.SendReliable(n, []byte("stream")))
 	}
 	for _, m := range []*member{b, c} {
-		until(t, "messages", func() bool { return m.has("packet") && m.has(large) && m.has("stream") })
+		peertest.Until(t, "messages", func() bool { return m.has("packet") && m.has(large) && m.has("stream") })
 	}
 	at := c.addr()
 	c.stop(t)
@@ -170,11 +123,11 @@ func TestCluster(t *testing.T) {
 // TestBadInput: what is no packet is dropped, and said; so is what nobody takes, and counted.
 func TestBadInput(t *testing.T) {
 	var logs logbook
-	m := messenger(t, 1, "127.0.0.1:0")
+	m := peertest.Messenger(t, 1, "127.0.0.1:0")
 	x, err := New(m, Options{PacketQueue: 2, Logger: slog.New(slog.NewTextHandler(&logs, nil))})
 	require.NoError(t, err)
 	require.NoError(t, m.Start())
-	other := messenger(t, 2, "127.0.0.1:0")
+	other := peertest.Messenger(t, 2, "127.0.0.1:0")
 	y, err := New(other, Options{})
 	require.NoError(t, err)
 	require.NoError(t, other.Start())
@@ -184,13 +137,13 @@ func TestBadInput(t *testing.T) {
 		{Type: typePacket, Middle: []byte("x")},
 	} {
 		require.NoError(t, other.SendTo(bad, entity.TypeOSD, m.Addrs()))
-		until(t, "said", func() bool { return logs.count("a packet that is none") == i+1 })
+		peertest.Until(t, "said", func() bool { return logs.count("a packet that is none") == i+1 })
 	}
 	for i := range 5 {
 		_, err := y.WriteTo([]byte{byte(i)}, x.peers.Addr().String())
 		require.NoError(t, err)
 	}
-	until(t, "dropped", func() bool { return x.Dropped() == 3 })
+	peertest.Until(t, "dropped", func() bool { return x.Dropped() == 3 })
 	require.Equal(t, []byte{0}, (<-x.PacketCh()).Buf)
 	p := <-x.PacketCh()
 	require.Equal(t, []byte{1}, p.Buf)
@@ -203,7 +156,7 @@ func TestBadInput(t *testing.T) {
 // TestAddresses: a peer that is not there fails a dial at once, a name is looked up, and
 // what is no address is an error.
 func TestAddresses(t *testing.T) {
-	m := messenger(t, 1, "127.0.0.1:0")
+	m := peertest.Messenger(t, 1, "127.0.0.1:0")
 	x, err := New(m, Options{})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, x.Shutdown()) }()

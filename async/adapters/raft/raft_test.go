@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -16,63 +13,15 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
-	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/adapters/peer/peertest"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/rpc"
-	"github.com/asyncmsgr/asyncmsgr/eventloop"
-	"github.com/asyncmsgr/asyncmsgr/eventloop/netpollstack"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
 
-// stack is of these tests alone, so that they can end it.
-var stack eventloop.Stack
-
-func TestMain(m *testing.M) {
-	msg.PoisonBuffers = true
-	s, err := netpollstack.Open(netpollstack.Config{})
-	if err != nil {
-		panic(err)
-	}
-	stack = s
-	code := m.Run()
-	if err := s.Close(); err != nil {
-		panic(err)
-	}
-	// netpoll's pollers live as long as the process, and so do goroutines of ants.
-	err = goleak.Find(goleak.IgnoreAnyFunction("github.com/cloudwego/netpoll.(*defaultPoll).Wait"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
-	if err != nil && code == 0 {
-		fmt.Println(err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-const patience = 60 * time.Second
-
-func until(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	require.Eventually(t, f, patience, 5*time.Millisecond, what)
-}
-
-// messenger is bound, at that place or at a free port, and not started.
-func messenger(t *testing.T, id int64, at string) *async.Messenger {
-	t.Helper()
-	m, err := async.New(async.Config{
-		Name: entity.OSD(id), Stack: stack, InitialBackoff: 10 * time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	m.SetPolicy(entity.TypeOSD, msg.LosslessPeerReuse())
-	require.NoError(t, m.Bind(netip.MustParseAddrPort(at)))
-	t.Cleanup(func() { require.NoError(t, m.Shutdown(context.Background())) })
-	return m
-}
+func TestMain(m *testing.M) { peertest.Main(m) }
 
 // lines is a state machine that keeps what it was given.
 type lines struct {
@@ -216,7 +165,7 @@ func newCluster(t *testing.T, make func(*async.Messenger) (raft.Transport, error
 }
 
 func (c *cluster) open(id int64, at string) *node {
-	n := &node{id: id, state: &lines{}, m: messenger(c.t, id, at)}
+	n := &node{id: id, state: &lines{}, m: peertest.Messenger(c.t, id, at)}
 	var err error
 	n.trans, err = c.make(n.m)
 	require.NoError(c.t, err)
@@ -253,7 +202,7 @@ func (c *cluster) stop(n *node) {
 // leader waits until one of these nodes is that.
 func (c *cluster) leader(of ...*node) (l *node) {
 	c.t.Helper()
-	until(c.t, "a leader", func() bool {
+	peertest.Until(c.t, "a leader", func() bool {
 		for _, n := range of {
 			if n.State() == raft.Leader {
 				l = n
@@ -269,13 +218,15 @@ func (c *cluster) leader(of ...*node) (l *node) {
 func (c *cluster) apply(of []*node, texts ...string) {
 	c.t.Helper()
 	for _, x := range texts {
-		until(c.t, "applied", func() bool { return c.leader(of...).Apply([]byte(x), time.Second).Error() == nil })
+		peertest.Until(c.t, "applied", func() bool {
+			return c.leader(of...).Apply([]byte(x), time.Second).Error() == nil
+		})
 	}
 }
 
 func (c *cluster) agree(of []*node, with string) {
 	c.t.Helper()
-	until(c.t, "the nodes agree", func() bool {
+	peertest.Until(c.t, "the nodes agree", func() bool {
 		first := of[0].state.text()
 		for _, n := range of[1:] {
 			if n.state.text() != first {
@@ -321,7 +272,7 @@ func TestPartition(t *testing.T) {
 	rest := c.others(old)
 	c.apply(rest, "b")
 	c.agree(rest, "b")
-	until(t, "the leader that is cut off gives up", func() bool { return old.State() != raft.Leader })
+	peertest.Until(t, "the leader that is cut off gives up", func() bool { return old.State() != raft.Leader })
 	c.cut(old, false)
 	c.apply(c.all, "c")
 	c.agree(c.all, "b\nc")
@@ -370,7 +321,7 @@ func TestStreamLayer(t *testing.T) {
 func pair(t *testing.T, f func(raft.RPC)) (a, b *Transport, m *async.Messenger) {
 	var ts []*Transport
 	for id := range int64(2) {
-		m = messenger(t, id+1, "127.0.0.1:0")
+		m = peertest.Messenger(t, id+1, "127.0.0.1:0")
 		x, err := New(m, Options{Timeout: 5 * time.Second})
 		require.NoError(t, err)
 		require.NoError(t, m.Start())
