@@ -107,7 +107,7 @@ func (n *Node) roundTrip(ctx context.Context, c msg.Connection, typ uint16, req 
 		return nil, x.notSent(tid, err)
 	}
 	if at != 0 {
-		x.watch(ctx, tid, at)
+		x.watch(ctx, tid, at, true)
 	}
 	if done := ctx.Done(); done == nil {
 		<-x.ch
@@ -200,7 +200,7 @@ func (n *Node) Go(ctx context.Context, c msg.Connection, typ uint16, req []byte,
 		return
 	}
 	x.sent()
-	x.watch(ctx, tid, at)
+	x.watch(ctx, tid, at, false)
 }
 
 // OneWay sends a request that has no reply: what becomes of it at the peer is not told. nil

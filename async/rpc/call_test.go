@@ -82,6 +82,44 @@ func TestGo(t *testing.T) {
 	require.EqualValues(t, n, good.Load())
 }
 
+// lazy is a context that others overtake.
+type lazy struct{ context.Context }
+
+func (l lazy) Done() <-chan struct{} {
+	for range 20 {
+		runtime.Gosched()
+	}
+	return l.Context.Done()
+}
+
+// TestGoMayEndWhileItBegins: a call that has its reply before Go has returned may be another
+// one by then, and its context is not that one's.
+func TestGoMayEndWhileItBegins(t *testing.T) {
+	p := newPair(t)
+	require.NoError(t, p.client.HandleRaw(7, func(context.Context, *rpc.Request) ([]byte, error) { return nil, nil }))
+	loopback := p.client.Messenger().Loopback() // nothing is sooner back
+	var wg sync.WaitGroup
+	errs := make(chan error, 4*500)
+	for range 4 {
+		wg.Go(func() {
+			for range 500 {
+				ctx, cancel := context.WithCancel(context.Background())
+				wg.Add(1)
+				p.client.Go(lazy{ctx}, loopback, 7, nil, func(_ []byte, err error) {
+					if err != nil {
+						errs <- err
+					}
+					cancel()
+					wg.Done()
+				}, rpc.Timeout(time.Minute))
+			}
+		})
+	}
+	wg.Wait()
+	require.Empty(t, errs)
+	require.Zero(t, p.client.Stats().Out)
+}
+
 // TestManyCallers: each gets its own reply.
 func TestManyCallers(t *testing.T) {
 	p := newPair(t)

@@ -57,7 +57,7 @@ func (n *Node) CallBody(ctx context.Context, c msg.Connection, typ uint16, req [
 		return nil, x.notSent(tid, err)
 	}
 	if at != 0 {
-		x.watch(ctx, tid, at)
+		x.watch(ctx, tid, at, true)
 	}
 	completed := false
 	defer func() {

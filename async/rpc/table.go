@@ -318,13 +318,14 @@ func (n *Node) endAll(c msg.Connection, err error) {
 	}
 }
 
-// watch has x, which is out as tid, end with ctx, or at a time of the messenger's clock (0: none).
-func (x *call) watch(ctx context.Context, tid uint64, at time.Duration) {
+// watch has x, which was out as tid and may be another call by now, end with ctx, if nobody
+// waits for that, or at a time of the messenger's clock (0: none).
+func (x *call) watch(ctx context.Context, tid uint64, at time.Duration, waited bool) {
 	if ctx.Done() == nil && at == 0 {
 		return
 	}
 	var stop func() bool
-	if x.done != nil && ctx.Done() != nil {
+	if !waited && ctx.Done() != nil {
 		stop = afterEnd(ctx, func() { x.abandon(tid, ctx.Err()) })
 	}
 	sh := x.sh
