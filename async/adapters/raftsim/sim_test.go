@@ -20,8 +20,11 @@ func long() bool { return os.Getenv("ASYNCMSGR_LONG") != "" }
 // TestSafety: what Raft promises holds for all seeds, in whatever is broken.
 func TestSafety(t *testing.T) {
 	seeds := 4
-	if long() {
+	switch {
+	case long():
 		seeds = 200
+	case testing.Short():
+		seeds = 1
 	}
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
