@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,14 +21,27 @@ import (
 )
 
 // logged is what is logged meanwhile, a line each.
-type logged struct{ bytes.Buffer }
+type logged struct {
+	mu sync.Mutex
+	n  int
+}
 
-func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(&l.Buffer, nil)) }
+func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.n += bytes.Count(line, []byte("\n"))
+	return len(line), nil
+}
 
 // take returns how many lines there were since the last call.
 func (l *logged) take() int {
-	defer l.Reset()
-	return strings.Count(l.String(), "\n")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.n
+	l.n = 0
+	return n
 }
 
 func TestFile(t *testing.T) {
@@ -138,6 +152,7 @@ func TestFileConfig(t *testing.T) {
 
 // fakeDNS answers as it is told.
 type fakeDNS struct {
+	mu   sync.Mutex
 	srv  []*net.SRV
 	ips  map[string][]netip.Addr
 	err  error
@@ -145,6 +160,8 @@ type fakeDNS struct {
 }
 
 func (d *fakeDNS) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.asks++
 	if service != "msgr" || proto != "tcp" || name != "osd.example" {
 		return "", nil, errors.New("asked for something else")
@@ -153,6 +170,8 @@ func (d *fakeDNS) LookupSRV(_ context.Context, service, proto, name string) (str
 }
 
 func (d *fakeDNS) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if network != "ip" || d.ips[host] == nil {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
@@ -176,9 +195,12 @@ func TestSRV(t *testing.T) {
 		s, err := OpenSRV(SRVConfig{Service: "msgr", Proto: "tcp", Domain: "osd.example", DNS: dns,
 			Logger: log.logger(), StaleAfter: time.Minute})
 		require.NoError(t, err)
+		dns.mu.Lock() // but while time passes
 		step := func(d time.Duration) {
+			dns.mu.Unlock()
 			time.Sleep(d) // of the bubble
 			synctest.Wait()
+			dns.mu.Lock()
 		}
 		where := func() string {
 			e, err := s.Resolve(t.Context(), entity.OSD(1))
@@ -229,6 +251,7 @@ func TestSRV(t *testing.T) {
 		dns.err = nil
 		step(5 * time.Second)
 		require.Equal(t, "v2:10.0.0.7:7001", where())
+		dns.mu.Unlock()
 		require.NoError(t, s.Close())
 	})
 	for _, c := range []SRVConfig{{}, {Domain: "x", Interval: 1}, {Domain: "x", Interval: 2 * time.Hour},
