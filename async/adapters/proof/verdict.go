@@ -22,6 +22,9 @@ func (o outcome) String() string { return [...]string{"absent", "passed", "faile
 // outcomes are those of a run, by the name of the test (of the top level).
 type outcomes map[string]outcome
 
+// tries is how many times a test that failed with the adapter is run again.
+const tries = 4
+
 // runner runs the named tests of a suite, without the adapter or with it.
 type runner func(ours bool, tests []string) outcomes
 
@@ -79,19 +82,21 @@ func (r *report) again(t string) {
 		return
 	}
 	one := []string{t}
-	if second := r.run(true, one)[t]; second == passed || second == skipped && plain == skipped {
-		r.ours[t] = second
-		note("%s with the adapter, then %s", ours, second)
-		return
-	}
-	if !r.alone && r.run(false, one)[t] != plain {
-		note("%s twice with the adapter; %s, then not, without: it does not decide", ours, plain)
-		return
+	for n := range tries {
+		if next := r.run(true, one)[t]; next == passed || next == skipped && plain == skipped {
+			r.ours[t] = next
+			note("%s %d times with the adapter, then %s", ours, n+1, next)
+			return
+		}
+		if n == 0 && !r.alone && r.run(false, one)[t] != plain {
+			note("%s with the adapter; %s, then not, without: it does not decide", ours, plain)
+			return
+		}
 	}
 	if r.alone {
-		note("%s twice: this counts", ours)
+		note("%s %d times: this counts", ours, 1+tries)
 	} else {
-		note("%s twice with the adapter, %s twice without: this counts", ours, plain)
+		note("%s %d times with the adapter, %s twice without: this counts", ours, 1+tries, plain)
 	}
 	r.counts = append(r.counts, t)
 }
