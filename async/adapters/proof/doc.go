@@ -9,7 +9,7 @@
 // # The rule
 //
 // No test may fail with the adapter that passes without it. A test that fails with the
-// adapter is run again by itself, both ways: it counts if it fails each of ten times with
+// adapter is run again by itself, both ways: it counts if it fails each of 25 times with
 // the adapter, and has passed twice in a row without. So a test that fails now and then, as
 // many of raft's do where a goroutine may wait for a processor for 50 ms, never decides; how
 // often it failed is said. The exit status is 1 if a test counts, 2 if the tests could not

@@ -23,7 +23,7 @@ func (o outcome) String() string { return [...]string{"absent", "passed", "faile
 type outcomes map[string]outcome
 
 // tries is how many times a test that failed with the adapter is run again.
-const tries = 9
+const tries = 24
 
 // runner runs the named tests of a suite, without the adapter or with it.
 type runner func(ours bool, tests []string) outcomes

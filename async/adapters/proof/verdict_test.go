@@ -38,12 +38,12 @@ func TestTheRule(t *testing.T) {
 		"does not end both ways":       {"-", "-", false},
 		"better with it":               {"f", "p", false},
 		"fails, then passes":           {"p", "fp", false},
-		"fails always, passes twice":   {"pp", strings.Repeat("f", 10), true},
-		"passes the tenth time":        {"pp", strings.Repeat("f", 9) + "p", false},
-		"does not end, passes twice":   {"pp", strings.Repeat("-", 10), true},
+		"fails always, passes twice":   {"pp", strings.Repeat("f", 25), true},
+		"passes the 25th time":         {"pp", strings.Repeat("f", 24) + "p", false},
+		"does not end, passes twice":   {"pp", strings.Repeat("-", 25), true},
 		"fails twice, flaky without":   {"pf", "ff", false},
-		"skipped only with it":         {"pp", strings.Repeat("s", 10), true},
-		"fails where it is skipped":    {"ss", strings.Repeat("f", 10), true},
+		"skipped only with it":         {"pp", strings.Repeat("s", 25), true},
+		"fails where it is skipped":    {"ss", strings.Repeat("f", 25), true},
 		"fails, is skipped as without": {"s", "fs", false},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -58,9 +58,9 @@ func TestTheRule(t *testing.T) {
 			}
 		})
 	}
-	alone := first(suite{alone: true}, []string{"TestX"}, script{"TestX": {"", strings.Repeat("f", 10)}}.run())
+	alone := first(suite{alone: true}, []string{"TestX"}, script{"TestX": {"", strings.Repeat("f", 25)}}.run())
 	if alone.judge(); len(alone.counts) != 1 {
-		t.Error("a test without another way has to pass once in ten runs")
+		t.Error("a test without another way has to pass once in 25 runs")
 	}
 	if status([]report{{err: fmt.Errorf("no")}}) != 2 {
 		t.Error("what was not run is not passed")
