@@ -257,15 +257,21 @@ func TestReplyQueueFull(t *testing.T) {
 	p := newPair(t, func(o *pairOptions) {
 		o.serverConf = func(c *async.Config) { c.SendQueueMessages = 1 }
 	})
+	back := p.back()
+	// What nodes tell each other first takes room too.
+	empty := func() bool { n, _ := back.SendQueue(); return n == 0 }
+	eventually(t, func() bool { return p.server.Messenger().Stats().Sent == 1 && empty() })
 	_, err := p.client.Call(timeout(t), p.conn, echo, nil)
 	require.NoError(t, err)
-	back := p.back()
-	eventually(t, func() bool { n, _ := back.SendQueue(); return n == 0 })
+	eventually(t, empty)
 	require.NoError(t, p.server.HandleRaw(1, func(_ context.Context, r *rpc.Request) ([]byte, error) {
-		_ = r.Conn.Send(&msg.Message{Type: 1}) // fills the queue
+		for r.Conn.Send(&msg.Message{Type: 1}) == nil { // fills the queue
+		}
 		return nil, nil
 	}))
-	_, err = p.client.Call(timeout(t), p.conn, 1, nil, rpc.Timeout(200*time.Millisecond))
+	for err == nil { // until the client does not acknowledge so soon that there is room again
+		_, err = p.client.Call(timeout(t), p.conn, 1, nil, rpc.Timeout(200*time.Millisecond))
+	}
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.EqualValues(t, 1, p.server.Stats().RepliesDropped)
 	require.Equal(t, 1, p.logs.having("rpc: a reply cannot be sent, and its caller waits in vain"))
