@@ -486,8 +486,20 @@ inline ready(n, t) {
 	x = life_of(1-n, t);
 	assert(!RESETCHECK || !s[n].met || s[n].peer == x);	/* C4: that the peer restarted is told */
 	s[n].st = READY;
-	s[n].peer = x;
-	s[n].met = RESETCHECK
+	if
+	:: s[n].peer != x -> s[n].peer = x; s[n].met = false
+	:: else
+	fi
+}
+
+/* ghost: the connector is ready, and so was the acceptor before. Not until now can one have
+ * anything of the other: a session that the connector never heard of can end without a word. */
+inline meet(n, t) {
+	s[n].met = RESETCHECK;
+	if
+	:: tcp[t].acc == TAKEN -> s[1-n].met = RESETCHECK
+	:: else
+	fi
 }
 
 /* The connector n hears the answer. */
@@ -507,6 +519,7 @@ inline connector(n, t) {
 		new_session(n);
 		s[n].crossed = 0;
 		ready(n, t);
+		meet(n, t);
 		assert(agree(n, t))	/* L3 */
 	:: v == SESSION_RECONNECT_OK ->	/* go: connection/session/reconnect.go Session.connectorReconnectOK */
 		assert(s[n].st == SESSION_RECONNECTING);
@@ -515,6 +528,7 @@ inline connector(n, t) {
 		s[n].crossed = 0;
 		resume(n, id);
 		ready(n, t);
+		meet(n, t);
 		assert(agree(n, t))	/* L3 */
 	:: v == SESSION_RESET ->	/* go: connection/session/reconnect.go Session.connectorReset */
 		assert(s[n].st == SESSION_RECONNECTING);
