@@ -33,6 +33,8 @@ type machine struct {
 	no    uint32 // from 0 up
 	host  *Host  // the last life; nil: not added yet
 	index int    // in Network.hosts
+	rules []*Fault
+	held  stallList // what waits for its next life
 }
 
 // machine is that of a name, a new one if there is none.
@@ -333,7 +335,7 @@ func (h *Host) Restart() *Host {
 	n.note("restart", h.name)
 	next := n.newHost(h.machine, h.life+1, h.cfg)
 	next.clock.p.Store(h.clock.p.Load())
-	n.Recheck()
+	resend(h.machine.held.take())
 	return next
 }
 

@@ -51,11 +51,10 @@ func (p *pipe) heldBy() string {
 		by = "gate " + s.by
 	case *Hit:
 		by = "breakpoint " + s.by
-	default:
+	case *Fault:
 		by = "rule " + s.by
-		if s.by == "" {
-			by = "a host that is down"
-		}
+	case *machine:
+		by = "a host that is down"
 	}
 	return fmt.Sprintf(" held %d by %s", len(s.held), by)
 }

@@ -58,18 +58,19 @@ type Network struct {
 	done  <-chan struct{} // of EndOn; nil: none
 	looks uint            // events since the last look at done
 
-	hosts   []*Host // in the order of their coming
-	byName  map[string]*machine
-	byAddr  map[netip.Addr]*machine
-	links   map[linkKey]*link // looked up only
-	local   LinkConfig        // from a host to itself
-	conns   streamList        // those that have at least one living end
-	lastID  uint64            // of a stream
-	rules   []*Fault
-	stalled []*pipe // those with a stall, in the order of its beginning; and some without
-	sweepAt int     // length of stalled at which those without go
-	breaks  []*Breakpoint
-	trace   tracer
+	hosts  []*Host // in the order of their coming
+	byName map[string]*machine
+	byAddr map[netip.Addr]*machine
+	links  map[linkKey]*link // looked up only
+	local  LinkConfig        // from a host to itself
+	conns  streamList        // those that have at least one living end
+	lastID uint64            // of a stream
+	rules  []*Fault          // all that are in force, in the order of their coming
+	breaks []*Breakpoint
+	trace  tracer
+
+	everywhere     []*Fault // those of rules that have no scope
+	faults, stalls uint64   // how many there have been
 
 	// What is used again and again.
 	asked   Packet  // by judge
