@@ -185,7 +185,7 @@ func (c *Cluster) noteArrival(n *Node, f Flow, num uint64) {
 		b = strconv.AppendUint(b, x, 10)
 	}
 	c.ledger.note = b
-	c.Net.Note(string(b))
+	c.Net.NoteBytes(b)
 }
 
 // taint takes the promise from two nodes.

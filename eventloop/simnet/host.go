@@ -178,10 +178,12 @@ func (n *Network) scheduleJob(j job) {
 	case j.host.paused:
 		j.host.slept = append(j.host.slept, j)
 	default:
-		p := new(job)
+		var p *job
 		if k := len(n.jobPool); k > 0 {
 			p = n.jobPool[k-1]
 			n.jobPool = n.jobPool[:k-1]
+		} else {
+			p = new(job)
 		}
 		*p = j
 		n.schedule(n.Now()+j.host.jitter(), p, 0)

@@ -112,7 +112,7 @@ func (n *Network) InFlight() []Flight {
 		pk    *packet
 	}
 	var under []coming
-	for _, k := range n.queue.heap {
+	for _, k := range n.queue.keys() {
 		if pk, ok := n.queue.slots[k.order&(1<<slotBits-1)].do.(*packet); ok && pk.epoch == pk.p.epoch {
 			under = append(under, coming{k.at, k.order, pk})
 		}
