@@ -128,7 +128,11 @@ type guardedAuth struct {
 
 func (g guardedAuth) call(what string, err *error, f func()) {
 	returned := false
-	*err = fmt.Errorf("%w: %s", ErrPanic, what)
+	defer func() {
+		if !returned {
+			*err = fmt.Errorf("%w: %s", ErrPanic, what)
+		}
+	}()
 	defer g.m.guard(what, &returned)
 	if g.slow {
 		callback.OnPool(f)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
@@ -50,6 +51,9 @@ func optionals(t reflect.Type) []optional {
 // nobody would say so.
 func mustFit(d msg.Dispatcher) {
 	t := reflect.TypeOf(d)
+	if _, ok := fitting.Load(t); ok {
+		return
+	}
 	all := optionals(t)
 	for _, o := range all {
 		if o.has && !sameArguments(o.is.Type, o.want) {
@@ -65,7 +69,12 @@ func mustFit(d msg.Dispatcher) {
 		panic(fmt.Sprintf("dispatch: %v has the method %s, which would never be called: a %v has %s too",
 			t, signature("FastDispatch", fast.want), can.want.In(0), signature("CanFastDispatch", can.want)))
 	}
+	fitting.Store(t, true)
 }
+
+// fitting are the types of dispatchers that were looked at: no more than the program has. A
+// process with thousands of messengers has a few of them.
+var fitting sync.Map
 
 // sameArguments says whether the functions differ in their receivers at most.
 func sameArguments(a, b reflect.Type) bool {

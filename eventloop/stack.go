@@ -67,7 +67,8 @@ type Worker interface {
 
 // Local is what a Worker may have in addition: room for values that belong to it,
 // shared by all who use the worker. Any goroutine may call LoadOrStore, which
-// returns the value under key, v if there was none.
+// returns the value under key, v if there was none. Workers that run on one and the same
+// goroutine may share their values.
 type Local interface {
 	LoadOrStore(key, v any) any
 }

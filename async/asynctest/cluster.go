@@ -219,16 +219,14 @@ func (c *Cluster) Partition(a, b []int) *simnet.Fault {
 
 // Isolate stalls everything between a node and all others until it is lifted.
 func (c *Cluster) Isolate(i int) *simnet.Fault {
-	return c.Add(fmt.Sprintf("isolate %d", i), simnet.Isolate(c.Nodes[i].Host.Name()))
+	host := c.Nodes[i].Host.Name()
+	return c.Add(fmt.Sprintf("isolate %d", i), simnet.Isolate(host), simnet.AtHost(host))
 }
 
 // Cut resets all connections of a node; the messenger's sessions go on.
 func (c *Cluster) Cut(i int) {
-	name := c.Nodes[i].Host.Name()
-	for _, conn := range c.Net.Conns() {
-		if conn.From == name || conn.To == name {
-			c.Reset(conn)
-		}
+	for _, conn := range c.Nodes[i].Host.Conns() {
+		c.Reset(conn)
 	}
 }
 
@@ -265,15 +263,15 @@ func (c *Cluster) MarkDownAddrs(from, to int, addrs entity.AddrVec) {
 // Add puts a rule of faults into force (see simnet.Network.Add) until it is lifted,
 // by itself or by LiftAll. With a history, what it does to connections is noted: those
 // who see their bytes altered may call that a breach of the protocol (E1).
-func (c *Cluster) Add(name string, rule simnet.Rule) *simnet.Fault {
-	f := c.Net.Add(name, c.watched(rule))
+func (c *Cluster) Add(name string, rule simnet.Rule, where ...simnet.Scope) *simnet.Fault {
+	f := c.Net.Add(name, c.watched(rule), where...)
 	c.faults = append(c.faults, f)
 	return f
 }
 
 // AddFor is Add for a limited time.
-func (c *Cluster) AddFor(d time.Duration, name string, rule simnet.Rule) *simnet.Fault {
-	f := c.Add(name, rule)
+func (c *Cluster) AddFor(d time.Duration, name string, rule simnet.Rule, where ...simnet.Scope) *simnet.Fault {
+	f := c.Add(name, rule, where...)
 	c.Net.After(d, f.Lift)
 	return f
 }
@@ -299,19 +297,15 @@ func (c *Cluster) Healed() {
 func (c *Cluster) down(i int, how func(*simnet.Host)) {
 	n := c.Nodes[i]
 	n.Down = true
-	for _, conn := range c.Net.Conns() {
-		if name := n.Host.Name(); conn.From == name || conn.To == name {
-			c.harm(conn.ID)
-		}
+	for _, conn := range n.Host.Conns() {
+		c.harm(conn.ID)
 	}
 	n.add(RecDown, nil, Record{})
 	n.closeLife(false)
 	c.panicked += n.Stats().Panics
 	how(n.Host)
 	n.pool.die()
-	for j := range c.Nodes {
-		c.taint(i, j)
-	}
+	c.taintAll(i)
 }
 
 // Restart starts a node that is down again: a new messenger with the same name
@@ -403,12 +397,8 @@ func (c *Cluster) shutdown() {
 
 // isDown says whether the host of that name is down.
 func (c *Cluster) isDown(name string) bool {
-	for _, n := range c.Nodes {
-		if n.Host.Name() == name {
-			return n.Down
-		}
-	}
-	return false
+	i, ok := c.byHost[name]
+	return ok && c.Nodes[i].Down
 }
 
 // await runs the network until a shutdown is done: in small steps, because the

@@ -31,11 +31,12 @@ type ledger struct {
 	// tainted holds pairs of nodes whose sessions were ended by force: what was
 	// under way between them may be lost, or come again.
 	tainted map[[2]int]bool
-	note    []byte // scratch
+	fell    map[int]bool // the same with whomever: nodes that have been down
+	note    []byte       // scratch
 }
 
 func (l *ledger) init() {
-	l.byFlow, l.tainted = map[Flow]*account{}, map[[2]int]bool{}
+	l.byFlow, l.tainted, l.fell = map[Flow]*account{}, map[[2]int]bool{}, map[int]bool{}
 }
 
 // trackedLen is the front of a tracked message: from, to, life, conn, priority,
@@ -184,7 +185,7 @@ func (c *Cluster) noteArrival(n *Node, f Flow, num uint64) {
 		b = strconv.AppendUint(b, x, 10)
 	}
 	c.ledger.note = b
-	c.Net.Note(string(b))
+	c.Net.NoteBytes(b)
 }
 
 // taint takes the promise from two nodes.
@@ -196,8 +197,18 @@ func (c *Cluster) taint(a, b int) {
 	}
 }
 
+// taintAll takes the promise from a node and all others.
+func (c *Cluster) taintAll(i int) {
+	c.ledger.fell[i] = true
+	if c.History != nil {
+		for j := range c.Nodes {
+			c.History.Tainted[[2]int{min(i, j), max(i, j)}] = true
+		}
+	}
+}
+
 func (l *ledger) isTainted(f Flow) bool {
-	return l.tainted[[2]int{min(f.From, f.To), max(f.From, f.To)}]
+	return l.fell[f.From] || l.fell[f.To] || l.tainted[[2]int{min(f.From, f.To), max(f.From, f.To)}]
 }
 
 // Complete says whether every tracked message has arrived and its sender been

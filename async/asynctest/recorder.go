@@ -1,8 +1,9 @@
 package asynctest
 
 import (
-	"fmt"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -54,8 +55,55 @@ func (r *Recorder) record(e Event) {
 		j.conn = e.Conn
 	}
 	e.At, e.Peer = n.Cluster.Net.Now(), e.Conn.PeerName()
-	n.Cluster.Net.Note(fmt.Sprintf("%v: %s %v %d %d %q", n.Name(), e.What, e.Peer, e.Type, e.TID, e.Front))
+	n.Cluster.noteEvent(n, &e)
 	r.Events = append(r.Events, e)
+}
+
+// noteEvent puts an event into the trace: there may be millions.
+func (c *Cluster) noteEvent(n *Node, e *Event) {
+	b := appendName(c.ledger.note[:0], n.Name())
+	b = append(append(append(b, ": "...), e.What...), ' ')
+	b = append(appendName(b, e.Peer), ' ')
+	b = append(strconv.AppendUint(b, uint64(e.Type), 10), ' ')
+	b = append(strconv.AppendUint(b, e.TID, 10), ' ')
+	c.ledger.note = appendQuote(b, e.Front)
+	c.Net.NoteBytes(c.ledger.note)
+}
+
+// appendName appends what n.String returns.
+func appendName(b []byte, n entity.Name) []byte {
+	if n.Num == entity.NumNew {
+		return append(b, n.String()...)
+	}
+	return strconv.AppendInt(append(append(b, n.Type.String()...), '.'), n.Num, 10)
+}
+
+// quoted is what strconv.Quote makes of each byte that is ASCII, or no UTF-8.
+var quoted = func() (q [256]string) {
+	for i := range q {
+		s := strconv.Quote(string([]byte{byte(i)}))
+		q[i] = s[1 : len(s)-1]
+	}
+	return q
+}()
+
+// appendQuote appends what strconv.Quote returns of bytes that are no text most often.
+func appendQuote(b []byte, s string) []byte {
+	b = append(b, '"')
+	for i := 0; i < len(s); {
+		size := 1
+		if s[i] >= utf8.RuneSelf {
+			_, size = utf8.DecodeRuneInString(s[i:])
+		}
+		if size == 1 {
+			b = append(b, quoted[s[i]]...)
+		} else {
+			q := strconv.Quote(s[i : i+size])
+			b = append(b, q[1:len(q)-1]...)
+		}
+		i += size
+	}
+	return append(b, '"')
 }
 
 // Dispatch implements msg.Dispatcher.

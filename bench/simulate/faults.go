@@ -133,38 +133,38 @@ func (in *injector) strike() {
 	in.happened++
 	switch what {
 	case faultKill, faultStall:
-		conns := net.Conns()
-		if len(conns) == 0 {
+		if net.NumConns() == 0 {
 			in.happened--
 			return
 		}
-		if c := conns[in.rnd.IntN(len(conns))]; what == faultKill {
+		if c := net.ConnAt(in.rnd.IntN(net.NumConns())); what == faultKill {
 			c.Kill()
 		} else {
-			net.AddFor(d, fmt.Sprintf("stall conn %d", c.ID), simnet.StallConn(c.ID))
+			net.AddFor(d, fmt.Sprintf("stall conn %d", c.ID), simnet.StallConn(c.ID), simnet.AtConn(c))
 		}
 	case faultCut:
 		at, dialer := int64(in.rnd.IntN(1+in.rnd.IntN(3000))), in.rnd.IntN(2) == 0
 		net.AddFor(d, "cut",
-			simnet.Once(simnet.CutAt(at, dialer, func(p *simnet.Packet) bool { return p.From == a || p.To == a })))
+			simnet.Once(simnet.CutAt(at, dialer, func(p *simnet.Packet) bool { return p.From == a || p.To == a })),
+			simnet.AtHost(a))
 	case faultPartition:
 		net.AddFor(d, "partition", in.partition())
 	case faultIsolate:
-		net.AddFor(d, "isolate "+a, simnet.Isolate(a))
+		net.AddFor(d, "isolate "+a, simnet.Isolate(a), simnet.AtHost(a))
 	case faultOneWay:
 		net.AddFor(d, "mute "+a, func(p *simnet.Packet) simnet.Verdict {
 			if p.From == a && p.To != a {
 				return simnet.Stall()
 			}
 			return simnet.Pass()
-		})
+		}, simnet.AtHost(a))
 	case faultRefuse:
 		net.AddFor(d, "refuse "+a, func(p *simnet.Packet) simnet.Verdict {
 			if p.Kind == simnet.Syn && p.To == a {
 				return simnet.Refuse()
 			}
 			return simnet.Pass()
-		})
+		}, simnet.AtHost(a))
 	case faultFlip:
 		bit := in.rnd.IntN(1 << 20)
 		net.AddFor(d, "flip", simnet.Once(func(p *simnet.Packet) simnet.Verdict {
@@ -179,7 +179,7 @@ func (in *injector) strike() {
 				return simnet.Pass()
 			}
 			return simnet.Deliver(d / 4)
-		})
+		}, simnet.AtHost(a))
 	case faultCrash, faultDeath:
 		if in.victim != nil {
 			i = in.victim()
@@ -199,12 +199,12 @@ func (in *injector) strike() {
 
 // partition parts a random group of nodes from the others.
 func (in *injector) partition() simnet.Rule {
-	part := make(map[string]bool)
-	for i := range in.w.c.Nodes {
-		part[in.host(i)] = in.rnd.IntN(2) == 0
+	part := make([]bool, len(in.w.c.Nodes)) // nodes have the numbers of their hosts
+	for i := range part {
+		part[i] = in.rnd.IntN(2) == 0
 	}
 	return func(p *simnet.Packet) simnet.Verdict {
-		if part[p.From] != part[p.To] {
+		if part[p.FromHost] != part[p.ToHost] {
 			return simnet.Stall()
 		}
 		return simnet.Pass()

@@ -170,8 +170,12 @@ func (o *oracle) arrive(i int, m *msg.Message) (header, bool) {
 		o.w.violated("C3", "%v: arrived at node %d, which is down", f, i)
 	}
 	conn := m.Connection()
-	o.violated(o.conn(i, int(h.from), conn).Deliver(false, m.ReceivedAt()), "%v: number %d arrived", f, h.num)
-	o.violated(f.Arrive(h.num, promise.Receiver{Life: n.life, Conn: conn.ID()}), "%v", f)
+	if broken := o.conn(i, int(h.from), conn).Deliver(false, m.ReceivedAt()); broken != nil {
+		o.violated(broken, "%v: number %d arrived", f, h.num)
+	}
+	if broken := f.Arrive(h.num, promise.Receiver{Life: n.life, Conn: conn.ID()}); broken != nil {
+		o.violated(broken, "%v", f)
+	}
 	return h, h.num > 0 && h.num <= f.Sent
 }
 
@@ -244,7 +248,13 @@ func (e ear) watch(c msg.Connection, what string) *connWatch {
 }
 
 // told enters what the user of a connection was told.
-func (e ear) told(c msg.Connection, what string, broken []promise.Breach) {
+func (e ear) told(c msg.Connection, what string, err error, broken []promise.Breach) {
+	if broken == nil {
+		return
+	}
+	if err != nil {
+		what = fmt.Sprintf("%s (%v)", what, err)
+	}
 	e.o.violated(broken, "%v: %s of connection %d", e.node.Name(), what, c.ID())
 }
 
@@ -254,7 +264,7 @@ func (ear) Dispatch(*msg.Message) bool { return false }
 func (e ear) ready(c msg.Connection) { e.watch(c, "ready").Ready(e.node.Host.Clock().Now()) }
 
 func (e ear) established(c msg.Connection, what string) {
-	e.told(c, what, e.watch(c, what).Told())
+	e.told(c, what, nil, e.watch(c, what).Told())
 	e.o.nodes[e.node.Index].told++
 	e.o.w.result.Sessions++
 }
@@ -273,23 +283,23 @@ func (e ear) HandleAccept(c msg.Connection) { e.established(c, "accept") }
 
 // HandleFault implements msg.FaultHandler.
 func (e ear) HandleFault(c msg.Connection, err error) {
-	e.told(c, fmt.Sprintf("fault (%v)", err), e.watch(c, "fault").Fault())
+	e.told(c, "fault", err, e.watch(c, "fault").Fault())
 }
 
 // HandleFastReset implements msg.FastResetHandler.
 func (e ear) HandleFastReset(c msg.Connection) {
-	e.told(c, "fast reset", e.watch(c, "fast reset").FastReset())
+	e.told(c, "fast reset", nil, e.watch(c, "fast reset").FastReset())
 }
 
 // HandleFastRemoteReset implements msg.FastRemoteResetHandler.
 func (e ear) HandleFastRemoteReset(c msg.Connection) {
-	e.told(c, "fast remote reset", e.watch(c, "fast remote reset").FastRemoteReset())
+	e.told(c, "fast remote reset", nil, e.watch(c, "fast remote reset").FastRemoteReset())
 }
 
 // HandleReset implements msg.ResetHandler.
 func (e ear) HandleReset(c msg.Connection, reason error) bool {
 	w := e.watch(c, "reset")
-	e.told(c, fmt.Sprintf("reset (%v)", reason), w.Reset())
+	e.told(c, "reset", reason, w.Reset())
 	for _, f := range w.flows {
 		f.Excuse()
 	}
@@ -301,7 +311,7 @@ func (e ear) HandleReset(c msg.Connection, reason error) bool {
 
 // HandleRemoteReset implements msg.RemoteResetHandler.
 func (e ear) HandleRemoteReset(c msg.Connection) {
-	e.told(c, "remote reset", e.watch(c, "remote reset").RemoteReset())
+	e.told(c, "remote reset", nil, e.watch(c, "remote reset").RemoteReset())
 }
 
 func (f *flow) String() string { return fmt.Sprint(f.flowKey) }

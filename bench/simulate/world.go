@@ -168,7 +168,7 @@ func (w *world) run(s scenario) {
 	w.result.Sent, w.result.Deliveries = w.oracle.sent, w.oracle.arrived
 	w.result.Faults = w.faults.happened
 	if w.net != nil {
-		w.result.Virtual, w.result.Hash = w.net.Now(), w.net.Hash()
+		w.result.Virtual, w.result.Hash, w.result.Events = w.net.Now(), w.net.Hash(), w.net.Steps()
 	}
 	if !w.result.Early && !w.result.Interrupted && w.result.Stuck == nil && w.result.Broken == nil {
 		w.tb.catch("R2", w.tb.end)
@@ -215,41 +215,54 @@ func (w *world) sessions() (n uint64) {
 
 // advance lets d pass; false: that was the end.
 func (w *world) advance(d time.Duration) bool {
-	end := w.net.Now() + d
-	return w.until("", func() bool { return w.net.Now() >= end }, d)
+	end, early := w.horizon(d)
+	if w.failed(w.net.Run(end - w.net.Now())) {
+		return false
+	}
+	w.result.Early = early
+	return !early
 }
 
-// until runs the network until cond holds; false: the run is over. A letter names
-// what is violated if cond does not hold in time.
-func (w *world) until(letter string, cond func() bool, limit time.Duration) bool {
-	early, end := false, w.net.Now()+limit
-	if u := w.cfg.Until; u > 0 && w.net.Now()+limit >= u {
-		early, end, limit = true, u, u-w.net.Now()
+// horizon is when d has passed, or Config.Until if that is not after it.
+func (w *world) horizon(d time.Duration) (end time.Duration, early bool) {
+	end = w.net.Now() + d
+	if u := w.cfg.Until; u > 0 && end >= u {
+		return u, true
 	}
-	err := w.net.RunUntil(func() bool {
-		w.result.Events++
-		return cond()
-	}, limit)
-	var stuck *simnet.StuckError
-	switch errors.As(err, &stuck); {
-	case err == nil:
-		return true
+	return end, false
+}
+
+// failed says whether an error of the network ends the run.
+func (w *world) failed(err error) bool {
+	switch {
 	case errors.Is(err, simnet.ErrEnded):
 		w.result.Interrupted = true
 	case w.net.Err() != nil: // the run cannot go on: a rule panicked, or time stood still
-		w.result.Stuck = stuck
+		errors.As(err, &w.result.Stuck)
 		w.violated("sim", "%v", firstLine(err))
 		w.result.Broken = err
+	default:
+		return false
+	}
+	return true
+}
+
+// until runs the network until cond holds; false: the run is over. The letter names
+// what is violated if cond does not hold in time.
+func (w *world) until(letter string, cond func() bool, limit time.Duration) bool {
+	end, early := w.horizon(limit)
+	err := w.net.RunUntil(cond, end-w.net.Now())
+	switch {
+	case err == nil:
+		return true
+	case w.failed(err):
 	case early:
 		_ = w.net.Run(end - w.net.Now())
 		w.result.Early = true
-	case letter == "": // the time is up, or there was nothing left to do in it
-		_ = w.net.Run(end - w.net.Now())
-		return true
 	default:
-		w.result.Stuck = stuck
+		errors.As(err, &w.result.Stuck)
 		w.violated(letter, "not done %v after the last fault: %s; %d sendings have no end%s",
-			limit, stuck.Why, w.oracle.open, w.oracle.unended(3))
+			limit, w.result.Stuck.Why, w.oracle.open, w.oracle.unended(3))
 	}
 	return false
 }

@@ -33,6 +33,8 @@ type machine struct {
 	no    uint32 // from 0 up
 	host  *Host  // the last life; nil: not added yet
 	index int    // in Network.hosts
+	rules []*Fault
+	held  stallList // what waits for its next life
 }
 
 // machine is that of a name, a new one if there is none.
@@ -176,10 +178,12 @@ func (n *Network) scheduleJob(j job) {
 	case j.host.paused:
 		j.host.slept = append(j.host.slept, j)
 	default:
-		p := new(job)
+		var p *job
 		if k := len(n.jobPool); k > 0 {
 			p = n.jobPool[k-1]
 			n.jobPool = n.jobPool[:k-1]
+		} else {
+			p = new(job)
 		}
 		*p = j
 		n.schedule(n.Now()+j.host.jitter(), p, 0)
@@ -333,7 +337,7 @@ func (h *Host) Restart() *Host {
 	n.note("restart", h.name)
 	next := n.newHost(h.machine, h.life+1, h.cfg)
 	next.clock.p.Store(h.clock.p.Load())
-	n.Recheck()
+	resend(h.machine.held.take())
 	return next
 }
 

@@ -59,9 +59,11 @@ func (w *worker) runLoudly(t eventloop.Task) {
 	returned = true
 }
 
-// LoadOrStore implements eventloop.Local.
+// LoadOrStore implements eventloop.Local. All workers of the network share the values,
+// since they are one goroutine: memory that is kept for the next use is kept once, and is
+// in the cache, however many hosts there are.
 func (w *worker) LoadOrStore(key, v any) any {
-	have, _ := w.locals.LoadOrStore(key, v)
+	have, _ := w.host.net.locals.LoadOrStore(key, v)
 	return have
 }
 

@@ -51,11 +51,10 @@ func (p *pipe) heldBy() string {
 		by = "gate " + s.by
 	case *Hit:
 		by = "breakpoint " + s.by
-	default:
+	case *Fault:
 		by = "rule " + s.by
-		if s.by == "" {
-			by = "a host that is down"
-		}
+	case *machine:
+		by = "a host that is down"
 	}
 	return fmt.Sprintf(" held %d by %s", len(s.held), by)
 }
@@ -113,7 +112,7 @@ func (n *Network) InFlight() []Flight {
 		pk    *packet
 	}
 	var under []coming
-	for _, k := range n.queue.heap {
+	for _, k := range n.queue.keys() {
 		if pk, ok := n.queue.slots[k.order&(1<<slotBits-1)].do.(*packet); ok && pk.epoch == pk.p.epoch {
 			under = append(under, coming{k.at, k.order, pk})
 		}

@@ -52,24 +52,26 @@ type Network struct {
 	seed  uint64
 	now   atomic.Int64 // a time.Duration, of the last event at least; the running goroutine writes it
 	queue eventQueue
-	crowd int   // events at this instant
-	err   error // why nothing goes on: *PanicError, *StuckError or ErrEnded
+	crowd int    // events at this instant
+	steps uint64 // events that have happened
+	err   error  // why nothing goes on: *PanicError, *StuckError or ErrEnded
 	hits  []*Hit
 	done  <-chan struct{} // of EndOn; nil: none
 	looks uint            // events since the last look at done
 
-	hosts   []*Host // in the order of their coming
-	byName  map[string]*machine
-	byAddr  map[netip.Addr]*machine
-	links   map[linkKey]*link // looked up only
-	local   LinkConfig        // from a host to itself
-	conns   streamList        // those that have at least one living end
-	lastID  uint64            // of a stream
-	rules   []*Fault
-	stalled []*pipe // those with a stall, in the order of its beginning; and some without
-	sweepAt int     // length of stalled at which those without go
-	breaks  []*Breakpoint
-	trace   tracer
+	hosts  []*Host // in the order of their coming
+	byName map[string]*machine
+	byAddr map[netip.Addr]*machine
+	links  map[linkKey]*link // looked up only
+	local  LinkConfig        // from a host to itself
+	conns  streamList        // those that have at least one living end
+	lastID uint64            // of a stream
+	rules  []*Fault          // all that are in force, in the order of their coming
+	breaks []*Breakpoint
+	trace  tracer
+
+	everywhere     []*Fault // those of rules that have no scope
+	faults, stalls uint64   // how many there have been
 
 	// What is used again and again.
 	asked   Packet  // by judge
@@ -77,7 +79,8 @@ type Network struct {
 	packets *packet // a list
 	jobPool []*job
 	buffers bufferPool
-	scratch []byte // of all workers: one callback runs at a time
+	scratch []byte   // of all workers: one callback runs at a time
+	locals  sync.Map // likewise; see LoadOrStore
 
 	arriving bool    // a packet is being handed over
 	due      *worker // that it has woken
@@ -129,8 +132,11 @@ func (n *Network) Now() time.Duration {
 	return time.Duration(n.now.Load())
 }
 
-// Events is how many events have been scheduled so far.
+// Events is how many events have been scheduled so far, and Steps how many have happened.
 func (n *Network) Events() uint64 { return n.queue.seq }
+
+// Steps: see Events.
+func (n *Network) Steps() uint64 { return n.steps }
 
 func (n *Network) schedule(at time.Duration, do action, arg uint64) {
 	n.queue.push(max(at, n.Now()), do, arg)
@@ -207,6 +213,7 @@ func (n *Network) step(limit time.Duration) bool {
 		n.fail(n.stuck("time does not go on: %d events at this instant", n.crowd))
 		return false
 	}
+	n.steps++
 	do.happen(arg)
 	return n.err == nil
 }

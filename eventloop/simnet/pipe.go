@@ -1,9 +1,6 @@
 package simnet
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // pipe is one direction of a stream. What the arrival of a packet needs is
 // together at the beginning.
@@ -14,7 +11,6 @@ type pipe struct {
 	no     uint32 // of the last packet
 	side   uint8  // of the writer
 	asking bool   // the writer waits for room
-	listed bool   // in Network.stalled
 
 	arrived int64     // bytes that are at the reader's host
 	read    int64     // bytes the reader has consumed
@@ -25,13 +21,6 @@ type pipe struct {
 
 	last  time.Duration // arrival of the last packet
 	stall *stall        // what cannot go on; nil: nothing
-}
-
-// stall is what a rule, a gate, a breakpoint or a dead host keeps from going on.
-type stall struct {
-	held  []*packet // by no
-	by    string    // the rule, gate or breakpoint that holds the first packet; "": a dead host
-	owner any       // the *Gate or *Hit that lets them go; nil: rules are asked again
 }
 
 // packet is what is under way. They are used again; see Network.newPacket.
@@ -81,7 +70,8 @@ func (pk *packet) describe() Packet {
 	p := pk.p
 	s := p.s
 	return Packet{
-		Kind: pk.kind, Conn: s.id, From: p.from(), To: p.to(), Src: s.addrs[p.side], Dst: s.addrs[1-p.side],
+		Kind: pk.kind, Conn: s.id, From: p.from(), To: p.to(),
+		FromHost: s.machines[p.side].index, ToHost: s.machines[1-p.side].index, Src: s.addrs[p.side], Dst: s.addrs[1-p.side],
 		FromDialer: p.side == 0, Offset: pk.off, Data: pk.data(), Now: s.net.Now(),
 	}
 }
@@ -181,110 +171,6 @@ func (p *pipe) sendAt(kind Kind, off int64, size int, hit *Hit) {
 	p.pass(pk)
 }
 
-// pass holds a packet if others before it are held.
-func (p *pipe) pass(pk *packet) {
-	if p.stall != nil && pk.repeated() {
-		p.stall.held = append(p.stall.held, pk)
-		return
-	}
-	p.route(pk)
-}
-
-// repeated says that TCP sends the packet again if it is lost.
-func (pk *packet) repeated() bool { return pk.kind != Rst || pk.answer }
-
-// hold keeps a packet, and with it all that follow.
-func (p *pipe) hold(pk *packet, by string, owner any) {
-	if !pk.repeated() || !p.s.listed {
-		pk.free() // TCP does not repeat it, or there is nobody to do so
-		return
-	}
-	if p.stall == nil {
-		p.stall = &stall{by: by, owner: owner}
-		p.list()
-	}
-	p.stall.held = append(p.stall.held, pk)
-}
-
-// keep puts a packet that arrived at a dead host where it will be tried again.
-func (p *pipe) keep(pk *packet) {
-	if pk.kind == Rst || !p.s.listed {
-		pk.free()
-		return
-	}
-	if p.stall == nil {
-		p.stall = &stall{}
-		p.list()
-	}
-	held := p.stall.held
-	i := len(held)
-	for i > 0 && held[i-1].no > pk.no {
-		i--
-	}
-	p.stall.held = slices.Insert(held, i, pk)
-}
-
-// forgetHeld loses what is held.
-func (p *pipe) forgetHeld() {
-	if p.stall != nil {
-		held := p.stall.held
-		p.stall = nil
-		for _, pk := range held {
-			pk.free()
-		}
-	}
-}
-
-// drop loses everything under way.
-func (p *pipe) drop() {
-	p.epoch++
-	p.forgetHeld()
-}
-
-// list has Recheck look at p.
-func (p *pipe) list() {
-	if p.listed {
-		return
-	}
-	n := p.s.net
-	if len(n.stalled) >= n.sweepAt {
-		n.stalled = slices.DeleteFunc(n.stalled, func(p *pipe) bool {
-			p.listed = p.stall != nil
-			return !p.listed
-		})
-		n.sweepAt = max(2*len(n.stalled), 64)
-	}
-	p.listed = true
-	n.stalled = append(n.stalled, p)
-}
-
-// release lets go what owner holds here: the first packet as it is, those behind
-// it as if they were sent now.
-func (p *pipe) release(owner any) {
-	if p.stall != nil && p.stall.owner == owner {
-		p.resend(true)
-	}
-}
-
-func (p *pipe) resend(first bool) {
-	held := p.stall.held
-	p.stall = nil
-	for _, pk := range held {
-		switch {
-		case pk.epoch != p.epoch:
-			pk.free()
-		case p.stall != nil:
-			p.stall.held = append(p.stall.held, pk)
-		case first:
-			p.s.net.record(pk, tookOff, Verdict{}, "")
-			p.deliver(pk, 0)
-		default:
-			p.route(pk)
-		}
-		first = false
-	}
-}
-
 // route asks the rules and sends a packet on its way.
 func (p *pipe) route(pk *packet) {
 	s, n := p.s, p.s.net
@@ -296,9 +182,12 @@ func (p *pipe) route(pk *packet) {
 		return
 	}
 	var v Verdict
-	var by string
+	var f *Fault
+	by := ""
 	if len(n.rules) > 0 {
-		v, by = n.judge(pk)
+		if v, f = n.judge(pk); f != nil {
+			by = f.name
+		}
 		if v.act == actFlip && pk.kind == Data {
 			flip(pk.data(), v.at) // before it is recorded
 		}
@@ -306,7 +195,11 @@ func (p *pipe) route(pk *packet) {
 	n.record(pk, tookOff, v, by)
 	switch v.act {
 	case actStall:
-		p.hold(pk, by, nil)
+		if f.lifted { // by itself
+			p.route(pk)
+			return
+		}
+		p.hold(pk, by, f)
 	case actHold:
 		p.hold(pk, v.gate.name, v.gate)
 		v.gate.pipes = append(v.gate.pipes, p)

@@ -39,10 +39,17 @@ type eventSlot struct {
 
 func (a eventKey) before(b eventKey) bool { return a.at < b.at || a.at == b.at && a.order < b.order }
 
-func (q *eventQueue) len() int { return len(q.heap) }
+// heapRoot is where the first event is in eventQueue.heap, so that four children lie in
+// one line of the cache: those of place i begin at 4*i-8.
+const heapRoot = 3
+
+// keys are those of all events, in no order.
+func (q *eventQueue) keys() []eventKey { return q.heap[min(heapRoot, len(q.heap)):] }
+
+func (q *eventQueue) len() int { return len(q.keys()) }
 
 // next is the time of the first event; the queue is not empty.
-func (q *eventQueue) next() time.Duration { return q.heap[0].at }
+func (q *eventQueue) next() time.Duration { return q.heap[heapRoot].at }
 
 func (q *eventQueue) push(at time.Duration, do action, arg uint64) {
 	var slot uint32
@@ -59,11 +66,14 @@ func (q *eventQueue) push(at time.Duration, do action, arg uint64) {
 	q.slots[slot] = eventSlot{do, arg}
 	q.seq++
 	e := eventKey{at, q.seq<<slotBits | uint64(slot)}
+	if len(q.heap) == 0 {
+		q.heap = make([]eventKey, heapRoot, 64)
+	}
 	q.heap = append(q.heap, e)
 	h := q.heap
 	i := len(h) - 1
-	for i > 0 {
-		parent := (i - 1) / 4
+	for i > heapRoot {
+		parent := i/4 + 2
 		if !e.before(h[parent]) {
 			break
 		}
@@ -75,11 +85,11 @@ func (q *eventQueue) push(at time.Duration, do action, arg uint64) {
 
 // pop takes the first event out.
 func (q *eventQueue) pop() (at time.Duration, do action, arg uint64) {
-	top := q.heap[0]
+	top := q.heap[heapRoot]
 	last := len(q.heap) - 1
 	e := q.heap[last]
 	q.heap = q.heap[:last]
-	if last > 0 {
+	if last > heapRoot {
 		q.sift(e)
 	}
 	i := uint32(top.order & (1<<slotBits - 1))
@@ -90,26 +100,32 @@ func (q *eventQueue) pop() (at time.Duration, do action, arg uint64) {
 	return top.at, do, arg
 }
 
-// sift puts e where the root was.
+// sift puts e where the root was: the hole goes down to the leaves, since what was last
+// belongs there most often, and e up from it.
 func (q *eventQueue) sift(e eventKey) {
 	h := q.heap
-	i := 0
+	i := heapRoot
 	for {
-		first := 4*i + 1
+		first := 4*i - 8
 		if first >= len(h) {
 			break
 		}
-		least := first
-		for c := first + 1; c < min(first+4, len(h)); c++ {
-			if h[c].before(h[least]) {
-				least = c
+		least, key := first, h[first]
+		for c, k := range h[first+1 : min(first+4, len(h))] {
+			if k.before(key) {
+				least, key = first+1+c, k
 			}
 		}
-		if !h[least].before(e) {
+		h[i] = key
+		i = least
+	}
+	for i > heapRoot {
+		parent := i/4 + 2
+		if !e.before(h[parent]) {
 			break
 		}
-		h[i] = h[least]
-		i = least
+		h[i] = h[parent]
+		i = parent
 	}
 	h[i] = e
 }

@@ -1,7 +1,6 @@
 package simnet
 
 import (
-	"fmt"
 	"net/netip"
 	"runtime/debug"
 	"slices"
@@ -32,6 +31,9 @@ type Packet struct {
 	Conn uint64
 	// From and To are the names of hosts.
 	From, To string
+	// FromHost and ToHost are the numbers of these hosts, in the order of AddHost from 0
+	// up: for rules about many hosts.
+	FromHost, ToHost int
 	// Src and Dst are the ends of the connection, the sender's first.
 	Src, Dst netip.AddrPort
 	// FromDialer says that the sender is the side that dialled.
@@ -97,85 +99,6 @@ func Flip(bit int) Verdict { return Verdict{act: actFlip, at: bit} }
 // it draws comes from a seeded generator of its own. p is valid during the call. A
 // rule that panics ends the run, see PanicError.
 type Rule func(p *Packet) Verdict
-
-// Fault is a rule in force.
-type Fault struct {
-	net  *Network
-	name string
-	rule Rule
-}
-
-// Add puts a rule behind the others. The first one that has an opinion decides.
-// The name is for the trace.
-func (n *Network) Add(name string, rule Rule) *Fault {
-	n.note("fault", name)
-	f := &Fault{net: n, name: name, rule: rule}
-	n.rules = append(n.rules, f)
-	return f
-}
-
-// AddFor is Add for a limited time.
-func (n *Network) AddFor(d time.Duration, name string, rule Rule) *Fault {
-	f := n.Add(name, rule)
-	n.After(d, f.Lift)
-	return f
-}
-
-// Lift takes the rule out of force; what it stalled goes on. It may be repeated.
-func (f *Fault) Lift() {
-	for i, other := range f.net.rules {
-		if other == f {
-			f.net.note("lift", f.name)
-			f.net.rules = append(f.net.rules[:i:i], f.net.rules[i+1:]...)
-			f.net.Recheck()
-			return
-		}
-	}
-}
-
-// LiftAll lifts all rules.
-func (n *Network) LiftAll() {
-	if len(n.rules) > 0 {
-		n.note("lift", fmt.Sprintf("all %d", len(n.rules)))
-		n.rules = nil
-		n.Recheck()
-	}
-}
-
-// Recheck tries all stalled packets again, for rules that have changed their mind.
-func (n *Network) Recheck() {
-	stalled := n.stalled
-	n.stalled = nil
-	for _, p := range stalled {
-		p.listed = false
-		switch {
-		case p.stall == nil:
-		case p.stall.owner != nil: // that lets it go
-			p.list()
-		default:
-			p.resend(false)
-		}
-	}
-}
-
-// judge asks the rules, and says which one had an opinion.
-func (n *Network) judge(pk *packet) (v Verdict, by string) {
-	p := &n.asked
-	if n.asking { // a rule has lifted another one
-		p = new(Packet)
-	}
-	*p = pk.describe()
-	was := n.asking
-	n.asking = true
-	for _, f := range n.rules {
-		if v = n.ask(f, p); v.act != actPass {
-			by = f.name
-			break
-		}
-	}
-	n.asking = was
-	return v, by
-}
 
 // ask asks one rule. If it panics the packet stays where it is.
 func (n *Network) ask(f *Fault, p *Packet) (v Verdict) {

@@ -1,8 +1,10 @@
 package simnet
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -18,6 +20,7 @@ type stream struct {
 	machines   [2]*machine
 	prev, next *stream // in Network.conns
 	listed     bool
+	rules      []*Fault // about this connection alone
 }
 
 // connect sends a SYN.
@@ -166,4 +169,36 @@ func (n *Network) Conns() []Conn {
 		all = append(all, s.conn())
 	}
 	return all
+}
+
+// NumConns is how many connections Conns would return, and ConnAt the one at place i of
+// them, from 0 up: for who wants one of many.
+func (n *Network) NumConns() int { return n.conns.len }
+
+// ConnAt: see NumConns.
+func (n *Network) ConnAt(i int) Conn {
+	if i < 0 || i >= n.conns.len {
+		panic(fmt.Sprintf("simnet: connection %d of %d", i, n.conns.len))
+	}
+	s := n.conns.first
+	if i < n.conns.len/2 {
+		for range i {
+			s = s.next
+		}
+		return s.conn()
+	}
+	s = n.conns.last
+	for range n.conns.len - 1 - i {
+		s = s.prev
+	}
+	return s.conn()
+}
+
+// Conns are those of Network.Conns with a living end at h, by their IDs.
+func (h *Host) Conns() (all []Conn) {
+	for e := h.sockets.first; e != nil; e = e.next {
+		all = append(all, e.s.conn())
+	}
+	slices.SortFunc(all, func(a, b Conn) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(all, func(a, b Conn) bool { return a.ID == b.ID }) // with itself
 }

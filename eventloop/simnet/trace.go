@@ -82,6 +82,7 @@ type record struct {
 	at    time.Duration
 	s     *stream // nil: a note
 	text  string  // of a note; the name of a rule
+	bytes []byte  // of a note, instead of text; of the record's place, which keeps the memory
 	note  string  // what a note says has happened
 	off   int64
 	size  int32
@@ -98,7 +99,7 @@ var verdictNames = [...]string{"", "deliver", "stall", "reset", "refuse", "cut",
 
 func (r *record) event() Event {
 	if r.s == nil {
-		return Event{At: r.at, What: r.note, Text: r.text}
+		return Event{At: r.at, What: r.note, Text: r.text + string(r.bytes)}
 	}
 	what := "send"
 	if r.what == landed {
@@ -133,6 +134,13 @@ func (n *Network) Hash() uint64 { return n.trace.hash }
 // Note puts a line of the user's into the trace and its hash.
 func (n *Network) Note(text string) { n.note("note", text) }
 
+// NoteBytes is Note for many lines: text is copied, into memory that is used again.
+func (n *Network) NoteBytes(text []byte) {
+	r := n.noted("note", hashText(text))
+	r.bytes = append(r.bytes, text...)
+	n.trace.add(r)
+}
+
 // Last shows the last lines of the trace.
 func (n *Network) Last() string {
 	var b strings.Builder
@@ -150,12 +158,12 @@ func (t *tracer) mix(v uint64) {
 	t.hash = h ^ h>>29
 }
 
-func (t *tracer) mixText(s string) {
+func hashText[T string | []byte](s T) uint64 {
 	h := uint64(len(s))
 	for i := range len(s) {
 		h = (h ^ uint64(s[i])) * hashPrime
 	}
-	t.mix(h)
+	return h
 }
 
 // watched says that somebody looks at events.
@@ -173,13 +181,27 @@ func (t *tracer) add(r *record) {
 }
 
 func (n *Network) note(what, text string) {
+	r := n.noted(what, hashText(text))
+	r.text = text
+	n.trace.add(r)
+}
+
+// noted begins the record of a note, whose text has that hash.
+func (n *Network) noted(what string, text uint64) *record {
 	t := &n.trace
 	t.mix(uint64(n.Now()))
-	t.mixText(what)
-	t.mixText(text)
+	t.mix(hashText(what))
+	t.mix(text)
+	r := t.slot()
+	r.at, r.note = n.Now(), what
+	return r
+}
+
+// slot is an empty record for add.
+func (t *tracer) slot() *record {
 	r := &t.last[t.next]
-	*r = record{at: n.Now(), note: what, text: text}
-	t.add(r)
+	*r = record{bytes: r.bytes[:0]}
+	return r
 }
 
 // record notes what happens to a packet, and what the rule of that name said.
@@ -191,11 +213,9 @@ func (n *Network) record(pk *packet, what uint8, v Verdict, rule string) {
 	if what == tookOff && pk.size > 0 {
 		t.mix(uint64(crc32.Checksum(pk.data(), castagnoli)))
 	}
-	r := &t.last[t.next]
-	*r = record{
-		at: n.Now(), s: s, text: rule, off: pk.off, size: pk.size,
-		what: what, side: p.side, kind: pk.kind, act: v.act,
-	}
+	r := t.slot()
+	r.at, r.s, r.text, r.off, r.size = n.Now(), s, rule, pk.off, pk.size
+	r.what, r.side, r.kind, r.act = what, p.side, pk.kind, v.act
 	if p.frames != nil && pk.size > 0 && t.watched() {
 		r.begun = p.begun(pk.off, pk.size)
 	}

@@ -1,7 +1,6 @@
 package simnet
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +23,6 @@ type worker struct {
 	id      int
 	mailbox eventloop.Mailbox
 	load    atomic.Int32
-	locals  sync.Map // see LoadOrStore
 
 	timers   eventloop.TimerHeap
 	ready    []serviceable
