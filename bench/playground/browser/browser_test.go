@@ -1,0 +1,192 @@
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+var screenshots = flag.String("screenshots", "", "a folder for pictures of the page")
+
+// patience is a bound for what hangs, not a time that anything should take.
+const patience = 2 * time.Minute
+
+// chromium finds the browser, or skips the test.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("ASYNCMSGR_CHROMIUM") == "require" {
+		t.Fatal("there is no chromium, and ASYNCMSGR_CHROMIUM is require")
+	}
+	t.Skip("there is no chromium in the PATH (apt-get install --no-install-recommends chromium)")
+	return ""
+}
+
+// page is a tab of the browser.
+type page struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	troubles []string
+}
+
+type size struct {
+	width, height int64
+	mobile        bool
+	dark          bool
+	calm          bool // prefers-reduced-motion
+	flags         []chromedp.ExecAllocatorOption
+}
+
+var desktop = size{width: 1440, height: 900}
+
+// open starts a browser with one tab of a size, and goes to the address.
+func open(t *testing.T, url string, s size) *page {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)),
+		chromedp.Flag("headless", "new"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()))
+	alloc, cancel := chromedp.NewExecAllocator(t.Context(), append(options, s.flags...)...)
+	t.Cleanup(cancel)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // waits for the browser's end
+		cancel()
+	})
+	p := &page{t: t, ctx: ctx}
+	require.NoError(t, chromedp.Listen(ctx, p.listen))
+	p.ctx, cancel = context.WithTimeout(ctx, patience)
+	t.Cleanup(cancel)
+	scheme, motion := "light", "no-preference"
+	if s.dark {
+		scheme = "dark"
+	}
+	if s.calm {
+		motion = "reduce"
+	}
+	call(p, runtime.Enable, cdp.Empty{})
+	call(p, log.Enable, cdp.Empty{})
+	metrics := emulation.SetDeviceMetricsOverrideParams{Width: s.width, Height: s.height, DeviceScaleFactor: 1, Mobile: s.mobile}
+	if s.mobile {
+		metrics.DeviceScaleFactor = 2
+	}
+	call(p, emulation.SetDeviceMetricsOverride, metrics)
+	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: motion},
+	}})
+	p.do(chromedp.Navigate(url))
+	return p
+}
+
+// call runs a command of the browser's protocol on the tab.
+func call[P, R any](p *page, cmd cdp.Command[P, R], params P) R {
+	p.t.Helper()
+	r, err := chromedp.Call(p.ctx, cmd, params)
+	require.NoError(p.t, err, "%s", cmd.Method)
+	return r
+}
+
+// listen collects what a clean page never says.
+func (p *page) listen(ev any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch ev := ev.(type) {
+	case *runtime.EventExceptionThrown:
+		p.troubles = append(p.troubles, fmt.Sprintf("exception: %+v", ev.ExceptionDetails))
+	case *runtime.EventConsoleAPICalled:
+		if ev.Type == "error" || ev.Type == "warning" {
+			text := ""
+			for _, a := range ev.Args {
+				text += " " + string(a.Value) + a.Description
+			}
+			p.troubles = append(p.troubles, "console:"+text)
+		}
+	case *log.EventEntryAdded:
+		if ev.Entry.Level == "error" || ev.Entry.Level == "warning" {
+			p.troubles = append(p.troubles, fmt.Sprintf("log: %s %s", ev.Entry.Text, ev.Entry.URL))
+		}
+	}
+}
+
+// clean fails the test if the console said something.
+func (p *page) clean() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	require.Empty(p.t, p.troubles, "the console of the page")
+}
+
+func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	require.NoError(p.t, chromedp.Do(p.ctx, steps...))
+}
+
+// eval runs JavaScript, whose value may be a promise, and reads what it is as JSON.
+func (p *page) eval(js string, to any) {
+	p.t.Helper()
+	raw, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]byte](js, chromedp.EvalAwaitPromise))
+	require.NoError(p.t, err, "%s", js)
+	if to != nil {
+		require.NoError(p.t, json.Unmarshal(raw, to), "%s", js)
+	}
+}
+
+func (p *page) text(js string) string {
+	p.t.Helper()
+	var s string
+	p.eval("String("+js+")", &s)
+	return s
+}
+
+// until waits for an expression to be true.
+func (p *page) until(js string) {
+	p.t.Helper()
+	_, err := chromedp.Run(p.ctx, chromedp.Poll[chromedp.Void](js, chromedp.WithPollingInterval(20*time.Millisecond),
+		chromedp.WithPollingTimeout(0)))
+	require.NoError(p.t, err, "%s\n%s", js, p.heard())
+}
+
+func (p *page) heard() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.troubles, "\n")
+}
+
+// ready waits until the page runs.
+func (p *page) ready() *page {
+	p.t.Helper()
+	p.until(`document.body.dataset.ready === "true"`)
+	return p
+}
+
+// picture writes what is seen into the folder of the flag -screenshots.
+func (p *page) picture(name string) {
+	p.t.Helper()
+	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	require.NoError(p.t, err)
+	require.NotEmpty(p.t, png)
+	if *screenshots == "" {
+		return
+	}
+	require.NoError(p.t, os.MkdirAll(*screenshots, 0o755))
+	require.NoError(p.t, os.WriteFile(filepath.Join(*screenshots, name+".png"), png, 0o644))
+}
