@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,7 @@ import (
 var screenshots = flag.String("screenshots", "", "a folder for pictures of the page")
 
 // patience is a bound for what hangs, not a time that anything should take.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 // chromium finds the browser, or skips the test.
 func chromium(t *testing.T) string {
@@ -54,26 +55,73 @@ type size struct {
 	width, height int64
 	mobile        bool
 	dark          bool
-	calm          bool // prefers-reduced-motion
-	flags         []chromedp.ExecAllocatorOption
+	calm          bool   // prefers-reduced-motion
+	before        string // JavaScript that runs before the page
 }
 
 var desktop = size{width: 1440, height: 900}
 
-// open starts a browser with one tab of a size, and goes to the address.
+// shared is the browser whose tabs the tests are.
+var shared struct {
+	once   sync.Once
+	ctx    context.Context
+	cancel func()
+	err    error
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	rc := m.Run()
+	if shared.cancel != nil {
+		shared.cancel()
+	}
+	os.Exit(rc)
+}
+
+// launch starts a browser. The function ends it, and waits for that.
+func launch(path, dir string) (context.Context, func(), error) {
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
+		chromedp.Flag("headless", "new"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(dir))
+	alloc, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, cancelTab := chromedp.NewContext(alloc)
+	end := func() {
+		_ = chromedp.Cancel(ctx)
+		cancelTab()
+		cancel()
+	}
+	return ctx, end, chromedp.Do(ctx)
+}
+
+// tab opens a tab.
+func tab(t *testing.T) context.Context {
+	t.Helper()
+	path := chromium(t)
+	shared.once.Do(func() {
+		dir, err := os.MkdirTemp("", "playground")
+		if err != nil {
+			shared.err = err
+			return
+		}
+		var end func()
+		shared.ctx, end, shared.err = launch(path, dir)
+		shared.cancel = func() {
+			end()
+			_ = os.RemoveAll(dir)
+		}
+	})
+	require.NoError(t, shared.err)
+	ctx, cancel := chromedp.NewContext(shared.ctx)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// open opens a tab of a size, and goes to the address.
 func open(t *testing.T, url string, s size) *page {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)),
-		chromedp.Flag("headless", "new"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()))
-	alloc, cancel := chromedp.NewExecAllocator(t.Context(), append(options, s.flags...)...)
-	t.Cleanup(cancel)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(func() {
-		_ = chromedp.Cancel(ctx) // waits for the browser's end
-		cancel()
-	})
+	ctx := tab(t)
 	p := &page{t: t, ctx: ctx}
 	require.NoError(t, chromedp.Listen(ctx, p.listen))
+	var cancel context.CancelFunc
 	p.ctx, cancel = context.WithTimeout(ctx, patience)
 	t.Cleanup(cancel)
 	scheme, motion := "light", "no-preference"
@@ -93,6 +141,9 @@ func open(t *testing.T, url string, s size) *page {
 	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: motion},
 	}})
+	if s.before != "" {
+		call(p, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: s.before})
+	}
 	p.do(chromedp.Navigate(url))
 	return p
 }

@@ -1,11 +1,9 @@
 // The page: it puts the parts together and passes between them what happens.
 
-import { $, h, say, seconds, many } from "./dom.js";
+import { $, say, seconds, many } from "./dom.js";
 import { Engine } from "./engine.js";
 import { Player, SPEEDS, speedName } from "./player.js";
 import { Scene } from "./scene.js";
-import { Pointer } from "./pointer.js";
-import { Keyboard } from "./keyboard.js";
 import { Choice } from "./choice.js";
 import { Selection } from "./selection.js";
 import { Lists, Events } from "./lists.js";
@@ -14,10 +12,9 @@ import { Tour } from "./tour.js";
 import { Setup } from "./setup.js";
 import { Notice, alertBox, dead } from "./notice.js";
 import { TOOLS, lineFor, partition } from "./tools.js";
-import { openHelp } from "./help.js";
-import { showTab, tabs } from "./tabs.js";
+import { showTab } from "./tabs.js";
+import { wire } from "./controls.js";
 import { Timeline } from "./timeline.js";
-import { drawLegend } from "./legend.js";
 import { decode } from "./share.js";
 
 const WORDS_EVERY = 200; // the words beside the picture change so often, in milliseconds
@@ -29,7 +26,9 @@ function main() {
   }
   if (typeof Worker !== "function") return dead("This browser has no Web Workers, in which the simulator runs.");
   const engine = new Engine("worker.js", (why) => dead(`The simulator has stopped: ${why}`));
-  new Page(engine).begin();
+  const page = new Page(engine);
+  globalThis.playground = page; // for the console
+  page.begin();
 }
 
 class Page {
@@ -52,7 +51,7 @@ class Page {
     this.editor = new Editor(this.player, (text, seed) => this.startText(text, seed));
     this.notice = new Notice(this.scene, this.player);
     this.timeline = new Timeline(this.player, (to) => this.seek(to));
-    this.controls();
+    wire(this);
   }
 
   async begin() {
@@ -117,7 +116,7 @@ class Page {
       return false;
     }
     this.tour.leave();
-    this.setup.show({ name: "", seed });
+    this.setup.show({ name: "", seed, nodes: answer.state.nodes.length });
     this.begun(this.player.speed);
     if (link?.at) await this.player.seek(link.at);
     else this.player.setPlaying(true);
@@ -227,71 +226,16 @@ class Page {
     this.lists.show(state, this.choice);
     this.events.show();
     this.tour.look(state, this.player);
-    $("rate").textContent = `${many(state.deliveries ?? 0, "delivery").replace("deliverys", "deliveries")}, ${many((state.frames ?? []).length, "packet")}`;
+    $("rate").textContent = `${many(state.deliveries ?? 0, "message")} dispatched, ${many(this.scene.flights.size, "packet")} under way`;
   }
 
   setTool(tool) {
     this.tool = tool;
-    for (const b of $("tools").querySelectorAll("[role=radio]")) {
+    for (const b of $("tools").children) {
       const on = b.dataset.tool === tool.id;
       b.setAttribute("aria-checked", String(on));
       b.tabIndex = on ? 0 : -1;
     }
-  }
-
-  controls() {
-    const step = () => {
-      this.player.stepped = (this.player.stepped ?? 0) + 1;
-      return this.player.step();
-    };
-    const play = () => this.player.setPlaying(!this.player.playing);
-    const back = () => this.seek(this.player.at - Math.max(1e5, 500e6 * Math.min(this.player.speed, 10)));
-    const help = () => openHelp(this.ready, this.keyboard.on, (on) => this.keyboard.set(on));
-    $("play").onclick = play;
-    $("step").onclick = step;
-    $("rewind").onclick = () => this.seek(0);
-    $("help").onclick = help;
-    $("share").onclick = () => this.editor.share($("share"));
-    $("alert").querySelector("button").onclick = () => alertBox(null);
-    $("speed").max = SPEEDS.length - 1;
-    $("speed").oninput = () => this.setSpeed(SPEEDS[$("speed").value]);
-    $("skip").onclick = (e) => {
-      e.preventDefault();
-      showTab("list");
-      $("list-panel").focus();
-    };
-    tabs(() => { this.fresh = true; this.wordsAt = 0; });
-    drawLegend($("legend"), this.scene);
-    $("tools").append(...TOOLS.map((t) => h("button", {
-      type: "button", role: "radio", "data-tool": t.id, title: `${t.about} (${t.key})`, onclick: () => this.setTool(t),
-    }, t.name)));
-    $("tools").append(h("span", { class: "gap" }), h("button", { type: "button", title: "Lift all faults (h)", onclick: () => this.act("heal") }, "Heal"));
-    $("tools").addEventListener("keydown", (e) => {
-      const by = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
-      if (!by || e.target.getAttribute("role") !== "radio") return;
-      e.preventDefault();
-      this.setTool(TOOLS[(TOOLS.indexOf(this.tool) + by + TOOLS.length) % TOOLS.length]);
-      $("tools").querySelector("[aria-checked=true]").focus();
-    });
-    this.setTool(TOOLS[0]);
-    new Pointer($("canvas"), this.scene, {
-      click: (target) => this.use(target), hover: (target) => this.choice.setHover(target),
-      lasso: (names) => {
-        this.choice.setGroup(names);
-        if (this.tool.id === "part") this.part();
-      },
-      sessions: () => this.player.state?.sessions ?? [],
-    });
-    const { choice, player } = this;
-    this.keyboard = new Keyboard({
-      " ": play, ".": step, ",": back, Home: () => this.seek(0), "[": () => this.faster(-1), "]": () => this.faster(1),
-      "?": help, h: () => this.act("heal"), g: () => choice.node && choice.toggle(choice.node), Escape: () => choice.clear(),
-      ...Object.fromEntries(TOOLS.map((t) => [t.key, () => { this.setTool(t); say(`Tool ${t.name}: ${t.about}`); }])),
-    }, $("canvas"), {
-      ArrowRight: () => choice.nextNode(player.state, 1), ArrowLeft: () => choice.nextNode(player.state, -1),
-      ArrowDown: () => choice.nextSession(player.state, 1), ArrowUp: () => choice.nextSession(player.state, -1),
-      Enter: () => this.enter(),
-    });
   }
 
   // enter is a click on what is chosen; without a tool it goes to the buttons.

@@ -44,7 +44,7 @@ export class Notice {
     this.#show("", words);
     say(words);
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => { if (!this.#box.classList.contains("bad")) this.#box.hidden = true; }, 5000);
+    this.timer = setTimeout(() => { if (!this.#box.classList.contains("bad")) this.#box.hidden = true; }, 3500);
   }
 
   #show(kind, words, ...buttons) {

@@ -4,8 +4,8 @@
 export function places(names, width, height) {
   const n = names.length;
   const dense = n > 16;
-  const radius = Math.max(5, Math.min(24, (Math.PI * Math.min(width, height)) / (n * 3.4), width / 14));
-  const margin = radius + (dense ? 44 : 40);
+  const radius = Math.max(5, Math.min(24, (Math.PI * Math.min(width, height)) / (n * 3.4), width / 20));
+  const margin = radius + (width < 500 ? 32 : 40);
   const rx = Math.max(20, width / 2 - margin - (dense ? 10 : 0));
   const ry = Math.max(20, height / 2 - margin);
   // Two nodes stand side by side, others begin at the top.

@@ -9,7 +9,7 @@ const AHEAD = 40;
 export const SPEEDS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 100, Infinity];
 
 export function speedName(speed) {
-  return speed === Infinity ? "full speed" : `${speed}×`;
+  return speed === Infinity ? "max" : `${speed}×`;
 }
 
 export class Player {

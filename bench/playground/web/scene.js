@@ -20,7 +20,8 @@ export class Scene {
   #lanes = new Map();
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
   #dark = matchMedia("(prefers-color-scheme: dark)");
-  #calmAt = { real: 0, shown: 0 };
+  #calmAt = 0; // when the last picture was drawn, for those who want few
+  #asked = false; // something was chosen or sought since
 
   constructor(canvas) {
     this.#canvas = canvas;
@@ -51,7 +52,7 @@ export class Scene {
   #place() {
     if (this.#state) this.layout = places(this.#state.nodes.map((n) => n.name), this.width, this.height);
     this.#lanes.clear();
-    this.#stale = true;
+    this.#stale = this.#asked = true;
   }
 
   take(state) {
@@ -61,12 +62,13 @@ export class Scene {
     const same = before && before.nodes.length === state.nodes.length &&
       state.nodes.every((n, i) => n.name === before.nodes[i].name);
     if (!same) this.#place();
+    if (state.fresh) this.#asked = true;
     this.#stale = true;
   }
 
   choose(choice) {
     this.#choice = choice;
-    this.#stale = true;
+    this.#stale = this.#asked = true;
   }
 
   // draw shows a virtual time; now is the real one.
@@ -74,9 +76,9 @@ export class Scene {
     if (!this.layout) return;
     if (this.#calm.matches) {
       // Who wants less motion sees two pictures a second.
-      if (now - this.#calmAt.real < 500 && shown >= this.#calmAt.shown && !this.#stale) return;
-      if (now - this.#calmAt.real < 500) shown = Math.max(shown, 0);
-      this.#calmAt = { real: now, shown };
+      if (now - this.#calmAt < 500 && !this.#asked) return;
+      this.#calmAt = now;
+      this.#asked = false;
     }
     if (this.#stale) this.#drawStill();
     const g = this.#g;
@@ -122,7 +124,7 @@ export class Scene {
     const key = `${kind} ${b} ${large}`;
     let sprite = this.#sprites.get(key);
     if (!sprite) {
-      const r = ((this.layout.dense ? 2.8 : 4.4) + large * 0.9) * this.scale;
+      const r = ((this.layout.dense ? 2.8 : 5) + large * 0.9) * this.scale;
       sprite = document.createElement("canvas");
       sprite.width = sprite.height = Math.ceil(r * 4);
       const g = sprite.getContext("2d");

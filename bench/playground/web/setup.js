@@ -75,6 +75,8 @@ export class Setup {
     const p = this.preset($("preset").value);
     const nodes = p?.nodes;
     $("nodes").disabled = !nodes;
+    $("nodes").min = 1;
+    $("nodes").max = 1000;
     if (nodes) {
       $("nodes").min = nodes.min;
       $("nodes").max = nodes.max;

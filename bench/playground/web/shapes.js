@@ -29,7 +29,7 @@ export function drawSession(g, c, layout, s, a, b, { chosen, near, hover }) {
   line(g, a, b);
   g.setLineDash([]);
   if (s.cut) barrier(g, c, a, b, layout.dense ? 4 : 7);
-  if (!layout.dense || near || chosen) {
+  if (layout.at.size <= 6 || near || chosen) {
     const [fromA, fromB] = sum(s.kept);
     beads(g, c, a, b, fromA);
     beads(g, c, b, a, fromB);
@@ -157,7 +157,7 @@ function bars(g, c, layout, n, p) {
   [["queue", -1], ["out", 1]].forEach(([what, side]) => {
     const q = byBand(n[what]);
     if (!q.total) return;
-    const length = Math.min(layout.dense ? 24 : 30, 4 + 6 * Math.log2(q.total));
+    const length = Math.min(26, 4 + 5 * Math.log2(q.total));
     let at = from;
     for (const b of BANDS) {
       if (!q[b]) continue;
