@@ -64,7 +64,14 @@ type Scenario struct {
 	links linksPlan
 	steps []step
 	lines []string // of the text
+	// What Length says.
+	length time.Duration
+	open   bool
 }
+
+// Length is the virtual time that the steps take; known is false if some of them wait for what
+// may happen at any time, which is not counted.
+func (s *Scenario) Length() (d time.Duration, known bool) { return s.length, !s.open }
 
 // scenarioNodesMax is how many nodes a scenario may have.
 const scenarioNodesMax = 20_000

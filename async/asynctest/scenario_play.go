@@ -54,6 +54,9 @@ func (p *Play) Cluster() *Cluster { return p.r.c }
 // Nodes are the names of the nodes, by their index in the cluster.
 func (p *Play) Nodes() []string { return p.s.Nodes() }
 
+// Length is that of the whole text, see Scenario.Length.
+func (p *Play) Length() (d time.Duration, known bool) { return p.s.Length() }
+
 // Now is the virtual time.
 func (p *Play) Now() time.Duration {
 	if p.r.c == nil {

@@ -42,6 +42,7 @@ func parseRun(p *scenarioParser) (func(*scenarioRun) error, error) {
 		return nil, err
 	}
 	d, err := w.duration()
+	p.s.length += d
 	return func(r *scenarioRun) error {
 		end := r.c.Net.Now() + d
 		r.pass(end, func(now time.Duration) string { return "run " + asText(end-now) })
@@ -58,6 +59,7 @@ func parseAt(p *scenarioParser) (func(*scenarioRun) error, error) {
 		return nil, err
 	}
 	end, err := w.duration()
+	p.s.length = max(p.s.length, end)
 	return func(r *scenarioRun) error {
 		if now := r.c.Net.Now(); now > end {
 			return fmt.Errorf("it is %v already", now)
@@ -69,6 +71,7 @@ func parseAt(p *scenarioParser) (func(*scenarioRun) error, error) {
 
 func parseUntil(p *scenarioParser) (func(*scenarioRun) error, error) {
 	e, err := parseExpectation(p)
+	p.s.open = true
 	return func(r *scenarioRun) error {
 		r.wait = &wait{
 			end: r.c.Net.Now() + patience, cond: func() bool { return e.holds(r) },

@@ -133,6 +133,15 @@ func (f *Fault) Lift() {
 	}
 }
 
+// Rules are the names of the rules in force, in their order.
+func (n *Network) Rules() []string {
+	names := make([]string, len(n.rules))
+	for i, f := range n.rules {
+		names[i] = f.name
+	}
+	return names
+}
+
 // LiftAll lifts all rules.
 func (n *Network) LiftAll() {
 	if len(n.rules) > 0 {
