@@ -72,6 +72,9 @@ var shared struct {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	rc := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
 	if shared.cancel != nil {
 		shared.cancel()
 	}

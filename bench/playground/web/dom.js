@@ -36,6 +36,15 @@ export function span(ns) {
   return `${trim(ns / 1e3)} µs`;
 }
 
+// skewed says how far a clock is from the time, or "" when it is right within a millisecond.
+export function skewed(node) {
+  return Math.abs(node.skew) >= 1e6 ? (node.skew > 0 ? "+" : "−") + clock(Math.abs(node.skew)) : "";
+}
+
+function clock(ns) {
+  return ns >= 3600e9 ? `${trim(ns / 3600e9)} h` : span(ns);
+}
+
 const trim = (x) => String(Number(x.toFixed(3)));
 
 const numbers = new Intl.NumberFormat("en-GB");

@@ -34,7 +34,7 @@ export class Editor {
   // take shows a text of the engine, unless something was edited that has not been run.
   take(reply, fresh) {
     this.#seed = String(reply.seed);
-    $("command").textContent = `msgr sim playground.txt --seed ${this.#seed}`;
+    $("command").textContent = `msgr sim --scenario playground.txt --seed ${this.#seed}`;
     $("hash").textContent = "–";
     $("hash-at").textContent = "this time";
     const text = reply.whole ?? reply.text;

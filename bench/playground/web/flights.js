@@ -21,8 +21,7 @@ export class Flights {
       seen.add(f.id);
       const old = this.#all.get(f.id);
       if (!old && this.#all.size >= MAX) continue;
-      f.held ??= false;
-      if (old?.stopped !== undefined && f.held) f.stopped = old.stopped;
+      f.due ??= Infinity; // what is held
       this.#all.set(f.id, f);
     }
     for (const f of this.#all.values()) {
@@ -57,6 +56,7 @@ export class Flights {
 }
 
 function progress(f, at) {
+  if (f.lost && f.due === Infinity) return 0.5;
   if (!(f.due > f.sent)) return 1;
   return Math.max(0, Math.min(1, (at - f.sent) / (f.due - f.sent)));
 }

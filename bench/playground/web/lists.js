@@ -1,6 +1,6 @@
 // The list says in words what the picture shows, and does all that it does.
 
-import { h, replace } from "./dom.js";
+import { h, replace, skewed } from "./dom.js";
 import { queueBar, STATES } from "./selection.js";
 
 const ROWS_MAX = 300; // sessions beyond are counted only
@@ -44,7 +44,7 @@ export class Lists {
         onchange: (e) => this.#on.group(n.name, e.target.checked),
       })),
       h("td", {}, h("button", { type: "button", "aria-pressed": String(chosen), "data-key": `n ${n.name}`, onclick: () => this.#on.node(n.name) }, n.name)),
-      h("td", {}, (STATES[n.state] ?? n.state) + (n.skew ? `, clock ${n.skew}` : "")),
+      h("td", {}, (STATES[n.state] ?? n.state) + (skewed(n) ? `, clock ${skewed(n)}` : "")),
       h("td", {}, queueBar(n.queue)), h("td", {}, queueBar(n.out)));
   }
 

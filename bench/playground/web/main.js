@@ -226,7 +226,7 @@ class Page {
     this.lists.show(state, this.choice);
     this.events.show();
     this.tour.look(state, this.player);
-    $("rate").textContent = `${many(state.deliveries ?? 0, "message")} dispatched, ${many(this.scene.flights.size, "packet")} under way`;
+    $("rate").textContent = `${state.deliveries ?? 0} dispatched, ${this.scene.flights.size} under way`;
   }
 
   setTool(tool) {

@@ -14,8 +14,10 @@ export function colours() {
   return Object.fromEntries(Object.entries(vars).map(([k, v]) => [k, style.getPropertyValue(v).trim()]));
 }
 
-// band is the name of a priority: those of msgr are 63 low, 127 default, 196 high, 255 highest.
+// band is the name of a priority: those of msgr are 63 low, 127 default, 196 high, 255 highest;
+// 0 is the default.
 export function band(prio) {
+  if (prio === 0) return "default";
   if (prio >= 255) return "highest";
   if (prio >= 196) return "high";
   if (prio >= 127) return "default";
@@ -27,7 +29,7 @@ export const BANDS = ["highest", "high", "default", "low"];
 export function byBand(queue) {
   const out = { highest: 0, high: 0, default: 0, low: 0, total: 0 };
   for (const [prio, n] of Object.entries(queue ?? {})) {
-    out[prio === "" ? "default" : band(Number(prio))] += n;
+    out[band(Number(prio))] += n; // "" is 0
     out.total += n;
   }
   return out;
@@ -38,7 +40,7 @@ export function kindOf(tag) {
   if (tag === "MESSAGE") return "message";
   if (tag === "ACK") return "ack";
   if (tag.startsWith("KEEPALIVE")) return "keepalive";
-  if (tag === "SYN" || tag === "DIAL") return "dial";
+  if (tag === "DIAL" || tag === "ACCEPT") return "dial";
   if (/RECONNECT|RESET|RETRY|WAIT/.test(tag)) return "recovery";
   if (tag === "" || tag === "FIN" || tag === "RST") return "bytes";
   return "handshake";

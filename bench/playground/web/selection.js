@@ -1,7 +1,7 @@
 // The card of what is chosen: a node, a session, a group, or nothing; what is known of it and
 // what can be done with it.
 
-import { h, replace, many, total } from "./dom.js";
+import { h, replace, many, total, skewed } from "./dom.js";
 import { BANDS, byBand } from "./palette.js";
 import { nodeActions, sessionActions, partition } from "./tools.js";
 
@@ -69,7 +69,7 @@ export class Selection {
     const ready = sessions.filter((s) => s.state === "ready").length;
     replace(this.#box, this.#head(n.name, STATES[n.state] ?? n.state),
       facts(["To dispatch", queueBar(n.queue)], ["To send", queueBar(n.out)],
-        ["Sessions", `${ready} of ${sessions.length} ready`], n.skew ? ["Clock", n.skew] : null),
+        ["Sessions", `${ready} of ${sessions.length} ready`], skewed(n) ? ["Clock", skewed(n)] : null),
       this.#buttons(nodeActions(n)));
   }
 

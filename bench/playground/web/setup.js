@@ -2,7 +2,8 @@
 
 import { $, h } from "./dom.js";
 
-const FAULTS = [["0", "none"], ["0.05", "few"], ["0.2", "some"], ["0.5", "many"], ["1", "a storm"]];
+// Faults in a second of virtual time.
+const FAULTS = [["0", "none"], ["0.2", "1 in 5 s"], ["1", "1 a second"], ["4", "4 a second"], ["20", "20 a second"]];
 
 export class Setup {
   #presets = [];

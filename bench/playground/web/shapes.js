@@ -1,6 +1,7 @@
 // The shapes of nodes, sessions and losses. All take a context in CSS pixels, but for
 // drawLoss, which is drawn on the scaled canvas.
 
+import { skewed } from "./dom.js";
 import { BANDS, byBand } from "./palette.js";
 
 const sum = (x) => (Array.isArray(x) ? x : [x ?? 0, 0]);
@@ -19,8 +20,8 @@ export function drawSession(g, c, layout, s, a, b, { chosen, near, hover }) {
     g.globalAlpha = 1;
     g.lineCap = "butt";
   }
-  g.lineWidth = layout.dense && !near && !chosen ? 0.7 : 1.5;
-  g.strokeStyle = near || chosen ? c.session : layout.dense ? c.sessionWeak : c.session;
+  g.lineWidth = layout.dense && !near && !chosen ? 0.8 : 1.5;
+  g.strokeStyle = layout.dense && !near && !chosen ? c.sessionWeak : c.session;
   if (!ready) g.setLineDash(s.state === "standby" ? [1.5, 4] : [6, 5]);
   if (s.cut) {
     g.strokeStyle = c.bad;
@@ -180,7 +181,8 @@ function label(g, c, layout, n, p) {
   if (p.radius >= 14) {
     const size = n.name.length > 4 ? 11 : 13;
     text(g, c, n.name, p.x, p.y, size, n.state === "dead" ? c.soft : c.nodeInk, 600);
-    if (n.skew) text(g, c, n.skew, p.x, p.y + p.radius + 11, 11, c.bad, 600);
+    const skew = skewed(n);
+    if (skew) text(g, c, `◷ ${skew}`, p.x, p.y + (Math.sin(p.angle) > 0.3 ? -1 : 1) * (p.radius + 11), 11, c.bad, 600);
     return;
   }
   // Small nodes have their names on the inner side, where no bars are.

@@ -1,7 +1,7 @@
 // A link carries all of a run in its fragment, which is not sent to any server:
 //
 //	#seed=7&at=1250000000&s=z.<text, deflated, base64url>   or s=t.<text, base64url>
-//	#preset=ring&nodes=5&seed=7&faults=0.1&policy=lossless_peer
+//	#preset=ring&nodes=5&seed=7&faults=1&policy=lossless_peer
 
 const TEXT_MAX = 64 << 10; // bytes of a scenario in a link
 const SEED_MAX = 18446744073709551615n;
@@ -62,7 +62,7 @@ export async function decode(fragment) {
   const nodes = Number(fields.get("nodes") ?? 0);
   const faults = Number(fields.get("faults") ?? 0);
   if (!Number.isInteger(nodes) || nodes < 0 || nodes > 50) throw new Error(`“${short(fields.get("nodes"))}” nodes: a number up to 50`);
-  if (!(faults >= 0 && faults <= 1)) throw new Error(`the rate of faults “${short(fields.get("faults"))}” is none from 0 to 1`);
+  if (!(faults >= 0 && faults <= 100)) throw new Error(`“${short(fields.get("faults"))}” faults a second: a number up to 100`);
   return { preset: fields.get("preset"), nodes, seed, at, faults, policy: fields.get("policy") ?? "" };
 }
 

@@ -1,3 +1,5 @@
+import { skewed } from "./dom.js";
+
 // Tools are what a click on the picture does. Each has a line of a scenario for a node, for a
 // session, or for both; the same lines are behind the buttons of what is chosen.
 
@@ -26,7 +28,7 @@ export const TOOLS = [
   },
   {
     id: "clock", key: "7", name: "Clock", about: "a node's clock is an hour ahead, or right again",
-    node: (n) => (n.skew ? `clock ${n.name}` : `clock ${n.name} skew=1h`),
+    node: (n) => (skewed(n) ? `clock ${n.name}` : `clock ${n.name} skew=1h`),
   },
 ];
 
@@ -53,8 +55,8 @@ export function nodeActions(n) {
     ["Cut all", `cut ${a}`],
     n.state === "paused" ? ["Resume", `resume ${a}`] : ["Pause", `pause ${a}`],
     n.state === "stuck" ? ["Free dispatcher", `free ${a}`] : ["Stick dispatcher", `stick ${a}`],
-    n.skew ? ["Clock right", `clock ${a}`] : ["Clock +1 h", `clock ${a} skew=1h`],
-    n.skew ? null : ["Clock fast", `clock ${a} drift=200ms`],
+    skewed(n) ? ["Clock right", `clock ${a}`] : ["Clock +1 h", `clock ${a} skew=1h`],
+    skewed(n) ? null : ["Clock fast", `clock ${a} drift=200ms`],
     ["Kill", `kill ${a}`, true],
     ["Crash", `crash ${a}`, true],
   ].filter(Boolean);

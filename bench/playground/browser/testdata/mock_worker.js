@@ -4,7 +4,7 @@
 "use strict";
 
 const LATENCY = 60e6;
-const TAGS = ["MESSAGE", "MESSAGE", "MESSAGE", "ACK", "MESSAGE", "KEEPALIVE2", "MESSAGE", "ACK", "HELLO", "SESSION_RECONNECT", "SYN", ""];
+const TAGS = ["MESSAGE", "MESSAGE", "MESSAGE", "ACK", "MESSAGE", "KEEPALIVE2", "MESSAGE", "ACK", "HELLO", "SESSION_RECONNECT", "DIAL", ""];
 const PRIOS = [127, 63, 127, 196, 63, 127, 255];
 
 let run = { nodes: [], seed: "1", text: "", acts: [], at: 0, last: 0, events: [], every: 8e6 };
@@ -67,7 +67,7 @@ function state(fresh) {
     type: "state", at, fresh, deliveries: Math.floor(at / run.every), sent: Math.floor(at / run.every), more: 0, frames, sessions,
     nodes: nodes.map((name, i) => ({
       name, state: has(`kill ${name}`) ? "dead" : has(`pause ${name}`) ? "paused" : has(`stick ${name}`) ? "stuck" : "up",
-      queue: { 63: mix(i) % 9, 127: mix(i + 1) % 5, 196: mix(i + 2) % 3 }, out: { 127: mix(i + 3) % 12 }, skew: has(`clock ${name} skew=1h`) ? "+1h" : "",
+      queue: { 63: mix(i) % 9, 127: mix(i + 1) % 5, 196: mix(i + 2) % 3 }, out: { 127: mix(i + 3) % 12 }, skew: has(`clock ${name} skew=1h`) ? 3600e9 : 0,
     })),
     events, faults: acts.map((s) => s.line).filter((l) => /^(stall|partition)/.test(l)), ended: violation ? "violation" : "", violation,
   };
