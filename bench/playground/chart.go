@@ -119,8 +119,7 @@ func (r *run) window(from, to time.Duration, stop func() bool) (*chart, error) {
 		return nil, err
 	}
 	s.Seed = r.seed
-	again := &run{seed: r.seed}
-	again.begin(s)
+	again := newRun(s, r.records)
 	defer again.play.Drop()
 	var events []simnet.Event
 	again.play.Cluster().Net.Watch(func(e *simnet.Event) {

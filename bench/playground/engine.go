@@ -1,6 +1,7 @@
 package playground
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,9 +19,9 @@ const (
 	// TextMax is how long a text may be, in bytes, and LinesMax in lines.
 	TextMax  = 64 << 10
 	LinesMax = 2000
-	// RecordsMax is how many records a history may have (each message takes four or more, and
-	// together they take less than a gigabyte) before the run ends.
-	RecordsMax = 2_000_000
+	// RecordsMax is how many records of what happened a run may have before it ends. A message
+	// takes about five, and all of them a few hundred megabytes.
+	RecordsMax = 1_000_000
 	// FramesMax and EventsMax bound what is in one state.
 	FramesMax = 2000
 	EventsMax = 200
@@ -33,6 +34,8 @@ type Engine struct {
 	// Version is what ready says, for links to the sources.
 	Version string
 	run     *run
+	// records, if not 0, is another RecordsMax.
+	records int
 }
 
 // request is one of the page's.
@@ -258,7 +261,7 @@ func (e *Engine) start(text string, s seed) ([]reply, error) {
 	if e.run != nil {
 		e.run.play.Drop()
 	}
-	e.run = newRun(sc)
+	e.run = newRun(sc, cmp.Or(e.records, RecordsMax))
 	return []reply{e.run.text(), e.run.state()}, nil
 }
 

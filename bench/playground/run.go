@@ -19,9 +19,10 @@ type run struct {
 	acts  []act
 	watch *watch
 	// fresh: the next state is not the continuation of the one before.
-	fresh  bool
-	limit  string // why it does not go on, without being wrong
-	logged int    // lines of the log that were in a state
+	fresh   bool
+	records int    // the most there may be
+	limit   string // why it does not go on, without being wrong
+	logged  int    // lines of the log that were in a state
 }
 
 // act is a step that was put in.
@@ -32,8 +33,8 @@ type act struct {
 	before string
 }
 
-func newRun(s *asynctest.Scenario) *run {
-	r := &run{seed: s.Seed}
+func newRun(s *asynctest.Scenario, records int) *run {
+	r := &run{seed: s.Seed, records: records}
 	r.begin(s)
 	return r
 }
@@ -65,7 +66,7 @@ func (r *run) again(text string, to time.Duration, stop func() bool) error {
 func (r *run) stopper(stop func() bool) func() bool {
 	return func() bool {
 		h := r.play.Cluster().History
-		if n := len(h.Records) + len(h.Wire); n > RecordsMax {
+		if n := len(h.Records) + len(h.Wire); n > r.records {
 			r.limit = fmt.Sprintf("the run has %d records of what happened, which is as much as the playground keeps; "+
 				"msgr sim has no such bound", n)
 		}
@@ -132,6 +133,9 @@ func (r *run) act(line string) error {
 	}
 	verb, _, _ := strings.Cut(strings.TrimSpace(line), " ")
 	if err != nil && verb != "expect" && verb != "check" {
+		if at := new(asynctest.ScenarioError); errors.As(err, &at) {
+			err = errors.New(at.Msg) // its place is in a text that nobody sees
+		}
 		return errors.Join(err, r.again(before, now, nil))
 	}
 	r.acts = append(r.acts, act{now, strings.TrimSpace(line), before})

@@ -114,7 +114,8 @@ func (w *watch) see(e *simnet.Event) {
 		m = &mark{A: w.node(e.From), B: w.node(e.To), Tag: tag, Size: e.Size, N: len(e.Frames)}
 		m.ID = strconv.FormatUint(e.Conn, 10) + m.A + "." + e.Kind + strconv.FormatInt(e.Offset, 10)
 		for i, name := range e.Frames {
-			if l := labelOf(name); i == 0 || l.tag == "MESSAGE" && m.Tag != "MESSAGE" {
+			// The first message, or what was written last of something else.
+			if l := labelOf(name); i == 0 || m.Tag != "MESSAGE" && l.tag != "ACK" {
 				m.Tag, m.Num, m.Prio = l.tag, l.num, l.prio
 			}
 		}
