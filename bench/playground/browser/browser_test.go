@@ -25,7 +25,7 @@ import (
 var screenshots = flag.String("screenshots", "", "a folder for pictures of the page")
 
 // patience is a bound for what hangs, not a time that anything should take.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // chromium finds the browser, or skips the test.
 func chromium(t *testing.T) string {
@@ -216,7 +216,11 @@ func (p *page) until(js string) {
 	p.t.Helper()
 	_, err := chromedp.Run(p.ctx, chromedp.Poll[chromedp.Void](js, chromedp.WithPollingInterval(20*time.Millisecond),
 		chromedp.WithPollingTimeout(0)))
-	require.NoError(p.t, err, "%s\n%s", js, p.heard())
+	if err != nil {
+		var state string
+		state, _ = chromedp.Run(context.WithoutCancel(p.ctx), chromedp.Evaluate[string](`JSON.stringify(globalThis.playground?.player.state).slice(0, 3000)`))
+		require.NoError(p.t, err, "%s\n%s\n%s", js, p.heard(), state)
+	}
 }
 
 func (p *page) heard() string {

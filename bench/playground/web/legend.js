@@ -12,7 +12,7 @@ export function drawLegend(box, scene) {
       g.translate(13 * scale, 9 * scale);
       drawMark(g, scene.colours, kind, band ?? "", 5 * scale);
       return h("span", {}, c, words);
-    }), h("span", {}, "■ beside a node: kept until acknowledged"), h("span", {}, "bars: what waits, by priority (pale: to be sent)"));
+    }), h("span", {}, "■ □ beside a node: kept until acknowledged; waits to be written"), h("span", {}, "bars: what waits, by priority (pale: to be sent)"));
   };
   draw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(draw));

@@ -33,7 +33,7 @@ function main() {
 
 class Page {
   constructor(engine) {
-    this.scene = new Scene($("canvas"));
+    this.scene = new Scene($("still"), $("canvas"));
     this.choice = new Choice(() => this.chosen());
     this.tool = TOOLS[0];
     this.player = new Player(engine, {

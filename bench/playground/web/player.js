@@ -4,7 +4,9 @@
 // What one request may cost in real milliseconds.
 const BUDGET = 10;
 // The engine is kept this much real time ahead of what is drawn, so that marks move evenly.
-const AHEAD = 40;
+const AHEAD = 80;
+// It is asked again after so long at the earliest: marks move between two answers by themselves.
+const PAUSE = 30;
 
 export const SPEEDS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 100, Infinity];
 
@@ -23,6 +25,7 @@ export class Player {
   #engine;
   #on;
   #last = 0;
+  #asked = 0;
   #seekTo = null;
   #seeking = false;
 
@@ -105,7 +108,9 @@ export class Player {
     const rate = this.speed * 1e6; // virtual nanoseconds in a real millisecond
     this.shown = Math.min(this.shown + dt * rate, this.at);
     const to = Math.round(this.shown + AHEAD * rate);
-    if (this.playing && to > this.at && this.#engine.idle) this.#advance(to);
+    if (!this.playing || to <= this.at || now - this.#asked < PAUSE || !this.#engine.idle) return;
+    this.#asked = now;
+    this.#advance(to);
   }
 
   async #advance(to) {

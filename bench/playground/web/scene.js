@@ -1,5 +1,5 @@
-// Scene draws the network on a canvas: what seldom changes (sessions, nodes, queues) once for
-// each state, on a canvas of its own, and the frames under way sixty times a second above it.
+// Scene draws the network on two canvases: what seldom changes (sessions, nodes, queues) once
+// for each state, and above it, sixty times a second, the packets under way.
 
 import { drawMark, colours, kindOf, band } from "./palette.js";
 import { places, lane } from "./places.js";
@@ -12,7 +12,7 @@ export class Scene {
   lasso = null; // points, while one is drawn
   #canvas;
   #g;
-  #still = document.createElement("canvas");
+  #still;
   #sprites = new Map();
   #stale = true;
   #state = null;
@@ -23,7 +23,8 @@ export class Scene {
   #calmAt = 0; // when the last picture was drawn, for those who want few
   #asked = false; // something was chosen or sought since
 
-  constructor(canvas) {
+  constructor(still, canvas) {
+    this.#still = still;
     this.#canvas = canvas;
     this.#g = canvas.getContext("2d");
     this.colours = colours();
@@ -84,7 +85,6 @@ export class Scene {
     const g = this.#g;
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
-    g.drawImage(this.#still, 0, 0);
     const held = new Map();
     this.flights.visible(shown, now, (f, progress) => {
       const l = this.#lane(f.a, f.b);
@@ -125,11 +125,12 @@ export class Scene {
     let sprite = this.#sprites.get(key);
     if (!sprite) {
       const r = ((this.layout.dense ? 2.8 : 5) + large * 0.9) * this.scale;
-      sprite = document.createElement("canvas");
-      sprite.width = sprite.height = Math.ceil(r * 4);
-      const g = sprite.getContext("2d");
-      g.translate(sprite.width / 2, sprite.height / 2);
+      const side = Math.ceil(r * 4);
+      const paper = new OffscreenCanvas(side, side);
+      const g = paper.getContext("2d");
+      g.translate(side / 2, side / 2);
       drawMark(g, this.colours, kind, b, r);
+      sprite = paper.transferToImageBitmap();
       this.#sprites.set(key, sprite);
     }
     this.#g.drawImage(sprite, Math.round(x * this.scale - sprite.width / 2), Math.round(y * this.scale - sprite.height / 2));

@@ -32,8 +32,9 @@ export function drawSession(g, c, layout, s, a, b, { chosen, near, hover }) {
   if (s.cut) barrier(g, c, a, b, layout.dense ? 4 : 7);
   if (layout.at.size <= 6 || near || chosen) {
     const [fromA, fromB] = sum(s.kept);
-    beads(g, c, a, b, fromA);
-    beads(g, c, b, a, fromB);
+    const [waitA, waitB] = sum(s.queued);
+    beads(g, c, a, b, fromA, waitA);
+    beads(g, c, b, a, fromB, waitB);
   }
   g.restore();
 }
@@ -57,8 +58,10 @@ function barrier(g, c, a, b, r) {
   g.stroke();
 }
 
-// beads are what one end keeps: squares beside its lane, a number from nine on.
-function beads(g, c, from, to, n) {
+// beads are what one end keeps: squares beside its lane, full ones for what was written, empty
+// ones for what waits to be; and a number when there are many.
+function beads(g, c, from, to, kept, waiting) {
+  const n = kept + waiting;
   if (!n) return;
   const dx = to.x - from.x;
   const dy = to.y - from.y;
@@ -67,11 +70,13 @@ function beads(g, c, from, to, n) {
   const uy = dy / length;
   const side = 12;
   const at = (k) => [from.x + ux * (from.radius + 8 + k * 6) - uy * side, from.y + uy * (from.radius + 8 + k * 6) + ux * side];
-  g.fillStyle = c.soft;
+  g.fillStyle = g.strokeStyle = c.soft;
+  g.lineWidth = 1;
   const drawn = Math.min(n, 8, Math.max(1, Math.floor((length / 2 - from.radius - 14) / 6)));
   for (let k = 0; k < drawn; k++) {
     const [x, y] = at(k);
-    g.fillRect(x - 2, y - 2, 4, 4);
+    if (k < kept) g.fillRect(x - 2, y - 2, 4, 4);
+    else g.strokeRect(x - 1.5, y - 1.5, 3, 3);
   }
   if (n > drawn) {
     const [x, y] = at(drawn + 0.7);

@@ -15,6 +15,7 @@ export class Timeline {
   #marksFor = 0;
   #dragging = false;
   #said = 0;
+  #was = {};
 
   constructor(player, seek) {
     this.#player = player;
@@ -23,6 +24,7 @@ export class Timeline {
     scrub.max = STEPS;
     scrub.addEventListener("input", () => {
       this.#dragging = true;
+      this.#was.scrub = "";
       player.setPlaying(false);
       this.#seek((scrub.value / STEPS) * this.#length);
     });
@@ -40,6 +42,13 @@ export class Timeline {
     this.#seek(this.#player.at + by);
   }
 
+  // set changes a property only when it is another one, as the browser lays out anew for each.
+  #set(id, property, value) {
+    if (this.#was[id] === value) return;
+    this.#was[id] = value;
+    $(id)[property] = value;
+  }
+
   acts(acts) {
     this.#acts = acts.slice(-MARKS_MAX);
     this.#marksFor = 0;
@@ -53,8 +62,8 @@ export class Timeline {
     if (end && end >= known && end < 3600e9) length = Math.max(LEAST, end);
     else while (length < need * 1.001) length *= 1.5;
     this.#length = length;
-    if (!this.#dragging) $("scrub").value = Math.round((shown / length) * STEPS);
-    $("clock").textContent = seconds(shown);
+    this.#set("clock", "textContent", seconds(shown));
+    if (!this.#dragging) this.#set("scrub", "value", String(Math.round((shown / length) * STEPS)));
     const now = performance.now();
     if (now - this.#said > 250) {
       this.#said = now;

@@ -2,9 +2,11 @@
 // gets the state of the engine and the lines that were clicked at this stop.
 
 const did = (...verbs) => ({ acts }) => acts.some((line) => verbs.includes(line.split(" ")[0]));
-const kept = (state) => state.sessions.reduce((n, s) => n + (s.kept?.[0] ?? 0) + (s.kept?.[1] ?? 0), 0);
+const kept = (state) => state.sessions.reduce((n, s) => n + [...s.kept, ...s.queued].reduce((a, b) => a + b), 0);
 const queued = (state, what) => state.nodes.reduce((n, x) => n + Object.values(x[what] ?? {}).reduce((a, b) => a + b, 0), 0);
 const after = (verb, more) => (x) => did(verb)(x) && more(x);
+// A while after the last click, in milliseconds, so that what it did can be seen.
+const later = ({ state, stop }, ms = 100) => state.at > stop.lastActAt + ms * 1e6;
 const ready = (state) => state.sessions.length > 0 && state.sessions.every((s) => s.state === "ready");
 
 export const STOPS = [
@@ -14,7 +16,7 @@ export const STOPS = [
       "The small squares beside a node are messages that it keeps. The ticks that come back are acknowledgements."],
     tries: [
       ["Cut the connection: take the tool Cut and click the line, or choose the line and press Cut.", did("cut")],
-      ["See the crosses of what was lost on the way, and the session connect again by itself.", after("cut", ({ state }) => ready(state))],
+      ["See the crosses of what was lost on the way, and the session connect again by itself.", after("cut", (x) => later(x) && ready(x.state))],
       ["Cut it a few times more. The events say what each side was told.", ({ acts }) => acts.filter((l) => l.startsWith("cut")).length >= 3],
     ],
     learned: "Each message arrives exactly once and in order, however often the connection breaks. The application sees none of it.",
@@ -36,7 +38,7 @@ export const STOPS = [
     tries: [
       ["Go back to the start and step through the handshake with “One event further” (the key “.”).", ({ player }) => player.stepped >= 5],
       ["Let it run until the session is ready.", ({ state }) => ready(state) && state.at > 0],
-      ["Cut it: both sides try again, at nearly the same time.", after("cut", ({ state }) => ready(state))],
+      ["Cut it: both sides try again, at nearly the same time.", after("cut", (x) => later(x) && ready(x.state))],
     ],
     learned: "The addresses decide who wins a race, so both ends agree. The loser is told to WAIT, and its messages go over the winner's connection.",
   },
@@ -46,7 +48,7 @@ export const STOPS = [
     tries: [
       ["Let the queue grow for a while.", ({ state }) => queued(state, "out") >= 5],
       ["Choose the line and press “10 urgent”: small messages of high priority.", ({ acts }) => acts.some((l) => /^send .*prio=(19[6-9]|2\d\d)/.test(l))],
-      ["See the ringed orange circles overtake all that waited.", ({ acts, state, stop }) => acts.some((l) => /^send .*prio=(19[6-9]|2\d\d)/.test(l)) && state.at > stop.lastActAt + 5e8],
+      ["See the ringed orange circles overtake all that waited.", (x) => x.acts.some((l) => /^send .*prio=(19[6-9]|2\d\d)/.test(l)) && later(x, 300)],
     ],
     learned: "Priorities overtake in the queue, never within what is written already. Messages of one priority stay in order.",
   },
@@ -66,7 +68,7 @@ export const STOPS = [
     tries: [
       ["Kill b.", did("kill", "crash")],
       ["Restart it, and read in the events what a is told.", after("kill", did("restart"))],
-      ["See the new session carry new messages.", after("restart", ({ state }) => ready(state))],
+      ["See the new session carry new messages.", after("restart", (x) => later(x, 500) && ready(x.state))],
     ],
     learned: "A lossless session is lossless while both ends live. When one forgets, the other learns it, once, before the first new message.",
   },
