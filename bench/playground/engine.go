@@ -90,11 +90,30 @@ func (e *Engine) Handle(in []byte) []byte {
 			delete(r, "id")
 		}
 	}
-	out, err := json.Marshal(replies)
-	if err != nil {
-		out, _ = json.Marshal([]reply{{"type": "error", "message": err.Error()}})
+	out := []byte{'['}
+	for i, r := range replies {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = r.appendJSON(out)
 	}
-	return out
+	return append(out, ']')
+}
+
+// large is the key of a reply of what is in JSON already: fields, with commas before them. It is
+// what there are hundreds of, many times a second.
+const large = ""
+
+func (r reply) appendJSON(out []byte) []byte {
+	fields, _ := r[large].([]byte)
+	delete(r, large)
+	b, err := json.Marshal(r)
+	if err != nil {
+		b, _ = json.Marshal(reply{"id": r["id"], "type": "error", "message": err.Error()})
+	}
+	out = append(out, b[:len(b)-1]...) // there is a type at least
+	out = append(out, fields...)
+	return append(out, '}')
 }
 
 func (e *Engine) answer(in []byte, q *request) (replies []reply) {

@@ -13,11 +13,15 @@ import (
 
 // run is what runs, and what was done to it.
 type run struct {
-	seed  uint64
-	play  *asynctest.Play
-	names []string
-	acts  []act
-	watch *watch
+	seed    uint64
+	play    *asynctest.Play
+	names   []string
+	quoted  []string // the names, in JSON
+	nodes   []nodeState
+	looks   int // at the nodes
+	encoded int // bytes of the last state
+	acts    []act
+	watch   *watch
 	// fresh: the next state is not the continuation of the one before.
 	fresh   bool
 	records int    // the most there may be
@@ -46,6 +50,7 @@ func (r *run) begin(s *asynctest.Scenario) {
 	}
 	r.play = s.Play(func(o *asynctest.Options) { o.Network.Framer = newFramer })
 	r.names = s.Nodes()
+	r.quoted, r.nodes = quote(r.names), nil
 	r.watch = newWatch(r.play)
 	r.fresh, r.limit, r.logged = true, "", 0
 }

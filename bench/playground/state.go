@@ -2,7 +2,6 @@ package playground
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,33 +11,11 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
-// nodeState is a node for the eye.
-type nodeState struct {
-	Name  string         `json:"name"`
-	State string         `json:"state"` // up, paused, dead, stuck
-	Queue map[string]int `json:"queue"` // messages that wait for its dispatcher
-	Out   map[string]int `json:"out"`   // messages that its sessions hold, by priority
-	Held  int64          `json:"held"`  // bytes, by the dispatch throttle
-	Skew  time.Duration  `json:"skew"`  // of its time of day
-	Got   int            `json:"got"`   // messages, in this life
-}
-
-// sessionState is what there is between two nodes, of which a comes first in the text.
-type sessionState struct {
-	A     string `json:"a"`
-	B     string `json:"b"`
-	State string `json:"state"` // connecting, ready, backoff, standby, closed
-	// By a and by b: messages that were written and are kept until they are acknowledged,
-	// and those that wait to be written.
-	Kept   [2]int `json:"kept"`
-	Queued [2]int `json:"queued"`
-	Cut    bool   `json:"cut,omitempty"` // something holds packets of theirs
-}
-
 // state tells what there is now, and what has happened since the last one.
 func (r *run) state() reply {
 	out := reply{"type": "state", "at": r.play.Now(), "seed": r.seedText(), "textDone": r.play.Done()}
-	if r.fresh {
+	fresh := r.fresh
+	if fresh {
 		out["fresh"], r.fresh = true, false
 	}
 	if end, known := r.play.Length(); known {
@@ -51,25 +28,18 @@ func (r *run) state() reply {
 	}
 	r.watch.read()
 	sent, arrived := c.Tracked()
-	nodes := r.nodes(c)
-	sessions := r.sessions(c, nodes)
+	nodes := r.lookAtNodes(c, fresh)
+	sessions := r.sessions(c)
 	frames, more := r.watch.marks()
-	barred(sessions, frames)
-	all := make([]sessionState, 0, len(sessions))
-	for _, s := range sessions {
-		all = append(all, *s)
+	for _, m := range frames {
+		if s := sessions[pairOf(m.a, m.b)]; m.held && s != nil {
+			s.cut = true
+		}
 	}
-	place := make(map[string]int, len(r.names))
-	for i, name := range r.names {
-		place[name] = i
-	}
-	slices.SortFunc(all, func(x, y sessionState) int {
-		return cmp.Or(place[x.A]-place[y.A], place[x.B]-place[y.B])
-	})
 	out["events_total"], out["sent"], out["deliveries"] = c.Net.Events(), sent, arrived
-	out["faults_made"], out["unsent"] = r.play.Faults(), r.play.Unsent()
-	out["nodes"], out["sessions"], out["frames"], out["more"] = nodes, all, frames, more
+	out["faults_made"], out["unsent"], out["more"] = r.play.Faults(), r.play.Unsent(), more
 	out["events"], out["faults"] = r.events(), r.rules(c)
+	out[large] = r.encode(nodes, sessions, frames)
 	switch err := r.play.Err(); {
 	case err != nil:
 		out["ended"], out["violation"] = "violation", r.violation(err)
@@ -82,32 +52,55 @@ func (r *run) state() reply {
 // epoch is the time of day at the beginning (simnet.Config.Epoch).
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func (r *run) nodes(c *asynctest.Cluster) []nodeState {
-	all := make([]nodeState, len(c.Nodes))
+// nodeState is a node for the eye.
+type nodeState struct {
+	state string // up, paused, dead, stuck
+	queue int    // messages that wait for its dispatcher
+	held  int64  // bytes, by the dispatch throttle
+	skew  time.Duration
+	got   int           // messages, in this life
+	out   map[uint8]int // messages that its sessions hold, by priority
+}
+
+// fewNodes are as many as are asked each time for all that they have counted, which takes a
+// while. Of more, one in four is.
+const fewNodes = 16
+
+// lookAtNodes brings what is known of the nodes up to date.
+func (r *run) lookAtNodes(c *asynctest.Cluster, all bool) []nodeState {
+	if r.nodes == nil {
+		r.nodes = make([]nodeState, len(c.Nodes))
+	}
+	r.looks++
 	for i, n := range c.Nodes {
-		s := &all[i]
-		*s = nodeState{Name: r.names[i], State: "up", Queue: map[string]int{}, Out: map[string]int{}, Got: n.Received}
-		s.Skew = n.Host.Clock().Wall().Sub(epoch) - c.Net.Now()
+		s := &r.nodes[i]
+		was := s.state
+		s.state, s.got = "up", n.Received
+		s.skew = n.Host.Clock().Wall().Sub(epoch) - c.Net.Now()
+		clear(s.out)
 		switch {
 		case n.Down:
-			s.State = "dead"
+			s.state, s.queue, s.held = "dead", 0, 0
 			continue
 		case n.Host.Paused():
-			s.State = "paused"
+			s.state = "paused"
 		case n.Stuck():
-			s.State = "stuck"
+			s.state = "stuck"
 		}
-		stats := n.Stats()
-		if s.Held = stats.DispatchBytes; stats.Queue.Len > 0 {
-			s.Queue[""] = stats.Queue.Len
+		if all || len(c.Nodes) <= fewNodes || s.state != was || s.state != "up" || i%4 == r.looks%4 {
+			stats := n.Stats()
+			s.held, s.queue = stats.DispatchBytes, stats.Queue.Len
 		}
 	}
 	for k, f := range r.watch.flows {
-		if f.sent > f.ended {
-			all[k.From].Out[strconv.Itoa(int(k.Priority))] += f.sent - f.ended
+		if s := &r.nodes[k.From]; f.sent > f.ended {
+			if s.out == nil {
+				s.out = map[uint8]int{}
+			}
+			s.out[k.Priority] += f.sent - f.ended
 		}
 	}
-	return all
+	return r.nodes
 }
 
 // stateNames are short names of states, in the order in which they count where two ends
@@ -117,21 +110,30 @@ var stateNames = map[msg.ConnState]string{
 	msg.StateStandby: "standby", msg.StateClosed: "closed",
 }
 
-// sessions are what there is between nodes, by their pairs.
-func (r *run) sessions(c *asynctest.Cluster, nodes []nodeState) map[[2]int]*sessionState {
-	all := map[[2]int]*sessionState{}
+// sessionState is what there is between two nodes.
+type sessionState struct {
+	state string // connecting, ready, backoff, standby, closed
+	// By the one that comes first in the text and the other: messages that were written and
+	// are kept until they are acknowledged, and those that wait to be written.
+	kept, queued [2]int
+	cut          bool // something holds packets of theirs
+}
+
+// pair are two nodes, the smaller index first.
+type pair [2]int
+
+func pairOf(a, b int) pair { return pair{min(a, b), max(a, b)} }
+
+// sessions are what there is between nodes.
+func (r *run) sessions(c *asynctest.Cluster) map[pair]*sessionState {
+	all := make(map[pair]*sessionState, 4*len(c.Nodes))
 	get := func(a, b int) *sessionState {
-		k := [2]int{min(a, b), max(a, b)}
-		s := all[k]
+		s := all[pairOf(a, b)]
 		if s == nil {
-			s = &sessionState{A: r.names[k[0]], B: r.names[k[1]]}
-			all[k] = s
+			s = &sessionState{}
+			all[pairOf(a, b)] = s
 		}
 		return s
-	}
-	byIP := make(map[netip.Addr]int, len(c.Nodes))
-	for i, n := range c.Nodes {
-		byIP[n.Host.Addr()] = i
 	}
 	for i, n := range c.Nodes {
 		if n.Down {
@@ -142,14 +144,14 @@ func (r *run) sessions(c *asynctest.Cluster, nodes []nodeState) map[[2]int]*sess
 			if len(addrs) == 0 {
 				continue // it has accepted somebody, and does not know whom yet
 			}
-			j, known := byIP[addrs[0].AddrPort.Addr()]
+			j, known := r.watch.addrs[addrs[0].AddrPort.Addr()]
 			state := conn.State()
 			if !known || j == i || state == msg.StateClosed {
 				continue
 			}
 			s, name := get(i, j), stateNames[state]
-			if s.State == "" || s.State == "ready" || name == "connecting" {
-				s.State = name
+			if s.state == "" || s.state == "ready" || name == "connecting" {
+				s.state = name
 			}
 		}
 	}
@@ -161,29 +163,16 @@ func (r *run) sessions(c *asynctest.Cluster, nodes []nodeState) map[[2]int]*sess
 				side = 1
 			}
 			queued := min(held, max(f.sent-int(f.wired), 0))
-			s.Queued[side] += queued
-			s.Kept[side] += held - queued
+			s.queued[side] += queued
+			s.kept[side] += held - queued
 		}
 	}
 	for _, s := range all {
-		if s.State == "" {
-			s.State = "closed"
+		if s.state == "" {
+			s.state = "closed"
 		}
 	}
 	return all
-}
-
-// barred marks the sessions whose packets are held.
-func barred(sessions map[[2]int]*sessionState, frames []*mark) {
-	held := map[[2]string]bool{}
-	for _, m := range frames {
-		if m.Held {
-			held[[2]string{m.A, m.B}], held[[2]string{m.B, m.A}] = true, true
-		}
-	}
-	for _, s := range sessions {
-		s.Cut = held[[2]string{s.A, s.B}]
-	}
 }
 
 // rules are the names of the faults in force.

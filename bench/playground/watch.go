@@ -1,6 +1,8 @@
 package playground
 
 import (
+	"cmp"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -14,7 +16,8 @@ import (
 // history what each flow of messages holds. It changes nothing.
 type watch struct {
 	play  *asynctest.Play
-	hosts map[string]int // index of a host's node
+	hosts map[string]int     // index of a host's node
+	addrs map[netip.Addr]int // the same
 
 	flying map[packetKey]*mark
 	ended  []*mark // since the last state, the last FramesMax
@@ -39,19 +42,16 @@ type packetKey struct {
 
 // mark is a packet on its way, or one that was since the last state.
 type mark struct {
-	ID   string        `json:"id"`
-	A    string        `json:"a"`
-	B    string        `json:"b"`
-	Tag  string        `json:"tag"`
-	N    int           `json:"n,omitempty"` // frames that begin in it
-	Prio int           `json:"prio"`
-	Num  uint64        `json:"num,omitempty"`
-	Size int           `json:"size"`
-	Sent time.Duration `json:"sent"`
-	Due  time.Duration `json:"due,omitempty"`
-	Held bool          `json:"held,omitempty"`
-	End  time.Duration `json:"end,omitempty"`
-	Lost bool          `json:"lost,omitempty"`
+	id   string
+	a, b int
+	tag  string
+	n    int // frames that begin in it
+	prio int
+	num  uint64
+	size int
+	// When it was sent, will arrive, and has ended; 0: it has not.
+	sent, due, end time.Duration
+	held, lost     bool
 
 	seen bool // under way at this state
 }
@@ -70,11 +70,11 @@ type flow struct {
 }
 
 func newWatch(p *asynctest.Play) *watch {
-	w := &watch{play: p, hosts: map[string]int{}, flying: map[packetKey]*mark{},
+	w := &watch{play: p, hosts: map[string]int{}, addrs: map[netip.Addr]int{}, flying: map[packetKey]*mark{},
 		flows: map[asynctest.Flow]*flow{}}
 	if c := p.Cluster(); c != nil {
 		for i, n := range c.Nodes {
-			w.hosts[n.Host.Name()] = i
+			w.hosts[n.Host.Name()], w.addrs[n.Host.Addr()] = i, i
 		}
 		c.Net.Watch(w.see)
 	}
@@ -111,17 +111,25 @@ func (w *watch) see(e *simnet.Event) {
 	}
 	m := w.flying[k]
 	if m == nil { // and not one that was held
-		m = &mark{A: w.node(e.From), B: w.node(e.To), Tag: tag, Size: e.Size, N: len(e.Frames)}
-		m.ID = strconv.FormatUint(e.Conn, 10) + m.A + "." + e.Kind + strconv.FormatInt(e.Offset, 10)
+		m = &mark{a: w.hosts[e.From], b: w.hosts[e.To], tag: tag, size: e.Size, n: len(e.Frames)}
+		m.id = packetID(e, m.a)
 		for i, name := range e.Frames {
 			// The first message, or what was written last of something else.
-			if l := labelOf(name); i == 0 || m.Tag != "MESSAGE" && l.tag != "ACK" {
-				m.Tag, m.Num, m.Prio = l.tag, l.num, l.prio
+			if l := labelOf(name); i == 0 || m.tag != "MESSAGE" && l.tag != "ACK" {
+				m.tag, m.num, m.prio = l.tag, l.num, l.prio
 			}
 		}
 		w.flying[k] = m
 	}
-	m.Sent = e.At
+	m.sent = e.At
+}
+
+// packetID is the same for no two packets of a run.
+func packetID(e *simnet.Event, from int) string {
+	b := strconv.AppendUint(make([]byte, 0, 32), e.Conn, 10)
+	b = strconv.AppendInt(append(b, '.'), int64(from), 10)
+	b = append(append(b, '.'), e.Kind...)
+	return string(strconv.AppendInt(b, e.Offset, 10))
 }
 
 func (w *watch) keep(e *simnet.Event) {
@@ -130,7 +138,7 @@ func (w *watch) keep(e *simnet.Event) {
 }
 
 func (w *watch) end(m *mark, at time.Duration, lost bool) {
-	m.End, m.Lost, m.Held = at, lost, false
+	m.end, m.lost, m.held = at, lost, false
 	if len(w.ended) == 2*FramesMax {
 		w.more += FramesMax
 		w.ended = append(w.ended[:0], w.ended[FramesMax:]...)
@@ -147,7 +155,7 @@ func (w *watch) marks() (all []*mark, more int) {
 		if m == nil || m.seen {
 			return
 		}
-		m.seen, m.Due, m.Held = true, f.Arrives, f.HeldBy != ""
+		m.seen, m.due, m.held = true, f.Arrives, f.HeldBy != ""
 		if len(all) < FramesMax {
 			all = append(all, m)
 		} else {
@@ -162,7 +170,7 @@ func (w *watch) marks() (all []*mark, more int) {
 		}
 		m.seen = false
 	}
-	slices.SortFunc(lost, func(a, b *mark) int { return int(a.Sent - b.Sent) })
+	slices.SortFunc(lost, func(a, b *mark) int { return cmp.Compare(a.sent, b.sent) })
 	for _, m := range lost {
 		w.end(m, c.Net.Now(), true)
 	}
