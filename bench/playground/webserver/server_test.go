@@ -140,3 +140,29 @@ func TestSite(t *testing.T) {
 	_, err = of.Open("c")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
+
+// Where there is no simulator it is built, and where that cannot be, the error says what to do.
+func TestSiteBuilds(t *testing.T) {
+	page := fstest.MapFS{"index.html": {Data: []byte("x")}}
+	var said strings.Builder
+	if !testing.Short() { // it takes a minute for the first time
+		site, done, err := siteOf(context.Background(), page, &said)
+		require.NoError(t, err)
+		require.NoError(t, complete(site, ""))
+		require.Contains(t, said.String(), "building the simulator")
+		wasm, err := fs.ReadFile(site, wasmFile)
+		require.NoError(t, err)
+		require.Equal(t, "\x00asm", string(wasm[:4]))
+		done()
+		require.Error(t, complete(site, ""))
+	}
+	t.Chdir(t.TempDir())
+	t.Setenv("GOWORK", "off")
+	t.Setenv("GOFLAGS", "-mod=mod")
+	said.Reset()
+	_, _, err := siteOf(context.Background(), page, &said)
+	require.ErrorIs(t, err, ErrNoSimulator)
+	require.ErrorContains(t, err, "run make playground in a checkout")
+	require.ErrorContains(t, err, "no checkout around the working directory")
+	require.Empty(t, said.String())
+}

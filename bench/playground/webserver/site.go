@@ -33,8 +33,13 @@ func Site(ctx context.Context, dir string, say io.Writer) (site fs.FS, done func
 		site = os.DirFS(dir)
 		return site, func() {}, complete(site, dir)
 	}
-	if site = web.Files(); complete(site, "") == nil {
-		return site, func() {}, nil
+	return siteOf(ctx, web.Files(), say)
+}
+
+// siteOf is a page with a simulator: its own, or one that is built.
+func siteOf(ctx context.Context, page fs.FS, say io.Writer) (site fs.FS, done func(), err error) {
+	if complete(page, "") == nil {
+		return page, func() {}, nil
 	}
 	built, err := os.MkdirTemp("", "playground-")
 	if err != nil {
@@ -46,7 +51,7 @@ func Site(ctx context.Context, dir string, say io.Writer) (site fs.FS, done func
 		return nil, nil, fmt.Errorf("%w, and it cannot be built here (%w): run make playground in a checkout and build "+
 			"msgr again, or name the folder that make pages has made", ErrNoSimulator, err)
 	}
-	return both{os.DirFS(built), site}, done, nil
+	return both{os.DirFS(built), page}, done, nil
 }
 
 // complete says what a site lacks.
@@ -65,10 +70,9 @@ func build(ctx context.Context, dir string, say io.Writer) error {
 		return fmt.Errorf("no checkout around the working directory: %w", firstLine(out, err))
 	}
 	fmt.Fprintln(say, "building the simulator for browsers, which takes up to a minute for the first time")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, wasmFile), wasmPkg)
-	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return firstLine(string(out), err)
+	out, err := goCommand(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, wasmFile), wasmPkg)
+	if err != nil {
+		return firstLine(out, err)
 	}
 	root, err := goCommand(ctx, "env", "GOROOT")
 	if err != nil {
@@ -81,8 +85,11 @@ func build(ctx context.Context, dir string, say io.Writer) error {
 	return os.WriteFile(filepath.Join(dir, loaderFile), loader, 0o644)
 }
 
+// goCommand runs go for WebAssembly.
 func goCommand(ctx context.Context, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
