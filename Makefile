@@ -14,7 +14,7 @@ PKGS     := $(MSGR) $(COMPARE)
 # imports the library does not inherit.
 NESTED   := async/adapters/etcdraft async/adapters/grpc async/adapters/memberlist async/adapters/proof \
             async/adapters/raft async/adapters/raftsim async/resolve/etcd async/resolve/gossip \
-            async/rpc/protocodec async/stream/conformance bench/cluster
+            async/rpc/protocodec async/stream/conformance bench/cluster bench/playground/browser
 FUZZTIME ?= 10s
 COUNT    ?= 1
 # More flags for go test, for example: make test ARGS='-v -run Ping'
@@ -26,7 +26,7 @@ export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buil
 export GOWORK  := $(CURDIR)/go.work
 
 .PHONY: help fmt lint check test cross test32 race interop sim sim-long model fuzz bench bench-full gobench demo cluster \
-        slowlink adapters nested raft-slowlink cover tidy ci
+        playground pages slowlink adapters nested raft-slowlink cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -117,6 +117,24 @@ gobench: ## the Go benchmarks of all modules
 # go.mod files of what the comparison needs, and without cgo, which compiles more.
 demo: ## a small object store on loopback, its connections cut for 12 s, every promise checked: ARGS=--secure
 	cd bench && GOWORK=off CGO_ENABLED=0 go run ./cmd/msgr demo $(ARGS)
+
+# The simulator for browsers, and what loads it, go beside the page, which msgr has in it.
+PLAYGROUND := bench/playground/web
+
+playground: ## the playground in bin/msgr: then bin/msgr sim -http :0, and open the link
+	GOOS=js GOARCH=wasm CGO_ENABLED=0 go build -trimpath \
+		-ldflags="-s -w -X main.version=$$(git describe --always --dirty 2>/dev/null || echo unknown)" \
+		-o $(PLAYGROUND)/playground.wasm ./bench/playground/wasm
+	install -m 644 "$$(go env GOROOT)/lib/wasm/wasm_exec.js" $(PLAYGROUND)/wasm_exec.js
+	go build -o bin/msgr ./bench/cmd/msgr
+
+SITE ?= site
+pages: playground ## the playground as a folder of plain files, for any static hosting: SITE=site
+	mkdir -p "$(SITE)"
+	cd $(PLAYGROUND) && for f in *; do case "$$f" in *.go) ;; *) install -m 644 "$$f" "$(abspath $(SITE))/" || exit 1;; esac; done
+	: > "$(SITE)/.nojekyll"
+	@echo "$(SITE): $$(du -sk "$(SITE)" | cut -f1) KiB; playground.wasm $$(wc -c < "$(SITE)/playground.wasm") bytes," \
+		"$$(gzip -9 -c "$(SITE)/playground.wasm" | wc -c) with gzip"
 
 # msgrnode is a module of its own, outside of the workspace: it has etcd's client.
 cluster: ## the object store on five machines, which are network namespaces, and what breaks them (root): ARGS="--seed 1"

@@ -351,7 +351,8 @@ func (c *Cluster) shutdown() {
 	}
 	c.Net.EndOn(nil) // a run that was ended goes on, for the end of the messengers
 	c.Net.LiftAll()
-	for i := range c.Nodes {
+	for i, n := range c.Nodes {
+		n.Host.Resume()
 		c.Free(i)
 	}
 	begun, cancel := context.WithCancel(context.Background())

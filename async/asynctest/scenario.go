@@ -11,6 +11,9 @@ import (
 //
 //	seed 7                            what everything random comes from; first line, optional
 //	node a policy=lossless_peer       a messenger; also workers=2 keepalive=5s throttle=10000 nonce=same
+//	nodes 50 prefix=n                 fifty of them, n1 to n50; with the options of node
+//	links latency=40ms spread=20ms    what all links are, but for those of link lines: from 40 to 60 ms;
+//	                                  among the nodes
 //	link a b latency=1ms bandwidth=1000000
 //	connect a b                       a begins to connect to b
 //	send a b 10 size=100 prio=63      a sends b ten tracked messages
@@ -21,18 +24,28 @@ import (
 //	oneway a b                        nothing passes from a to b
 //	refuse b                          nobody can connect to b
 //	hold a b SERVER_IDENT             what a sends to b waits, from the next frame of that kind on
-//	release a b                       what was held between them goes on
+//	stall a b                         nothing passes between them: half-open, when they are connected
+//	release a b                       what was held or stalled between them goes on
 //	reset a b SERVER_IDENT            resets the connection when a sends b such a frame
 //	fault a b                         a takes its connection with b for broken; b has not noticed
 //	stick a, free a                   the dispatchers of a stand still, and go on
 //	busy a b 5s                       that of a takes so long for each message of b
 //	clock a drift=-800ms skew=8760h   from now on a's clocks lose 800 ms each second, and its time of
 //	                                  day is a year ahead besides; without either it is right again
-//	heal                              lifts all faults
+//	faults 2/s kinds=cut,stall        from now on two faults a second, at times and places from the seed;
+//	                                  kinds are cut, stall, pause and kill
+//	faults none                       and no more of those; what they do ends by itself
+//	heal                              lifts all faults, and no more faults
 //	crash a, kill a, restart a        power failure, end of process, and its next life
+//	pause a, resume a                 its process stands still, while its kernel takes what fits, and goes on
 //	mark_down a b                     a closes its connection with b
 //	keepalive a b                     a asks b for a sign of life
+//	traffic a b every=10ms            a sends b a message each 10 ms; also size=100 prio=63 count=1000
+//	traffic ring every=10ms           each node to the one after it; also star: all to the first;
+//	                                  random: to anybody; gossip peers=4: to one of four, always the same
+//	traffic stop                      and no more of all that
 //	run 5s                            virtual time passes
+//	at 5s                             the same, up to five seconds after the beginning
 //	until delivered a b 10            runs until an expectation holds, an hour at most
 //	expect delivered a b 10           messages of a that b has dispatched
 //	expect remote_reset a             what a was told: connect, accept, reset, remote_reset, refused;
@@ -48,7 +61,29 @@ type Scenario struct {
 	Name  string
 	Seed  uint64
 	nodes []nodePlan
+	links linksPlan
 	steps []step
+	lines []string // of the text
+	// What Length says.
+	length time.Duration
+	open   bool
+}
+
+// Length is the virtual time that the steps take; known is false if some of them wait for what
+// may happen at any time, which is not counted.
+func (s *Scenario) Length() (d time.Duration, known bool) { return s.length, !s.open }
+
+// scenarioNodesMax is how many nodes a scenario may have.
+const scenarioNodesMax = 20_000
+
+// Nodes are the names of the nodes, in the order of their coming. Their hosts are osd.0,
+// osd.1 and so on.
+func (s *Scenario) Nodes() []string {
+	names := make([]string, len(s.nodes))
+	for i := range s.nodes {
+		names[i] = s.nodes[i].name
+	}
+	return names
 }
 
 // step is one line.
@@ -87,28 +122,32 @@ func (w word) errorf(format string, args ...any) error {
 // ParseScenario reads a scenario. An error is a *ScenarioError with line and column.
 func ParseScenario(name string, text []byte) (*Scenario, error) {
 	p := &scenarioParser{s: &Scenario{Name: name, Seed: 1}, nodes: map[string]int{}}
-	for i, line := range strings.Split(string(text), "\n") {
-		words, err := splitLine(name, i+1, line)
-		if err != nil {
-			return nil, err
-		}
-		if len(words) == 0 {
-			continue
-		}
-		p.words, p.verb = words[1:], words[0]
-		p.end = word{"", Pos{name, i + 1, len(strings.TrimRight(line, " \t\r")) + 1}}
-		do, err := p.line()
-		if err == nil && len(p.words) > 0 {
-			err = p.words[0].errorf("unexpected %q", p.words[0].text)
-		}
+	p.s.lines = strings.Split(string(text), "\n")
+	for i, line := range p.s.lines {
+		verb, do, err := p.step(i+1, line)
 		if err != nil {
 			return nil, err
 		}
 		if do != nil {
-			p.s.steps = append(p.s.steps, step{p.verb.pos, strings.TrimSpace(line), do})
+			p.s.steps = append(p.s.steps, step{verb.pos, strings.TrimSpace(line), do})
 		}
 	}
 	return p.s, nil
+}
+
+// step parses a line; do is nil if it is not a step.
+func (p *scenarioParser) step(no int, line string) (verb word, do func(*scenarioRun) error, err error) {
+	words, err := splitLine(p.s.Name, no, line)
+	if err != nil || len(words) == 0 {
+		return verb, nil, err
+	}
+	p.words, p.verb = words[1:], words[0]
+	p.end = word{"", Pos{p.s.Name, no, len(strings.TrimRight(line, " \t\r")) + 1}}
+	do, err = p.line()
+	if err == nil && len(p.words) > 0 {
+		err = p.words[0].errorf("unexpected %q", p.words[0].text)
+	}
+	return p.verb, do, err
 }
 
 func splitLine(file string, no int, line string) (words []word, err error) {
@@ -139,6 +178,9 @@ type ScenarioResult struct {
 	// Err is the first step that failed (*ScenarioError), a *Failure, or nil.
 	Err             error
 	Sent, Delivered int
-	Virtual         time.Duration
-	Hash            uint64
+	// Faults are those that faults lines made, Unsent what traffic lines could not send.
+	Faults, Unsent int
+
+	Virtual time.Duration
+	Hash    uint64
 }

@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
 // scenarioParser turns words into steps.
@@ -120,24 +118,6 @@ func differenceOption(to *time.Duration, lo, hi time.Duration) func(word) error 
 	}
 }
 
-var scenarioPolicies = map[string]func() msg.Policy{
-	"lossy_client": msg.LossyClient, "lossless_client": msg.LosslessClient, "lossless_peer": msg.LosslessPeer,
-	"lossless_peer_reuse": msg.LosslessPeerReuse, "stateful_server": msg.StatefulServer,
-	"stateless_server": msg.StatelessServer, "stateless_registered_server": msg.StatelessRegisteredServer,
-	"lossy_peer": msg.LossyPeer,
-}
-
-// nodePlan is a node line.
-type nodePlan struct {
-	name      string
-	policy    msg.Policy
-	workers   int
-	keepalive time.Duration
-	throttle  int
-	client    bool
-	same      bool
-}
-
 // line parses one line into a step; nil: nothing to do at run time.
 func (p *scenarioParser) line() (func(*scenarioRun) error, error) {
 	if p.verb.text == "seed" {
@@ -154,49 +134,6 @@ func (p *scenarioParser) line() (func(*scenarioRun) error, error) {
 		return parse(p)
 	}
 	return nil, p.verb.errorf("unknown step %q", p.verb.text)
-}
-
-func parseNode(p *scenarioParser) (func(*scenarioRun) error, error) {
-	w, err := p.next("a name")
-	if err != nil {
-		return nil, err
-	}
-	if _, again := p.nodes[w.text]; again {
-		return nil, w.errorf("there is a node %q already", w.text)
-	}
-	if strings.ContainsAny(w.text, "|=") {
-		return nil, w.errorf("%q is no name", w.text)
-	}
-	if p.begun {
-		return nil, p.verb.errorf("nodes come first")
-	}
-	plan := nodePlan{name: w.text, policy: msg.LosslessPeer(), workers: 1}
-	err = p.options(map[string]func(word) error{
-		"policy": func(v word) error {
-			f := scenarioPolicies[v.text]
-			if f == nil {
-				return v.errorf("unknown policy %q", v.text)
-			}
-			plan.policy = f()
-			plan.client = strings.HasSuffix(v.text, "_client")
-			return nil
-		},
-		"workers":   intOption(&plan.workers, 1, 64),
-		"keepalive": durationOption(&plan.keepalive),
-		"throttle":  intOption(&plan.throttle, 1, 1<<30),
-		"nonce": func(v word) error {
-			if plan.same = v.text == "same"; !plan.same && v.text != "new" {
-				return v.errorf("nonce: same or new")
-			}
-			return nil
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	p.nodes[w.text] = len(p.nodes)
-	p.s.nodes = append(p.s.nodes, plan)
-	return nil, nil
 }
 
 // group reads nodes up to a bar or the end of the line.

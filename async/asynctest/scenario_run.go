@@ -13,59 +13,33 @@ import (
 
 // scenarioRun is a scenario being run.
 type scenarioRun struct {
-	s     *Scenario
-	c     *Cluster
-	log   []string
-	dials map[[2]string]int
-	holds map[[2]int][]*simnet.Fault
-	busy  map[[2]int]time.Duration // for how long a dispatcher is, for each message of a peer
+	s       *Scenario
+	c       *Cluster
+	log     []string
+	wait    *wait // of the last step; nil: it is done
+	dials   map[[2]string]int
+	holds   map[[2]int][]*simnet.Fault
+	busy    map[[2]int]time.Duration // for how long a dispatcher is, for each message of a peer
+	traffic []*traffic               // that goes on
+	flows   uint64                   // traffic lines so far
+	sent    int                      // by traffic
+	unsent  int                      // it could not be
+	faults  randomFaults
 }
 
-// Run runs the scenario. prepare, if not nil, is called with the cluster before
-// the first step, for traces. If it uses Network.EndOn, a run that was ended has an Err
-// that is simnet.ErrEnded.
-func (s *Scenario) Run(prepare func(*Cluster)) (res ScenarioResult) {
-	r := &scenarioRun{s: s, dials: map[[2]string]int{}, holds: map[[2]int][]*simnet.Fault{},
+func newScenarioRun(s *Scenario) *scenarioRun {
+	return &scenarioRun{s: s, dials: map[[2]string]int{}, holds: map[[2]int][]*simnet.Fault{},
 		busy: map[[2]int]time.Duration{}}
-	var stepErr error
-	ended := func() bool { return errors.Is(r.c.Net.Err(), simnet.ErrEnded) }
-	err := Try(func(tb TB) {
-		r.start(tb)
-		if prepare != nil {
-			prepare(r.c)
-		}
-		defer func() {
-			res.Virtual, res.Hash = r.c.Net.Now(), r.c.Net.Hash()
-			res.Sent, res.Delivered = r.c.Tracked()
-			if ended() { // whatever a step made of it
-				stepErr = r.c.Net.Err()
-			}
-		}()
-		for _, st := range s.steps {
-			r.logf("%s", st.text)
-			err := st.do(r)
-			if ended() {
-				return
-			}
-			if err != nil {
-				stepErr = &ScenarioError{st.pos, fmt.Sprintf("%s: %v (seed %d)", st.text, err, s.Seed)}
-				return
-			}
-		}
-	})
-	if res.Log, res.Err = r.log, stepErr; stepErr == nil {
-		res.Err = err
-	}
-	return res
 }
 
-func (r *scenarioRun) start(tb TB) {
+func (r *scenarioRun) start(tb TB, options func(*Options)) {
 	plans := r.s.nodes
 	if len(plans) == 0 {
 		tb.Fatalf("%s: a scenario needs nodes", r.s.Name)
 	}
-	r.c = NewCluster(tb, Options{
+	opt := Options{
 		Seed: r.s.Seed, N: len(plans), Name: osdName, History: true,
+		Network:   simnet.Config{Link: r.s.links.config()},
 		Client:    func(i int) bool { return plans[i].client },
 		Same:      func(i int) bool { return plans[i].same },
 		WorkersOf: func(i int) int { return plans[i].workers },
@@ -81,7 +55,11 @@ func (r *scenarioRun) start(tb TB) {
 				n.Sleep(d)
 			}
 		},
-	})
+	}
+	if options != nil {
+		options(&opt)
+	}
+	r.c = NewCluster(tb, opt)
 	r.c.History.Lossless = true
 	r.c.Net.Add("dials", func(p *simnet.Packet) simnet.Verdict {
 		if p.Kind == simnet.Syn {
@@ -208,16 +186,6 @@ func parseExpect(p *scenarioParser) (func(*scenarioRun) error, error) {
 	return func(r *scenarioRun) error {
 		if n := e.count(r); !e.holds(r) {
 			return fmt.Errorf("it is %d", n)
-		}
-		return nil
-	}, err
-}
-
-func parseUntil(p *scenarioParser) (func(*scenarioRun) error, error) {
-	e, err := parseExpectation(p)
-	return func(r *scenarioRun) error {
-		if err := r.c.Net.RunUntil(func() bool { return e.holds(r) }, patience); err != nil {
-			return fmt.Errorf("it is %d: %w", e.count(r), err)
 		}
 		return nil
 	}, err

@@ -18,9 +18,9 @@ var scenarioVerbs map[string]stepParser
 
 func init() {
 	scenarioVerbs = map[string]stepParser{
-		"node": parseNode, "link": parseLink, "send": parseSend, "cut": parseCut, "partition": parsePartition,
+		"node": parseNode, "nodes": parseNodes, "links": parseLinks, "link": parseLink, "send": parseSend, "cut": parseCut, "partition": parsePartition,
 		"expect": parseExpect, "until": parseUntil, "check": parseCheck, "run": parseRun, "busy": parseBusy,
-		"clock": parseClock,
+		"clock": parseClock, "at": parseAt, "traffic": parseTraffic, "faults": parseFaults,
 		"connect": pairStep(func(r *scenarioRun, a, b int) error {
 			r.c.Connect(a, b)
 			return nil
@@ -49,12 +49,18 @@ func init() {
 			conn.Fault(ErrPlanned)
 			return nil
 		}),
-		"release": pairStep(func(r *scenarioRun, a, b int) error {
+		"stall": pairStep(func(r *scenarioRun, a, b int) error {
 			k := [2]int{a, b}
-			for _, f := range r.holds[k] {
-				f.Lift()
+			r.holds[k] = append(r.holds[k], r.c.Add(fmt.Sprintf("stall %d %d", a, b), r.between(a, b)))
+			return nil
+		}),
+		"release": pairStep(func(r *scenarioRun, a, b int) error {
+			for _, k := range [][2]int{{a, b}, {b, a}} {
+				for _, f := range r.holds[k] {
+					f.Lift()
+				}
+				delete(r.holds, k)
 			}
-			delete(r.holds, k)
 			return nil
 		}),
 		"hold":  parseHold,
@@ -65,8 +71,10 @@ func init() {
 			r.c.Add("refuse", simnet.RefuseDials(r.c.Nodes[a].Addrs()[0].AddrPort))
 			return nil
 		}),
-		"crash": nodeStep(func(r *scenarioRun, a int) error { return r.stop(a, r.c.Crash) }),
-		"kill":  nodeStep(func(r *scenarioRun, a int) error { return r.stop(a, r.c.Kill) }),
+		"crash":  nodeStep(func(r *scenarioRun, a int) error { return r.stop(a, r.c.Crash) }),
+		"kill":   nodeStep(func(r *scenarioRun, a int) error { return r.stop(a, r.c.Kill) }),
+		"pause":  nodeStep(func(r *scenarioRun, a int) error { return r.pause(a) }),
+		"resume": nodeStep(func(r *scenarioRun, a int) error { r.c.Nodes[a].Host.Resume(); return nil }),
 		"restart": nodeStep(func(r *scenarioRun, a int) error {
 			if !r.c.Nodes[a].Down {
 				return fmt.Errorf("it runs")
@@ -81,11 +89,15 @@ func init() {
 			return nil
 		}),
 		"heal": func(p *scenarioParser) (func(*scenarioRun) error, error) {
-			return func(r *scenarioRun) error { r.c.Healed(); return nil }, nil
+			return func(r *scenarioRun) error {
+				r.faults.end()
+				r.c.Healed()
+				return nil
+			}, nil
 		},
 	}
 	for verb, parse := range scenarioVerbs {
-		if verb != "node" {
+		if verb != "node" && verb != "nodes" && verb != "links" {
 			scenarioVerbs[verb] = func(p *scenarioParser) (func(*scenarioRun) error, error) {
 				p.begun = true
 				return parse(p)
@@ -106,15 +118,6 @@ func nodeStep(do func(r *scenarioRun, a int) error) stepParser {
 		a, err := p.node()
 		return func(r *scenarioRun) error { return do(r, a) }, err
 	}
-}
-
-func parseRun(p *scenarioParser) (func(*scenarioRun) error, error) {
-	w, err := p.next("a duration")
-	if err != nil {
-		return nil, err
-	}
-	d, err := w.duration()
-	return func(r *scenarioRun) error { r.c.Run(d); return nil }, err
 }
 
 func parseBusy(p *scenarioParser) (func(*scenarioRun) error, error) {

@@ -30,6 +30,9 @@ func (p *stickyPool) Submit(run func()) error {
 // waits for Free. What it receives stays in its queues and throttles.
 func (c *Cluster) Stick(i int) { c.Nodes[i].pool.stuck = true }
 
+// Stuck says whether its dispatchers stand still, by Stick.
+func (n *Node) Stuck() bool { return n.pool.stuck }
+
 // Free has the dispatchers of a node go on.
 func (c *Cluster) Free(i int) {
 	p := c.Nodes[i].pool

@@ -31,6 +31,11 @@ func (f *Failure) Error() string { return strings.Join(f.Lines, "\n") }
 func Try(f func(tb TB)) error {
 	tb := &tryTB{}
 	tb.protect(func() { f(tb) })
+	return tb.end()
+}
+
+// end runs the cleanups.
+func (tb *tryTB) end() error {
 	for len(tb.cleanups) > 0 {
 		last := tb.cleanups[len(tb.cleanups)-1]
 		tb.cleanups = tb.cleanups[:len(tb.cleanups)-1]
@@ -47,6 +52,7 @@ type tryTB struct {
 	cleanups []func()
 	lines    []string
 	failed   bool
+	stopped  bool // by Fatalf or a panic
 }
 
 // stop is the panic that ends a function at Fatalf.
@@ -54,9 +60,14 @@ type stop struct{ tb *tryTB }
 
 func (tb *tryTB) protect(f func()) {
 	defer func() {
-		if r := recover(); r != nil && r != any(stop{tb}) {
+		switch r := recover(); r {
+		case nil:
+			return
+		case any(stop{tb}):
+		default:
 			tb.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
+		tb.stopped = true
 	}()
 	f()
 }

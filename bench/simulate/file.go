@@ -42,7 +42,7 @@ func OwnSeed(scenario string) (uint64, error) {
 // faultSteps are the first words of the lines that break something.
 var faultSteps = map[string]bool{
 	"cut": true, "partition": true, "oneway": true, "refuse": true, "hold": true, "reset": true,
-	"fault": true, "stick": true, "crash": true, "kill": true, "mark_down": true,
+	"fault": true, "stick": true, "crash": true, "kill": true, "mark_down": true, "stall": true, "pause": true,
 }
 
 // checkFile says what is wrong with a text scenario, or cannot be asked of it.
@@ -84,6 +84,7 @@ func runFile(cfg Config) (Result, error) {
 		net.EndOn(cfg.Done)
 	})
 	out.Interrupted = errors.Is(r.Err, simnet.ErrEnded)
+	out.Faults += r.Faults
 	out.Sent, out.Deliveries = uint64(r.Sent), uint64(r.Delivered)
 	out.Virtual, out.Hash, out.Notes = r.Virtual, r.Hash, r.Log
 	out.Invariants = []string{"what the file expects"}

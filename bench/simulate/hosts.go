@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,13 +58,14 @@ func hosts(cfg *Config) (all []host, err error) {
 		}
 		return all, nil
 	}
-	_, text, err := readFile(cfg.Scenario)
-	for line := range bytes.Lines(text) {
-		if words := bytes.Fields(line); len(words) > 1 && string(words[0]) == "node" {
-			all = append(all, host{entity.OSD(int64(len(all))).String(), string(words[1])})
-		}
+	s, _, err := readFile(cfg.Scenario)
+	if err != nil {
+		return nil, err
 	}
-	return all, err
+	for i, node := range s.Nodes() {
+		all = append(all, host{entity.OSD(int64(i)).String(), node})
+	}
+	return all, nil
 }
 
 // listed are some hosts in words.

@@ -90,6 +90,15 @@ func (f *Fault) end() {
 	f.each(func(list *[]*Fault) { *list = f.without(*list) })
 }
 
+// Rules are the names of the rules in force, in their order.
+func (n *Network) Rules() []string {
+	names := make([]string, len(n.rules))
+	for i, f := range n.rules {
+		names[i] = f.name
+	}
+	return names
+}
+
 // LiftAll lifts all rules.
 func (n *Network) LiftAll() {
 	if len(n.rules) == 0 {

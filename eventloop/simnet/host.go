@@ -300,6 +300,9 @@ func (h *Host) end(state hostState, each func(*endpoint)) {
 // Down says whether the host has crashed, or was killed, and not come back.
 func (h *Host) Down() bool { return h.state == crashed && h.machine.host == h }
 
+// Paused says whether Pause has stopped the process.
+func (h *Host) Paused() bool { return h.paused }
+
 // Pause stops the process, as SIGSTOP does: its kernel goes on taking and
 // granting, nothing of its own runs until Resume. Its clocks go on meanwhile.
 func (h *Host) Pause() {

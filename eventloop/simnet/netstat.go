@@ -106,40 +106,47 @@ type Flight struct {
 // InFlight are the packets under way, in the order of their arrival, and then those
 // that are held, by connection. Their Data are copies.
 func (n *Network) InFlight() []Flight {
+	var all []Flight
+	n.EachInFlight(func(f *Flight) {
+		all = append(all, *f)
+		last := &all[len(all)-1]
+		last.Data = slices.Clone(f.Data)
+	})
+	return all
+}
+
+// EachInFlight calls f with what InFlight gives, without copies: a Flight and its Data are
+// valid during the call, in which f must not use the network.
+func (n *Network) EachInFlight(f func(*Flight)) {
 	type coming struct {
-		at    time.Duration
-		order uint64
-		pk    *packet
+		key eventKey
+		pk  *packet
 	}
 	var under []coming
 	for _, k := range n.queue.keys() {
 		if pk, ok := n.queue.slots[k.order&(1<<slotBits-1)].do.(*packet); ok && pk.epoch == pk.p.epoch {
-			under = append(under, coming{k.at, k.order, pk})
+			under = append(under, coming{k, pk})
 		}
 	}
 	slices.SortFunc(under, func(a, b coming) int {
-		if (eventKey{a.at, a.order}).before(eventKey{b.at, b.order}) {
+		if a.key.before(b.key) {
 			return -1
 		}
 		return 1
 	})
-	var all []Flight
-	show := func(pk *packet, at time.Duration, by string) {
-		f := Flight{Packet: pk.describe(), Arrives: at, HeldBy: by}
-		f.Data = slices.Clone(f.Data)
-		all = append(all, f)
-	}
 	for _, c := range under {
-		show(c.pk, c.at, "")
+		f(&Flight{Packet: c.pk.describe(), Arrives: c.key.at})
 	}
 	for s := n.conns.first; s != nil; s = s.next {
 		for i := range s.pipes {
-			if p := &s.pipes[i]; p.stall != nil {
-				for _, pk := range p.stall.held {
-					show(pk, 0, strings.TrimPrefix(p.heldBy(), " "))
-				}
+			p := &s.pipes[i]
+			if p.stall == nil {
+				continue
+			}
+			by := strings.TrimPrefix(p.heldBy(), " ")
+			for _, pk := range p.stall.held {
+				f(&Flight{Packet: pk.describe(), HeldBy: by})
 			}
 		}
 	}
-	return all
 }

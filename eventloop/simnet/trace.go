@@ -69,6 +69,7 @@ type tracer struct {
 	w      io.Writer
 	err    error
 	charts []*Chart
+	watch  func(*Event)
 }
 
 // The two things that happen to packets.
@@ -128,6 +129,11 @@ func (n *Network) TraceTo(w io.Writer) { n.trace.w = w }
 // TraceError returns the first error of the writer given to TraceTo.
 func (n *Network) TraceError() error { return n.trace.err }
 
+// Watch has f called with each event of the trace from now on, as it happens; nil ends it.
+// The event is valid during the call. f must not use the network, which is in the midst
+// of something.
+func (n *Network) Watch(f func(e *Event)) { n.trace.watch = f }
+
 // Hash is a hash of the whole trace so far, contents of packets included.
 func (n *Network) Hash() uint64 { return n.trace.hash }
 
@@ -167,7 +173,7 @@ func hashText[T string | []byte](s T) uint64 {
 }
 
 // watched says that somebody looks at events.
-func (t *tracer) watched() bool { return t.w != nil || len(t.charts) > 0 }
+func (t *tracer) watched() bool { return t.w != nil || t.watch != nil || len(t.charts) > 0 }
 
 // add keeps the record that was made in place.
 func (t *tracer) add(r *record) {
@@ -177,6 +183,10 @@ func (t *tracer) add(r *record) {
 	}
 	for _, c := range t.charts {
 		c.see(r)
+	}
+	if t.watch != nil {
+		e := r.event()
+		t.watch(&e)
 	}
 }
 

@@ -34,6 +34,9 @@ type simCmd struct {
 	ChartHosts []string       `placeholder:"HOST" help:"What passes between these hosts, two or more, such as osd.0,osd.1; default: all. The hosts of a file's nodes are osd.0, osd.1 and so on, in their order."`
 
 	JSON bool `name:"json" help:"Print one JSON object."`
+
+	HTTP string `name:"http" placeholder:"ADDR" help:"Run nothing, and serve the playground there, a page to look at scenarios and to break them by hand: :0 for any port of this machine, 0.0.0.0:8080 for other machines too."`
+	Site string `placeholder:"DIR" help:"With --http, serve this folder, which make pages has made, instead of what msgr has in it."`
 }
 
 // Help is shown by msgr sim --help.
@@ -58,6 +61,11 @@ The exit code is 1 if an invariant was violated, 130 or 143 if it was interrupte
 
 // Run runs the simulation, or all of them.
 func (c *simCmd) Run(w io.Writer, k *kong.Kong) error {
+	if c.HTTP != "" {
+		return c.serve(w, k)
+	} else if c.Site != "" {
+		return command.Usage(errors.New("--site is for --http"))
+	}
 	cfg, seeds, err := c.config()
 	if err != nil {
 		return command.Usage(command.Without(err, simulate.ErrConfig))

@@ -1,0 +1,79 @@
+package browser
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// web is the folder of the page, root that of the repository.
+const (
+	web  = "../web"
+	root = "../../.."
+)
+
+// built is what is compiled once for all tests, into a folder.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// build compiles a package of the repository, and gives the file. What is compiled already go
+// knows itself.
+func build(t *testing.T, name, pkg string, env ...string) string {
+	t.Helper()
+	chromium(t)
+	built.once.Do(func() { built.dir, built.err = os.MkdirTemp("", "playground") })
+	require.NoError(t, built.err)
+	workspace, err := filepath.Abs(filepath.Join(root, "go.work"))
+	require.NoError(t, err)
+	file := filepath.Join(built.dir, name)
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", file, pkg)
+	cmd.Dir, cmd.Env = root, append(append(os.Environ(), "GOWORK="+workspace), env...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return file
+}
+
+// engine serves the page with its engine.
+func engine(t *testing.T) string {
+	t.Helper()
+	wasm := build(t, "playground.wasm", "./bench/playground/wasm", "GOOS=js", "GOARCH=wasm")
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	require.NoError(t, err)
+	return serve(t, map[string]string{
+		"/playground.wasm": wasm,
+		"/wasm_exec.js":    filepath.Join(strings.TrimSpace(string(goroot)), "lib", "wasm", "wasm_exec.js"),
+	})
+}
+
+// mock serves the page with a worker that needs no engine.
+func mock(t *testing.T) string {
+	t.Helper()
+	return serve(t, map[string]string{"/worker.js": "testdata/mock_worker.js"})
+}
+
+// serve serves the folder of the page, some of its files from elsewhere.
+func serve(t *testing.T, instead map[string]string) string {
+	t.Helper()
+	files := http.FileServerFS(os.DirFS(web))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		if file := instead[path.Clean(r.URL.Path)]; file != "" {
+			http.ServeFile(w, r, file)
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/"
+}

@@ -1,0 +1,386 @@
+package playground
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
+	"github.com/asyncmsgr/asyncmsgr/bench/simulate"
+	"github.com/stretchr/testify/require"
+)
+
+// asker asks an engine.
+type asker struct {
+	t *testing.T
+	e Engine
+}
+
+// ask returns the replies to a request, which are no errors.
+func (a *asker) ask(do string, fields map[string]any) map[string]reply {
+	a.t.Helper()
+	all := a.try(do, fields)
+	require.NotContains(a.t, all, "error", "%v", all["error"])
+	return all
+}
+
+// try returns the replies to a request by their types.
+func (a *asker) try(do string, fields map[string]any) map[string]reply {
+	a.t.Helper()
+	q := map[string]any{"id": 5, "do": do}
+	for k, v := range fields {
+		q[k] = v
+	}
+	in, err := json.Marshal(q)
+	require.NoError(a.t, err)
+	var replies []reply
+	require.NoError(a.t, json.Unmarshal(a.e.Handle(in), &replies))
+	all := map[string]reply{}
+	for _, r := range replies {
+		require.EqualValues(a.t, 5, r["id"])
+		all[r["type"].(string)] = r
+	}
+	return all
+}
+
+func (a *asker) text(key string) string {
+	a.t.Helper()
+	return a.ask("text", nil)["text"][key].(string)
+}
+
+// now is the time, in ns.
+func (a *asker) now() float64 {
+	a.t.Helper()
+	return a.ask("state", nil)["state"]["at"].(float64)
+}
+
+// native is what msgr sim makes of the text that the engine gives now.
+func (a *asker) native(seed uint64) simulate.Result {
+	a.t.Helper()
+	file := filepath.Join(a.t.TempDir(), "scenario.txt")
+	require.NoError(a.t, os.WriteFile(file, []byte(a.text("text")), 0o600))
+	r, err := simulate.Run(simulate.Config{Scenario: file, Seed: seed})
+	require.NoError(a.t, err)
+	return r
+}
+
+// same checks that msgr sim gives the hash that the engine says.
+func (a *asker) same(seed uint64) {
+	a.t.Helper()
+	got := a.ask("hash", nil)["hash"]
+	require.Equal(a.t, fmt.Sprintf("%016x", a.native(seed).Hash), got["hash"], "seed %d:\n%s", seed, a.text("text"))
+}
+
+// Each preset runs, breaks nothing (but the one that is to) and is the same for msgr sim.
+func TestPresets(t *testing.T) {
+	for _, p := range Presets() {
+		t.Run(p.Name, func(t *testing.T) {
+			a := &asker{t: t}
+			require.NotEmpty(t, p.Title)
+			require.NotEmpty(t, p.About)
+			all := a.ask("preset", map[string]any{"name": p.Name, "seed": "7"})
+			require.Equal(t, "7", all["text"]["seed"])
+			require.Equal(t, true, all["state"]["fresh"])
+			s := a.ask("advance", map[string]any{"to": 4e9})["state"]
+			require.Positive(t, s["deliveries"])
+			require.NotContains(t, s, "fresh")
+			if p.Name == "violation" {
+				v := s["violation"].(map[string]any)
+				require.Equal(t, "violation", s["ended"])
+				require.Contains(t, v["message"], "expect delivered n1 n2 50: it is")
+				require.EqualValues(t, 3e9, v["at"])
+				require.EqualValues(t, 9, v["line"])
+				require.NotEmpty(t, v["rows"])
+				require.Contains(t, v["chart"], "participant h1 as n2")
+			} else {
+				require.NotContains(t, s, "ended", "%v", s["violation"])
+			}
+			a.same(7)
+			if p.Faults {
+				a.ask("preset", map[string]any{"name": p.Name, "faults": 5, "nodes": p.max()})
+				s := a.ask("advance", map[string]any{"to": 2e9})["state"]
+				require.Positive(t, s["faults_made"])
+				a.same(1)
+			}
+		})
+	}
+}
+
+func (p *Preset) max() int {
+	if p.Nodes == nil {
+		return 0
+	}
+	return p.Nodes.Max
+}
+
+func TestPresetMistakes(t *testing.T) {
+	a := &asker{t: t}
+	for _, c := range []struct {
+		fields map[string]any
+		want   string
+	}{
+		{map[string]any{"name": "x"}, `there is no preset "x"; there are ring, gossip`},
+		{map[string]any{"name": "ring", "nodes": 51}, "ring has from 2 to 50 nodes, not 51"},
+		{map[string]any{"name": "ring", "nodes": 1}, "ring has from 2 to 50 nodes, not 1"},
+		{map[string]any{"name": "ring", "faults": 101}, "101 faults a second are not between 0 and 100"},
+		{map[string]any{"name": "ring", "faults": -1}, "-1 faults a second are not between 0 and 100"},
+		{map[string]any{"name": "ring", "policy": "x"}, `there is no policy "x" here`},
+		{map[string]any{"name": "ring", "seed": "-1"}, `"-1" is no seed`},
+		{map[string]any{"name": "ring", "seed": "18446744073709551616"}, `is no seed`},
+	} {
+		require.Contains(t, a.try("preset", c.fields)["error"]["message"], c.want)
+	}
+}
+
+// clicks are what a hand may do to a ring of eight.
+var clicks = []string{"cut n1 n2", "cut n3", "stall n2 n3", "release n2 n3", "partition n1 n2 n3 | n4 n5", "heal",
+	"kill n4", "restart n4", "crash n6", "restart n6", "pause n5", "resume n5", "clock n7 skew=5s", "clock n7",
+	"stick n8", "free n8", "send n1 n2 10 size=1000 prio=196", "mark_down n1 n2", "hold n2 n3 ACK", "connect n1 n5"}
+
+// However it is clicked, wound back and cut into pieces: the text that comes out is the same
+// run for msgr sim.
+func TestClicks(t *testing.T) {
+	for seed := range uint64(6) {
+		rnd := rand.New(rand.NewPCG(seed, 5))
+		a := &asker{t: t}
+		a.ask("preset", map[string]any{"name": "ring", "seed": seed, "faults": float64(seed % 3)})
+		for range 30 {
+			switch now := a.now(); rnd.IntN(6) {
+			case 0, 1:
+				a.ask("advance", map[string]any{"to": now + rnd.Float64()*3e8, "budget": 0.1})
+			case 2:
+				a.ask("step", nil)
+			case 3:
+				to := rnd.Float64() * now
+				at := a.ask("seek", map[string]any{"to": to})["state"]["at"]
+				require.EqualValues(t, uint64(to), at)
+			default:
+				all := a.try("act", map[string]any{"line": clicks[rnd.IntN(len(clicks))]})
+				if e := all["error"]; e != nil { // a kill of the dead changes nothing
+					require.EqualValues(t, now, all["state"]["at"])
+				}
+			}
+		}
+		a.same(seed)
+		a.ask("advance", map[string]any{"to": a.now() + 1e9})
+		a.same(seed)
+	}
+}
+
+// To wind back and forward again ends where it was, clicks included; to click something else
+// drops the clicks after it.
+func TestSeek(t *testing.T) {
+	a := &asker{t: t}
+	a.ask("preset", map[string]any{"name": "ring", "seed": 3})
+	for i, line := range []string{"cut n1 n2", "kill n4", "restart n4"} {
+		a.ask("advance", map[string]any{"to": float64(i+1) * 1e9})
+		a.ask("act", map[string]any{"line": line})
+	}
+	a.ask("advance", map[string]any{"to": 5e9})
+	want := a.ask("hash", nil)["hash"]
+	whole := a.text("whole")
+
+	s := a.ask("seek", map[string]any{"to": 1.5e9})["state"]
+	require.Equal(t, true, s["fresh"])
+	require.EqualValues(t, 1.5e9, s["at"])
+	require.Equal(t, whole, a.text("whole"))
+	require.Len(t, a.ask("text", nil)["text"]["acts"], 3)
+	require.NotContains(t, a.text("text"), "kill")
+	a.same(3)
+	a.ask("advance", map[string]any{"to": 5e9})
+	require.Equal(t, want, a.ask("hash", nil)["hash"])
+
+	a.ask("seek", map[string]any{"to": 2.5e9})
+	all := a.ask("act", map[string]any{"line": "stall n5 n6"})
+	require.Len(t, all["text"]["acts"], 3) // one is gone, one is new
+	require.Contains(t, all["text"]["whole"], "kill n4")
+	require.NotContains(t, all["text"]["whole"], "restart n4")
+	require.Contains(t, all["text"]["whole"], "run 57.5s")
+	require.Contains(t, all["state"]["faults"], "stall n5 n6")
+	a.ask("seek", map[string]any{"to": 0.5e9})
+	all = a.ask("truncate", nil)
+	require.Empty(t, all["text"]["acts"])
+	text, err := PresetText("ring", PresetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, text, all["text"]["whole"])
+	a.same(3)
+}
+
+// What makes no sense says where, and leaves what runs.
+func TestMistakes(t *testing.T) {
+	a := &asker{t: t}
+	require.Contains(t, a.try("advance", nil)["error"]["message"], "nothing runs yet")
+	a.ask("preset", map[string]any{"name": "ring"})
+	a.ask("advance", map[string]any{"to": 1e9})
+	before := a.ask("hash", nil)["hash"]
+	for _, c := range []struct {
+		do     string
+		fields map[string]any
+		want   reply
+	}{
+		{"start", map[string]any{"text": "node a\n  fly a"},
+			reply{"line": 2., "column": 3., "message": `unknown step "fly"`, "hint": "there are fault, faults, free"}},
+		{"start", map[string]any{"text": "node a\nsend a b"}, reply{"line": 2., "column": 8., "message": `there is no node "b"`}},
+		{"start", map[string]any{"text": "node a\nnode \xff"}, reply{"line": 2., "column": 6., "message": "unexpected byte 0xef"}},
+		{"start", map[string]any{"text": ""}, reply{"message": "a scenario needs nodes: lines such as node a, or nodes 8"}},
+		{"start", map[string]any{"text": "nodes 201"},
+			reply{"message": "there are 201 nodes; the playground has 200 at most, and msgr sim more"}},
+		{"start", map[string]any{"text": "node a\n" + strings.Repeat("heal\n", 3000)},
+			reply{"message": "the text is too long: at most 2000 lines and 65536 bytes"}},
+		{"start", map[string]any{"text": "node a # " + strings.Repeat("x", 1<<16)},
+			reply{"message": "the text is too long: at most 2000 lines and 65536 bytes"}},
+		{"act", map[string]any{"line": "cut n1 n99"}, reply{"line": 1., "column": 8., "message": `there is no node "n99"`}},
+		{"act", map[string]any{"line": "restart n1"}, reply{"message": "restart n1: it runs (seed 1)"}},
+		{"act", map[string]any{"line": "run 5s"},
+			reply{"line": 1., "column": 1., "message": "run cannot be put in: it is no step of a moment"}},
+		{"act", nil, reply{"line": 1., "column": 1., "message": "a step is missing"}},
+		{"advance", map[string]any{"to": -1}, reply{"message": "-1 is no time from 0 to 1000h0m0s"}},
+		{"seek", map[string]any{"to": 1e19}, reply{"message": "1e+19 is no time from 0 to 1000h0m0s"}},
+		{"dance", nil, reply{"message": `there is no request "dance"`}},
+	} {
+		got := a.try(c.do, c.fields)["error"]
+		c.want["id"], c.want["type"] = 5., "error"
+		require.Equal(t, c.want, got)
+		require.Equal(t, before, a.ask("hash", nil)["hash"], c.want)
+	}
+	var replies []reply
+	require.NoError(t, json.Unmarshal(a.e.Handle([]byte("{")), &replies))
+	require.Equal(t, "error", replies[0]["type"])
+}
+
+// An expectation that fails when it is put in is a violation; the run can be wound back.
+func TestViolationByHand(t *testing.T) {
+	a := &asker{t: t}
+	a.ask("preset", map[string]any{"name": "tour-lossless"})
+	a.ask("advance", map[string]any{"to": 2e9})
+	s := a.ask("state", nil)["state"]
+	require.NotContains(t, s, "ended")
+	all := a.ask("act", map[string]any{"line": "expect delivered a b 1000"})
+	require.Equal(t, "violation", all["state"]["ended"])
+	require.Contains(t, all["text"]["text"], "expect delivered a b 1000")
+	r := a.native(1)
+	require.Equal(t, 1, r.Violations)
+	require.Equal(t, fmt.Sprintf("%016x", r.Hash), a.ask("hash", nil)["hash"]["hash"])
+	require.Contains(t, a.try("act", map[string]any{"line": "heal"})["error"]["message"], "the run is over")
+	a.ask("seek", map[string]any{"to": 1e9})
+	all = a.ask("act", map[string]any{"line": "cut a b"})
+	require.NotContains(t, all["state"], "ended")
+	require.NotContains(t, all["text"]["whole"], "expect")
+}
+
+// What a state has is bounded, and so is a run.
+func TestBounds(t *testing.T) {
+	a := &asker{t: t}
+	a.ask("start", map[string]any{"text": "nodes 20\nlinks latency=300ms\ntraffic gossip every=5ms\nrun 30s\n"})
+	s := a.ask("advance", map[string]any{"to": 5e9})["state"]
+	require.Equal(t, FramesMax, len(s["frames"].([]any)))
+	require.Positive(t, s["more"])
+	require.LessOrEqual(t, len(s["events"].([]any)), EventsMax)
+	a.e.records = 10_000
+	a.ask("start", map[string]any{"text": "nodes 20\ntraffic gossip every=1us\n"})
+	s = a.ask("advance", map[string]any{"to": 1000e9})["state"]
+	require.Equal(t, "limit", s["ended"], "%v", s["violation"])
+	require.Contains(t, s["limit"], "records")
+	require.Contains(t, a.try("act", map[string]any{"line": "heal"})["error"]["message"], "the run is over")
+}
+
+// The state tells what there is.
+func TestState(t *testing.T) {
+	a := &asker{t: t}
+	a.ask("start", map[string]any{"text": "node a\nnode b throttle=3000\nnode c\nlinks latency=50ms\n" +
+		"send a b 3 size=1000 prio=63\nrun 10s\n"})
+	a.ask("advance", map[string]any{"to": 60e6})
+	s := a.ask("advance", map[string]any{"to": 70e6})["state"]
+	frame := s["frames"].([]any)[0].(map[string]any)
+	require.Equal(t, "b", frame["a"])
+	require.Equal(t, "a", frame["b"])
+	require.InDelta(t, 50e6, frame["sent"], 1e6)
+	require.InDelta(t, 100e6, frame["due"], 1e6)
+	node := s["nodes"].([]any)[0].(map[string]any)
+	require.Equal(t, map[string]any{"63": 3.}, node["out"])
+	session := s["sessions"].([]any)[0].(map[string]any)
+	require.Equal(t, "connecting", session["state"])
+	require.Equal(t, []any{3., 0.}, session["queued"])
+	require.EqualValues(t, 10e9, s["end"])
+
+	s = a.ask("advance", map[string]any{"to": 2e9})["state"]
+	session = s["sessions"].([]any)[0].(map[string]any)
+	require.Equal(t, "ready", session["state"])
+	require.Equal(t, []any{0., 0.}, session["kept"])
+	seen := map[string]int{}
+	for _, f := range s["frames"].([]any) {
+		f := f.(map[string]any)
+		require.NotContains(t, f, "lost")
+		if f["tag"] == "MESSAGE" {
+			require.EqualValues(t, 63, f["prio"])
+		}
+		seen[f["tag"].(string)]++
+	}
+	for _, tag := range []string{"HELLO", "AUTH_REQUEST", "CLIENT_IDENT", "MESSAGE"} {
+		require.Positive(t, seen[tag], "%s of %v", tag, seen)
+	}
+
+	for _, line := range []string{"stall a b", "send a b 2 prio=200", "pause c", "clock a skew=5s", "stick b", "kill c"} {
+		a.ask("act", map[string]any{"line": line})
+	}
+	s = a.ask("advance", map[string]any{"to": 2.5e9})["state"]
+	session = s["sessions"].([]any)[0].(map[string]any)
+	require.Equal(t, true, session["cut"])
+	require.Equal(t, []any{2., 0.}, session["kept"])
+	nodes := s["nodes"].([]any)
+	require.EqualValues(t, 5e9, nodes[0].(map[string]any)["skew"])
+	require.Equal(t, "stuck", nodes[1].(map[string]any)["state"])
+	require.Equal(t, "dead", nodes[2].(map[string]any)["state"])
+	require.Equal(t, []any{"stall a b"}, s["faults"])
+	s = a.ask("act", map[string]any{"line": "cut a b"})["state"]
+	lost := 0
+	for _, f := range s["frames"].([]any) {
+		if f.(map[string]any)["lost"] == true {
+			lost++
+		}
+	}
+	require.Positive(t, lost)
+}
+
+// A chart of a part of what has been.
+func TestChart(t *testing.T) {
+	a := &asker{t: t}
+	a.ask("preset", map[string]any{"name": "tour-race"})
+	a.ask("advance", map[string]any{"to": 3e9})
+	c := a.ask("chart", map[string]any{"from": 0.5e9, "to": 1.5e9})["chart"]
+	rows := c["rows"].([]any)
+	require.NotEmpty(t, rows)
+	for _, r := range rows {
+		at := r.(map[string]any)["at"].(float64)
+		require.True(t, at >= 0.5e9 && at <= 1.5e9)
+	}
+	require.Equal(t, []any{"a", "b"}, c["hosts"])
+	require.Contains(t, c["chart"], "sequenceDiagram")
+	require.Contains(t, a.try("chart", map[string]any{"from": 5e9, "to": 9e9})["error"]["message"], "of a run that is at 3s")
+}
+
+// The steps that the page explains are those that there are.
+func TestSteps(t *testing.T) {
+	nodes := "node a\nnode b\nnode c\nnode d\n"
+	for _, s := range Steps {
+		text := nodes + s.Usage
+		switch s.Verb {
+		case "seed", "node", "nodes":
+			text = s.Usage
+		}
+		_, err := asynctest.ParseScenario("x", []byte(text))
+		require.NoError(t, err, s.Usage)
+	}
+	doc, err := os.ReadFile("../../async/asynctest/scenario.go")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(doc)) {
+		if rest, ok := strings.CutPrefix(line, "//\t"); ok && rest[0] != ' ' {
+			verb := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' || r == ',' })[0]
+			require.True(t, strings.Contains(fmt.Sprint(Steps), "{"+verb+" "), "the page does not explain %q", verb)
+		}
+	}
+}

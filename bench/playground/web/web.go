@@ -1,0 +1,26 @@
+// Package web is the page of the playground: plain files, which this one embeds. Those that
+// make playground adds, the simulator as WebAssembly and what loads it, are there if msgr was
+// built after that.
+package web
+
+import (
+	"embed"
+	"io/fs"
+	"path"
+)
+
+//go:embed *
+var files embed.FS
+
+// Files are those of the page, without this one.
+func Files() fs.FS { return page{} }
+
+type page struct{}
+
+// Open implements fs.FS.
+func (page) Open(name string) (fs.File, error) {
+	if path.Ext(name) == ".go" {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return files.Open(name)
+}
