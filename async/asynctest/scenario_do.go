@@ -107,10 +107,8 @@ func (p *Play) Text() string {
 	return strings.Join(p.before(), "\n") + "\n"
 }
 
-// Whole is the scenario with the steps that are still to come.
+// Whole is the scenario with the steps that are still to come. When all are done it may end
+// before now.
 func (p *Play) Whole() string {
-	if p.Done() {
-		return p.Text()
-	}
 	return strings.TrimRight(strings.Join(p.s.lines, "\n"), " \t\r\n") + "\n"
 }

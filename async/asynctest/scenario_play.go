@@ -20,7 +20,7 @@ type Play struct {
 	tb   *tryTB
 	next int   // of s.steps; the one before waits if r.wait is set
 	err  error // of a step
-	// quiet: nothing has happened since a step was put in.
+	// quiet: since a step was put in nothing has happened, and no time has passed.
 	quiet bool
 }
 
@@ -215,8 +215,10 @@ func (p *Play) pass(w *wait, to time.Duration, pc *pace) (over, there bool) {
 		case !some && w.end == forever && to == forever:
 			return false, false
 		case (!some || at > w.end) && (w.end <= to || w.cond != nil):
+			p.quiet = p.quiet && w.end <= net.Now()
 			return p.broken(w, w.run(net, w.end)), false
 		case !some || at > to:
+			p.quiet = p.quiet && to <= net.Now()
 			return false, p.broken(w, net.Run(to-net.Now()))
 		}
 		net.Step()

@@ -18,9 +18,10 @@ var scenarioVerbs map[string]stepParser
 
 func init() {
 	scenarioVerbs = map[string]stepParser{
-		"node": parseNode, "nodes": parseNodes, "links": parseLinks, "link": parseLink, "send": parseSend, "cut": parseCut, "partition": parsePartition,
-		"expect": parseExpect, "until": parseUntil, "check": parseCheck, "run": parseRun, "busy": parseBusy,
-		"clock": parseClock, "at": parseAt, "traffic": parseTraffic, "faults": parseFaults,
+		"node": parseNode, "nodes": parseNodes, "links": parseLinks, "link": parseLink, "send": parseSend,
+		"cut": parseCut, "partition": parsePartition, "expect": parseExpect, "until": parseUntil,
+		"check": parseCheck, "run": parseRun, "at": parseAt, "busy": parseBusy, "clock": parseClock,
+		"traffic": parseTraffic, "faults": parseFaults,
 		"connect": pairStep(func(r *scenarioRun, a, b int) error {
 			r.c.Connect(a, b)
 			return nil

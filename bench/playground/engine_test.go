@@ -6,10 +6,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
-	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/bench/simulate"
 	"github.com/stretchr/testify/require"
 )
@@ -144,7 +142,11 @@ var clicks = []string{"cut n1 n2", "cut n3", "stall n2 n3", "release n2 n3", "pa
 // However it is clicked, wound back and cut into pieces: the text that comes out is the same
 // run for msgr sim.
 func TestClicks(t *testing.T) {
-	for seed := range uint64(6) {
+	seeds := uint64(6)
+	if testing.Short() {
+		seeds = 2
+	}
+	for seed := range seeds {
 		rnd := rand.New(rand.NewPCG(seed, 5))
 		a := &asker{t: t}
 		a.ask("preset", map[string]any{"name": "ring", "seed": seed, "faults": float64(seed % 3)})
@@ -208,179 +210,4 @@ func TestSeek(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, text, all["text"]["whole"])
 	a.same(3)
-}
-
-// What makes no sense says where, and leaves what runs.
-func TestMistakes(t *testing.T) {
-	a := &asker{t: t}
-	require.Contains(t, a.try("advance", nil)["error"]["message"], "nothing runs yet")
-	a.ask("preset", map[string]any{"name": "ring"})
-	a.ask("advance", map[string]any{"to": 1e9})
-	before := a.ask("hash", nil)["hash"]
-	for _, c := range []struct {
-		do     string
-		fields map[string]any
-		want   reply
-	}{
-		{"start", map[string]any{"text": "node a\n  fly a"},
-			reply{"line": 2., "column": 3., "message": `unknown step "fly"`, "hint": "there are fault, faults, free"}},
-		{"start", map[string]any{"text": "node a\nsend a b"}, reply{"line": 2., "column": 8., "message": `there is no node "b"`}},
-		{"start", map[string]any{"text": "node a\nnode \xff"}, reply{"line": 2., "column": 6., "message": "unexpected byte 0xef"}},
-		{"start", map[string]any{"text": ""}, reply{"message": "a scenario needs nodes: lines such as node a, or nodes 8"}},
-		{"start", map[string]any{"text": "nodes 201"},
-			reply{"message": "there are 201 nodes; the playground has 200 at most, and msgr sim more"}},
-		{"start", map[string]any{"text": "node a\n" + strings.Repeat("heal\n", 3000)},
-			reply{"message": "the text is too long: at most 2000 lines and 65536 bytes"}},
-		{"start", map[string]any{"text": "node a # " + strings.Repeat("x", 1<<16)},
-			reply{"message": "the text is too long: at most 2000 lines and 65536 bytes"}},
-		{"act", map[string]any{"line": "cut n1 n99"}, reply{"line": 1., "column": 8., "message": `there is no node "n99"`}},
-		{"act", map[string]any{"line": "restart n1"}, reply{"message": "restart n1: it runs (seed 1)"}},
-		{"act", map[string]any{"line": "run 5s"},
-			reply{"line": 1., "column": 1., "message": "run cannot be put in: it is no step of a moment"}},
-		{"act", nil, reply{"line": 1., "column": 1., "message": "a step is missing"}},
-		{"advance", map[string]any{"to": -1}, reply{"message": "-1 is no time from 0 to 1000h0m0s"}},
-		{"seek", map[string]any{"to": 1e19}, reply{"message": "1e+19 is no time from 0 to 1000h0m0s"}},
-		{"dance", nil, reply{"message": `there is no request "dance"`}},
-	} {
-		got := a.try(c.do, c.fields)["error"]
-		c.want["id"], c.want["type"] = 5., "error"
-		require.Equal(t, c.want, got)
-		require.Equal(t, before, a.ask("hash", nil)["hash"], c.want)
-	}
-	var replies []reply
-	require.NoError(t, json.Unmarshal(a.e.Handle([]byte("{")), &replies))
-	require.Equal(t, "error", replies[0]["type"])
-}
-
-// An expectation that fails when it is put in is a violation; the run can be wound back.
-func TestViolationByHand(t *testing.T) {
-	a := &asker{t: t}
-	a.ask("preset", map[string]any{"name": "tour-lossless"})
-	a.ask("advance", map[string]any{"to": 2e9})
-	s := a.ask("state", nil)["state"]
-	require.NotContains(t, s, "ended")
-	all := a.ask("act", map[string]any{"line": "expect delivered a b 1000"})
-	require.Equal(t, "violation", all["state"]["ended"])
-	require.Contains(t, all["text"]["text"], "expect delivered a b 1000")
-	r := a.native(1)
-	require.Equal(t, 1, r.Violations)
-	require.Equal(t, fmt.Sprintf("%016x", r.Hash), a.ask("hash", nil)["hash"]["hash"])
-	require.Contains(t, a.try("act", map[string]any{"line": "heal"})["error"]["message"], "the run is over")
-	a.ask("seek", map[string]any{"to": 1e9})
-	all = a.ask("act", map[string]any{"line": "cut a b"})
-	require.NotContains(t, all["state"], "ended")
-	require.NotContains(t, all["text"]["whole"], "expect")
-}
-
-// What a state has is bounded, and so is a run.
-func TestBounds(t *testing.T) {
-	a := &asker{t: t}
-	a.ask("start", map[string]any{"text": "nodes 20\nlinks latency=300ms\ntraffic gossip every=5ms\nrun 30s\n"})
-	s := a.ask("advance", map[string]any{"to": 5e9})["state"]
-	require.Equal(t, FramesMax, len(s["frames"].([]any)))
-	require.Positive(t, s["more"])
-	require.LessOrEqual(t, len(s["events"].([]any)), EventsMax)
-	a.e.records = 10_000
-	a.ask("start", map[string]any{"text": "nodes 20\ntraffic gossip every=1us\n"})
-	s = a.ask("advance", map[string]any{"to": 1000e9})["state"]
-	require.Equal(t, "limit", s["ended"], "%v", s["violation"])
-	require.Contains(t, s["limit"], "records")
-	require.Contains(t, a.try("act", map[string]any{"line": "heal"})["error"]["message"], "the run is over")
-}
-
-// The state tells what there is.
-func TestState(t *testing.T) {
-	a := &asker{t: t}
-	a.ask("start", map[string]any{"text": "node a\nnode b throttle=3000\nnode c\nlinks latency=50ms\n" +
-		"send a b 3 size=1000 prio=63\nrun 10s\n"})
-	a.ask("advance", map[string]any{"to": 60e6})
-	s := a.ask("advance", map[string]any{"to": 70e6})["state"]
-	frame := s["frames"].([]any)[0].(map[string]any)
-	require.Equal(t, "b", frame["a"])
-	require.Equal(t, "a", frame["b"])
-	require.InDelta(t, 50e6, frame["sent"], 1e6)
-	require.InDelta(t, 100e6, frame["due"], 1e6)
-	node := s["nodes"].([]any)[0].(map[string]any)
-	require.Equal(t, map[string]any{"63": 3.}, node["out"])
-	session := s["sessions"].([]any)[0].(map[string]any)
-	require.Equal(t, "connecting", session["state"])
-	require.Equal(t, []any{3., 0.}, session["queued"])
-	require.EqualValues(t, 10e9, s["end"])
-
-	s = a.ask("advance", map[string]any{"to": 2e9})["state"]
-	session = s["sessions"].([]any)[0].(map[string]any)
-	require.Equal(t, "ready", session["state"])
-	require.Equal(t, []any{0., 0.}, session["kept"])
-	seen := map[string]int{}
-	for _, f := range s["frames"].([]any) {
-		f := f.(map[string]any)
-		require.NotContains(t, f, "lost")
-		if f["tag"] == "MESSAGE" {
-			require.EqualValues(t, 63, f["prio"])
-		}
-		seen[f["tag"].(string)]++
-	}
-	for _, tag := range []string{"HELLO", "AUTH_REQUEST", "CLIENT_IDENT", "MESSAGE"} {
-		require.Positive(t, seen[tag], "%s of %v", tag, seen)
-	}
-
-	for _, line := range []string{"stall a b", "send a b 2 prio=200", "pause c", "clock a skew=5s", "stick b", "kill c"} {
-		a.ask("act", map[string]any{"line": line})
-	}
-	s = a.ask("advance", map[string]any{"to": 2.5e9})["state"]
-	session = s["sessions"].([]any)[0].(map[string]any)
-	require.Equal(t, true, session["cut"])
-	require.Equal(t, []any{2., 0.}, session["kept"])
-	nodes := s["nodes"].([]any)
-	require.EqualValues(t, 5e9, nodes[0].(map[string]any)["skew"])
-	require.Equal(t, "stuck", nodes[1].(map[string]any)["state"])
-	require.Equal(t, "dead", nodes[2].(map[string]any)["state"])
-	require.Equal(t, []any{"stall a b"}, s["faults"])
-	s = a.ask("act", map[string]any{"line": "cut a b"})["state"]
-	lost := 0
-	for _, f := range s["frames"].([]any) {
-		if f.(map[string]any)["lost"] == true {
-			lost++
-		}
-	}
-	require.Positive(t, lost)
-}
-
-// A chart of a part of what has been.
-func TestChart(t *testing.T) {
-	a := &asker{t: t}
-	a.ask("preset", map[string]any{"name": "tour-race"})
-	a.ask("advance", map[string]any{"to": 3e9})
-	c := a.ask("chart", map[string]any{"from": 0.5e9, "to": 1.5e9})["chart"]
-	rows := c["rows"].([]any)
-	require.NotEmpty(t, rows)
-	for _, r := range rows {
-		at := r.(map[string]any)["at"].(float64)
-		require.True(t, at >= 0.5e9 && at <= 1.5e9)
-	}
-	require.Equal(t, []any{"a", "b"}, c["hosts"])
-	require.Contains(t, c["chart"], "sequenceDiagram")
-	require.Contains(t, a.try("chart", map[string]any{"from": 5e9, "to": 9e9})["error"]["message"], "of a run that is at 3s")
-}
-
-// The steps that the page explains are those that there are.
-func TestSteps(t *testing.T) {
-	nodes := "node a\nnode b\nnode c\nnode d\n"
-	for _, s := range Steps {
-		text := nodes + s.Usage
-		switch s.Verb {
-		case "seed", "node", "nodes":
-			text = s.Usage
-		}
-		_, err := asynctest.ParseScenario("x", []byte(text))
-		require.NoError(t, err, s.Usage)
-	}
-	doc, err := os.ReadFile("../../async/asynctest/scenario.go")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(doc)) {
-		if rest, ok := strings.CutPrefix(line, "//\t"); ok && rest[0] != ' ' {
-			verb := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' || r == ',' })[0]
-			require.True(t, strings.Contains(fmt.Sprint(Steps), "{"+verb+" "), "the page does not explain %q", verb)
-		}
-	}
 }

@@ -86,7 +86,8 @@ func (p *Preset) fill(o PresetOptions) (string, error) {
 	if o.Faults > 0 && p.Faults {
 		faults = fmt.Sprintf("faults %.3f/s kinds=cut,stall\n", max(o.Faults, 0.001))
 	}
-	return strings.NewReplacer("%NODES", fmt.Sprint(nodes), "%POLICY", policy, "%FAULTS\n", faults).Replace(p.text), nil
+	choices := strings.NewReplacer("%NODES", fmt.Sprint(nodes), "%POLICY", policy, "%FAULTS\n", faults)
+	return choices.Replace(p.text), nil
 }
 
 // Named is a name and what it means.
@@ -115,7 +116,8 @@ run 60s
 `,
 	},
 	{
-		Name: "gossip", Title: "Gossip", Nodes: &Range{2, 50, 50}, Faults: true, Policy: true, Speed: 0.1, Latency: 50e6,
+		Name: "gossip", Title: "Gossip", Nodes: &Range{2, 50, 50}, Faults: true, Policy: true,
+		Speed: 0.1, Latency: 50e6,
 		About: "Each node talks to four others, always the same ones. Part the network in two, and heal it.",
 		text: `# Each node talks to four others, always the same ones.
 nodes %NODES policy=%POLICY
@@ -144,7 +146,8 @@ run 60s
 `,
 	},
 	{
-		Name: "star", Title: "One server", Nodes: &Range{3, 50, 12}, Faults: true, Policy: true, Speed: 0.1, Latency: 50e6,
+		Name: "star", Title: "One server", Nodes: &Range{3, 50, 12}, Faults: true, Policy: true,
+		Speed: 0.1, Latency: 50e6,
 		About: "All send to the first node, which takes its time and holds them back with its throttle.",
 		text: `# All send to n1. It takes 30 ms for each message of n2, and messages of 4000 bytes together.
 nodes %NODES policy=%POLICY throttle=4000
@@ -157,8 +160,8 @@ run 60s
 	},
 	{
 		Name: "violation", Title: "A promise that was not made", Speed: 0.1, Latency: 40e6,
-		About: "A lossy session is cut, and somebody expects that nothing was lost. The run stops where it is found out, " +
-			"with what passed on the network before.",
+		About: "A lossy session is cut, and somebody expects that nothing was lost. The run stops where it is " +
+			"found out, with what passed on the network before.",
 		text: `# Lossy sessions lose what is under way when they are cut. Who expects otherwise made a mistake,
 # and this is how a mistake looks like: the last line fails. With lossless_peer it holds.
 nodes 2 policy=lossy_peer
@@ -183,7 +186,8 @@ run 60s
 	},
 	{
 		Name: "tour-replay", Title: "Replay", Tour: 2, Speed: 0.1, Latency: 60e6,
-		About: "What was sent is kept until it is acknowledged. After a cut it is sent again, from the first that is missing.",
+		About: "What was sent is kept until it is acknowledged. After a cut it is sent again, from the first " +
+			"that is missing.",
 		text: `# What is not acknowledged is kept, and sent again.
 node a policy=lossless_peer
 node b policy=lossless_peer
@@ -219,7 +223,8 @@ run 60s
 	},
 	{
 		Name: "tour-pressure", Title: "Back-pressure", Tour: 5, Speed: 0.1, Latency: 50e6,
-		About: "A node that is stuck takes as much as its throttle allows. Then its peers have to wait, and only they.",
+		About: "A node that is stuck takes as much as its throttle allows. Then its peers have to wait, and only " +
+			"they.",
 		text: `# b takes messages of 20000 bytes together. When its dispatcher is stuck, a has to wait.
 node a policy=lossless_peer
 node b policy=lossless_peer throttle=20000
@@ -233,7 +238,8 @@ run 60s
 	},
 	{
 		Name: "tour-reset", Title: "Resets", Tour: 6, Speed: 0.1, Latency: 50e6,
-		About: "A process that is restarted knows nothing of its sessions. Its peers are told that the session was lost.",
+		About: "A process that is restarted knows nothing of its sessions. Its peers are told that the session " +
+			"was lost.",
 		text: `# A process that comes back knows nothing of its sessions, and says so.
 node a policy=lossless_peer_reuse
 node b policy=lossless_peer_reuse nonce=same

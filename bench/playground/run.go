@@ -154,7 +154,8 @@ func (r *run) text() reply {
 	if acts == nil {
 		acts = []act{}
 	}
-	out := reply{"type": "text", "text": text, "whole": r.play.Whole(), "seed": r.seedText(), "at": r.play.Now(), "acts": acts}
+	out := reply{"type": "text", "text": text, "whole": r.play.Whole(), "seed": r.seedText(),
+		"at": r.play.Now(), "acts": acts}
 	if end, known := r.play.Length(); known {
 		out["end"] = end
 	}

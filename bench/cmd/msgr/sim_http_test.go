@@ -32,7 +32,8 @@ func TestSimHTTP(t *testing.T) {
 		"-nodes 12 -seed 7": "/#preset=gossip&nodes=12&seed=7; end it",
 		"-scenario ring":    "/#preset=ring; end it",
 		"-scenario " + file: "/#seed=5&s=t.c2VlZCA1Cm5vZGUgYQo; end it",
-		"-scenario " + file + " -seed 18446744073709551615": "/#seed=18446744073709551615&s=t.c2VlZCA1Cm5vZGUgYQo; end it",
+		"-seed 18446744073709551615 -scenario " + file: "/#seed=18446744073709551615&s=t." +
+			"c2VlZCA1Cm5vZGUgYQo; end it",
 	} {
 		all := append([]string{"sim", "-http", ":0", "-site", dir}, strings.Fields(args)...)
 		code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGINT, "the playground is at", all...)
@@ -58,6 +59,8 @@ func TestSimHTTPUsage(t *testing.T) {
 	} {
 		commandtest.WantComplaint(t, run, "msgr", "sim "+args, command.ExitUsage, want)
 	}
-	commandtest.WantComplaint(t, run, "msgr", "sim -http :0 -site "+t.TempDir(), command.ExitFault, "is no folder of make pages")
-	commandtest.WantComplaint(t, run, "msgr", "sim -http 192.0.2.1:1 -site "+folder(t), command.ExitFault, "192.0.2.1:1")
+	commandtest.WantComplaint(t, run, "msgr", "sim -http :0 -site "+t.TempDir(), command.ExitFault,
+		"is no folder of make pages")
+	commandtest.WantComplaint(t, run, "msgr", "sim -http 192.0.2.1:1 -site "+folder(t), command.ExitFault,
+		"192.0.2.1:1")
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 )
 
@@ -29,7 +30,7 @@ func native(t *testing.T, msgr, text, seed string) string {
 
 // TestTheHashIsTheNativeOne: the same text and seed are the same run, here and there.
 func TestTheHashIsTheNativeOne(t *testing.T) {
-	msgr := build(t, "msgr", "./bench/cmd/msgr")
+	msgr := build(t, "msgr", "./bench/cmd/msgr", nil, nil)
 	p := open(t, engine(t), desktop).ready()
 	p.eval(`playground.player.setPlaying(false)`, nil)
 	for _, c := range []struct {
@@ -58,7 +59,7 @@ func TestTheHashIsTheNativeOne(t *testing.T) {
 // TestWhatWasClickedRunsNatively: the text that clicks made gives the same run with msgr sim,
 // and as a link.
 func TestWhatWasClickedRunsNatively(t *testing.T) {
-	url, msgr := engine(t), build(t, "msgr", "./bench/cmd/msgr")
+	url, msgr := engine(t), build(t, "msgr", "./bench/cmd/msgr", nil, nil)
 	p := open(t, url, desktop).ready()
 	p.eval(`playground.setSpeed(1)`, nil)
 	p.tool("cut")
@@ -110,4 +111,23 @@ func TestWhatWasClickedRunsNatively(t *testing.T) {
 	q.eval(`playground.player.seek(`+r.At+`)`, nil)
 	q.eval(now, &again)
 	require.Equal(t, r.Hash, again.Hash, "the run that was sought")
+}
+
+// TestAViolationOfTheEngine stops the run, with what led to it.
+func TestAViolationOfTheEngine(t *testing.T) {
+	p := open(t, engine(t)+"#preset=violation&seed=1", desktop).ready()
+	p.eval(`playground.setSpeed(10)`, nil)
+	p.until(`document.getElementById("chart-box").open`)
+	require.Equal(t, "false", p.text(`playground.player.playing`))
+	require.Contains(t, p.text(`document.querySelector("#chart-box p").textContent`), "expect")
+	require.Equal(t, "true", p.text(`document.querySelectorAll("#chart-box svg path").length > 10`))
+	p.picture("violation-chart")
+	p.do(chromedp.KeyEvent(kb.Escape))
+	p.until(`!document.getElementById("chart-box").open`)
+	// Back in time it goes on, and ends there again.
+	p.eval(`playground.seek(1e9)`, nil)
+	p.until(`playground.player.at === 1e9 && !playground.player.state.violation && document.getElementById("notice").hidden`)
+	p.do(chromedp.Click("#play"))
+	p.until(`document.getElementById("chart-box").open`)
+	p.clean()
 }

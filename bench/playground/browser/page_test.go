@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
-
 	"github.com/stretchr/testify/require"
 )
 
@@ -14,19 +13,37 @@ var (
 	phoneNight = size{width: 390, height: 844, mobile: true, dark: true}
 )
 
+// TestPictures are those that tell whether the page is good; nothing is beyond its right edge.
 func TestPictures(t *testing.T) {
-	url := mock(t)
-	for name, s := range map[string]size{"light": desktop, "dark": night, "phone-light": phone, "phone-dark": phoneNight} {
-		t.Run(name, func(t *testing.T) {
-			p := open(t, url, s).ready()
-			p.until(`parseFloat(document.getElementById("clock").textContent) > 0.2`)
-			p.picture("mock-" + name)
+	url := engine(t)
+	for _, c := range []struct {
+		name string
+		size size
+		tabs []string
+	}{
+		{"light", desktop, []string{"list", "text", "events"}}, {"dark", night, nil},
+		{"phone-light", phone, nil}, {"phone-dark", phoneNight, []string{"list", "text", "events"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := open(t, url+"#preset=ring&nodes=8&seed=1&faults=4", c.size).ready()
+			p.eval(`playground.setSpeed(1)`, nil)
+			p.until(`playground.player.at > 1e9`)
+			p.do(chromedp.Click("#play"))
+			p.picture(c.name)
 			p.fits()
-			for _, tab := range []string{"list", "text", "events"} {
+			for _, tab := range c.tabs {
 				p.eval(`document.getElementById("tab-`+tab+`").click()`, nil)
-				p.until(`document.getElementById("` + tab + `-panel").hidden === false`)
-				p.eval(`new Promise((done) => setTimeout(done, 400))`, nil)
-				p.picture("mock-" + name + "-" + tab)
+				p.until(`document.querySelector("#` + tab + `-panel tr, #` + tab + `-panel li, #text-panel:not([hidden])") !== null`)
+				if c.size.mobile {
+					p.eval(`document.getElementById("tabs").scrollIntoView()`, nil)
+				}
+				p.picture(c.name + "-" + tab)
+				p.fits()
+			}
+			if c.size.mobile {
+				p.eval(`scrollTo(0, 0)`, nil)
+				p.do(chromedp.Click("#setup-toggle"))
+				p.picture(c.name + "-setup")
 				p.fits()
 			}
 			p.clean()
@@ -41,27 +58,4 @@ func (p *page) fits() {
 	p.eval(`[...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".tools, .editor, .chart, .unseen, svg"))
 		.map((e) => e.tagName + "#" + e.id + "." + e.className)`, &over)
 	require.Empty(p.t, over, "elements beyond the right edge")
-}
-
-// TestPicturesOfTheEngine are those that tell whether the page is good.
-func TestPicturesOfTheEngine(t *testing.T) {
-	url := engine(t)
-	for name, s := range map[string]size{"light": desktop, "dark": night, "phone-light": phone, "phone-dark": phoneNight} {
-		t.Run(name, func(t *testing.T) {
-			p := open(t, url+"#preset=ring&nodes=8&seed=1&faults=4", s).ready()
-			p.eval(`playground.setSpeed(1)`, nil)
-			p.until(`playground.player.at > 1e9`)
-			p.do(chromedp.Click("#play"))
-			p.picture(name)
-			p.fits()
-			p.clean()
-		})
-	}
-	t.Run("fifty", func(t *testing.T) {
-		p := open(t, url+"#preset=gossip&nodes=50&seed=1", desktop).ready()
-		p.until(`playground.player.at > 2e8`)
-		p.do(chromedp.Click("#play"))
-		p.picture("fifty")
-		p.clean()
-	})
 }

@@ -28,8 +28,8 @@ var built struct {
 }
 
 // build compiles a package of the repository, and gives the file. What is compiled already go
-// knows itself.
-func build(t *testing.T, name, pkg string, env ...string) string {
+// knows itself, if the flags are those of the Makefile.
+func build(t *testing.T, name, pkg string, flags, env []string) string {
 	t.Helper()
 	chromium(t)
 	built.once.Do(func() { built.dir, built.err = os.MkdirTemp("", "playground") })
@@ -37,7 +37,7 @@ func build(t *testing.T, name, pkg string, env ...string) string {
 	workspace, err := filepath.Abs(filepath.Join(root, "go.work"))
 	require.NoError(t, err)
 	file := filepath.Join(built.dir, name)
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", file, pkg)
+	cmd := exec.Command("go", append(append([]string{"build", "-buildvcs=false", "-o", file}, flags...), pkg)...)
 	cmd.Dir, cmd.Env = root, append(append(os.Environ(), "GOWORK="+workspace), env...)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -47,7 +47,8 @@ func build(t *testing.T, name, pkg string, env ...string) string {
 // engine serves the page with its engine.
 func engine(t *testing.T) string {
 	t.Helper()
-	wasm := build(t, "playground.wasm", "./bench/playground/wasm", "GOOS=js", "GOARCH=wasm")
+	wasm := build(t, "playground.wasm", "./bench/playground/wasm", []string{"-trimpath", "-ldflags=-s -w"},
+		[]string{"GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0"})
 	goroot, err := exec.Command("go", "env", "GOROOT").Output()
 	require.NoError(t, err)
 	return serve(t, map[string]string{

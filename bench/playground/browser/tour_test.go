@@ -62,7 +62,7 @@ func TestTheTourCanBeDone(t *testing.T) {
 			done(1)
 			p.tool("choose")
 			p.click(p.between("a", "b"))
-			press("10 urgent")
+			press("Urgent a → b")
 			done(2)
 			p.picture("tour-priorities")
 		}},

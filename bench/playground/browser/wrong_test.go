@@ -15,7 +15,7 @@ func (p *page) runs() {
 }
 
 func TestALinkWithGarbage(t *testing.T) {
-	url := mock(t)
+	p := open(t, mock(t), desktop).ready()
 	text := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	for name, c := range map[string]struct{ fragment, says string }{
 		"no part that is known": {"#lorem=ipsum", "“lorem”"},
@@ -31,19 +31,28 @@ func TestALinkWithGarbage(t *testing.T) {
 		"markup":                {"#%3Cimg%20src=x%20onerror=alert(1)%3E", "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := open(t, url+c.fragment, desktop).ready()
+			p.t = t
+			p.eval(`(() => { document.querySelector("#alert p").textContent = ""; playground.player.at = 0; location.hash = "`+c.fragment+`"; })()`, nil)
+			p.until(`document.querySelector("#alert p").textContent !== ""`)
 			p.runs()
 			said := p.text(`document.querySelector("#alert p").textContent`)
 			require.Contains(t, said, "This link cannot be read")
 			require.Contains(t, said, c.says)
 			require.Contains(t, said, "the default instead")
 			require.Equal(t, "false", p.text(`document.getElementById("alert").hidden`))
-			if name == "an unknown step" {
-				p.picture("bad-link")
-			}
 			p.clean()
 		})
 	}
+}
+
+// TestABadLinkAtFirst is one that the page is opened with.
+func TestABadLinkAtFirst(t *testing.T) {
+	p := open(t, mock(t)+"#seed=1&s=t."+base64.RawURLEncoding.EncodeToString([]byte("node a\n  frobnicate a")), phone).ready()
+	p.runs()
+	require.Contains(t, p.text(`document.querySelector("#alert p").textContent`), `line 2, column 3 of its scenario: unknown step "frobnicate"`)
+	p.picture("bad-link")
+	p.fits()
+	p.clean()
 }
 
 // TestALinkThatInflates: a small link cannot become a large text.

@@ -29,14 +29,18 @@ type work struct {
 }
 
 var works = []work{
-	{"gossip, 50 nodes, 10 s as fast as it goes", "gossip", func() []string { return []string{`{"do":"advance","to":10e9}`} }},
+	{"gossip, 50 nodes, 10 s as fast as it goes", "gossip", func() []string {
+		return []string{`{"do":"advance","to":10e9}`}
+	}},
 	{"gossip, 50 nodes, 300 pictures of 10 ms each", "gossip", func() (all []string) {
 		for i := 1; i <= 300; i++ {
 			all = append(all, fmt.Sprintf(`{"do":"advance","to":%d}`, i*10_000_000))
 		}
 		return all
 	}},
-	{"ring, 8 nodes, 60 s as fast as it goes", "ring", func() []string { return []string{`{"do":"advance","to":60e9}`} }},
+	{"ring, 8 nodes, 60 s as fast as it goes", "ring", func() []string {
+		return []string{`{"do":"advance","to":60e9}`}
+	}},
 }
 
 // result is what a child says of each work.

@@ -18,7 +18,7 @@ function s(tag, attributes, text) {
 // moment, that of a violation.
 export function chart(rows, at, colours) {
   const hosts = [...new Set(rows.flatMap((r) => [r.from, r.to]).filter(Boolean))];
-  const column = Math.max(150, Math.min(260, 900 / Math.max(1, hosts.length)));
+  const column = Math.max(150, Math.min(360, 900 / Math.max(1, hosts.length)));
   const width = LEFT + column * hosts.length;
   const height = 44 + ROW * (rows.length + 1);
   const x = (host) => LEFT + column * (hosts.indexOf(host) + 0.5);

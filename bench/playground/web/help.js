@@ -4,7 +4,7 @@ import { $, h, replace } from "./dom.js";
 import { TOOLS } from "./tools.js";
 
 export const KEYS = [
-  ["space", "play or pause"], [". ", "one event further"], [",", "a little back in time"], ["Home", "back to the start"],
+  ["space", "play or pause"], [".", "one event further"], [",", "a little back in time"], ["Home", "back to the start"],
   ["[ and ]", "slower, faster"], ["1 to 7", "the tools"], ["← →", "nodes, on the picture"], ["↑ ↓", "sessions of the chosen node"],
   ["Enter", "apply the tool, or go to the actions"], ["g", "the chosen node into the group, or out"], ["h", "heal all faults"],
   ["Esc", "choose nothing"], ["?", "this help"],
@@ -15,7 +15,7 @@ export function openHelp(ready, keysOn, setKeys) {
   const box = $("help-box");
   const close = h("button", { type: "button", onclick: () => box.close() }, "Close");
   replace(box, h("header", {}, h("h2", { id: "help-title" }, "Help"), close),
-    h("p", {}, "Choose a scenario, press play, and break something. Whatever you do becomes a line of a text; with the seed it gives the same run to the last byte, here and with msgr sim in a terminal."),
+    h("p", {}, "Choose a scenario, press play, and break something. Whatever you do becomes a line of a text; with the seed it gives the same run to the last byte, here and with msgr sim in a terminal. Nothing is sent anywhere: it all runs in this page."),
     h("h3", {}, "Keys"),
     h("div", { class: "keys" }, KEYS.map(([key, words]) => h("div", {}, h("span", {}, h("kbd", {}, key)), h("span", {}, words)))),
     h("p", {}, h("label", {}, h("input", { type: "checkbox", checked: keysOn, onchange: (e) => setKeys(e.target.checked) }), " Keys of a single letter are on")),

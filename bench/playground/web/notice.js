@@ -70,6 +70,8 @@ export class Notice {
       h("div", { class: "chart", tabindex: "0", role: "region", "aria-label": "Sequence chart" }, chart(rows, v.at, this.#scene.colours)),
       v.chart ? h("details", {}, h("summary", {}, "As text, for Mermaid"), h("pre", {}, v.chart)) : null);
     if (!box.open) box.showModal();
+    const view = box.querySelector(".chart");
+    view.scrollTop = view.scrollHeight;
     close.focus();
   }
 }

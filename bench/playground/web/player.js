@@ -3,6 +3,8 @@
 
 // What one request may cost in real milliseconds.
 const BUDGET = 10;
+// So many answers without any progress end a search for a time.
+const STILL_MAX = 100;
 // The engine is kept this much real time ahead of what is drawn, so that marks move evenly.
 const AHEAD = 80;
 // It is asked again after so long at the earliest: marks move between two answers by themselves.
@@ -27,7 +29,8 @@ export class Player {
   #last = 0;
   #asked = 0;
   #seekTo = null;
-  #seeking = false;
+  #seeking = null; // a promise
+  #run = 0; // its number
 
   // on: {state(state), text(text), error(error, request), playing(bool)}
   constructor(engine, on) {
@@ -38,6 +41,7 @@ export class Player {
   // run asks for something that begins a run: start or preset. It resolves with the answer.
   async run(request) {
     this.#seekTo = null;
+    this.#run++;
     const answer = await this.#engine.ask(request);
     if (!answer.error) {
       this.known = this.at = this.shown = 0;
@@ -47,8 +51,9 @@ export class Player {
     return answer;
   }
 
-  // act does one step of a scenario now.
+  // act does one step of a scenario now, or when the time is reached that is sought.
   async act(line) {
+    await this.#seeking;
     const answer = await this.#engine.ask({ do: "act", line });
     if (!answer.error) this.known = 0; // what was known of the future is no more
     this.#take(answer, { do: "act", line });
@@ -63,26 +68,30 @@ export class Player {
   }
 
   // seek goes to any time from 0 on, by replaying from the seed when it is in the past.
-  // Only the last of many calls is carried out.
-  async seek(to) {
+  // Of many calls only the last is carried out. It resolves when the time is reached.
+  seek(to) {
     this.#seekTo = Math.max(0, Math.round(to));
-    if (this.#seeking) return;
-    this.#seeking = true;
+    this.#seeking ??= this.#seekAll().finally(() => { this.#seeking = null; });
+    return this.#seeking;
+  }
+
+  async #seekAll() {
     while (this.#seekTo !== null) {
       const target = this.#seekTo;
+      const run = this.#run;
       this.#seekTo = null;
-      let request = { do: "seek", to: target, budget: BUDGET };
-      for (;;) {
-        const answer = await this.#engine.ask(request);
+      let request = { do: "seek", to: target, budget: 3 * BUDGET };
+      for (let still = 0; still < STILL_MAX;) {
         const before = this.at;
+        const answer = await this.#engine.ask(request);
+        if (run !== this.#run) break; // another one has begun, which has taken the answer's place
         this.#take(answer, request);
         this.shown = this.at;
-        const stuck = request.do === "advance" && this.at === before;
-        if (answer.error || stuck || this.at >= target || this.#seekTo !== null || this.state?.violation) break;
-        request = { do: "advance", to: target, budget: BUDGET };
+        if (answer.error || this.at >= target || this.#seekTo !== null || this.state?.ended) break;
+        still = this.at === before ? still + 1 : 0;
+        request = { do: "advance", to: target, budget: 3 * BUDGET };
       }
     }
-    this.#seeking = false;
   }
 
   ask(request) {
@@ -124,15 +133,12 @@ export class Player {
       this.#on.text(answer.text);
     }
     if (answer.state) {
-      const was = this.state;
       const fresh = answer.state.fresh;
       this.state = answer.state;
       this.at = answer.state.at;
       if (fresh || this.shown > this.at) this.shown = this.at;
       this.known = Math.max(this.known, this.at);
-      const broken = answer.state.violation && (fresh || !was?.violation);
-      const over = answer.state.ended && !fresh && !was?.ended;
-      if (broken || over) this.setPlaying(false);
+      if (answer.state.ended) this.setPlaying(false);
       this.#on.state(answer.state);
     }
     if (answer.error) {

@@ -86,6 +86,7 @@ export class Scene {
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
     const held = new Map();
+    const above = [];
     this.flights.visible(shown, now, (f, progress) => {
       const l = this.#lane(f.a, f.b);
       if (!l) return;
@@ -95,8 +96,12 @@ export class Scene {
         held.set(l, k + 1);
         progress = Math.max(0.02, 0.46 - (k * 7) / l.length);
       }
-      this.#stamp(f, l.x + l.dx * progress, l.y + l.dy * progress);
+      const [x, y] = [l.x + l.dx * progress, l.y + l.dy * progress];
+      // The rest of a frame is drawn below its beginning.
+      if (kindOf(f.tag) === "bytes") this.#stamp(f, x, y);
+      else above.push(f, x, y);
     });
+    for (let i = 0; i < above.length; i += 3) this.#stamp(above[i], above[i + 1], above[i + 2]);
     this.flights.fading(now, (f, progress, strength) => {
       const l = this.#lane(f.a, f.b);
       if (l) drawLoss(g, this.colours, this.scale, l.x + l.dx * progress, l.y + l.dy * progress, strength);
@@ -124,7 +129,7 @@ export class Scene {
     const key = `${kind} ${b} ${large}`;
     let sprite = this.#sprites.get(key);
     if (!sprite) {
-      const r = ((this.layout.dense ? 2.8 : 5) + large * 0.9) * this.scale;
+      const r = ((this.layout.dense ? 2.8 : this.layout.at.size <= 4 ? 6.5 : 5) + large * 0.9) * this.scale;
       const side = Math.ceil(r * 4);
       const paper = new OffscreenCanvas(side, side);
       const g = paper.getContext("2d");

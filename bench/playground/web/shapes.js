@@ -33,8 +33,8 @@ export function drawSession(g, c, layout, s, a, b, { chosen, near, hover }) {
   if (layout.at.size <= 6 || near || chosen) {
     const [fromA, fromB] = sum(s.kept);
     const [waitA, waitB] = sum(s.queued);
-    beads(g, c, a, b, fromA, waitA);
-    beads(g, c, b, a, fromB, waitB);
+    beads(g, c, layout, a, b, fromA, waitA);
+    beads(g, c, layout, b, a, fromB, waitB);
   }
   g.restore();
 }
@@ -60,7 +60,7 @@ function barrier(g, c, a, b, r) {
 
 // beads are what one end keeps: squares beside its lane, full ones for what was written, empty
 // ones for what waits to be; and a number when there are many.
-function beads(g, c, from, to, kept, waiting) {
+function beads(g, c, layout, from, to, kept, waiting) {
   const n = kept + waiting;
   if (!n) return;
   const dx = to.x - from.x;
@@ -68,21 +68,28 @@ function beads(g, c, from, to, kept, waiting) {
   const length = Math.hypot(dx, dy) || 1;
   const ux = dx / length;
   const uy = dy / length;
-  const side = 12;
-  const at = (k) => [from.x + ux * (from.radius + 8 + k * 6) - uy * side, from.y + uy * (from.radius + 8 + k * 6) + ux * side];
+  const size = few(layout) ? 6 : 4;
+  const step = size + 2;
+  const side = few(layout) ? 17 : 12;
+  const at = (k) => {
+    const d = from.radius + 8 + k * step;
+    return [from.x + ux * d - uy * side, from.y + uy * d + ux * side];
+  };
   g.fillStyle = g.strokeStyle = c.soft;
   g.lineWidth = 1;
-  const drawn = Math.min(n, 8, Math.max(1, Math.floor((length / 2 - from.radius - 14) / 6)));
+  const drawn = Math.min(n, few(layout) ? 16 : 8, Math.max(1, Math.floor((length / 2 - from.radius - 14) / step)));
   for (let k = 0; k < drawn; k++) {
     const [x, y] = at(k);
-    if (k < kept) g.fillRect(x - 2, y - 2, 4, 4);
-    else g.strokeRect(x - 1.5, y - 1.5, 3, 3);
+    if (k < kept) g.fillRect(x - size / 2, y - size / 2, size, size);
+    else g.strokeRect(x - size / 2 + 0.5, y - size / 2 + 0.5, size - 1, size - 1);
   }
   if (n > drawn) {
     const [x, y] = at(drawn + 0.7);
-    text(g, c, String(n), x, y, 10, c.soft);
+    text(g, c, String(n), x, y, few(layout) ? 12 : 10, c.soft);
   }
 }
+
+const few = (layout) => layout.at.size <= 4;
 
 // drawNode draws a node, what its state is, its name, and its queues as bars that point outwards.
 export function drawNode(g, c, layout, n, p, { chosen, grouped, hover }) {

@@ -69,10 +69,10 @@ export function sessionActions(s) {
     ["Cut", `cut ${ab}`],
     held(s) ? ["Release", `release ${ab}`] : ["Stall", `stall ${ab}`],
     ["Part", `partition ${s.a} | ${s.b}`],
-    [`One way ${s.a} → ${s.b} blocked`, `oneway ${ab}`],
-    [`Send 10 ${s.a} → ${s.b}`, `send ${ab} 10 size=1000`],
-    [`10 urgent`, `send ${ab} 10 size=100 prio=196`],
-    [`Send 10 ${s.b} → ${s.a}`, `send ${s.b} ${s.a} 10 size=1000`],
+    [`Block ${s.a} → ${s.b}`, `oneway ${ab}`],
+    [`Send ${s.a} → ${s.b}`, `send ${ab} 10 size=1000`],
+    [`Send ${s.b} → ${s.a}`, `send ${s.b} ${s.a} 10 size=1000`],
+    [`Urgent ${s.a} → ${s.b}`, `send ${ab} 10 size=100 prio=196`],
     ["Mark down", `mark_down ${ab}`, true],
   ];
 }

@@ -47,7 +47,7 @@ export const STOPS = [
     text: ["The link is slow and much bulk wants to pass it: large messages of low priority queue up. The bar beside a node is what waits there."],
     tries: [
       ["Let the queue grow for a while.", ({ state }) => queued(state, "out") >= 5],
-      ["Choose the line and press “10 urgent”: small messages of high priority.", ({ acts }) => acts.some((l) => /^send .*prio=(19[6-9]|2\d\d)/.test(l))],
+      ["Choose the line and press “Urgent a → b”: ten small messages of high priority.", ({ acts }) => acts.some((l) => /^send .*prio=(19[6-9]|2\d\d)/.test(l))],
       ["See the ringed orange circles overtake all that waited.", (x) => x.acts.some((l) => /^send .*prio=(19[6-9]|2\d\d)/.test(l)) && later(x, 300)],
     ],
     learned: "Priorities overtake in the queue, never within what is written already. Messages of one priority stay in order.",

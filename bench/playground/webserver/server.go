@@ -177,10 +177,11 @@ func (q *httpRequest) answer(w io.Writer, site fs.FS) error {
 	}
 	if err != nil || kind == "" || !info.Mode().IsRegular() {
 		const text = "there is no such file\n"
-		if err := head(w, 404, "text/plain; charset=utf-8", int64(len(text)), q.stays); err != nil || q.method == "HEAD" {
+		err := head(w, 404, "text/plain; charset=utf-8", int64(len(text)), q.stays)
+		if err != nil || q.method == "HEAD" {
 			return err
 		}
-		_, err := io.WriteString(w, text)
+		_, err = io.WriteString(w, text)
 		return err
 	}
 	if err := head(w, 200, kind, info.Size(), q.stays); err != nil || q.method == "HEAD" {

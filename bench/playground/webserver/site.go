@@ -48,8 +48,8 @@ func siteOf(ctx context.Context, page fs.FS, say io.Writer) (site fs.FS, done fu
 	done = func() { _ = os.RemoveAll(built) }
 	if err = build(ctx, built, say); err != nil {
 		done()
-		return nil, nil, fmt.Errorf("%w, and it cannot be built here (%w): run make playground in a checkout and build "+
-			"msgr again, or name the folder that make pages has made", ErrNoSimulator, err)
+		return nil, nil, fmt.Errorf("%w, and it cannot be built here (%w): run make playground in a checkout and "+
+			"build msgr again, or name the folder that make pages has made", ErrNoSimulator, err)
 	}
 	return both{os.DirFS(built), page}, done, nil
 }
@@ -70,7 +70,8 @@ func build(ctx context.Context, dir string, say io.Writer) error {
 		return fmt.Errorf("no checkout around the working directory: %w", firstLine(out, err))
 	}
 	fmt.Fprintln(say, "building the simulator for browsers, which takes up to a minute for the first time")
-	out, err := goCommand(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, wasmFile), wasmPkg)
+	out, err := goCommand(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o",
+		filepath.Join(dir, wasmFile), wasmPkg)
 	if err != nil {
 		return firstLine(out, err)
 	}
