@@ -10,7 +10,10 @@ import (
 )
 
 // Seeds are all numbers from First to Last.
-type Seeds struct{ First, Last uint64 }
+type Seeds struct {
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+}
 
 // seedsMax bounds how many seeds a Batch has.
 const seedsMax = 10_000_000
@@ -33,6 +36,9 @@ func ParseSeeds(s string) (Seeds, error) {
 	}
 	return Seeds{first, last}, nil
 }
+
+// String is what ParseSeeds reads.
+func (s Seeds) String() string { return fmt.Sprintf("%d-%d", s.First, s.Last) }
 
 // Len is how many there are.
 func (s Seeds) Len() int { return int(s.Last - s.First + 1) }

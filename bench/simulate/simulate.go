@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 )
 
@@ -37,7 +38,7 @@ type Config struct {
 }
 
 // NodesMax is the largest Config.Nodes.
-const NodesMax = 20_000
+const NodesMax = 100_000
 
 // Result is what came of a run.
 type Result struct {
@@ -53,6 +54,10 @@ type Result struct {
 	Events uint64
 	// Faults that were injected.
 	Faults int
+	// FaultKinds, Coverage and Costs are those of a swarm; see asynctest.SwarmResult.
+	FaultKinds map[string]int
+	Coverage   asynctest.Coverage
+	Costs      []asynctest.Cost
 	// Virtual and Real are how long it took, by the simulated clock and by ours.
 	Virtual, Real time.Duration
 	// Early: Config.Until ended it. Interrupted: Config.Done did.

@@ -30,6 +30,7 @@ func runSwarm(cfg Config) Result {
 		Scenario: swarmName, Nodes: r.Nodes, Seed: cfg.Seed, Sent: uint64(r.Sent), Deliveries: uint64(r.Delivered),
 		Faults: r.NumFaults(), Virtual: r.Virtual, Hash: r.Hash, Notes: []string{r.System},
 		Violations: len(r.Violations), Violated: r.Violations[:min(len(r.Violations), violatedMax)],
+		FaultKinds: r.Faults, Coverage: r.Coverage, Costs: r.Costs,
 	}
 	for _, c := range asynctest.Checkers() {
 		out.Invariants = append(out.Invariants, c.Letter)

@@ -71,7 +71,8 @@ func (pk *packet) describe() Packet {
 	s := p.s
 	return Packet{
 		Kind: pk.kind, Conn: s.id, From: p.from(), To: p.to(),
-		FromHost: s.machines[p.side].index, ToHost: s.machines[1-p.side].index, Src: s.addrs[p.side], Dst: s.addrs[1-p.side],
+		FromHost: s.machines[p.side].index, ToHost: s.machines[1-p.side].index,
+		Src: s.addrs[p.side], Dst: s.addrs[1-p.side],
 		FromDialer: p.side == 0, Offset: pk.off, Data: pk.data(), Now: s.net.Now(),
 	}
 }

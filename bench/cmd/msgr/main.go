@@ -20,6 +20,7 @@ type cli struct {
 	Decode  decodeCmd      `cmd:"" help:"Print and verify recorded connections, frame by frame."`
 	Hostile hostileCmd     `cmd:"" help:"Attack a messenger in many ways at once, and say what that costs it."`
 	Sim     simCmd         `cmd:"" help:"Run many messengers in virtual time on a simulated network, and check them."`
+	Merge   mergeCmd       `cmd:"" name:"sim-merge" help:"Put together what the shards of a campaign of msgr sim have found."`
 	Ping    pingCmd        `cmd:"" help:"Ping a ceph-mon or a messenger of ours and time the answers."`
 	Cert    certCmd        `cmd:"" help:"Make, issue, show and renew certificates, which messengers prove their names with."`
 	Node    nodecmd.Node   `cmd:"" help:"Be a node of an object store, with others on other machines."`

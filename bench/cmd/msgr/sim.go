@@ -21,6 +21,7 @@ type simCmd struct {
 	Nodes    int           `help:"How many messengers; default: the scenario's own number."`
 	Seed     *uint64       `placeholder:"S" help:"What determines the run; default: 1, or what the file says."`
 	Seeds    string        `placeholder:"A-B" help:"Run all these seeds instead, on all CPUs."`
+	Shard    string        `placeholder:"I/N" help:"Run only part I, from 0 up, of N of these seeds: for campaigns on many machines, whose --json msgr sim-merge puts together."`
 	Faults   string        `placeholder:"N|R/s|none" help:"How many faults, or how many per second of virtual time; default: as many as the scenario has."`
 	Until    time.Duration `help:"End at this virtual time, such as 30s, if it is not over before."`
 	Twice    bool          `help:"Run each seed twice and compare the hashes."`
@@ -66,9 +67,13 @@ func (c *simCmd) Run(w io.Writer, k *kong.Kong) error {
 	} else if c.Site != "" {
 		return command.Usage(errors.New("--site is for --http"))
 	}
-	cfg, seeds, err := c.config()
+	cfg, whole, err := c.config()
 	if err != nil {
 		return command.Usage(command.Without(err, simulate.ErrConfig))
+	}
+	seeds, err := c.cut(whole)
+	if err != nil {
+		return command.Usage(err)
 	}
 	closeFiles, err := c.files(&cfg)
 	if err != nil {
@@ -77,7 +82,10 @@ func (c *simCmd) Run(w io.Writer, k *kong.Kong) error {
 	ctx, stop := command.Interruptible()
 	defer stop()
 	cfg.Done = ctx.Done()
-	out := simOutput{w: w, json: c.JSON, single: seeds.Len() == 1, twice: c.Twice}
+	out := simOutput{w: w, json: c.JSON, single: seeds.Len() == 1, twice: c.Twice, brief: c.Shard != ""}
+	if c.Seeds != "" && c.JSON {
+		out.campaign = simulate.NewRecorder(build(), "-scenario "+c.Scenario+c.rest(), seeds, whole)
+	}
 	sum, err := simulate.Batch(cfg, seeds, c.Twice, out.add)
 	err = errors.Join(err, closeFiles())
 	if c.isUsage(err) {
@@ -141,6 +149,22 @@ func (c *simCmd) config() (cfg simulate.Config, seeds simulate.Seeds, err error)
 		cfg.Chart = io.Discard // until the file is open: Check is to know of it
 	}
 	return cfg, seeds, simulate.Check(cfg)
+}
+
+// cut is the shard's part of the seeds.
+func (c *simCmd) cut(whole simulate.Seeds) (seeds simulate.Seeds, err error) {
+	shard, err := simulate.ParseShard(c.Shard)
+	switch {
+	case err != nil:
+	case c.Shard != "" && c.Seeds == "":
+		err = errors.New("it is a part of --seeds=A-B")
+	default:
+		seeds, err = shard.Cut(whole)
+	}
+	if err != nil {
+		err = fmt.Errorf("--shard=%s: %w", c.Shard, err)
+	}
+	return seeds, err
 }
 
 // sameFile says which files are one and the same: one would be written over the other.
@@ -228,7 +252,11 @@ func (c *simCmd) files(cfg *simulate.Config) (closeAll func() error, err error) 
 
 // replay is the command that repeats one seed.
 func (c *simCmd) replay(seed uint64) string {
-	s := fmt.Sprintf("msgr sim -scenario %s -seed %d", c.Scenario, seed)
+	return fmt.Sprintf("msgr sim -scenario %s -seed %d", c.Scenario, seed) + c.rest()
+}
+
+// rest are the flags that say what runs, besides scenario and seeds.
+func (c *simCmd) rest() (s string) {
 	if c.Nodes != 0 {
 		s += fmt.Sprintf(" -nodes %d", c.Nodes)
 	}

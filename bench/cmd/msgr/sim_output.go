@@ -20,11 +20,14 @@ type simOutput struct {
 	json   bool
 	single bool // there is one seed
 	twice  bool
+	brief  bool // no object for each run
 	runs   []simJSON
-	failed uint64 // the first seed that was violated, if any was
-	bad    int    // how many were
-	done   int
-	notes  []string
+	// campaign is what sim-merge reads; nil: none.
+	campaign *simulate.Recorder
+	failed   uint64 // the first seed that was violated, if any was
+	bad      int    // how many were
+	done     int
+	notes    []string
 }
 
 // simJSON is a run as an object, or the sum of several.
@@ -53,6 +56,8 @@ type simJSON struct {
 	Done       int       `json:"seeds_done,omitempty"` // of several
 	Twice      bool      `json:"twice,omitempty"`      // each run was repeated, and the hash compared
 	Runs       []simJSON `json:"runs,omitempty"`
+
+	Campaign *simulate.Campaign `json:"campaign,omitempty"` // of a range of seeds
 }
 
 func toJSON(r *simulate.Result) simJSON {
@@ -87,9 +92,12 @@ func (o *simOutput) add(r simulate.Result) {
 	o.notes = r.Notes
 	if !r.Interrupted {
 		o.done++
+		if o.campaign != nil {
+			o.campaign.Add(&r)
+		}
 	}
 	switch {
-	case o.single:
+	case o.single || o.json && o.brief:
 	case o.json:
 		o.runs = append(o.runs, toJSON(&r))
 	default:
@@ -115,6 +123,9 @@ func (o *simOutput) end(sum simulate.Result, seeds simulate.Seeds) error {
 		if !o.single {
 			j.Seeds, j.Done = []uint64{seeds.First, seeds.Last}, o.done
 			j.SeedsPerS = perSecond(uint64(o.done), sum.Real)
+		}
+		if o.campaign != nil {
+			j.Campaign = o.campaign.End(&sum)
 		}
 		e := json.NewEncoder(o.w)
 		e.SetIndent("", "  ")
