@@ -25,7 +25,7 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long model fuzz bench bench-full gobench demo cluster \
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long explore model fuzz bench bench-full gobench demo cluster \
         slowlink adapters nested raft-slowlink cover tidy ci
 
 help: ## list the targets
@@ -91,6 +91,10 @@ sim: ## the campaign on the simulated network: SWARM seeds (20000), coverage, mu
 sim-long: ## for hours: the long searches, then SWARM random seeds: make sim-long SWARM=1000000
 	ASYNCMSGR_LONG=1 go test -count=1 -timeout 24h ./async/asynctest ./connection/session ./eventloop/simnet -v $(ARGS)
 	go test -count=1 -timeout 24h ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -swarm-first 0 -v $(ARGS)
+
+# Two scenes at a time, some 20 minutes of two cores in all, and 6 GiB.
+explore: ## every order of events of two peers, with up to three faults: a table of what was exhausted
+	go test -count=1 -timeout 2h ./connection/session -run 'TestExplore$$' -explore -parallel 2 $(ARGS)
 
 model: ## the model of the session in Promela, all orders within bounds (needs spin and gcc): ARGS=live for those named so
 	docs/model/run $(ARGS)
