@@ -68,11 +68,11 @@ type explorer struct {
 	trace  *trace
 
 	// What was found.
-	seen    map[[16]byte]uint8 // dials still to come, at most, or onPath
-	ends    map[[16]byte]bool  // places at rest, by their names
-	noted   map[[16]byte]bool  // turns of halves, if the scene wants that
-	turns   int
-	capped  bool
+	seen   map[[16]byte]uint8 // dials still to come, at most, or onPath
+	ends   map[[16]byte]bool  // places at rest, by their names
+	noted  map[[16]byte]bool  // turns of halves, if the scene wants that
+	turns  int
+	capped bool
 }
 
 func newExplorer(sc *scene) *explorer {
@@ -264,10 +264,10 @@ func (x *explorer) told(path []*visit) string {
 // summary is what an exploration has come to.
 type summary struct {
 	states, turns, halves, steps, ends, dials int
-	capped                                             bool
-	took                                               time.Duration
-	rests, met, noted                                  map[[16]byte]bool
-	broken                                             string
+	capped                                    bool
+	took                                      time.Duration
+	rests, met, noted                         map[[16]byte]bool
+	broken                                    string
 }
 
 func (s summary) String() string {
