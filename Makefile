@@ -25,7 +25,7 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long explore model fuzz bench bench-full gobench demo cluster \
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long explore mutants model fuzz bench bench-full gobench demo cluster \
         slowlink adapters nested raft-slowlink cover tidy ci
 
 help: ## list the targets
@@ -91,6 +91,17 @@ sim: ## the campaign on the simulated network: SWARM seeds (20000), coverage, mu
 sim-long: ## for hours: the long searches, then SWARM random seeds: make sim-long SWARM=1000000
 	ASYNCMSGR_LONG=1 go test -count=1 -timeout 24h ./async/asynctest ./connection/session ./eventloop/simnet -v $(ARGS)
 	go test -count=1 -timeout 24h ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -swarm-first 0 -v $(ARGS)
+
+N    ?= 200
+SEED ?= 1
+KEEP ?= bin/mutants.jsonl
+
+# Hours: each is compiled and hunted by the tests of its package, then by those above it. What
+# KEEP has already is not tried again; for other ones, another SEED.
+mutants: ## N small mistakes by SEED in six packages, killed and survived by package: make mutants N=200
+	mkdir -p $(dir $(KEEP))
+	go test -count=1 -timeout 24h ./async/asynctest/mutants -run 'TestSeeded$$' -seeded $(N) -seed $(SEED) \
+		-results $(abspath $(KEEP)) $(ARGS)
 
 # Two scenes at a time, some 20 minutes of two cores in all, and 6 GiB.
 explore: ## every order of events of two peers, with up to three faults: a table of what was exhausted

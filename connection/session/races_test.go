@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -214,18 +215,21 @@ func TestRaces(t *testing.T) {
 
 var exploring = flag.Bool("explore", false, "TestExplore: all races, with two things that go wrong, and a table")
 
-// TestExplore tries all orders in which at most two things go wrong, and in some scenes
-// three.
+// TestExplore tries all orders in which at most two things go wrong, and some in which
+// three do.
 func TestExplore(t *testing.T) {
 	if !*exploring && !long {
 		t.Skip("takes half an hour: make explore")
 	}
-	two := races(faults{}, faults{cuts: 1}, faults{late: 1}, faults{stops: 1},
+	rs := races(faults{}, faults{cuts: 1}, faults{late: 1}, faults{stops: 1},
 		faults{cuts: 2}, faults{late: 2}, faults{stops: 2},
 		faults{cuts: 1, late: 1}, faults{cuts: 1, stops: 1}, faults{late: 1, stops: 1},
 		faults{cuts: 2, late: 1}, faults{cuts: 3})
+	rs = slices.DeleteFunc(rs, func(r race) bool { // millions of states
+		return r.faults.sum() == 3 && r.faults.late > 0 && racePolicies[r.policy].name == "default"
+	})
 	fmt.Printf("| %-62s | states | transitions | halves | steps | dials | | seconds |\n", "scene")
-	for _, r := range two {
+	for _, r := range rs {
 		t.Run(r.String(), func(t *testing.T) {
 			t.Parallel()
 			s := exhaust(t, r)
