@@ -25,8 +25,8 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long model fuzz bench bench-full gobench demo cluster \
-        playground pages slowlink adapters nested raft-slowlink cover tidy ci
+.PHONY: help fmt lint check test cross test32 race interop sim sim-long explore mutants model fuzz bench bench-full gobench \
+        demo cluster playground pages slowlink adapters nested raft-slowlink cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -91,6 +91,21 @@ sim: ## the campaign on the simulated network: SWARM seeds (20000), coverage, mu
 sim-long: ## for hours: the long searches, then SWARM random seeds: make sim-long SWARM=1000000
 	ASYNCMSGR_LONG=1 go test -count=1 -timeout 24h ./async/asynctest ./connection/session ./eventloop/simnet -v $(ARGS)
 	go test -count=1 -timeout 24h ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -swarm-first 0 -v $(ARGS)
+
+N    ?= 200
+SEED ?= 1
+KEEP ?= bin/mutants.jsonl
+
+# Hours: each is compiled and hunted by the tests of its package, then by those above it. What
+# KEEP has already is not tried again; for other ones, another SEED.
+mutants: ## N small mistakes by SEED in six packages, killed and survived by package: make mutants N=200
+	mkdir -p $(dir $(KEEP))
+	go test -count=1 -timeout 24h ./async/asynctest/mutants -run 'TestSeeded$$' -seeded $(N) -seed $(SEED) \
+		-results $(abspath $(KEEP)) $(ARGS)
+
+# Two scenes at a time, some 20 minutes of two cores in all, and 6 GiB.
+explore: ## every order of events of two peers, with up to three faults: a table of what was exhausted
+	go test -count=1 -timeout 2h ./connection/session -run 'TestExplore$$' -explore -parallel 2 $(ARGS)
 
 model: ## the model of the session in Promela, all orders within bounds (needs spin and gcc): ARGS=live for those named so
 	docs/model/run $(ARGS)

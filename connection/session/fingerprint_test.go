@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,20 +63,20 @@ func (p *printer) num(x uint64) { p.b = binary.AppendUvarint(p.b, x) }
 
 // value appends v. What it cannot see through is a mistake: name it in notInFingerprint.
 func (p *printer) value(path string, v reflect.Value) {
-	switch {
-	case v.Type() == messageType:
+	switch t := v.Type(); {
+	case t == messageType:
 		if !v.IsNil() {
 			v = v.Elem().FieldByName("TID") // the payload follows from it
 		} else {
 			v = reflect.ValueOf(uint64(0))
 		}
-	case v.Type() == durationType && moments[path]:
+	case t == durationType && moments[path]:
 		at := time.Duration(v.Int())
 		if p.num(boolNum(at != 0)); at != 0 {
 			p.b = binary.AppendVarint(p.b, int64(at-p.now))
 		}
 		return
-	case v.Type() == durationType && !lengths[path]:
+	case t == durationType && !lengths[path]:
 		panic(path + " is neither a moment nor a length")
 	}
 	switch v.Kind() {
@@ -90,6 +91,10 @@ func (p *printer) value(path string, v reflect.Value) {
 		p.b = append(p.b, v.String()...)
 	case reflect.Slice, reflect.Array:
 		p.num(uint64(v.Len()))
+		if v.Type().Elem().Kind() == reflect.Uint8 && v.Kind() == reflect.Slice {
+			p.b = append(p.b, v.Bytes()...)
+			return
+		}
 		for i := range v.Len() {
 			p.value(path, v.Index(i))
 		}
@@ -112,12 +117,32 @@ func (p *printer) value(path string, v reflect.Value) {
 }
 
 func (p *printer) fields(v reflect.Value) {
-	for i := range v.NumField() {
-		path := v.Type().Name() + "." + v.Type().Field(i).Name
+	for _, f := range printed(v.Type()) {
+		p.value(f.path, v.Field(f.i))
+	}
+}
+
+// printedField is a field that is in the fingerprint.
+type printedField struct {
+	path string
+	i    int
+}
+
+var printedFields sync.Map // reflect.Type -> []printedField
+
+func printed(t reflect.Type) []printedField {
+	if fs, ok := printedFields.Load(t); ok {
+		return fs.([]printedField)
+	}
+	var fs []printedField
+	for i := range t.NumField() {
+		path := t.Name() + "." + t.Field(i).Name
 		if _, out := notInFingerprint[path]; !out {
-			p.value(path, v.Field(i))
+			fs = append(fs, printedField{path, i})
 		}
 	}
+	printedFields.Store(t, fs)
+	return fs
 }
 
 func boolNum(b bool) uint64 {

@@ -8,7 +8,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
-// long runs take minutes: every order of events with two faults, every pair of
+// long runs take minutes: every order of events with more than one fault, every pair of
 // cuts. The default run takes a sample of them.
 var long = os.Getenv("ASYNCMSGR_LONG") != ""
 

@@ -6,10 +6,8 @@ package mutants_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"go/format"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -77,23 +75,10 @@ func build(t *testing.T, m *mutant, pkg string) (program string) {
 	dir := t.TempDir()
 	files, err := m.apply(source)
 	require.NoError(t, err)
-	var overlay struct{ Replace map[string]string }
-	overlay.Replace = map[string]string{}
-	for name, b := range files {
-		file, err := filepath.Abs(filepath.Join(root, name))
-		require.NoError(t, err)
-		to := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
-		require.NoError(t, os.WriteFile(to, b, 0o644))
-		overlay.Replace[file] = to
-	}
-	b, err := json.Marshal(overlay)
+	list, err := overlay(dir, files)
 	require.NoError(t, err)
-	list := filepath.Join(dir, "overlay.json")
-	require.NoError(t, os.WriteFile(list, b, 0o644))
 	program = filepath.Join(dir, "mutant.test")
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-ldflags=-s -w", "-overlay", list, "-o", program, pkg)
-	cmd.Dir = root
-	out, err := cmd.CombinedOutput()
+	out, err := compile(t.Context(), pkg, program, list)
 	require.NoError(t, err, "%s does not compile:\n%s", m.name, out)
 	return program
 }

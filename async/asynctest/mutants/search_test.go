@@ -23,6 +23,8 @@ const (
 	alsoSeeds = 100
 )
 
+var swarmSeeds = flag.Int("swarm-seeds", 50, "how many seeds TestSearch tries without -search")
+
 var hunting = flag.Bool("search", false,
 	"search for 3000 seeds: of TestMutants, which builds this program with a mutant in it")
 
@@ -39,7 +41,7 @@ func TestSearch(t *testing.T) {
 	for file, err := range failing(t) {
 		t.Errorf("%s: %v", file, err)
 	}
-	sum := asynctest.RunCampaign(1, 50, asynctest.SwarmConfig{}, nil)
+	sum := asynctest.RunCampaign(1, *swarmSeeds, asynctest.SwarmConfig{}, nil)
 	require.Empty(t, sum.Failed, fmt.Sprint(sum.Failed))
 }
 
