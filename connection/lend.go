@@ -50,7 +50,7 @@ func (c *Conn) runLent() {
 		c.post()
 		return
 	}
-	ms := c.takeInbox()
+	ms := c.takeInbox(now)
 	c.mu.Unlock()
 
 	c.stats().Lent.Add(1)

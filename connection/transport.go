@@ -59,6 +59,7 @@ func (c *Conn) feed(now time.Duration, b []byte) {
 // resume goes on after the throttles were granted.
 func (c *Conn) resume() {
 	now := c.now()
+	c.traffic.goesOn()
 	c.enter()
 	c.s.Resume(now)
 	c.leave()
@@ -115,6 +116,7 @@ func (c *Conn) closeTransport() {
 func (c *Conn) forgetTransport() {
 	c.t = nil
 	c.stash = nil
+	c.traffic.goesOn()
 	c.dropPending()
 }
 
@@ -179,5 +181,8 @@ func (c *Conn) countFilled() {
 	st := c.stats()
 	st.Sent.Add(f.Messages)
 	st.SentBytes.Add(f.Bytes)
-	st.Replayed.Add(f.Replayed)
+	if f.Replayed > 0 {
+		st.Replayed.Add(f.Replayed)
+	}
+	c.traffic.out(f)
 }
