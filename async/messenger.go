@@ -42,6 +42,7 @@ type Messenger struct {
 	lastConnID  atomic.Uint64
 	defaultPrio atomic.Uint32
 	counts      connection.Counts[connection.SharedCounter]
+	losses      losses
 	failures    connection.FailureLog
 	identity    connection.Identity
 	warned      sync.Map     // what is said once: see deliver.go
@@ -270,6 +271,7 @@ func (m *Messenger) beginShutdown() {
 		return
 	}
 	m.state = stateClosing
+	m.losses.shutdown.Store(true)
 	ls, early := m.listeners, m.early
 	m.listeners, m.early = nil, nil
 	m.mu.Unlock()

@@ -76,8 +76,9 @@ func TestLookWhileTurn(t *testing.T) {
 	for i, n := range seen {
 		require.Equal(t, 39-i, n)
 	}
-	require.EqualValues(t, 40, q.Look().Wait.Count())
-	require.EqualValues(t, 40, q.Look().Run.Count())
+	l := q.Look()
+	require.EqualValues(t, 40, l.Wait.Count())
+	require.EqualValues(t, 40, l.Run.Count())
 }
 
 // TestLookIsBounded: behind the oldest items that are looked at, an age is an upper bound.
