@@ -17,13 +17,24 @@ type sink struct{ m *Messenger }
 
 // Deliver implements connection.Sink: fast dispatch here and now, or the queue.
 func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
+	if k.m.shared.Inject != nil && k.m.injected(c, x) {
+		return
+	}
+	k.deliver(c, x)
+}
+
+// drop ends a received message that is not dispatched, as if discarded from the queue.
+func (m *Messenger) drop(c *connection.Conn, x *msg.Message) {
+	m.countDiscarded(c)
+	c.AddQueued(1)
+	msg.TicketFor(x).Done()
+	x.Release()
+}
+
+func (k sink) deliver(c *connection.Conn, x *msg.Message) {
 	m := k.m
 	if c.IsClosed() {
-		// Marked down while it was being received: as if discarded from the queue.
-		m.countDiscarded(c)
-		c.AddQueued(1)
-		msg.TicketFor(x).Done()
-		x.Release()
+		m.drop(c, x) // marked down while it was being received
 		return
 	}
 	size := int64(x.PayloadLen()) // x may be gone afterwards
@@ -132,6 +143,7 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	case connection.EventLowWater:
 		kind = dispatch.KindLowWater
 	case connection.EventRemoteReset:
+		m.dropDelayed(c)
 		kind, tellFast = dispatch.KindRemoteReset, m.fastRemoteReset
 	case connection.EventFault:
 		kind = dispatch.KindFault

@@ -29,6 +29,9 @@ func (c *Conn) lend() bool {
 	if c.queued.Load() > 1 {
 		return false
 	}
+	if x := c.sh.Inject; x != nil && x.swallows(c.PeerType()) {
+		return false
+	}
 	l, ok := c.postedTo.(eventloop.Lender)
 	return ok && l.Lend((*borrower)(c))
 }

@@ -129,12 +129,27 @@ func (c *Conn) takeInbox(now time.Duration) []*msg.Message {
 // sendAll gives the session what was in the inbox.
 func (c *Conn) sendAll(now time.Duration, ms []*msg.Message) {
 	for i, m := range ms {
-		c.s.Send(now, m)
 		ms[i] = nil
+		if x := c.sh.Inject; x != nil && !c.lent && x.Swallow(c.PeerType()) {
+			c.swallow(m)
+			continue
+		}
+		c.s.Send(now, m)
 	}
 	if cap(ms) <= inboxKept {
 		c.spare = ms[:0]
 	}
+}
+
+// swallow ends the sending of m as if it had gone well.
+func (c *Conn) swallow(m *msg.Message) {
+	was := c.core
+	c.leave()
+	var e Ended
+	e.Add(m)
+	c.finish(m, nil, &c.buffers().Messages)
+	c.settle(e)
+	c.core = was
 }
 
 // inboxKept is the capacity up to which an empty inbox stays allocated.

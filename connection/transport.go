@@ -23,6 +23,11 @@ func (c *Conn) ReadInto() []byte { return c.s.ReadInto() }
 
 // HandleRead implements eventloop.Handler.
 func (c *Conn) HandleRead(direct int, rest []byte) {
+	if c.sh.Inject.cut() {
+		c.transportDown(ErrInjected)
+		c.drain()
+		return
+	}
 	now := c.now()
 	if direct > 0 {
 		c.enter()
@@ -145,6 +150,15 @@ func (c *Conn) HandleFlush() {
 			if c.pending.Len() == 0 {
 				break
 			}
+		}
+		if c.sh.Inject.jam() {
+			t.WantFlush()
+			c.drain()
+			return
+		}
+		if c.sh.Inject.cut() {
+			c.transportDown(ErrInjected)
+			break
 		}
 		n, err := t.Write(c.pending.Buffers())
 		c.pending.Advance(n)
