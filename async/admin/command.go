@@ -113,8 +113,8 @@ func (d *desk) answer(command []byte) (answer []byte) {
 	if err := e.Encode(v); err != nil {
 		return refusal(&Error{syscallEIO, fmt.Sprintf("%s: %v", c.Name, err)})
 	}
-	if b.Len() > AnswerMax {
-		return refusal(&Error{syscallE2BIG, fmt.Sprintf("the answer has %d bytes, more than %d", b.Len(), AnswerMax)})
+	if most := d.cfg.answerMax; b.Len() > most {
+		return refusal(&Error{syscallE2BIG, fmt.Sprintf("the answer has %d bytes, more than %d", b.Len(), most)})
 	}
 	return b.Bytes()
 }

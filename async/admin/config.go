@@ -345,10 +345,14 @@ func (d *desk) configSet(args Args) (any, error) {
 	if o.set == nil {
 		return nil, &Error{syscallEPERM, o.name + " cannot be changed while the process runs"}
 	}
-	for i, m := range d.messengers {
-		if o.once && i > 0 {
-			break
-		}
+	those := d.messengers
+	switch {
+	case o.once:
+		those = []named{{name: "this program"}}
+	case len(those) == 0:
+		return nil, &Error{syscallENOENT, "no messenger"}
+	}
+	for _, m := range those {
 		if err := o.set(d, m, to); err != nil {
 			return nil, fmt.Errorf("error setting %s to %s for %s: %w", o.name, quoted(to), m.name, err)
 		}

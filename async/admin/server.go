@@ -46,6 +46,8 @@ type Config struct {
 	Timeout time.Duration
 	// Logger; nil means slog.Default(). It is told of each change of a setting.
 	Logger *slog.Logger
+
+	answerMax int // 0: AnswerMax; for tests
 }
 
 // Server answers commands. All methods may be called by any goroutine.
@@ -72,6 +74,9 @@ func Listen(cfg Config) (*Server, error) {
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.answerMax == 0 {
+		cfg.answerMax = AnswerMax
 	}
 	d, err := newDesk(&cfg)
 	if err != nil {
