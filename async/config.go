@@ -153,6 +153,10 @@ type Config struct {
 	// with the state of its session; for tests that want to know what they reach.
 	Observe func(session.State, frame.Tag)
 
+	// AllowFaults lets Messenger.Faults break the messenger's connections on purpose, for tests
+	// of what is built on it. Without it nothing can.
+	AllowFaults bool
+
 	// HandshakesMax bounds accepted connections that are not ready yet; 0 means
 	// 4096. At the bound a new one takes the place of the oldest from the host that has the
 	// most, if its own host has fewer by two; otherwise it is closed at once. Both are counted

@@ -17,13 +17,24 @@ type sink struct{ m *Messenger }
 
 // Deliver implements connection.Sink: fast dispatch here and now, or the queue.
 func (k sink) Deliver(c *connection.Conn, x *msg.Message) {
+	if k.m.shared.Inject != nil && k.m.injected(c, x) {
+		return
+	}
+	k.deliver(c, x)
+}
+
+// drop ends a received message that is not dispatched, as if discarded from the queue.
+func (m *Messenger) drop(c *connection.Conn, x *msg.Message) {
+	m.countDiscarded(c)
+	c.AddQueued(1)
+	msg.TicketFor(x).Done()
+	x.Release()
+}
+
+func (k sink) deliver(c *connection.Conn, x *msg.Message) {
 	m := k.m
 	if c.IsClosed() {
-		// Marked down while it was being received: as if discarded from the queue.
-		m.counts.Discarded.Add(1)
-		c.AddQueued(1)
-		msg.TicketFor(x).Done()
-		x.Release()
+		m.drop(c, x) // marked down while it was being received
 		return
 	}
 	size := int64(x.PayloadLen()) // x may be gone afterwards
@@ -132,6 +143,7 @@ func (k sink) Event(c *connection.Conn, ev connection.Event, err error) {
 	case connection.EventLowWater:
 		kind = dispatch.KindLowWater
 	case connection.EventRemoteReset:
+		m.dropDelayed(c)
 		kind, tellFast = dispatch.KindRemoteReset, m.fastRemoteReset
 	case connection.EventFault:
 		kind = dispatch.KindFault
@@ -236,6 +248,7 @@ func (k sink) UserPanic(c *connection.Conn, r any) { k.m.userPanicked(c, r, nil)
 
 func (m *Messenger) undeliverable(c msg.Connection, x *msg.Message, err error) {
 	m.counts.Undeliverable.Add(1)
+	m.losses.unsent[msg.LossOf(err)].Add(1)
 	m.chain.Undeliverable(c, x, err)
 }
 
@@ -253,8 +266,25 @@ func stale(it *dispatch.Item) bool {
 // discarded counts messages that the queue dropped; events are nobody's loss.
 func (m *Messenger) discarded(it *dispatch.Item) {
 	if it.Kind == dispatch.KindMessage {
-		m.counts.Discarded.Add(1)
+		m.countDiscarded(it.Conn)
 	}
+}
+
+// countDiscarded counts a received message that is not dispatched, by why not. Of a
+// connection that goes on it is what came before a remote reset.
+func (m *Messenger) countDiscarded(from msg.Connection) {
+	m.counts.Discarded.Add(1)
+	why := msg.LossRemoteReset
+	c, ok := from.(*connection.Conn)
+	switch {
+	case m.losses.shutdown.Load():
+		why = msg.LossShutdown
+	case !ok || c.MarkedDown():
+		why = msg.LossMarkedDown
+	case c.IsClosed():
+		why = msg.LossReset
+	}
+	m.losses.undispatched[why].Add(1)
 }
 
 // userPanicked is told of each panic of user code, and of each runtime.Goexit, which is

@@ -59,7 +59,7 @@ func (m *Messenger) Drain(ctx context.Context) error {
 	for _, c := range m.reg.Snapshot() {
 		c.Acknowledge()
 	}
-	_ = m.awaitPosted(ctx) // Shutdown says it too
+	_ = m.awaitPosted(ctx, func(int) {}) // Shutdown says it too
 	down := m.Shutdown(ctx)
 	if err != nil && errors.Is(down, ctx.Err()) {
 		return err // which says more of the same

@@ -42,6 +42,7 @@ type Messenger struct {
 	lastConnID  atomic.Uint64
 	defaultPrio atomic.Uint32
 	counts      connection.Counts[connection.SharedCounter]
+	losses      losses
 	failures    connection.FailureLog
 	identity    connection.Identity
 	warned      sync.Map     // what is said once: see deliver.go
@@ -62,6 +63,7 @@ type Messenger struct {
 
 	// Each worker its own: what it collects for the queue during one batch.
 	batches []batch
+	delays  []*delayLine     // what arrives late on purpose; nil: nothing may
 	places  []dispatch.Place // the workers as such; nil: they are not, or must not be
 }
 
@@ -99,6 +101,7 @@ func New(cfg Config) (*Messenger, error) {
 	cfg.Observe = m.observing(cfg.Observe)
 	m.sessCfg = cfg.session()
 	m.sessCfg.Authorize = m.authorizing(cfg.Authorize)
+	m.sessCfg.Live = session.NewLive(&m.sessCfg)
 	m.failures.Init(m.log, m.sessCfg.ReadyTimeout)
 	m.steps.pool = steps
 	m.reg.Init()
@@ -148,6 +151,10 @@ func New(cfg Config) (*Messenger, error) {
 		if cfg.DispatchThrottleBytes >= 256*dispatchCredit {
 			m.shared.Options.DispatchCredit = dispatchCredit
 		}
+	}
+	if cfg.AllowFaults {
+		m.shared.Inject = connection.NewInjector(m.rand64)
+		m.delays = newDelays(m)
 	}
 	m.batches = make([]batch, cfg.Stack.NumWorkers())
 	m.loop = newLoopback(m, m.lastConnID.Add(1))
@@ -270,6 +277,7 @@ func (m *Messenger) beginShutdown() {
 		return
 	}
 	m.state = stateClosing
+	m.losses.shutdown.Store(true)
 	ls, early := m.listeners, m.early
 	m.listeners, m.early = nil, nil
 	m.mu.Unlock()
@@ -308,16 +316,21 @@ func (m *Messenger) awaitWorkers(ctx context.Context) error {
 		}
 		runtime.Gosched()
 	}
-	return m.awaitPosted(ctx)
+	return m.awaitPosted(ctx, m.endDelays)
 }
 
-// awaitPosted waits until every worker has done what was posted so far.
-func (m *Messenger) awaitPosted(ctx context.Context) error {
+// awaitPosted waits until every worker has done what was posted so far, and then last, with
+// its number.
+func (m *Messenger) awaitPosted(ctx context.Context, last func(worker int)) error {
 	n := m.cfg.Stack.NumWorkers()
 	done := make(chan struct{}, n)
 	posted := 0
 	for i := range n {
-		if m.cfg.Stack.Worker(i).Post(eventloop.TaskFunc(func() { done <- struct{}{} })) == nil {
+		end := func() {
+			last(i)
+			done <- struct{}{}
+		}
+		if m.cfg.Stack.Worker(i).Post(eventloop.TaskFunc(end)) == nil {
 			posted++
 		}
 	}

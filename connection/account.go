@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
@@ -91,6 +92,7 @@ type Account struct {
 	inLine bool          // somebody waits for room in the total
 	gen    uint32        // of the messages that are accepted now
 	high   bool          // under pressure
+	since  time.Duration // nothing has ended since then, though something is held; 0: it is not known yet
 
 	flushes *flush // under way
 }
@@ -160,6 +162,9 @@ func (a *Account) Take(m *msg.Message, wait bool) (room <-chan struct{}, err err
 				msg.ErrQueueFull, l.Total.Held(), l.Total.max)
 		}
 		a.over = over
+	}
+	if a.n == 0 {
+		a.since = 0
 	}
 	a.n++
 	a.bytes += size

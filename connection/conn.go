@@ -24,6 +24,7 @@ type Conn struct {
 
 	// Any goroutine.
 	Face
+	traffic  traffic
 	isEnded  atomic.Bool  // Sink.Ended was called
 	faults   Faults       // that the user is told of
 	queued   atomic.Int32 // messages that wait for dispatch or are being dispatched

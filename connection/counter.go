@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"sync/atomic"
 
+	"github.com/asyncmsgr/asyncmsgr/async/hist"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -46,7 +47,9 @@ type Counts[C any] struct {
 	// those of attempts that failed included.
 	Connected, Accepted, Faults C
 	// Rekeys are connections given up because their keys were used up; they are Faults too.
-	Rekeys                        C
+	Rekeys C
+	// Resumed are sessions that were ready again, over another transport.
+	Resumed                       C
 	Resets, RemoteResets, Refused C
 	// ConnectFailures are attempts to connect that failed, by msg.Reason, and
 	// AcceptFailures accepted connections that did not come up or were refused what
@@ -75,7 +78,10 @@ type Counts[C any] struct {
 // Stats counts what happened on one worker; each is written by that worker only.
 type Stats struct {
 	Counts[Counter]
-	_ [64]byte // the next worker's counters are on another cache line
+	// SendToAck is from Send to the end of messages that were sent well: acknowledged
+	// (lossless), or written (lossy). Of each connection one in sixteen is measured.
+	SendToAck hist.Of[Counter]
+	_         [64]byte // the next worker's counters are on another cache line
 }
 
 // Sum adds up the workers' counts and those that belong to everybody.
@@ -88,6 +94,30 @@ func Sum(workers []Stats, shared ...*Counts[SharedCounter]) (sum Counts[uint64])
 		addUp(to, reflect.ValueOf(s).Elem())
 	}
 	return sum
+}
+
+// SumSendToAck adds up the workers' SendToAck.
+func SumSendToAck(workers []Stats) (sum hist.Durations) {
+	for i := range workers {
+		h := workers[i].LoadSendToAck()
+		sum.Merge(&h)
+	}
+	return sum
+}
+
+// LoadSendToAck is a snapshot of SendToAck.
+func (s *Stats) LoadSendToAck() (h hist.Durations) {
+	for i := range s.SendToAck.Counts {
+		h.Counts[i] = s.SendToAck.Counts[i].Load()
+	}
+	h.Sum = s.SendToAck.Sum.Load()
+	return h
+}
+
+// Load is a snapshot of the worker's counts.
+func (s *Stats) Load() (counts Counts[uint64]) {
+	addUp(reflect.ValueOf(&counts).Elem(), reflect.ValueOf(&s.Counts).Elem())
+	return counts
 }
 
 // addUp adds the counters of from, a Counts or an array, to those of to.

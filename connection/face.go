@@ -28,7 +28,7 @@ type Seen struct {
 	KeepaliveAck atomic.Int64
 	peer         atomic.Pointer[peerInfo]
 	lastErr      atomic.Pointer[error] // nil: there was none
-	state        atomic.Uint32         // a msg.ConnState
+	state        atomic.Uint32         // a session.State
 }
 
 // peerInfo is what is known of the peer; replaced, never changed.
@@ -62,9 +62,9 @@ func (x *Seen) Publish(s *session.Session, local, remote netip.AddrPort) {
 	x.peer.Store(i)
 }
 
-// SetState shows what a user sees of that state.
+// SetState shows that state, of which a user sees what it means to him.
 func (x *Seen) SetState(s session.State) {
-	if now := uint32(connStates[s]); now != x.state.Load() {
+	if now := uint32(s); now != x.state.Load() {
 		x.state.Store(now)
 	}
 }
@@ -179,7 +179,7 @@ func (f *Face) State() msg.ConnState {
 	if f.IsClosed() {
 		return msg.StateClosed
 	}
-	return msg.ConnState(f.Seen.state.Load())
+	return connStates[f.Seen.state.Load()]
 }
 
 // LastError implements msg.Connection.

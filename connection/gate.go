@@ -22,6 +22,7 @@ func (g gate) Admit(size int64) bool {
 		return true
 	}
 	g.c.stats().ThrottleWaits.Add(1)
+	g.c.traffic.stopped(g.c.now(), g.c.adm.Turn().at)
 	if g.c.adm.AtOwnBound() {
 		g.c.stats().ConnThrottleWaits.Add(1)
 	}

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -136,6 +137,14 @@ func (p *Policies) PolicyFor(t entity.Type) msg.Policy {
 		return q
 	}
 	return p.def
+}
+
+// All returns the policy for other types, and those that types have of their own. The map is
+// the caller's.
+func (p *Policies) All() (other msg.Policy, byType map[entity.Type]msg.Policy) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.def, maps.Clone(p.byType)
 }
 
 // SetDefaultPolicy sets the policy for types of peers that have none of their own.

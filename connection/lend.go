@@ -29,6 +29,9 @@ func (c *Conn) lend() bool {
 	if c.queued.Load() > 1 {
 		return false
 	}
+	if x := c.sh.Inject; x != nil && x.swallows(c.PeerType()) {
+		return false
+	}
 	l, ok := c.postedTo.(eventloop.Lender)
 	return ok && l.Lend((*borrower)(c))
 }
@@ -50,7 +53,7 @@ func (c *Conn) runLent() {
 		c.post()
 		return
 	}
-	ms := c.takeInbox()
+	ms := c.takeInbox(now)
 	c.mu.Unlock()
 
 	c.stats().Lent.Add(1)

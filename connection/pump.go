@@ -19,12 +19,12 @@ func (c *Conn) Run() {
 		c.post()
 		return
 	}
-	ms, cmds := c.takeInbox(), c.cmds
+	now := c.now()
+	ms, cmds := c.takeInbox(now), c.cmds
 	c.cmds = 0
 	closed, fault := c.closed, c.fault
 	c.mu.Unlock()
 
-	now := c.now()
 	c.enter()
 	if cmds&cmdStart != 0 {
 		c.s.Start(now)
@@ -116,8 +116,11 @@ func (c *Conn) tellPressure() {
 
 // takeInbox takes what was left in the inbox: the next message is posted again.
 // Under mu.
-func (c *Conn) takeInbox() []*msg.Message {
+func (c *Conn) takeInbox(now time.Duration) []*msg.Message {
 	ms := c.inbox
+	if c.account.since == 0 && c.account.n > 0 {
+		c.account.since = now
+	}
 	c.inbox, c.spare = c.spare, nil
 	c.posted = false
 	return ms
@@ -126,12 +129,27 @@ func (c *Conn) takeInbox() []*msg.Message {
 // sendAll gives the session what was in the inbox.
 func (c *Conn) sendAll(now time.Duration, ms []*msg.Message) {
 	for i, m := range ms {
-		c.s.Send(now, m)
 		ms[i] = nil
+		if x := c.sh.Inject; x != nil && !c.lent && x.Swallow(c.PeerType()) {
+			c.swallow(m)
+			continue
+		}
+		c.s.Send(now, m)
 	}
 	if cap(ms) <= inboxKept {
 		c.spare = ms[:0]
 	}
+}
+
+// swallow ends the sending of m as if it had gone well.
+func (c *Conn) swallow(m *msg.Message) {
+	was := c.core
+	c.leave()
+	var e Ended
+	e.Add(m)
+	c.finish(m, nil, &c.buffers().Messages)
+	c.settle(e)
+	c.core = was
 }
 
 // inboxKept is the capacity up to which an empty inbox stays allocated.
@@ -184,6 +202,7 @@ func (c *Conn) drain() {
 			}
 			if o.Err == nil {
 				good++
+				c.measure(o.Msg)
 			}
 			c.finish(o.Msg, o.Err, &c.buffers().Messages)
 		case session.OutArbitrate:
@@ -198,6 +217,7 @@ func (c *Conn) drain() {
 		st := c.stats()
 		st.Received.Add(received)
 		st.ReceivedBytes.Add(receivedBytes)
+		c.traffic.in(c.now(), received, receivedBytes)
 	}
 	if good > 0 {
 		c.stats().Delivered.Add(good)
@@ -230,6 +250,7 @@ func (c *Conn) carryOut(o session.Output) {
 	case session.OutFault:
 		c.Seen.Connected.Store(false)
 		st.Faults.Add(1)
+		c.traffic.fault(c.now(), c.s.Attempts())
 		if errors.Is(o.Err, session.ErrRekey) {
 			st.Rekeys.Add(1)
 		}
@@ -295,6 +316,11 @@ func (c *Conn) event(ev Event, err error) {
 
 func (c *Conn) readied(ev Event) {
 	c.setThrottles(c.s.Policy()) // accepted: the policy is known by now
+	if c.traffic.ready {
+		c.stats().Resumed.Add(1)
+		c.traffic.troubled().resumed.Add(1)
+	}
+	c.traffic.ready = true
 	c.publish()
 	c.mu.Lock()
 	open := c.closed == nil

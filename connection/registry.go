@@ -279,14 +279,20 @@ func (r *Registry[C]) Counts() (all, handshakes, absent int) {
 	return len(r.all), r.handshakes.n, r.absent.Len()
 }
 
-// Snapshot returns all connections by their id.
-func (r *Registry[C]) Snapshot() []C {
+// Copy returns all connections, in any order.
+func (r *Registry[C]) Copy() []C {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	out := make([]C, 0, len(r.all))
 	for c := range r.all {
 		out = append(out, c)
 	}
-	r.mu.Unlock()
+	return out
+}
+
+// Snapshot returns all connections by their id.
+func (r *Registry[C]) Snapshot() []C {
+	out := r.Copy()
 	slices.SortFunc(out, func(a, b C) int { return cmp.Compare(a.ID(), b.ID()) })
 	return out
 }

@@ -111,6 +111,7 @@ func (c *Conn) put(m *msg.Message, wait bool) (post bool, room <-chan struct{}, 
 	if msg.SharedOf(m) == nil { // one of a broadcast does not say that others follow
 		c.sends++
 	}
+	c.stamp(m)
 	c.inbox = append(c.inbox, m)
 	post = c.wantPost()
 	c.mu.Unlock()
@@ -289,6 +290,9 @@ func (c *Conn) give(e Ended) (post bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.account.Give(e)
+	if c.account.n > 0 {
+		c.account.since = c.w.Now()
+	}
 	if _, changed := c.account.Pressure(); changed {
 		c.cmds |= cmdPressure
 	}

@@ -86,7 +86,9 @@ type Shared struct {
 	// Dispatch is the dispatch throttle, taken last; nil: none.
 	Dispatch msg.Throttler
 	Options  Options
-	Stats    []Stats // one per worker of the stack
+	// Inject breaks connections on purpose; nil: nothing does.
+	Inject *Injector
+	Stats  []Stats // one per worker of the stack
 	// Buffers are the workers', one each; see WorkerBuffers.
 	Buffers []*session.Buffers
 }

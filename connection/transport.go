@@ -23,6 +23,11 @@ func (c *Conn) ReadInto() []byte { return c.s.ReadInto() }
 
 // HandleRead implements eventloop.Handler.
 func (c *Conn) HandleRead(direct int, rest []byte) {
+	if c.sh.Inject.cut() {
+		c.transportDown(ErrInjected)
+		c.drain()
+		return
+	}
 	now := c.now()
 	if direct > 0 {
 		c.enter()
@@ -59,6 +64,7 @@ func (c *Conn) feed(now time.Duration, b []byte) {
 // resume goes on after the throttles were granted.
 func (c *Conn) resume() {
 	now := c.now()
+	c.traffic.goesOn()
 	c.enter()
 	c.s.Resume(now)
 	c.leave()
@@ -115,6 +121,7 @@ func (c *Conn) closeTransport() {
 func (c *Conn) forgetTransport() {
 	c.t = nil
 	c.stash = nil
+	c.traffic.goesOn()
 	c.dropPending()
 }
 
@@ -143,6 +150,15 @@ func (c *Conn) HandleFlush() {
 			if c.pending.Len() == 0 {
 				break
 			}
+		}
+		if c.sh.Inject.jam() {
+			t.WantFlush()
+			c.drain()
+			return
+		}
+		if c.sh.Inject.cut() {
+			c.transportDown(ErrInjected)
+			break
 		}
 		n, err := t.Write(c.pending.Buffers())
 		c.pending.Advance(n)
@@ -179,5 +195,8 @@ func (c *Conn) countFilled() {
 	st := c.stats()
 	st.Sent.Add(f.Messages)
 	st.SentBytes.Add(f.Bytes)
-	st.Replayed.Add(f.Replayed)
+	if f.Replayed > 0 {
+		st.Replayed.Add(f.Replayed)
+	}
+	c.traffic.out(f)
 }

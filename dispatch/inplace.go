@@ -107,7 +107,13 @@ func (q *Queue) beginInPlaceLocked(d *drainer, items []Item, now time.Duration) 
 	d.turns++
 	q.dispatching++
 	q.stats.Enqueued += n
-	q.stats.EnqueuedBy[band(first)] += n
+	b := band(first)
+	q.stats.EnqueuedBy[b] += n
+	for i := range items {
+		q.took.bytes[b] += uint64(items[i].Msg.PayloadLen())
+	}
+	q.took.wait.AddN(0, n)
+	q.took.beginInPlace(d)
 }
 
 // runInPlace is the job.

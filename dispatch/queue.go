@@ -53,6 +53,7 @@ type Queue struct {
 	stopping    bool
 	quiet       chan struct{} // closed when stopping and nothing is dispatched
 	stats       Stats
+	took        took
 }
 
 // Stats is what a Queue counted since its start, and its state.
@@ -189,7 +190,11 @@ func (q *Queue) pushLocked(items []Item) {
 	highest := 0
 	for i := range items {
 		it := &items[i]
-		q.stats.EnqueuedBy[band(it)]++
+		b := band(it)
+		q.stats.EnqueuedBy[b]++
+		if it.Msg != nil {
+			q.took.bytes[b] += uint64(it.Msg.PayloadLen())
+		}
 		q.prio.push(it)
 		if it.Kind != KindMessage {
 			highest = eventLevel
@@ -209,12 +214,20 @@ func (q *Queue) check(ask bool) {
 }
 
 func band(it *Item) int {
-	switch {
-	case it.Kind != KindMessage:
+	if it.Kind != KindMessage {
 		return BandEvents
-	case it.Priority >= msg.PriorityHigh:
+	}
+	return bandOf(int(it.Priority))
+}
+
+// bandOf is the band of messages of that priority, or of eventLevel.
+func bandOf(level int) int {
+	switch {
+	case level >= eventLevel:
+		return BandEvents
+	case level >= msg.PriorityHigh:
 		return BandHigh
-	case it.Priority >= weighted:
+	case level >= weighted:
 		return BandNormal
 	default:
 		return BandWeighted

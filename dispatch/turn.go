@@ -33,6 +33,7 @@ type turn struct {
 	most     int  // how long the next turn may be
 	given    int  // how many items the job has got, once the rest was revoked
 	received bool // items is what a worker has received: it was never queued
+	timed    bool // of such a turn: it is one of those that are measured
 	buffer   [turnMax]Item
 
 	next  atomic.Int32 // of items: those before it are claimed, by whoever dispatches or revokes them
@@ -74,6 +75,7 @@ func (d *drainer) beginLocked(left int) bool {
 		}
 	}
 	t.items, t.received = t.buffer[:n], false
+	q.took.waited(t.began, t.items)
 	d.sample.on = it.Kind == KindMessage && q.placing.sample()
 	t.next.Store(0)
 	d.turns++
@@ -137,8 +139,14 @@ func (t *turn) revokedLocked(next int32) []Item {
 // endLocked ends the turn and frees its class.
 func (d *drainer) endLocked() {
 	q, t := d.q, &d.turn
-	if !t.received {
-		switch took := q.cfg.Clock() - t.began; {
+	if t.received {
+		if t.timed {
+			q.took.ran(q.cfg.Clock()-t.began, t.givenLocked())
+		}
+	} else {
+		took := q.cfg.Clock() - t.began
+		q.took.ran(took, t.givenLocked())
+		switch {
 		case took > turnTime:
 			t.most = max(t.most/2, 1)
 		case took < turnTime/2 && t.level < eventLevel:

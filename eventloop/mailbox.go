@@ -64,6 +64,13 @@ func (m *Mailbox) Post(t Task) error {
 	return nil
 }
 
+// Len is the number of tasks that were posted and not taken by the worker yet; any goroutine.
+func (m *Mailbox) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.in)
+}
+
 // Awake says that the worker is running and will look at the mailbox before it
 // sleeps again; worker only.
 func (m *Mailbox) Awake() {

@@ -139,6 +139,27 @@ type ThreadUsage struct {
 	Preempted int64
 }
 
+// Watched is what a Stack may be in addition: one that tells what its workers do. Any
+// goroutine may call the methods; they do not wait for a worker.
+type Watched interface {
+	// Activity is that of worker i, 0 <= i < NumWorkers.
+	Activity(i int) Activity
+}
+
+// Activity is what a worker has done since it began, and does.
+type Activity struct {
+	// Wakeups is how often it woke up, or went on after others on its thread had their turn;
+	// Rounds is how often it has looked at its sockets, Events what it found there, and Tasks
+	// the posted tasks that it ran. They are as of the last time that it fell asleep, or made
+	// way for others.
+	Wakeups, Rounds, Events, Tasks uint64
+	// Posted is the number of tasks that wait.
+	Posted int
+	// InRound is for how long it has not looked at the clock: a callback that holds it up
+	// runs for as long. 0: it sleeps.
+	InRound time.Duration
+}
+
 // Task is work for a worker. Run is called once per Post, on the worker.
 type Task interface{ Run() }
 

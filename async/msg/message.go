@@ -92,9 +92,10 @@ type Message struct {
 	recvAt      time.Duration
 	expires     time.Duration // Deadline in the stack's time; 0: never
 	charge      int64
-	sum         uint64 // of the payload, while it is checked: see CheckPayloads
-	state       uint32 // atomic; see sending.go
-	gen         uint32 // of Flush: see connection's account
+	sum         uint64        // of the payload, while it is checked: see CheckPayloads
+	state       uint32        // atomic; see sending.go
+	gen         uint32        // of Flush: see connection's account
+	sentAt      time.Duration // when Send took it, if it is a sample; 0: it is none
 	buf         *buffer
 	shared      *Shared // it is a copy of, for one connection; nil: a message of its own
 	small       []byte  // a pooled message's own room for small payloads

@@ -76,6 +76,17 @@ func SetExpiry(m *Message, at time.Duration) { m.expires = at }
 // Implementation: not for users of the library; may change in any release.
 func Expiry(m *Message) time.Duration { return m.expires }
 
+// SetSentAt and SentAt keep when m was sent, for the histogram of that; 0: m is none of the
+// messages that are measured.
+//
+// Implementation: not for users of the library; may change in any release.
+func SetSentAt(m *Message, at time.Duration) { m.sentAt = at }
+
+// SentAt is what SetSentAt set.
+//
+// Implementation: not for users of the library; may change in any release.
+func SentAt(m *Message) time.Duration { return m.sentAt }
+
 // SetGeneration and Generation mark m for Connection.Flush.
 //
 // Implementation: not for users of the library; may change in any release.

@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -74,6 +75,9 @@ type Config struct {
 	// Observe, if set, is called for each frame before it is handled, with the
 	// state it found; for tests that want to know what they reach.
 	Observe func(State, frame.Tag)
+
+	// Live, if set, has what may change while there are sessions: see Live.
+	Live *Live
 
 	// Epoch is the time of day at which the monotonic time is 0, for the stamps
 	// in KEEPALIVE2. Peers only echo them.
@@ -159,6 +163,35 @@ func (c *Config) Check() error {
 		return fmt.Errorf("RekeyBytes is %d, and must be %d to %d", n, rekeyBytesMin, uint64(rekeyBytesMax))
 	}
 	return nil
+}
+
+// Live is what of a Config may change while there are sessions: it takes the place of the
+// fields of the same name. Any goroutine. A session sees a change when it is called next.
+type Live struct{ keepaliveInterval, keepaliveTimeout atomic.Int64 }
+
+// NewLive returns what c has, which is with defaults.
+func NewLive(c *Config) *Live {
+	l := new(Live)
+	l.SetKeepalive(c.KeepaliveInterval, c.KeepaliveTimeout)
+	return l
+}
+
+// SetKeepalive sets both; they mean what they mean in a Config with defaults.
+func (l *Live) SetKeepalive(interval, timeout time.Duration) {
+	l.keepaliveInterval.Store(int64(interval))
+	l.keepaliveTimeout.Store(int64(timeout))
+}
+
+// Keepalive returns both.
+func (l *Live) Keepalive() (interval, timeout time.Duration) {
+	return time.Duration(l.keepaliveInterval.Load()), time.Duration(l.keepaliveTimeout.Load())
+}
+
+func (c *Config) keepalive() (interval, timeout time.Duration) {
+	if c.Live != nil {
+		return c.Live.Keepalive()
+	}
+	return c.KeepaliveInterval, c.KeepaliveTimeout
 }
 
 // Env is what a session asks of its messenger. The calls are made on the

@@ -109,16 +109,17 @@ func (s *Session) stuck() bool { return s.stream.paused && s.stream.charged >= 0
 // how long it then has at least: this side may not have been able to ask in time.
 func (s *Session) askedFor() time.Duration {
 	d := s.cfg.IdleTimeout / 2
-	if k := s.cfg.KeepaliveTimeout; k > 0 {
-		d = min(d, k)
+	if _, timeout := s.cfg.keepalive(); timeout > 0 {
+		d = min(d, timeout)
 	}
 	return d
 }
 
 // stuckInterval is how often a session that does not read says that it is alive.
 func (s *Session) stuckInterval() time.Duration {
-	if i := s.cfg.KeepaliveInterval; i > 0 {
-		return i
+	interval, timeout := s.cfg.keepalive()
+	if interval > 0 {
+		return interval
 	}
-	return s.cfg.KeepaliveTimeout / 3 // 0 or less: never
+	return timeout / 3 // 0 or less: never
 }

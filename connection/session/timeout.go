@@ -35,6 +35,7 @@ func (s *Session) readyDeadline() (at time.Duration, ok bool) {
 		}
 	}
 	c := s.cfg
+	interval, timeout := c.keepalive()
 	if s.acks.held {
 		sooner(s.acks.since + c.AckDelay)
 	}
@@ -46,15 +47,15 @@ func (s *Session) readyDeadline() (at time.Duration, ok bool) {
 	}
 	switch {
 	case s.ka.sent != 0:
-		if c.KeepaliveTimeout > 0 {
-			sooner(max(s.ka.sent, s.ka.alive) + c.KeepaliveTimeout)
+		if timeout > 0 {
+			sooner(max(s.ka.sent, s.ka.alive) + timeout)
 		}
 		if c.IdleTimeout > 0 {
 			sooner(max(s.ka.sent+s.askedFor(), s.ka.alive+c.IdleTimeout))
 		}
 	default:
-		if c.KeepaliveInterval > 0 {
-			sooner(s.ka.alive + c.KeepaliveInterval)
+		if interval > 0 {
+			sooner(s.ka.alive + interval)
 		}
 		if c.IdleTimeout > 0 {
 			sooner(s.ka.alive + c.IdleTimeout - s.askedFor())

@@ -1,7 +1,7 @@
 // Package forward is for those who put something around a stack, its workers or
 // handlers: a network that breaks, or a clock that is late. What a Stack, a Worker or a
-// Handler may be in addition (eventloop.Hosted, Meter, Lender, Local, Asider, Abandoner) is lost by
-// embedding the interface, and who uses the result takes other paths than without.
+// Handler may be in addition (eventloop.Hosted, Meter, Watched, Lender, Local, Asider,
+// Abandoner) is lost by embedding the interface, and who uses the result takes other paths than without.
 //
 // Write the outer type with what it changes, with the inner one embedded as the interface,
 // and hand on what the functions of this package return:
@@ -42,16 +42,37 @@ func (s *stack) Pick() eventloop.Worker { return s.workers[s.Stack.Pick().ID()] 
 func StackAs(outer, inner eventloop.Stack) eventloop.Stack {
 	h, hosted := first[eventloop.Hosted](outer, inner)
 	m, meters := first[eventloop.Meter](outer, inner)
-	if is[eventloop.Hosted](outer) == hosted && is[eventloop.Meter](outer) == meters {
+	w, watched := first[eventloop.Watched](outer, inner)
+	if is[eventloop.Hosted](outer) == hosted && is[eventloop.Meter](outer) == meters &&
+		is[eventloop.Watched](outer) == watched {
 		return outer
 	}
 	switch {
+	case hosted && meters && watched:
+		return &struct {
+			eventloop.Stack
+			eventloop.Hosted
+			eventloop.Meter
+			eventloop.Watched
+		}{outer, h, m, w}
 	case hosted && meters:
 		return &struct {
 			eventloop.Stack
 			eventloop.Hosted
 			eventloop.Meter
 		}{outer, h, m}
+	case hosted && watched:
+		return &struct {
+			eventloop.Stack
+			eventloop.Hosted
+			eventloop.Watched
+		}{outer, h, w}
+	case meters && watched:
+		return &struct {
+			eventloop.Stack
+			eventloop.Meter
+			eventloop.Watched
+		}{outer, m, w}
 	case hosted:
 		return &struct {
 			eventloop.Stack
@@ -62,6 +83,11 @@ func StackAs(outer, inner eventloop.Stack) eventloop.Stack {
 			eventloop.Stack
 			eventloop.Meter
 		}{outer, m}
+	case watched:
+		return &struct {
+			eventloop.Stack
+			eventloop.Watched
+		}{outer, w}
 	}
 	return outer
 }

@@ -174,6 +174,50 @@ func TestStack(t *testing.T) {
 	require.True(t, ok)
 }
 
+type watched struct{}
+
+func (watched) Activity(i int) eventloop.Activity { return eventloop.Activity{Posted: i} }
+
+// A stack has what the inner one has, in every combination.
+func TestStackInAddition(t *testing.T) {
+	p := &plainStack{}
+	h, m, w := hosted{}, meters{}, watched{}
+	for _, inner := range []eventloop.Stack{p,
+		struct {
+			*plainStack
+			hosted
+		}{p, h}, struct {
+			*plainStack
+			meters
+		}{p, m}, struct {
+			*plainStack
+			watched
+		}{p, w}, struct {
+			*plainStack
+			hosted
+			meters
+		}{p, h, m}, struct {
+			*plainStack
+			hosted
+			watched
+		}{p, h, w}, struct {
+			*plainStack
+			meters
+			watched
+		}{p, m, w}, struct {
+			*plainStack
+			hosted
+			meters
+			watched
+		}{p, h, m, w},
+	} {
+		outer := StackAs(&plainStack{}, inner)
+		require.Equal(t, is[eventloop.Hosted](inner), is[eventloop.Hosted](outer), "%T", inner)
+		require.Equal(t, is[eventloop.Meter](inner), is[eventloop.Meter](outer), "%T", inner)
+		require.Equal(t, is[eventloop.Watched](inner), is[eventloop.Watched](outer), "%T", inner)
+	}
+}
+
 func TestHandler(t *testing.T) {
 	n, own := 0, 0
 	_, ok := Handler(plainHandler{}, plainHandler{}).(eventloop.Abandoner)

@@ -186,7 +186,7 @@ func childEMFILE() {
 		if reports++; logs.n.Load() != reports {
 			fmt.Println("log records:", logs.n.Load())
 		}
-		fmt.Println(w.rounds, w.now.Microseconds(), err)
+		fmt.Println(w.did.rounds, w.now.Microseconds(), err)
 	}}
 	l, err := s.Listen(loopback, cfg, func(sock eventloop.Socket) {
 		g := &greeter{}

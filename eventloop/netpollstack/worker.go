@@ -62,6 +62,7 @@ type worker struct {
 	roundTime atomic.Int64 // now while a round runs, 0 otherwise
 	locals    sync.Map     // see LoadOrStore
 	asleep    atomic.Bool  // changed by who has the token
+	shown     shown
 
 	// token is held by who is the worker at the moment: the poller goroutine while
 	// it runs Accept, or the goroutine that the worker is lent to. It guards the fields
@@ -79,9 +80,9 @@ type worker struct {
 	scratch  []byte
 	iovecs   []unix.Iovec
 	tcpInfo  unix.TCPInfo
-	lingers  int    // lingering sockets
-	rounds   uint64 // number of rounds so far
-	events   int    // since the worker woke up
+	lingers  int // lingering sockets
+	did      activity
+	events   int // since the worker woke up
 	running  bool
 	turning  bool // the coroutine runs: nobody has borrowed the worker
 	stopping bool
@@ -205,6 +206,8 @@ func (w *worker) work() outcome {
 		w.end()
 		return busy
 	}
+	w.did.wakeups++
+	w.shown.show(&w.did)
 	w.calling = nil // keeps no closed transport in memory
 	w.roundTime.Store(0)
 	// Ready sockets keep the set readable; whatever else is left needs a kick.
@@ -235,13 +238,14 @@ func (w *worker) LoadOrStore(key, v any) any {
 // round has come is kept in the worker: when user code has ended the coroutine, and so the
 // round, the next round goes on with all that was left.
 func (w *worker) round() bool {
-	w.rounds++
+	w.did.rounds++
 	w.setNow(w.clock.Now())
 	w.reportFailures()
 	if w.handled == len(w.ready) {
 		w.sweep.begin(w.now, w.poll.size())
 		w.ready, w.handled = w.poll.wait(), 0
 		w.events += len(w.ready)
+		w.did.events += uint64(len(w.ready))
 		w.sweep.fetched(len(w.ready))
 	}
 	w.handleReady()
@@ -286,6 +290,7 @@ func (w *worker) fireTimers() {
 func (w *worker) runTasks() int {
 	w.calling = nil // the mailbox knows
 	n := w.mailbox.Due(tasksPerRound)
+	w.did.tasks += uint64(n)
 	for range n {
 		w.mailbox.RunNext()
 		w.tick()

@@ -78,9 +78,9 @@ func roundsDuring(t testing.TB, w *worker, d time.Duration) uint64 {
 	after := make(chan uint64, 1)
 	var before uint64
 	timer := &eventloop.Timer{}
-	timer.Init(timerFunc(func() { after <- w.rounds }))
+	timer.Init(timerFunc(func() { after <- w.did.rounds }))
 	do(t, w, func() {
-		before = w.rounds
+		before = w.did.rounds
 		w.SetTimer(timer, w.Now()+d)
 	})
 	return <-after - before

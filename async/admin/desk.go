@@ -1,0 +1,85 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/asyncmsgr/asyncmsgr/async"
+)
+
+// desk knows the commands.
+type desk struct {
+	cfg        *Config
+	messengers []named
+	commands   map[string]*Command
+}
+
+// named is a messenger with the name that it has in answers.
+type named struct {
+	name string
+	*async.Messenger
+}
+
+func newDesk(cfg *Config) (*desk, error) {
+	d := &desk{cfg: cfg, commands: map[string]*Command{}}
+	seen := map[string]int{}
+	for _, m := range cfg.Messengers {
+		n := named{m.Name().String(), m}
+		if seen[n.name]++; seen[n.name] > 1 {
+			n.name = fmt.Sprintf("%s#%d", n.name, seen[n.name])
+		}
+		d.messengers = append(d.messengers, n)
+	}
+	str := func(name string) Arg { return Arg{Name: name, Type: "CephString", Optional: true} }
+	must := func(name string) Arg { return Arg{Name: name, Type: "CephString"} }
+	own := []Command{
+		{"help", "list available commands", nil, d.help},
+		{"get_command_descriptions", "list available commands, with their arguments", nil, d.descriptions},
+		{"version", "get version", nil, d.version},
+		{"0", "", nil, func(Args) (any, error) { return rawAnswer("2"), nil }}, // the protocol's version
+		{"perf dump", "dump perfcounters value", []Arg{str("logger"), str("counter")}, d.perfDump},
+		{"perf schema", "dump perfcounters schema", []Arg{str("logger"), str("counter")}, d.perfSchema},
+		{"perf histogram dump", "dump perf histogram values", []Arg{str("logger"), str("counter")}, d.histogramDump},
+		{"perf histogram schema", "dump perf histogram schema", nil, d.histogramSchema},
+		{"messenger dump", "dump messengers with their workers, throttles and connections (at most max of each, 1000)",
+			[]Arg{str("messenger"), {Name: "max", Type: "CephInt", Optional: true}}, d.messengerDump},
+		{"dispatch dump", "dump what waits for dispatch, and which callbacks run for long",
+			[]Arg{str("messenger")}, d.dispatchDump},
+		{"config show", "dump current config settings", []Arg{str("messenger")}, d.configShow},
+		{"config get", "config get <field>: get the config value", []Arg{must("var"), str("messenger")}, d.configGet},
+		{"config set", "config set <field> <val>: set a config variable, of all messengers",
+			[]Arg{must("var"), {Name: "val", Type: "CephString", Many: true}}, d.configSet},
+	}
+	for _, c := range append(own, cfg.Commands...) {
+		words := strings.Fields(c.Name)
+		name := strings.Join(words, " ")
+		switch {
+		case len(words) == 0 || len(words) > 3 || c.Run == nil:
+			return nil, fmt.Errorf("admin: a command has one to three words and a Run: %q", c.Name)
+		case d.commands[name] != nil:
+			return nil, fmt.Errorf("admin: two commands %q", name)
+		}
+		d.commands[name] = &c
+	}
+	return d, nil
+}
+
+func (d *desk) version(Args) (any, error) {
+	return struct {
+		Version string `json:"version"`
+		Library string `json:"library"`
+	}{d.cfg.Version, "asyncmsgr"}, nil
+}
+
+// chosen are the messengers of that name; all for "".
+func (d *desk) chosen(name string) ([]named, error) {
+	if name == "" {
+		return d.messengers, nil
+	}
+	for _, m := range d.messengers {
+		if m.name == name {
+			return []named{m}, nil
+		}
+	}
+	return nil, &Error{syscallENOENT, fmt.Sprintf("no messenger %s", quoted(name))}
+}
