@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"async/msg":               {"async/callback", "async/entity"},
 	"connection/frame":        {"async/denc", "async/entity"},
 	"connection/auth":         {"async/denc", "async/entity"},
-	"connection/auth/cephx":   {"async/denc", "async/entity"},
+	"connection/auth/cephx":   {"connection/auth", "async/denc", "async/entity"},
 	"connection/auth/tlsauth": {"connection/auth", "async/entity"},
 	"connection/session":      {"connection/frame", "connection/auth", "async/msg", "async/entity"},
 	"connection":              {"connection/session", "connection/frame", "async/msg", "async/entity", "eventloop"},

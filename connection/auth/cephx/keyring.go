@@ -93,6 +93,14 @@ func (k *Keyring) Key(name entity.AuthName) (Key, bool) {
 	return key, ok
 }
 
+// Find is Key, with a *KeyError, which names who there is, if there is none.
+func (k *Keyring) Find(name entity.AuthName) (Key, error) {
+	if key, ok := k.Key(name); ok {
+		return key, nil
+	}
+	return nil, &KeyError{Name: name, Has: k.Names()}
+}
+
 // Names are the entities that have a key, in the order of their names.
 func (k *Keyring) Names() []entity.AuthName {
 	names := make([]entity.AuthName, 0, len(k.keys))
