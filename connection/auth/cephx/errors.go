@@ -32,13 +32,10 @@ func (e *LoginError) why() (what, hint string) {
 		if e.Key == TypeAES256K {
 			other = TypeAES
 		}
-		what = fmt.Sprintf("its key (type %s) is wrong, or the monitor takes no keys of that type", e.Key)
-		hint = fmt.Sprintf("a monitor answers both with -13: compare the key with what \"ceph auth get %s\" prints; "+
+		what = fmt.Sprintf("the monitor knows no %s, or another key of it, or takes no keys of type %s", e.Name, e.Key)
+		hint = fmt.Sprintf("a monitor answers all three with -13: compare the key with what \"ceph auth get %s\" prints; "+
 			"if it is the same, the monitor wants one of type %s (Ceph 20 and later refuse type aes unless "+
 			"auth_allowed_ciphers has it, older ones know no other)", e.Name, other)
-	case e.Refusal.Result == -eACCES:
-		what = "the monitor does not know it"
-		hint = fmt.Sprintf("\"ceph auth ls\" lists the entities; \"ceph auth get-or-create %s\" makes this one", e.Name)
 	case !slices.Contains(e.Refusal.Methods, auth.MethodCephX):
 		what = "the peer has no cephx"
 		hint = "take cephx from this side, or require it there (auth_cluster_required, auth_service_required)"
