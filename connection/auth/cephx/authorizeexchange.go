@@ -3,6 +3,8 @@ package cephx
 import (
 	"crypto/subtle"
 	"fmt"
+	"maps"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
@@ -82,7 +84,9 @@ func (c *Client) dropTicket(service entity.Type, t *held) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.tickets.services[service] == t {
+		c.tickets.services = maps.Clone(c.tickets.services)
 		delete(c.tickets.services, service)
+		c.tickets.asked = time.Time{} // another one is due at once
 	}
 }
 

@@ -25,6 +25,9 @@ type ClientConfig struct {
 	// preferred first; nil: what Ceph's own clients say, secure before crc with monitors
 	// and crc before secure with others. auth.Demand takes out what is not to be.
 	MonModes, Modes []uint32
+	// Service is the accepting side of a daemon, whose rotating secrets this client gets
+	// from the monitor; nil: there is none.
+	Service *Service
 	// Rand is where nonces and, for what is sealed, random bytes come from; it has to be
 	// as good as crypto/rand's. It is read by one goroutine at a time.
 	Rand io.Reader

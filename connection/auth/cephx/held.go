@@ -20,8 +20,15 @@ type held struct {
 // value is that of a client that never logged in.
 type tickets struct {
 	globalID uint64
-	auth     *held // nil: not logged in
-	services map[entity.Type]*held
+	auth     *held                 // nil: not logged in
+	services map[entity.Type]*held // is never changed, but replaced
+	// asked is when the client asked for tickets last.
+	asked time.Time
+	// challenge is the one that the monitor gave with the login: on the session that it
+	// began, the login is renewed by another proof of the same challenge. renewable: it has
+	// not refused that.
+	challenge Challenge
+	renewable bool
 }
 
 // ticketLifeMax bounds for how long a ticket is believed to be valid, whatever is said.
@@ -32,26 +39,26 @@ const ticketLifeMax = 10 * 365 * 24 * time.Hour
 func take(t Ticket, k, old Key, now time.Time) (*held, error) {
 	st, err := t.Open(k)
 	if err != nil {
-		return nil, fmt.Errorf("cephx: the ticket for %s: %w", t.Service, err)
+		return nil, fmt.Errorf("the ticket for %s: %w", t.Service, err)
 	}
 	blob := t.Blob
 	if t.BlobSealed {
 		if old == nil {
-			return nil, fmt.Errorf("cephx: the ticket for %s is sealed for a session key that there is not", t.Service)
+			return nil, fmt.Errorf("the ticket for %s is sealed for a session key that there is not", t.Service)
 		}
 		if blob, err = old.Open(nil, UsageTicketBlob, blob); err != nil {
-			return nil, fmt.Errorf("cephx: the ticket for %s: %w", t.Service, err)
+			return nil, fmt.Errorf("the ticket for %s: %w", t.Service, err)
 		}
 		r := denc.NewReader(blob)
 		blob = r.BL()
 		if err := r.End(); err != nil {
-			return nil, fmt.Errorf("cephx: the ticket for %s: %w", t.Service, err)
+			return nil, fmt.Errorf("the ticket for %s: %w", t.Service, err)
 		}
 	}
 	r := denc.NewReader(blob)
 	b := ConsumeTicketBlob(&r)
 	if err := r.End(); err != nil {
-		return nil, fmt.Errorf("cephx: the ticket for %s: %w", t.Service, err)
+		return nil, fmt.Errorf("the ticket for %s: %w", t.Service, err)
 	}
 	b.Blob = append([]byte(nil), b.Blob...) // what it is parsed from is not kept
 	life := min(st.Validity.Duration(), ticketLifeMax)

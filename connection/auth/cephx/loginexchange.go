@@ -19,6 +19,8 @@ type login struct {
 	c     *Client
 	stage stage
 	had   tickets // what the client had when it asked
+
+	challenge Challenge
 }
 
 // stage is how far an exchange has come.
@@ -77,19 +79,26 @@ func (x *login) More(payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cephx: the monitor's challenge: %w", err)
 	}
-	nonce, err := x.c.random(8)
+	x.challenge = server
+	var old TicketBlob
+	if x.had.auth != nil {
+		old = x.had.auth.blob
+	}
+	x.stage = stageProved
+	return x.c.proof(server, old)
+}
+
+// proof shows that the client has its key.
+func (c *Client) proof(server Challenge, old TicketBlob) ([]byte, error) {
+	nonce, err := c.random(8)
 	if err != nil {
 		return nil, err
 	}
-	q := LoginRequest{Version: loginVersion, Challenge: le.Uint64(nonce)}
-	q.Proof = x.c.cfg.Key.Proof(uint64(server), q.Challenge)
-	if x.had.auth != nil {
-		q.Old = x.had.auth.blob
-	}
-	// Never 0: a monitor then makes no connection secret, and in secure mode one of 16.2
-	// aborts.
-	q.OtherKeys = uint32(entity.TypeAuth) | maskOf(x.c.cfg.Services)
-	x.stage = stageProved
+	// Services are never 0: a monitor then makes no connection secret, and in secure mode
+	// one of 16.2 aborts.
+	q := LoginRequest{Version: loginVersion, Challenge: le.Uint64(nonce), Old: old,
+		OtherKeys: uint32(entity.TypeAuth) | maskOf(c.cfg.Services)}
+	q.Proof = c.cfg.Key.Proof(uint64(server), q.Challenge)
 	return q.Append(nil), nil
 }
 
@@ -100,10 +109,24 @@ func (x *login) Done(globalID uint64, mode uint32, payload []byte) (auth.Result,
 		return auth.Result{}, fmt.Errorf("%w: AUTH_DONE before a challenge", errOrder)
 	}
 	x.stage = stageDone
-	got, secret, err := x.open(globalID, payload)
-	if err != nil {
-		return auth.Result{}, err
+	reply, err := ParseLoginReply(payload)
+	var got tickets
+	var secret []byte
+	switch {
+	case err != nil:
+	case reply.Status != 0:
+		err = fmt.Errorf("status %d", reply.Status)
+	case reply.Secret == nil:
+		err = errors.New("it has no connection secret")
+	case globalID == 0:
+		err = errors.New("it gives no number")
+	default:
+		got, secret, err = x.c.open(&x.had, globalID, reply)
 	}
+	if err != nil {
+		return auth.Result{}, fmt.Errorf("cephx: the monitor's answer to %s: %w", x.c.cfg.Name, err)
+	}
+	got.challenge, got.renewable = x.challenge, true
 	x.c.mu.Lock()
 	x.c.tickets = got
 	x.c.mu.Unlock()
@@ -114,41 +137,28 @@ func (x *login) Done(globalID uint64, mode uint32, payload []byte) (auth.Result,
 	return r, nil
 }
 
-// open opens what a monitor gives in AUTH_DONE.
-func (x *login) open(globalID uint64, payload []byte) (got tickets, secret []byte, err error) {
-	fail := func(format string, args ...any) (tickets, []byte, error) {
-		return tickets{}, nil, fmt.Errorf("cephx: the monitor's answer to %s: %w", x.c.cfg.Name, fmt.Errorf(format, args...))
-	}
-	reply, err := ParseLoginReply(payload)
-	switch {
-	case err != nil:
-		return fail("%w", err)
-	case reply.Status != 0:
-		return fail("status %d", reply.Status)
-	case len(reply.Tickets) != 1 || reply.Tickets[0].Service != entity.TypeAuth:
-		return fail("it has no ticket for the login, or more than that")
-	case reply.Secret == nil:
-		return fail("it has no connection secret")
-	case globalID == 0:
-		return fail("it gives no number")
+// open opens what a monitor gives for a proof. had is what the client had when it gave it.
+func (c *Client) open(had *tickets, globalID uint64, reply LoginReply) (got tickets, secret []byte, err error) {
+	if len(reply.Tickets) != 1 || reply.Tickets[0].Service != entity.TypeAuth {
+		return got, nil, errors.New("it has no ticket for the login, or more than that")
 	}
 	var old Key
-	if x.had.auth != nil {
-		old = x.had.auth.key
+	if had.auth != nil {
+		old = had.auth.key
 	}
-	now := x.c.cfg.Now()
-	a, err := take(reply.Tickets[0], x.c.cfg.Key, old, now)
+	now := c.cfg.Now()
+	a, err := take(reply.Tickets[0], c.cfg.Key, old, now)
 	if err != nil {
-		return fail("%w", err)
+		return got, nil, err
 	}
-	if secret, err = OpenSecret(a.key, reply.Secret); err != nil {
-		return fail("the connection secret: %w", err)
+	if reply.Secret != nil {
+		if secret, err = OpenSecret(a.key, reply.Secret); err != nil {
+			return got, nil, fmt.Errorf("the connection secret: %w", err)
+		}
 	}
-	got = tickets{globalID: globalID, auth: a}
-	if got.services, err = x.c.services(reply.Extra, a.key, x.had.services, now); err != nil {
-		return fail("%w", err)
-	}
-	return got, append([]byte(nil), secret...), nil
+	got = tickets{globalID: globalID, auth: a, asked: now}
+	got.services, err = c.services(reply.Extra, a.key, had.services, now)
+	return got, append([]byte(nil), secret...), err
 }
 
 // services opens tickets for services, with the session key of the login. Those that were

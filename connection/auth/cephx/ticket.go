@@ -192,3 +192,10 @@ func (t TicketInfo) Append(dst []byte) []byte {
 	dst = denc.AppendBL(denc.AppendBool(dst, t.AllowAll), t.Caps)
 	return t.SessionKey.Append(le.AppendUint32(dst, t.Flags))
 }
+
+// parseTickets reads tickets that stand alone.
+func parseTickets(p []byte) ([]Ticket, error) {
+	r := denc.NewReader(p)
+	list := ConsumeTickets(&r)
+	return list, r.End()
+}
