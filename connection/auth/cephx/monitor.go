@@ -123,7 +123,9 @@ func (m *Monitor) NewExchange(_, peer entity.Type) auth.ServerExchange {
 
 // Secrets are the rotating secrets that a service needs now, for a daemon of the same
 // process (Service.SetSecrets). Others ask for them by a message.
-func (m *Monitor) Secrets(service entity.Type) RotatingSecrets { return m.rotate.secrets(service, m.cfg.Now()) }
+func (m *Monitor) Secrets(service entity.Type) RotatingSecrets {
+	return m.rotate.secrets(service, m.cfg.Now())
+}
 
 // key is the key of an entity that may log in.
 func (m *Monitor) key(name entity.AuthName) (Key, error) {

@@ -81,6 +81,7 @@ func (x *loggingIn) More(payload []byte) (auth.Reply, error) {
 	return auth.Reply{Done: true, Payload: reply.Append(nil), Result: auth.Result{
 		GlobalID: globalID, Peer: x.who.Name, Proved: true, Method: auth.MethodCephX, Mode: x.mode,
 		Capabilities: []byte(x.m.cfg.Keyring.Caps(x.who.Name, entity.TypeMon)),
+		Proof:        &Login{x.challenge, globalID},
 		Expires:      x.m.cfg.Now().Add(x.m.cfg.LoginLife),
 		SessionKey:   secretOf(session), ConnectionSecret: secret,
 	}}, nil

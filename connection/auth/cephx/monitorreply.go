@@ -31,9 +31,9 @@ func (m *Monitor) HandleRequest(peer *entity.Authenticated, front []byte) (reply
 		q.globalID, q.body, err = m.tickets(peer.Name, payload)
 	case q.request == GetRotating && r.Len() == 0:
 		q.body, err = m.rotating(peer.Name)
+	case q.request == GetAuthSessionKey:
+		q.globalID, q.body, err = m.again(peer, payload)
 	default:
-		// A login is renewed by another login: Ceph's monitors take a proof here too, of a
-		// challenge that they have kept.
 		err = fmt.Errorf("it asks for something that there is not: request type %#x", q.request)
 	}
 	if err != nil {
@@ -87,4 +87,33 @@ func (m *Monitor) rotating(name entity.AuthName) ([]byte, error) {
 		return nil, err
 	}
 	return denc.AppendBL(nil, sealed), nil
+}
+
+// Login is what a connection keeps of a login, so that it can be renewed there: the Proof of
+// its entity.Authenticated.
+type Login struct {
+	challenge Challenge
+	globalID  uint64
+}
+
+// Format writes the number, whatever the verb.
+func (l *Login) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "cephx.Login(%d)", l.globalID) }
+
+// again answers another proof of the challenge that the connection began with.
+func (m *Monitor) again(peer *entity.Authenticated, payload []byte) (globalID uint64, body []byte, err error) {
+	l, ok := peer.Proof.(*Login)
+	if !ok {
+		return 0, nil, errors.New("its connection did not begin with a login")
+	}
+	q, err := ParseLoginRequest(payload)
+	if err != nil {
+		return 0, nil, fmt.Errorf("its proof: %w", err)
+	}
+	_, old, k, err := m.proved(Who{Name: peer.Name, GlobalID: l.globalID}, l.challenge, q)
+	if err != nil {
+		return 0, nil, err
+	}
+	reply, _, err := m.welcome(peer.Name, l.globalID, q.OtherKeys, k, old, nil)
+	const head = 2 + 4 // the type of the request and the status, which the message has too
+	return l.globalID, reply.Append(nil)[head:], err
 }
