@@ -4,7 +4,6 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"maps"
-	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
@@ -70,23 +69,26 @@ func (x *authorizing) authorizer(a Authorize) ([]byte, error) {
 	return Authorizer{GlobalID: x.globalID, Service: x.service, Ticket: x.ticket.blob, Sealed: sealed}.Append(nil), nil
 }
 
-// BadMethod implements auth.ClientExchange. A ticket that is not taken is not shown again.
+// BadMethod implements auth.ClientExchange. A ticket that is not taken may be too old for
+// the daemon: another one is due.
 func (x *authorizing) BadMethod(refusal *auth.RefusedError) (auth.Request, error) {
 	x.stage = stageDone
 	if refusal.Result == -eACCES && !x.own {
-		x.c.dropTicket(x.service, x.ticket)
+		x.c.ticketRefused(x.service, x.ticket)
 	}
 	return auth.Request{}, &TicketRefusedError{Name: x.c.cfg.Name, Service: x.service, Refusal: refusal}
 }
 
-// dropTicket forgets a ticket, unless there is another one in its place already.
-func (c *Client) dropTicket(service entity.Type, t *held) {
+// ticketRefused notes that a daemon has refused a ticket, unless there is another one in its
+// place already. It is shown again all the same: the reason may have been another one.
+func (c *Client) ticketRefused(service entity.Type, t *held) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.tickets.services[service] == t {
+		refused := *t
+		refused.refused = true
 		c.tickets.services = maps.Clone(c.tickets.services)
-		delete(c.tickets.services, service)
-		c.tickets.asked = time.Time{} // another one is due at once
+		c.tickets.services[service] = &refused
 	}
 }
 

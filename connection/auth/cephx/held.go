@@ -14,6 +14,7 @@ type held struct {
 	blob    TicketBlob
 	renew   time.Time // from when on another one should be asked for
 	expires time.Time
+	refused bool // by a daemon, which need not mean that it is not valid
 }
 
 // tickets are what a client got by one login, and by asking for more since then. The zero

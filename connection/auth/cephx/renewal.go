@@ -26,6 +26,9 @@ func (t *tickets) due(h *held) time.Time {
 	if h == nil {
 		return t.asked.Add(askAgainMax)
 	}
+	if h.refused {
+		return t.asked.Add(askAgainMin)
+	}
 	again := t.asked.Add(min(max(h.expires.Sub(h.renew)/2, askAgainMin), askAgainMax))
 	if again.After(h.renew) {
 		return again
