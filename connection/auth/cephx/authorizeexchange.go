@@ -28,11 +28,11 @@ func (x *authorizing) Request() (auth.Request, error) {
 	if err := x.find(); err != nil {
 		return auth.Request{}, err
 	}
-	nonce, err := x.c.random(8)
-	if err != nil {
+	var err error
+	if x.nonce, err = x.c.random.number(); err != nil {
 		return auth.Request{}, err
 	}
-	x.nonce, x.stage = le.Uint64(nonce), stageAsked
+	x.stage = stageAsked
 	payload, err := x.authorizer(Authorize{Nonce: x.nonce})
 	return auth.Request{Method: auth.MethodCephX, Modes: x.c.cfg.Modes, Payload: payload}, err
 }
@@ -43,6 +43,7 @@ func (x *authorizing) find() (err error) {
 		x.ticket, err = x.c.ownTicket()
 		return err
 	}
+	now := x.c.cfg.Now()
 	x.c.mu.Lock()
 	defer x.c.mu.Unlock()
 	t := &x.c.tickets
@@ -54,7 +55,7 @@ func (x *authorizing) find() (err error) {
 		return &NoTicketError{x.c.cfg.Name, x.service, "ClientConfig.Services does not ask for one"}
 	case h == nil:
 		return &NoTicketError{x.c.cfg.Name, x.service, "the monitor gave none"}
-	case !x.c.cfg.Now().Before(h.expires):
+	case !now.Before(h.expires):
 		return &NoTicketError{x.c.cfg.Name, x.service, "it has expired, and was not renewed"}
 	}
 	x.globalID, x.ticket = t.globalID, h
@@ -62,7 +63,7 @@ func (x *authorizing) find() (err error) {
 }
 
 func (x *authorizing) authorizer(a Authorize) ([]byte, error) {
-	sealed, err := x.c.seal(x.ticket.key, UsageAuthorize, a.Append(nil))
+	sealed, err := x.c.random.seal(x.ticket.key, UsageAuthorize, a.Append(nil))
 	if err != nil {
 		return nil, err
 	}

@@ -82,9 +82,10 @@ func maskOf(services []entity.Type) (m uint32) {
 // that they give, and shows them to daemons. It implements auth.Client. Any goroutine may
 // use it, and several messengers of the same entity.
 type Client struct {
-	cfg ClientConfig
+	cfg    ClientConfig
+	random randomness
 
-	mu      sync.Mutex // guards what follows, and cfg.Rand; no user code runs under it but Rand and Now
+	mu      sync.Mutex
 	tickets tickets
 }
 
@@ -94,7 +95,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg}, nil
+	return &Client{cfg: cfg, random: randomness{r: cfg.Rand}}, nil
 }
 
 // Name is who the client is.
@@ -121,28 +122,6 @@ func (c *Client) NewExchange(self, peer entity.Type) auth.ClientExchange {
 		return &authorizing{c: c, service: peer, own: true}
 	}
 	return &login{c: c}
-}
-
-// random reads n random bytes.
-func (c *Client) random(n int) ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return randomBytes(c.cfg.Rand, n)
-}
-
-// seal seals with random bytes of the client's.
-func (c *Client) seal(k Key, u Usage, plain []byte) ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return k.Seal(nil, u, plain, c.cfg.Rand)
-}
-
-func randomBytes(random io.Reader, n int) ([]byte, error) {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(random, b); err != nil {
-		return nil, fmt.Errorf("cephx: no random bytes: %w", err)
-	}
-	return b, nil
 }
 
 // secretOf is the secret of a key as it signs AUTH_SIGNATURE.

@@ -90,13 +90,13 @@ func (x *login) More(payload []byte) ([]byte, error) {
 
 // proof shows that the client has its key.
 func (c *Client) proof(server Challenge, old TicketBlob) ([]byte, error) {
-	nonce, err := c.random(8)
+	nonce, err := c.random.number()
 	if err != nil {
 		return nil, err
 	}
 	// Services are never 0: a monitor then makes no connection secret, and in secure mode
 	// one of 16.2 aborts.
-	q := LoginRequest{Version: loginVersion, Challenge: le.Uint64(nonce), Old: old,
+	q := LoginRequest{Version: loginVersion, Challenge: nonce, Old: old,
 		OtherKeys: uint32(entity.TypeAuth) | maskOf(c.cfg.Services)}
 	q.Proof = c.cfg.Key.Proof(uint64(server), q.Challenge)
 	return q.Append(nil), nil

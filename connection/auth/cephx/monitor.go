@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
@@ -75,8 +74,7 @@ type Monitor struct {
 	cfg    MonitorConfig
 	rotate rotation
 	mons   *Service // lets other monitors in
-
-	mu sync.Mutex // guards cfg.Rand
+	random randomness
 }
 
 // NewMonitor makes a Monitor. An error says what is missing in the configuration.
@@ -88,8 +86,8 @@ func NewMonitor(cfg MonitorConfig) (*Monitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Monitor{cfg: cfg}
-	m.mons, err = NewService(ServiceConfig{Type: entity.TypeMon, MonKey: key, Modes: cfg.Modes, Rand: m, Now: cfg.Now})
+	m := &Monitor{cfg: cfg, random: randomness{r: cfg.Rand}}
+	m.mons, err = NewService(ServiceConfig{Type: entity.TypeMon, MonKey: key, Modes: cfg.Modes, Rand: &m.random, Now: cfg.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -104,13 +102,6 @@ func NewMonitor(cfg MonitorConfig) (*Monitor, error) {
 
 // Format writes no more than what it is, whatever the verb.
 func (m *Monitor) Format(s fmt.State, _ rune) { fmt.Fprint(s, "cephx.Monitor") }
-
-// Read reads random bytes: those of the configuration, by one goroutine at a time.
-func (m *Monitor) Read(p []byte) (int, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.cfg.Rand.Read(p)
-}
 
 // NewExchange implements auth.Server: other monitors show tickets of their own making, all
 // others log in.
@@ -145,12 +136,9 @@ func (m *Monitor) globalID() (uint64, error) {
 		return m.cfg.GlobalID(), nil
 	}
 	for {
-		b, err := randomBytes(m, 8)
-		if err != nil {
-			return 0, err
-		}
-		if id := le.Uint64(b) >> 2; id != 0 {
-			return id, nil
+		id, err := m.random.number()
+		if id >>= 2; id != 0 || err != nil {
+			return id, err
 		}
 	}
 }
@@ -161,7 +149,7 @@ func (m *Monitor) issue(
 	name entity.AuthName, globalID uint64, service entity.Type, with, old Key,
 ) (t Ticket, session Key, err error) {
 	now := m.cfg.Now()
-	secret, err := randomBytes(m, secretLen(with.Type()))
+	secret, err := m.random.bytes(secretLen(with.Type()))
 	if err != nil {
 		return t, nil, err
 	}
@@ -174,18 +162,18 @@ func (m *Monitor) issue(
 		Caps: denc.AppendString(nil, m.cfg.Keyring.Caps(name, service)), SessionKey: session,
 	}
 	seal := m.rotate.secret(service, m.rotate.current(service, now))
-	blob, err := seal.Key.Seal(nil, UsageTicketInfo, info.Append(nil), m)
+	blob, err := seal.Key.Seal(nil, UsageTicketInfo, info.Append(nil), &m.random)
 	if err != nil {
 		return t, nil, err
 	}
 	t = Ticket{Service: service, Blob: TicketBlob{SecretID: seal.ID, Blob: blob}.Append(nil), BlobSealed: old != nil}
 	if old != nil {
-		if t.Blob, err = old.Seal(nil, UsageTicketBlob, denc.AppendBL(nil, t.Blob), m); err != nil {
+		if t.Blob, err = old.Seal(nil, UsageTicketBlob, denc.AppendBL(nil, t.Blob), &m.random); err != nil {
 			return t, nil, err
 		}
 	}
 	validity := Time{Sec: uint32(life / time.Second)}
-	t.Sealed, err = with.Seal(nil, UsageServiceTicket, ServiceTicket{session, validity}.Append(nil), m)
+	t.Sealed, err = with.Seal(nil, UsageServiceTicket, ServiceTicket{session, validity}.Append(nil), &m.random)
 	return t, session, err
 }
 

@@ -43,11 +43,11 @@ func (x *loggingIn) Request(r auth.Request) (auth.Reply, error) {
 	case x.who.Name.Type == entity.TypeMon:
 		return x.refuse(errors.New("monitors do not log in"))
 	}
-	b, err := randomBytes(x.m, 8)
+	c, err := x.m.random.number()
 	if err != nil {
 		return auth.Reply{}, err
 	}
-	x.challenge, x.stage = Challenge(le.Uint64(b)), stageAsked
+	x.challenge, x.stage = Challenge(c), stageAsked
 	return auth.Reply{Payload: x.challenge.Append(nil)}, nil
 }
 
@@ -70,7 +70,7 @@ func (x *loggingIn) More(payload []byte) (auth.Reply, error) {
 	}
 	var secret []byte
 	if x.mode == auth.ModeSecure {
-		if secret, err = randomBytes(x.m, secretBytes); err != nil {
+		if secret, err = x.m.random.bytes(secretBytes); err != nil {
 			return auth.Reply{}, err
 		}
 	}
@@ -129,7 +129,7 @@ func (m *Monitor) welcome(
 	if services == 0 && secret == nil {
 		return reply, session, nil // who asks for nothing besides does not know of the rest
 	}
-	reply.Secret, err = session.Seal(nil, UsageConnectionSecret, denc.AppendBL(nil, secret), m)
+	reply.Secret, err = session.Seal(nil, UsageConnectionSecret, denc.AppendBL(nil, secret), &m.random)
 	if err != nil {
 		return reply, nil, err
 	}

@@ -82,7 +82,7 @@ func (m *Monitor) rotating(name entity.AuthName) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := k.Seal(nil, UsageRotating, m.Secrets(name.Type).Append(nil), m)
+	sealed, err := k.Seal(nil, UsageRotating, m.Secrets(name.Type).Append(nil), &m.random)
 	if err != nil {
 		return nil, err
 	}

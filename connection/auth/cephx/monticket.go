@@ -15,7 +15,7 @@ const monTicketLife = time.Hour
 // "mon.", which they have too, and good for everything.
 func (c *Client) ownTicket() (*held, error) {
 	now := c.cfg.Now()
-	secret, err := c.random(secretLen(c.cfg.Key.Type()))
+	secret, err := c.random.bytes(secretLen(c.cfg.Key.Type()))
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func (c *Client) ownTicket() (*held, error) {
 		Created: timeAt(now), Expires: timeAt(now.Add(monTicketLife)),
 		AllowAll: true, Caps: denc.AppendString(nil, ""), SessionKey: session,
 	}
-	blob, err := c.seal(c.cfg.Key, UsageTicketInfo, info.Append(nil))
+	blob, err := c.random.seal(c.cfg.Key, UsageTicketInfo, info.Append(nil))
 	if err != nil {
 		return nil, err
 	}

@@ -40,10 +40,11 @@ func (t *tickets) due(h *held) time.Time {
 // ticket is left, or of that of the secrets of ClientConfig.Service, or when an answer is
 // late. It may be past. It is zero when Renewal is ErrLoginDue.
 func (c *Client) RenewAt() time.Time {
+	now := c.cfg.Now()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := &c.tickets
-	if t.loginDue(c.cfg.Now()) {
+	t := c.tickets
+	c.mu.Unlock()
+	if t.loginDue(now) {
 		return time.Time{}
 	}
 	at := t.due(t.auth)
@@ -111,11 +112,11 @@ func (c *Client) Renewal() (fronts [][]byte, err error) {
 }
 
 func (c *Client) ticketRequest(t *tickets, services []entity.Type) ([]byte, error) {
-	nonce, err := c.random(8)
+	nonce, err := c.random.number()
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := c.seal(t.auth.key, UsageAuthorize, Authorize{Nonce: le.Uint64(nonce)}.Append(nil))
+	sealed, err := c.random.seal(t.auth.key, UsageAuthorize, Authorize{Nonce: nonce}.Append(nil))
 	if err != nil {
 		return nil, err
 	}

@@ -59,9 +59,10 @@ func (c *ServiceConfig) complete() error {
 // sealed with one of the service's rotating secrets. It implements auth.Server. Any goroutine
 // may use it.
 type Service struct {
-	cfg ServiceConfig
+	cfg    ServiceConfig
+	random randomness
 
-	mu      sync.Mutex // guards what follows, and cfg.Rand; no user code runs under it but Rand
+	mu      sync.Mutex
 	secrets RotatingSecrets
 	asked   time.Time // when secrets were asked for
 }
@@ -72,7 +73,7 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg}, nil
+	return &Service{cfg: cfg, random: randomness{r: cfg.Rand}}, nil
 }
 
 // SetSecrets replaces the rotating secrets.
@@ -155,18 +156,6 @@ func (s *Service) secret(id uint64) (Key, error) {
 	}
 	return nil, fmt.Errorf("the ticket is sealed with secret %d, and there is up to %d here: an old ticket, or "+
 		"secrets that were not renewed", id, s.secrets.MaxID)
-}
-
-func (s *Service) random(n int) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return randomBytes(s.cfg.Rand, n)
-}
-
-func (s *Service) seal(k Key, u Usage, plain []byte) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return k.Seal(nil, u, plain, s.cfg.Rand)
 }
 
 // NewExchange implements auth.Server.

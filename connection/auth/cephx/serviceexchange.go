@@ -47,12 +47,12 @@ func (x *serving) Request(r auth.Request) (auth.Reply, error) {
 	}
 	x.nonce = authorize.Nonce
 	// Always a challenge, or who has heard an authorizer could say it again (CVE-2018-1128).
-	b, err := x.s.random(8)
+	x.challenge, err = x.s.random.number()
 	if err != nil {
 		return auth.Reply{}, err
 	}
-	x.challenge, x.stage = le.Uint64(b), stageAsked
-	p, err := x.s.seal(x.info.SessionKey, UsageAuthorizeChallenge, Challenge(x.challenge).Append(nil))
+	x.stage = stageAsked
+	p, err := x.s.random.seal(x.info.SessionKey, UsageAuthorizeChallenge, Challenge(x.challenge).Append(nil))
 	return auth.Reply{Payload: p}, err
 }
 
@@ -111,11 +111,11 @@ func (x *serving) More(payload []byte) (auth.Reply, error) {
 	}
 	reply := AuthorizeReply{NoncePlusOne: x.nonce + 1}
 	if x.mode == auth.ModeSecure {
-		if reply.Secret, err = x.s.random(secretBytes); err != nil {
+		if reply.Secret, err = x.s.random.bytes(secretBytes); err != nil {
 			return auth.Reply{}, err
 		}
 	}
-	sealed, err := x.s.seal(x.info.SessionKey, UsageAuthorizeReply, reply.Append(nil))
+	sealed, err := x.s.random.seal(x.info.SessionKey, UsageAuthorizeReply, reply.Append(nil))
 	if err != nil {
 		return auth.Reply{}, err
 	}
