@@ -101,6 +101,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // Name is who the client is.
 func (c *Client) Name() entity.AuthName { return c.cfg.Name }
 
+// Now is the client's clock.
+func (c *Client) Now() time.Time { return c.cfg.Now() }
+
 // GlobalID is the number that a monitor gave, 0 before the first login.
 func (c *Client) GlobalID() uint64 {
 	c.mu.Lock()

@@ -12,11 +12,11 @@ import (
 // loggingIn is an exchange with who logs in (docs/PROTOCOL.md 2.3). It implements
 // auth.ServerExchange.
 type loggingIn struct {
-	m     *Monitor
-	peer  entity.Type // from HELLO
-	stage stage
-	asked auth.Request // without its payload
-	mode  uint32
+	m      *Monitor
+	peer   entity.Type // from HELLO
+	stage  stage
+	method uint32 // of the request
+	mode   uint32
 
 	who       Who
 	challenge Challenge
@@ -28,7 +28,7 @@ func (x *loggingIn) Request(r auth.Request) (auth.Reply, error) {
 	if x.stage != stageNew {
 		return auth.Reply{}, fmt.Errorf("%w: another request", errOrder)
 	}
-	x.asked = auth.Request{Method: r.Method, Modes: r.Modes}
+	x.method = r.Method
 	mode, err := chooseMode(r, x.m.cfg.Modes)
 	if err != nil {
 		return auth.Reply{}, err
@@ -89,7 +89,7 @@ func (x *loggingIn) More(payload []byte) (auth.Reply, error) {
 
 // refuse is -13 for the peer; why is for this side's log.
 func (x *loggingIn) refuse(why error) (auth.Reply, error) {
-	return auth.Reply{}, &RefusalError{Name: x.who.Name, Reason: why, Refusal: denied(x.asked, x.m.cfg.Modes)}
+	return auth.Reply{}, &RefusalError{Name: x.who.Name, Reason: why, Refusal: denied(x.method, x.m.cfg.Modes)}
 }
 
 // proved checks what shows that a client has its key, and that the number it claims is its

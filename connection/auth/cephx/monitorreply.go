@@ -38,8 +38,7 @@ func (m *Monitor) HandleRequest(peer *entity.Authenticated, front []byte) (reply
 	}
 	if err != nil {
 		q.result, q.body = -eACCES, nil
-		err = &RefusalError{Name: peer.Name, Reason: err, Refusal: denied(auth.Request{Method: auth.MethodCephX},
-			m.cfg.Modes)}
+		err = &RefusalError{Name: peer.Name, Reason: err, Refusal: denied(auth.MethodCephX, m.cfg.Modes)}
 	}
 	return q.append(nil), err
 }

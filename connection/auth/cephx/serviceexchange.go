@@ -16,10 +16,10 @@ const secretBytes = 64
 // serving is an exchange with who shows a ticket (docs/PROTOCOL.md 2.4). It implements
 // auth.ServerExchange.
 type serving struct {
-	s     *Service
-	stage stage
-	asked auth.Request // without its payload
-	mode  uint32
+	s      *Service
+	stage  stage
+	method uint32 // of the request
+	mode   uint32
 
 	info      TicketInfo
 	nonce     uint64
@@ -31,7 +31,7 @@ func (x *serving) Request(r auth.Request) (auth.Reply, error) {
 	if x.stage != stageNew {
 		return auth.Reply{}, fmt.Errorf("%w: another request", errOrder)
 	}
-	x.asked = auth.Request{Method: r.Method, Modes: r.Modes}
+	x.method = r.Method
 	mode, err := chooseMode(r, x.s.cfg.Modes)
 	if err != nil {
 		return auth.Reply{}, err
@@ -141,12 +141,12 @@ func (t TicketInfo) capabilities() []byte {
 
 // refuse is -13 for the peer; why is for this side's log.
 func (x *serving) refuse(why error) (auth.Reply, error) {
-	return auth.Reply{}, &RefusalError{Name: x.info.Name, Reason: why, Refusal: denied(x.asked, x.s.cfg.Modes)}
+	return auth.Reply{}, &RefusalError{Name: x.info.Name, Reason: why, Refusal: denied(x.method, x.s.cfg.Modes)}
 }
 
 // denied is the answer to who is not let in.
-func denied(r auth.Request, modes []uint32) *auth.RefusedError {
-	return &auth.RefusedError{Method: r.Method, Result: -eACCES, Methods: []uint32{auth.MethodCephX}, Modes: modes}
+func denied(method uint32, modes []uint32) *auth.RefusedError {
+	return &auth.RefusedError{Method: method, Result: -eACCES, Methods: []uint32{auth.MethodCephX}, Modes: modes}
 }
 
 // chooseMode is the first of the modes of a request for cephx that is allowed.
