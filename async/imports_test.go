@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"async/msg":               {"async/callback", "async/entity"},
 	"connection/frame":        {"async/denc", "async/entity"},
 	"connection/auth":         {"async/denc", "async/entity"},
-	"connection/auth/cephx":   {"async/denc", "async/entity"},
+	"connection/auth/cephx":   {"connection/auth", "async/denc", "async/entity"},
 	"connection/auth/tlsauth": {"connection/auth", "async/entity"},
 	"connection/session":      {"connection/frame", "connection/auth", "async/msg", "async/entity"},
 	"connection":              {"connection/session", "connection/frame", "async/msg", "async/entity", "eventloop"},
@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 
 	"async/resolve": {"async", "async/msg", "async/entity"},
 	"async/rpc":     {"async", "async/callback", "async/msg", "eventloop"},
+	"async/tickets": {"async", "async/entity", "async/msg", "connection/auth/cephx", "eventloop"},
 	"async/stream":  {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
 
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
@@ -66,7 +67,7 @@ var mayImport = map[string][]string{
 
 // importersOfAsync are the packages that may import the face, by prefix.
 var importersOfAsync = []string{"async/adapters", "async/asynctest", "async/interop", "async/resolve",
-	"async/rpc", "async/stream", "bench"}
+	"async/rpc", "async/stream", "async/tickets", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{

@@ -81,7 +81,7 @@ func StartMon(t testing.TB, o MonOptions) *Mon {
 	}
 	monmap := filepath.Join(dir, "monmap")
 	m.daemon.run("monmaptool", "--create", "--fsid", FSID, "--addv", "a", fmt.Sprintf("[v2:%s/0]", m.Addr),
-		"--set-min-mon-release", "pacific", "--enable-all-features", monmap)
+		"--set-min-mon-release", Release(t), "--enable-all-features", monmap)
 	m.daemon.run("ceph-mon", "-c", m.Conf, "-i", "a", "--mkfs", "--monmap", monmap,
 		"--keyring", filepath.Join(dir, "keyring"))
 	m.Start()

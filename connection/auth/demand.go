@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -74,9 +73,7 @@ func (x *demandExchange) BadMethod(refusal *RefusedError) (Request, error) {
 		return Request{}, x.downgrade(refusal.Methods, refusal.Modes, refusal)
 	}
 	r, err := x.ClientExchange.BadMethod(&will)
-	if errors.Is(err, ErrRefused) {
-		err = refusal // with all that it said
-	}
+	will = *refusal // which the error may have in it: with all that the peer allows
 	if err != nil {
 		return r, err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
-	"github.com/asyncmsgr/asyncmsgr/connection/auth/tlsauth"
 )
 
 type pingCmd struct {
@@ -25,7 +24,10 @@ type pingCmd struct {
 	Key        string        `help:"The private key of --cert." placeholder:"FILE"`
 	CA         string        `name:"ca" help:"The authorities whose certificates are accepted, such as ca.pem." placeholder:"FILE"`
 	SecretFile string        `help:"A file whose bytes are the secret that messengers share, instead of certificates." placeholder:"FILE"`
-	Name       string        `help:"Who to be with --secret-file; default: client.msgr." placeholder:"NAME"`
+	Auth       string        `help:"The method (${enum}); auto is that of the keys that are given, and none without." enum:"auto,none,cephx,tls" default:"auto"`
+	Keyring    string        `help:"A keyring of Ceph's, with the key for cephx." placeholder:"FILE"`
+	Mode       string        `help:"Take no other mode (${enum}); any is what the peer prefers." enum:"any,crc,secure" default:"any"`
+	Name       string        `help:"Who to be with --secret-file or --keyring; default: client.msgr, client.admin." placeholder:"NAME"`
 	JSON       bool          `name:"json" help:"Print one JSON object a line: one for each ping, then a summary."`
 	Addr       string        `arg:"" name:"addr" help:"The peer's address, v2:HOST:PORT/NONCE; a monitor's port is 3300, its nonce 0. v2: and /NONCE may be left out."`
 }
@@ -43,6 +45,10 @@ before the first answer a line says so, with the name in the peer's certificate 
 that expires. Who has a shared secret can have any name. A secret is all bytes of its
 file, a line break at its end too.
 
+With --keyring it is cephx, as Ceph's own clients have it, at a monitor: the keyring is
+the file with "key = ..." in a section such as [client.admin]. --mode secure does not take
+an unencrypted connection, whatever the monitor prefers.
+
 HOST is an IP address, an IPv6 one in brackets, or a name. Of a name's addresses the
 first one that takes connections is pinged, in the system's order of preference.
 
@@ -55,7 +61,7 @@ With --json each line is an object. For a ping:
    "allowed_methods":["cephx"],"allowed_modes":["secure"]}
 
 answer is there for the first answered ping only, up to 64 KiB of it; peer and expires
-are those of the peer's certificate; reason and what follows if it is known why there is
+are those of the peer's certificate, which there is with TLS only; reason and what follows if it is known why there is
 no session, the allowed ones if the peer said them.
 At the end:
 
@@ -77,7 +83,7 @@ func (c pingCmd) Run(w io.Writer) error {
 	defer stop()
 	out := pingOutput{w: w, json: c.JSON, shared: c.SecretFile != ""}
 	peer, typ, err := c.target(ctx)
-	var keys *tlsauth.Auth
+	var keys *pingKeys
 	if err == nil {
 		keys, err = c.keys()
 	}
@@ -110,11 +116,11 @@ func (c pingCmd) target(ctx context.Context) (peer entity.Addr, typ entity.Type,
 }
 
 func (c pingCmd) run(
-	ctx context.Context, out *pingOutput, keys *tlsauth.Auth, peer entity.Addr, typ entity.Type, sum *pingSummary,
+	ctx context.Context, out *pingOutput, keys *pingKeys, peer entity.Addr, typ entity.Type, sum *pingSummary,
 ) (err error) {
 	// The log is discarded: what goes wrong is in the output.
 	cfg := async.Config{Name: entity.Client(entity.NumNew), Logger: slog.New(slog.DiscardHandler)}
-	useKeys(&cfg, keys)
+	keys.use(&cfg)
 	m, err := async.New(cfg)
 	if err != nil {
 		return err

@@ -22,9 +22,32 @@ const secretFileMax = 64 << 10
 // pingName is who msgr ping is with a shared secret, unless told.
 const pingName = "client.msgr"
 
-// keys are who ping is by its flags; nil: it has none, and uses AUTH_NONE. Files are read:
-// what is wrong with them is an error.
-func (c pingCmd) keys() (*tlsauth.Auth, error) {
+// pingKeys are who ping is by its flags, and what it demands.
+type pingKeys struct {
+	client auth.Client
+	server auth.Server // nil: nobody is let in
+	name   entity.AuthName
+}
+
+// keys are who ping is by its flags. Files are read: what is wrong with them is an error.
+func (c pingCmd) keys() (*pingKeys, error) {
+	k, err := c.methodKeys()
+	if err != nil || c.Mode == "any" || c.Mode == "" {
+		return k, err
+	}
+	if k.client == nil {
+		k.client = auth.NoneClient{Name: entity.AuthName{Type: entity.TypeClient}}
+	}
+	mode := auth.ModeCRC
+	if c.Mode == "secure" {
+		mode = auth.ModeSecure
+	}
+	k.client = auth.Demand{Client: k.client, Modes: []uint32{mode}}
+	return k, nil
+}
+
+// methodKeys are the keys of the method that the flags are about.
+func (c pingCmd) methodKeys() (*pingKeys, error) {
 	var missing, given []string
 	for _, f := range []struct{ flag, file string }{{"--cert", c.Cert}, {"--key", c.Key}, {"--ca", c.CA}} {
 		if f.file == "" {
@@ -33,19 +56,48 @@ func (c pingCmd) keys() (*tlsauth.Auth, error) {
 			given = append(given, f.flag)
 		}
 	}
+	method, by := "none", ""
+	for _, f := range []struct {
+		flags, method string
+		given         bool
+	}{
+		{"--keyring", "cephx", c.Keyring != ""}, {"--secret-file", "tls", c.SecretFile != ""},
+		{strings.Join(given, ", "), "tls", len(given) > 0},
+	} {
+		switch {
+		case !f.given:
+		case c.Auth != "auto" && c.Auth != "" && c.Auth != f.method:
+			return nil, fmt.Errorf("--auth %s has no %s: that goes with --auth %s", c.Auth, f.flags, f.method)
+		case method != "none":
+			return nil, fmt.Errorf("%s and %s: give one or the other", by, f.flags)
+		default:
+			method, by = f.method, f.flags
+		}
+	}
 	switch {
-	case c.SecretFile != "" && len(given) > 0:
-		return nil, fmt.Errorf("--secret-file and %s: give one or the other", strings.Join(given, ", "))
+	case c.Auth == "cephx" && c.Keyring == "":
+		return nil, errors.New("--auth cephx needs --keyring FILE, such as /etc/ceph/ceph.client.admin.keyring")
+	case c.Auth == "tls" && method == "none":
+		return nil, errors.New("--auth tls needs --secret-file, or --cert, --key and --ca")
+	case c.Keyring != "":
+		return c.cephxKeys()
 	case c.SecretFile != "":
-		return c.secretKeys()
+		return tlsKeys(c.secretKeys())
 	case c.Name != "":
-		return nil, errors.New("--name goes with --secret-file; otherwise the name is that of the certificate")
+		return nil, errors.New("--name goes with --secret-file or --keyring; otherwise the name is that of the certificate")
 	case len(given) == 0:
-		return nil, nil
+		return &pingKeys{}, nil
 	case len(missing) > 0:
 		return nil, fmt.Errorf("--cert, --key and --ca go together: %s is missing", strings.Join(missing, ", "))
 	}
-	return tlsauth.New(tlsauth.Config{CertFile: c.Cert, KeyFile: c.Key, CAFile: c.CA})
+	return tlsKeys(tlsauth.New(tlsauth.Config{CertFile: c.Cert, KeyFile: c.Key, CAFile: c.CA}))
+}
+
+func tlsKeys(a *tlsauth.Auth, err error) (*pingKeys, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &pingKeys{client: a.Client(), server: a.Server(), name: a.Name()}, nil
 }
 
 func (c pingCmd) secretKeys() (*tlsauth.Auth, error) {
@@ -91,15 +143,15 @@ func readSecret(file string) (tlsauth.Secret, error) {
 	return b, nil
 }
 
-// useKeys makes a configuration that of the owner of keys; nil leaves it.
-func useKeys(cfg *async.Config, a *tlsauth.Auth) {
-	if a == nil {
+// use makes a configuration that of the owner of the keys.
+func (k *pingKeys) use(cfg *async.Config) {
+	if k.client == nil {
 		return
 	}
-	cfg.AuthClient, cfg.AuthServer = a.Client(), a.Server()
+	cfg.AuthClient, cfg.AuthServer = k.client, k.server
 	// A client has no number here, nor has a daemon whose id is none, such as mds.a. An OSD
 	// has to say the one that it proves.
-	if n := a.Name(); n.Type != entity.TypeClient {
+	if n := k.name; n.Type != 0 && n.Type != entity.TypeClient {
 		cfg.Name.Type = n.Type
 		if num, err := strconv.ParseInt(n.ID, 10, 64); err == nil {
 			cfg.Name.Num = num
@@ -110,7 +162,7 @@ func useKeys(cfg *async.Config, a *tlsauth.Auth) {
 // identity says in a line how a connection is protected and who the peer is, which with a
 // shared secret is no more than that it has that; "" if it is not protected.
 func identity(a *entity.Authenticated, shared bool) string {
-	if a.Mode != auth.ModeSecure {
+	if a.Mode != auth.ModeSecure && a.Method != auth.MethodCephX {
 		return ""
 	}
 	s := fmt.Sprintf("%s, %s mode", auth.MethodName(a.Method), auth.ModeName(a.Mode))

@@ -22,16 +22,21 @@ type Authorizer struct {
 }
 
 // ParseAuthorizer reads the payload of AUTH_REQUEST or AUTH_REQUEST_MORE to a daemon.
-func ParseAuthorizer(p []byte) (a Authorizer, err error) {
+func ParseAuthorizer(p []byte) (Authorizer, error) {
 	r := denc.NewReader(p)
-	consumeVersion(&r, "authorizer", 1)
+	a := consumeAuthorizer(&r)
+	return a, r.End()
+}
+
+func consumeAuthorizer(r *denc.Reader) (a Authorizer) {
+	consumeVersion(r, "authorizer", 1)
 	a.GlobalID = r.U64()
 	service := r.U32()
 	if service > 0xff {
 		r.Fail(fmt.Errorf("%w: service %#x", denc.ErrValue, service))
 	}
-	a.Service, a.Ticket, a.Sealed = entity.Type(service), ConsumeTicketBlob(&r), r.BL()
-	return a, r.End()
+	a.Service, a.Ticket, a.Sealed = entity.Type(service), ConsumeTicketBlob(r), r.BL()
+	return a
 }
 
 // Append appends the wire form.

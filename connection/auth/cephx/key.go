@@ -85,13 +85,8 @@ type Key interface {
 func NewKey(t KeyType, secret []byte) (Key, error) { return newKey(t, secret, 0) }
 
 func newKey(t KeyType, secret []byte, created uint64) (Key, error) {
-	want := 0
-	switch t {
-	case TypeAES:
-		want = aesSecretLen
-	case TypeAES256K:
-		want = aes256kSecretLen
-	default:
+	want := secretLen(t)
+	if want == 0 {
 		return nil, fmt.Errorf("%w: %d", ErrKeyType, uint16(t))
 	}
 	if len(secret) != want {
@@ -102,6 +97,17 @@ func newKey(t KeyType, secret []byte, created uint64) (Key, error) {
 		return newAES(c), nil
 	}
 	return &aes256k{c}, nil
+}
+
+// secretLen is how long the secret of a type of key is, in bytes; 0: there is no such type.
+func secretLen(t KeyType) int {
+	switch t {
+	case TypeAES:
+		return aesSecretLen
+	case TypeAES256K:
+		return aes256kSecretLen
+	}
+	return 0
 }
 
 // ParseKey reads a key as a keyring has it, in base64.

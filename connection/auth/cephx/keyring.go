@@ -15,25 +15,33 @@ import (
 // empty.
 type Keyring struct {
 	keys map[entity.AuthName]Key
+	caps map[capsOf]string
+}
+
+// capsOf is of whom capabilities are, and with which service.
+type capsOf struct {
+	name    entity.AuthName
+	service string
 }
 
 // The bounds of a keyring file: a longer line or more entities are an error.
 const (
 	keyringLineMax     = 64 << 10
 	keyringEntitiesMax = 10_000
+	capsEachMax        = 8 // on the average
 )
 
 // ErrKeyring is wrapped by the errors of ReadKeyring.
 var ErrKeyring = errors.New("cephx: keyring")
 
 // ReadKeyring reads a keyring file: sections with the name of an entity, and in each of
-// them options, of which only key is looked at. An error names the line.
+// them options, of which key and caps are looked at. An error names the line.
 //
 //	[client.admin]
 //		key = AQ...==
 //		caps mon = "allow *"
 func ReadKeyring(r io.Reader) (*Keyring, error) {
-	k := &Keyring{keys: map[entity.AuthName]Key{}}
+	k := &Keyring{keys: map[entity.AuthName]Key{}, caps: map[capsOf]string{}}
 	var name entity.AuthName
 	inside, line := false, 0
 	fail := func(format string, args ...any) (*Keyring, error) {
@@ -63,6 +71,13 @@ func ReadKeyring(r io.Reader) (*Keyring, error) {
 		case !inside:
 			return fail("an option before the first section")
 		}
+		value = strings.Trim(strings.TrimSpace(value), `"`)
+		if words[0] == "caps" && len(words) == 2 {
+			if len(k.caps) == keyringEntitiesMax*capsEachMax {
+				return fail("more than %d capabilities", keyringEntitiesMax*capsEachMax)
+			}
+			k.caps[capsOf{name, words[1]}] = value
+		}
 		if words[0] != "key" {
 			continue
 		}
@@ -72,7 +87,7 @@ func ReadKeyring(r io.Reader) (*Keyring, error) {
 		if len(k.keys) == keyringEntitiesMax {
 			return fail("more than %d entities", keyringEntitiesMax)
 		}
-		key, err := ParseKey(strings.Trim(strings.TrimSpace(value), `"`))
+		key, err := ParseKey(value)
 		if err != nil {
 			return fail("%s: %w", name, err)
 		}
@@ -91,6 +106,20 @@ func (k *Keyring) Key(name entity.AuthName) (Key, bool) {
 		key, ok = k.keys[entity.AuthName{Type: entity.TypeMon}]
 	}
 	return key, ok
+}
+
+// Find is Key, with a *KeyError, which names who there is, if there is none.
+func (k *Keyring) Find(name entity.AuthName) (Key, error) {
+	if key, ok := k.Key(name); ok {
+		return key, nil
+	}
+	return nil, &KeyError{Name: name, Has: k.Names()}
+}
+
+// Caps is what an entity may do with a service, as its keyring says: "allow *" and so on;
+// "" if it says nothing.
+func (k *Keyring) Caps(name entity.AuthName, service entity.Type) string {
+	return k.caps[capsOf{name, service.String()}]
 }
 
 // Names are the entities that have a key, in the order of their names.

@@ -83,7 +83,17 @@ func ParseLoginReply(p []byte) (q LoginReply, err error) {
 	r := denc.NewReader(p)
 	consumeType(&r, GetAuthSessionKey)
 	q.Status = r.S32()
-	q.Tickets = ConsumeTickets(&r)
+	return consumeLoginBody(&r, q)
+}
+
+// parseLoginBody reads what follows the type of the request and the status.
+func parseLoginBody(p []byte) (LoginReply, error) {
+	r := denc.NewReader(p)
+	return consumeLoginBody(&r, LoginReply{})
+}
+
+func consumeLoginBody(r *denc.Reader, q LoginReply) (LoginReply, error) {
+	q.Tickets = ConsumeTickets(r)
 	if r.Err() == nil && r.Len() > 0 {
 		if secret := r.BL(); len(secret) > 0 {
 			in := denc.NewReader(secret)

@@ -1,6 +1,7 @@
 package cephx
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,11 +21,28 @@ const older = "../../frame/testdata/recordings/"
 // each side had sent until its signature.
 type payloads struct {
 	request, challenge, more, done []byte
+	doneFrame                      frame.AuthDone
 	sent                           [2][]byte   // connector, acceptor
 	signature                      [2][32]byte // theirs
 }
 
 func readPayloads(t testing.TB, file string, secret func(*frame.AuthDone) []byte) (p payloads) {
+	t.Helper()
+	require.NoError(t, p.read(t, file, secret, nil), file)
+	require.NotEmpty(t, p.done, file)
+	return p
+}
+
+// readAuth reads the payloads alone, as far as they go without the secret of secure mode.
+func readAuth(t testing.TB, file string) (p payloads) {
+	t.Helper()
+	enough := errors.New("enough")
+	require.ErrorIs(t, p.read(t, file, func(*frame.AuthDone) []byte { return make([]byte, 64) }, enough), enough, file)
+	return p
+}
+
+// read reads a recording; it ends with enough, if that is not nil, behind AUTH_DONE.
+func (p *payloads) read(t testing.TB, file string, secret func(*frame.AuthDone) []byte, enough error) error {
 	t.Helper()
 	f, err := os.Open(file)
 	require.NoError(t, err)
@@ -55,16 +73,15 @@ func readPayloads(t testing.TB, file string, secret func(*frame.AuthDone) []byte
 		case frame.TagAuthDone:
 			var f frame.AuthDone
 			require.NoError(t, f.Parse(payload))
-			p.done = f.Payload
+			p.done, p.doneFrame = f.Payload, f
+			return enough
 		case frame.TagAuthSignature:
 			p.sent[side] = streams[side][:r.Offset]
 			p.signature[side] = [32]byte(payload)
 		}
 		return nil
 	})
-	require.NoError(t, err, file)
-	require.NotEmpty(t, p.done, file)
-	return p
+	return err
 }
 
 func readKeyring(t testing.TB, file string) *Keyring {

@@ -2,6 +2,7 @@ package cephx
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
@@ -30,6 +31,22 @@ func consumeTime(r *denc.Reader) Time { return Time{r.U32(), r.U32()} }
 func (t Time) append(dst []byte) []byte {
 	return le.AppendUint32(le.AppendUint32(dst, t.Sec), t.Nsec)
 }
+
+// timeAt is a moment as Ceph writes it, from 1970 to 2106; what is outside becomes the end
+// that is nearer.
+func timeAt(m time.Time) Time {
+	switch sec := m.Unix(); {
+	case sec < 0:
+		return Time{}
+	case sec > math.MaxUint32:
+		return Time{math.MaxUint32, 0}
+	default:
+		return Time{uint32(sec), uint32(m.Nanosecond())}
+	}
+}
+
+// word is the wire form as a number.
+func (t Time) word() uint64 { return uint64(t.Nsec)<<32 | uint64(t.Sec) }
 
 // Duration is t as a duration.
 func (t Time) Duration() time.Duration {
@@ -174,4 +191,11 @@ func (t TicketInfo) Append(dst []byte) []byte {
 	dst = append(t.Expires.append(t.Created.append(dst)), 1)
 	dst = denc.AppendBL(denc.AppendBool(dst, t.AllowAll), t.Caps)
 	return t.SessionKey.Append(le.AppendUint32(dst, t.Flags))
+}
+
+// parseTickets reads tickets that stand alone.
+func parseTickets(p []byte) ([]Ticket, error) {
+	r := denc.NewReader(p)
+	list := ConsumeTickets(&r)
+	return list, r.End()
 }

@@ -1,0 +1,220 @@
+//go:build linux
+
+package interop
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/tickets"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth/cephx"
+)
+
+// keptClient is a started messenger of client.admin that is logged in at mon, and stays so.
+func keptClient(t *testing.T, mon *Mon) (*async.Messenger, *inbox, *cephx.Client, *tickets.Keeper) {
+	t.Helper()
+	x := cephxClient(t, admin, CephxKeyring(t))
+	box := newInbox()
+	m := newMessenger(t, async.Config{Name: entity.Client(entity.NumNew), AuthClient: x}, msg.LossyClient())
+	m.AddDispatcherTail(box)
+	require.NoError(t, m.Start())
+	k, err := tickets.New(m, tickets.Config{Client: x, Mons: []entity.AddrVec{peerOf(mon.Addr)}})
+	require.NoError(t, err)
+	t.Cleanup(k.Close)
+	require.NoError(t, k.Ready(testContext(t, patience)))
+	return m, box, x, k
+}
+
+// TestCephxClientOfOSD shows a real OSD a ticket, in crc and in secure mode. The OSD knows the
+// client by the number that the monitor gave.
+func TestCephxClientOfOSD(t *testing.T) {
+	for name, mode := range map[string]uint32{"crc": auth.ModeCRC, "secure": auth.ModeSecure} {
+		t.Run(name, func(t *testing.T) {
+			o := Cephx(t, name)
+			o.Global += "debug_ms = 1\n"
+			mon := StartMon(t, o)
+			osd := StartOSD(t, mon)
+			m, box, x, _ := keptClient(t, mon)
+			for tid := uint64(1); tid < 4; tid++ {
+				conn, err := m.ConnectTo(entity.TypeOSD, entity.AddrVec{osd.Addr})
+				require.NoError(t, err)
+				version(t, box, conn, tid)
+				require.Equal(t, entity.Authenticated{Method: auth.MethodCephX, Mode: mode}, conn.Authenticated())
+				conn.MarkDown()
+			}
+			require.Equal(t, x.GlobalID(), m.GlobalID())
+			var log []byte
+			require.Eventually(t, func() (ok bool) { // a thread of the OSD writes it when it comes to it
+				log, _ = os.ReadFile(filepath.Join(filepath.Dir(mon.Conf), "log", "osd.0.log"))
+				return strings.Contains(string(log), fmt.Sprintf("<== client.%d ", x.GlobalID()))
+			}, 20*time.Second, 10*time.Millisecond)
+		})
+	}
+}
+
+// TestCephxTicketsAreRenewed: tickets live for 4 s and logins for 10, and the client talks
+// with an OSD, on connections of their own, for three lives of a login. Session and number
+// with the monitor stay.
+func TestCephxTicketsAreRenewed(t *testing.T) {
+	o := Cephx(t, "crc")
+	o.Global += "auth_service_ticket_ttl = 4\nauth_mon_ticket_ttl = 10\n"
+	mon := StartMon(t, o)
+	osd := StartOSD(t, mon)
+	m, box, x, k := keptClient(t, mon)
+	id, session := x.GlobalID(), k.Mon().ID()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	began := time.Now()
+	var tid uint64
+	for time.Since(began) < 30*time.Second {
+		tid++
+		conn, err := m.ConnectTo(entity.TypeOSD, entity.AddrVec{osd.Addr})
+		require.NoError(t, err)
+		version(t, box, conn, tid)
+		conn.MarkDown()
+		<-tick.C
+	}
+	t.Logf("%d connections", tid)
+	require.Equal(t, id, x.GlobalID())
+	require.Equal(t, session, k.Mon().ID(), "the login was renewed on the session")
+	require.Empty(t, box.resets)
+	for len(box.failed) > 0 {
+		require.NotEqual(t, msg.ReasonAuth, (<-box.failed).Reason)
+	}
+}
+
+// TestCephxService is an OSD for real clients: it stands where a real one was, has its
+// rotating secrets from the monitor, and lets "ceph tell" in, in crc and in secure mode.
+func TestCephxService(t *testing.T) {
+	for name, mode := range map[string]uint32{"crc": auth.ModeCRC, "secure": auth.ModeSecure} {
+		t.Run(name, func(t *testing.T) {
+			mon := StartMon(t, Cephx(t, name))
+			osd := StartOSD(t, mon)
+			osd.daemon.end(syscall.SIGKILL)
+
+			who := entity.AuthName{Type: entity.TypeOSD, ID: "0"}
+			s, err := cephx.NewService(cephx.ServiceConfig{Type: entity.TypeOSD, Rand: rand.Reader, Now: time.Now})
+			require.NoError(t, err)
+			ring, err := cephx.ReadKeyring(strings.NewReader(CephxKeyring(t)))
+			require.NoError(t, err)
+			key, err := ring.Find(who)
+			require.NoError(t, err)
+			x, err := cephx.NewClient(cephx.ClientConfig{Name: who, Key: key, Service: s, Rand: rand.Reader, Now: time.Now})
+			require.NoError(t, err)
+			box := newInbox()
+			peers := make(chan auth.Peer, 16)
+			m := newMessenger(t, async.Config{
+				Name: entity.OSD(0), Nonce: osd.Addr.Nonce, AuthClient: x, AuthServer: s,
+				Authorize: func(p auth.Peer) error {
+					peers <- p
+					return nil
+				},
+			}, msg.StatelessServer())
+			m.AddDispatcherTail(box)
+			require.NoError(t, m.Bind(osd.Addr.AddrPort))
+			require.NoError(t, m.Start())
+			k, err := tickets.New(m, tickets.Config{Client: x, Mons: []entity.AddrVec{peerOf(mon.Addr)}})
+			require.NoError(t, err)
+			t.Cleanup(k.Close)
+			require.NoError(t, k.Ready(testContext(t, patience)))
+
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() {
+				_, _, err := Ceph(ctx, t, mon.Conf, "tell", "osd.0", "version")
+				ended <- err
+			}()
+			got := box.next(t, msg.TypeCommand)
+			require.Contains(t, string(got.Front), `"prefix"`)
+			cancel()
+			<-ended
+			p := <-peers
+			require.Equal(t, entity.TypeClient, p.Type)
+			require.Equal(t, admin, p.Name)
+			require.True(t, p.Proved)
+			require.Equal(t, mode, p.Mode)
+			require.Equal(t, "allow *", string(p.Capabilities))
+			require.NotZero(t, got.Connection().PeerGlobalID())
+		})
+	}
+}
+
+// TestCephxMonToMon is a monitor for a real one: it makes its ticket itself, and the session
+// is lossless, through cuts.
+func TestCephxMonToMon(t *testing.T) {
+	for _, mode := range []string{"crc", "secure"} {
+		t.Run(mode, func(t *testing.T) {
+			mon := StartMon(t, Cephx(t, mode))
+			box := newInbox()
+			x := cephxClient(t, entity.AuthName{Type: entity.TypeMon, ID: "g"}, CephxKeyring(t))
+			m := newMessenger(t, async.Config{Name: entity.Mon(7), AuthClient: x}, msg.LosslessPeer())
+			m.AddDispatcherTail(box)
+			require.NoError(t, m.Start())
+			conn, err := m.ConnectTo(entity.TypeMon, peerOf(mon.Addr))
+			require.NoError(t, err)
+			for i := range 10 {
+				ask(t, conn, i)
+			}
+			answers(t, box, 0, 10)
+			require.False(t, conn.Policy().Lossy)
+			require.Equal(t, auth.MethodCephX, conn.Authenticated().Method)
+		})
+	}
+}
+
+// TestCephxRealClientsOfOurs: Ceph's own command line logs in at our ticket server.
+func TestCephxRealClientsOfOurs(t *testing.T) {
+	Need(t, "ceph")
+	for name, mode := range map[string]uint32{"crc": auth.ModeCRC, "secure": auth.ModeSecure} {
+		t.Run(name, func(t *testing.T) {
+			ring, err := cephx.ReadKeyring(strings.NewReader(CephxKeyring(t)))
+			require.NoError(t, err)
+			monitor, err := cephx.NewMonitor(cephx.MonitorConfig{Keyring: ring, AllowAES: true, Modes: []uint32{mode},
+				Rand: rand.Reader, Now: time.Now})
+			require.NoError(t, err)
+			addr := entity.Addr{Type: entity.AddrMsgr2, AddrPort: FreeAddr(t)}
+			fsid, err := ParseUUID(FSID)
+			require.NoError(t, err)
+			s := &MonServer{Map: MonMap{FSID: fsid, Epoch: 1, Mons: []MonInfo{{Name: "a", Addrs: entity.AddrVec{addr}}}}}
+			peers := make(chan auth.Peer, 64)
+			m := newMessenger(t, async.Config{Name: entity.Mon(0), FixedNonce: true, AuthServer: monitor,
+				Authorize: func(p auth.Peer) error {
+					peers <- p
+					return nil
+				}}, msg.StatelessServer())
+			tickets.Serve(m, monitor)
+			m.AddDispatcherTail(s)
+			require.NoError(t, m.Bind(addr.AddrPort))
+			require.NoError(t, m.Start())
+
+			conf := ClientConf(t, addr.AddrPort)
+			text, err := os.ReadFile(conf)
+			require.NoError(t, err)
+			changed := strings.NewReplacer("required = none", "required = cephx", "mode = crc", "mode = "+name).Replace(string(text))
+			require.NoError(t, os.WriteFile(conf, []byte(changed), 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(conf), "keyring"), []byte(CephxKeyring(t)), 0o600))
+			out, stderr, err := Ceph(testContext(t, patience), t, conf, "ping", "mon.a")
+			require.NoError(t, err, stderr)
+			require.Contains(t, out, `"leader"`)
+			p := <-peers
+			require.Equal(t, admin, p.Name)
+			require.True(t, p.Proved)
+			require.Equal(t, mode, p.Mode)
+			require.Empty(t, s.Failures())
+		})
+	}
+}
