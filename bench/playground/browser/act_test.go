@@ -162,3 +162,35 @@ func TestScrub(t *testing.T) {
 	p.until(`playground.player.at === 0`)
 	p.clean()
 }
+
+// TestAFingerBreaksThings: it is thicker than a mouse.
+func TestAFingerBreaksThings(t *testing.T) {
+	p := open(t, mock(t), phone).ready()
+	tap := func(at point) { p.do(chromedp.TapXY(at.X, at.Y)) }
+	p.tool("pause")
+	at := p.nodeAt("n2")
+	tap(point{at.X + 26, at.Y})
+	p.acted("pause n2")
+	p.tool("cut")
+	at = p.between("n1", "n2")
+	tap(point{at.X, at.Y - 12})
+	p.acted("cut n1 n2")
+	p.clean()
+}
+
+// TestNothingIsAskedAfterLoading: the page needs its server no more, whatever is done.
+func TestNothingIsAskedAfterLoading(t *testing.T) {
+	url, requests := counted(t, mocked)
+	p := open(t, url, desktop).ready()
+	loaded := requests.Load()
+	for _, tab := range []string{"list", "text", "events", "tour"} {
+		p.do(chromedp.Click("#tab-" + tab))
+	}
+	p.tool("cut")
+	p.click(p.nodeAt("n3"))
+	p.acted("cut n3")
+	p.do(chromedp.Click("#share"), chromedp.Click("#help"))
+	p.until(`location.hash !== "" && document.getElementById("help-box").open`)
+	require.Equal(t, loaded, requests.Load(), "requests")
+	p.clean()
+}

@@ -144,6 +144,9 @@ func open(t *testing.T, url string, s size) *page {
 		metrics.DeviceScaleFactor = 2
 	}
 	call(p, emulation.SetDeviceMetricsOverride, metrics)
+	if s.mobile {
+		call(p, emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: true})
+	}
 	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: motion},
 	}})
