@@ -38,8 +38,8 @@ var works = []work{
 		}
 		return all
 	}},
-	{"ring, 8 nodes, 60 s as fast as it goes", "ring", func() []string {
-		return []string{`{"do":"advance","to":60e9}`}
+	{"ring, 8 nodes, 300 s as fast as it goes", "ring", func() []string {
+		return []string{`{"do":"advance","to":300e9}`}
 	}},
 }
 
