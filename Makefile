@@ -26,7 +26,7 @@ export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buil
 export GOWORK  := $(CURDIR)/go.work
 
 .PHONY: help fmt lint check test cross test32 race interop sim sim-long explore mutants model fuzz bench bench-full gobench \
-        demo cluster playground pages slowlink adapters nested raft-slowlink cover tidy ci
+        demo cluster playground playground-test pages slowlink adapters nested raft-slowlink cover tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -150,6 +150,11 @@ pages: playground ## the playground as a folder of plain files, for any static h
 	: > "$(SITE)/.nojekyll"
 	@echo "$(SITE): $$(du -sk "$(SITE)" | cut -f1) KiB; playground.wasm $$(wc -c < "$(SITE)/playground.wasm") bytes," \
 		"$$(gzip -9 -c "$(SITE)/playground.wasm" | wc -c) with gzip"
+
+PICTURES ?= bin/pictures
+playground-test: ## the page in headless Chromium (needs it), its pictures in PICTURES (bin/pictures): ARGS='-v -run Tour'
+	cd bench/playground/browser && GOWORK=off ASYNCMSGR_CHROMIUM=require go test -count=$(COUNT) -timeout 10m . \
+		-screenshots "$(abspath $(PICTURES))" $(ARGS)
 
 # msgrnode is a module of its own, outside of the workspace: it has etcd's client.
 cluster: ## the object store on five machines, which are network namespaces, and what breaks them (root): ARGS="--seed 1"

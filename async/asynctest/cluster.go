@@ -326,6 +326,11 @@ func (c *Cluster) Restart(i int) *Node {
 
 // end shuts everything down and checks that nothing is left.
 func (c *Cluster) end() {
+	defer func() {
+		for _, n := range c.Nodes {
+			n.pool.die()
+		}
+	}()
 	c.shutdown()
 	c.checkPanics()
 	if c.tb.Failed() {

@@ -34,6 +34,21 @@ func TestPagesNameThePromises(t *testing.T) {
 	}
 }
 
+// The page's scenarios hold what they expect.
+func TestSimulationPageScenarios(t *testing.T) {
+	page, err := os.ReadFile("../../docs/SIMULATION.md")
+	require.NoError(t, err)
+	blocks := strings.Split(string(page), "\n```\nnode")[1:]
+	require.Len(t, blocks, 2)
+	for _, b := range blocks {
+		text, _, ok := strings.Cut("node"+b, "```")
+		require.True(t, ok)
+		s, err := asynctest.ParseScenario("SIMULATION.md", []byte(text))
+		require.NoError(t, err)
+		require.NoError(t, s.Run(nil).Err, text)
+	}
+}
+
 // The page's code is that of the examples, which are compiled and run.
 func TestSimulationPageShowsTheExamples(t *testing.T) {
 	page, err := os.ReadFile("../../docs/SIMULATION.md")

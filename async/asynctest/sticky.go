@@ -11,6 +11,7 @@ type stickyPool struct {
 	stuck    bool
 	waiting  []func()       // submitted while stuck
 	jobs     []*blockingJob // that have begun and not ended
+	idle     []*blockingJob // that have ended
 	current  *blockingJob   // that runs now
 }
 

@@ -36,6 +36,11 @@ func (r *run) state() reply {
 			s.cut = true
 		}
 	}
+	for _, p := range barred(c.Net.Rules()) {
+		if s := sessions[p]; s != nil {
+			s.cut = true
+		}
+	}
 	out["events_total"], out["sent"], out["deliveries"] = c.Net.Events(), sent, arrived
 	out["faults_made"], out["unsent"], out["more"] = r.play.Faults(), r.play.Unsent(), more
 	out["events"], out["faults"] = r.events(), r.rules(c)
@@ -116,7 +121,7 @@ type sessionState struct {
 	// By the one that comes first in the text and the other: messages that were written and
 	// are kept until they are acknowledged, and those that wait to be written.
 	kept, queued [2]int
-	cut          bool // something holds packets of theirs
+	cut          bool // something holds packets of theirs, or would
 }
 
 // pair are two nodes, the smaller index first.
@@ -175,6 +180,36 @@ func (r *run) sessions(c *asynctest.Cluster) map[pair]*sessionState {
 	return all
 }
 
+// barred are the pairs of nodes between which rules let nothing pass, by the names that
+// scenarios give them: stall 0 1, partition [0 1] [2 3].
+func barred(rules []string) (all []pair) {
+	numbers := func(text string) (nodes []int) {
+		for _, w := range strings.Fields(strings.Trim(text, "[] ")) {
+			if n, err := strconv.Atoi(w); err == nil {
+				nodes = append(nodes, n)
+			}
+		}
+		return nodes
+	}
+	for _, rule := range rules {
+		kind, rest, _ := strings.Cut(rule, " ")
+		a, b, _ := strings.Cut(rest, " ")
+		switch kind {
+		case "stall":
+		case "partition":
+			a, b, _ = strings.Cut(rest, "] [")
+		default:
+			continue
+		}
+		for _, x := range numbers(a) {
+			for _, y := range numbers(b) {
+				all = append(all, pairOf(x, y))
+			}
+		}
+	}
+	return all
+}
+
 // rules are the names of the faults in force.
 func (r *run) rules(c *asynctest.Cluster) []string {
 	all := []string{}
@@ -205,9 +240,11 @@ func (r *run) events() []note {
 		n := note{Text: strings.TrimSpace(text), Kind: "act"}
 		n.At, _ = time.ParseDuration(when)
 		switch verb, _, _ := strings.Cut(n.Text, " "); {
+		case verb == "run", verb == "at":
+			continue // the clock shows it
 		case verb == "fault:":
 			n.Text, n.Kind = strings.TrimPrefix(n.Text, "fault: "), "fault"
-		case verb == "run", verb == "at", verb == "until", strings.HasSuffix(verb, ":"):
+		case verb == "until", strings.HasSuffix(verb, ":"):
 			n.Kind = "note"
 		}
 		r.watch.note(n)

@@ -76,6 +76,8 @@ func TestState(t *testing.T) {
 	require.Equal(t, "stuck", nodes[1].(map[string]any)["state"])
 	require.Equal(t, "dead", nodes[2].(map[string]any)["state"])
 	require.Equal(t, []any{"stall a b"}, s["faults"])
+	require.Equal(t, []pair{{0, 1}, {0, 3}, {0, 2}, {2, 3}}, barred([]string{"stall 0 1", "hold", "partition [0] [3 2]",
+		"dials", "partition [3] [2]"}))
 	s = a.ask("act", map[string]any{"line": "cut a b"})["state"]
 	lost := 0
 	for _, f := range s["frames"].([]any) {

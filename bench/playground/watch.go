@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
@@ -229,7 +230,11 @@ func (w *watch) tell(r *asynctest.Record) {
 		peer = w.play.Nodes()[r.Peer]
 	}
 	if r.Err != nil {
-		because = ": " + r.Err.Error()
+		because = r.Err.Error()
+		if rest, ok := strings.CutPrefix(because, "simnet: "); ok { // and the peer's address
+			_, because, _ = strings.Cut(rest, ": ")
+		}
+		because = ": " + because
 	}
 	var text, kind string
 	switch r.Kind {

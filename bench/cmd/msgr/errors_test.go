@@ -74,7 +74,8 @@ func TestErrors(t *testing.T) {
 		{"decode --keyring=FILE FILE", command.ExitFault,
 			"line 1: neither a section nor an option with its value, such as key = AQ...=="},
 
-		{"sim nope", command.ExitUsage, "msgr sim: unexpected argument nope (see msgr sim --help)"},
+		{"sim nope", command.ExitUsage, `msgr sim: no scenario or file "nope"; there are gossip`},
+		{"sim SCENARIO nope", command.ExitUsage, "msgr sim: unexpected argument nope (see msgr sim --help)"},
 		{"sim --nope", command.ExitUsage,
 			`msgr sim: unknown flag --nope, did you mean "--nodes"? (see msgr sim --help)`},
 		{"sim --scenario=ABSENT", command.ExitUsage,

@@ -17,6 +17,8 @@ import (
 )
 
 type simCmd struct {
+	File string `arg:"" optional:"" help:"The same as --scenario."`
+
 	Scenario string        `default:"gossip" help:"What runs: gossip, store, fan-in, storm, swarm, or the file of a text scenario."`
 	Nodes    int           `help:"How many messengers; default: the scenario's own number."`
 	Seed     *uint64       `placeholder:"S" help:"What determines the run; default: 1, or what the file says."`
@@ -44,7 +46,7 @@ type simCmd struct {
 func (simCmd) Help() string {
 	return `Runs a system of messengers in virtual time on a simulated network, breaks that, and
 checks what the messenger promises. The seed determines everything: the same command
-gives the same trace hash.
+gives the same trace hash. msgr sim FILE is msgr sim --scenario=FILE.
 
   gossip   every node knows ten others; rumours spread, nodes die and come back
   store    clients write and read objects with three copies; two acknowledge a write
@@ -62,6 +64,12 @@ The exit code is 1 if an invariant was violated, 130 or 143 if it was interrupte
 
 // Run runs the simulation, or all of them.
 func (c *simCmd) Run(w io.Writer, k *kong.Kong) error {
+	if c.File != "" {
+		if c.Scenario != "gossip" {
+			return command.Usage(fmt.Errorf("%s and --scenario=%s: there is one scenario", c.File, c.Scenario))
+		}
+		c.Scenario = c.File
+	}
 	if c.HTTP != "" {
 		return c.serve(w, k)
 	} else if c.Site != "" {

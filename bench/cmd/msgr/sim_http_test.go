@@ -30,6 +30,7 @@ func TestSimHTTP(t *testing.T) {
 		"":                  "/; end it",
 		"-seed 7":           "/#preset=gossip&seed=7; end it",
 		"-nodes 12 -seed 7": "/#preset=gossip&nodes=12&seed=7; end it",
+		file:                "/#seed=5&s=t.c2VlZCA1Cm5vZGUgYQo; end it",
 		"-scenario ring":    "/#preset=ring; end it",
 		"-scenario " + file: "/#seed=5&s=t.c2VlZCA1Cm5vZGUgYQo; end it",
 		"-seed 18446744073709551615 -scenario " + file: "/#seed=18446744073709551615&s=t." +
@@ -55,6 +56,7 @@ func TestSimHTTPUsage(t *testing.T) {
 		"-http :0 -scenario storm":  `--scenario=storm: there is no preset "storm"; there are ring`,
 		"-http :0 -nodes 51":        "gossip has from 2 to 50 nodes, not 51",
 		"-http :0 -scenario " + bad: `bad.txt:2:1: unknown step "fly"`,
+		"storm -scenario store":     "storm and --scenario=store: there is one scenario",
 		"-site x":                   "--site is for --http",
 	} {
 		commandtest.WantComplaint(t, run, "msgr", "sim "+args, command.ExitUsage, want)

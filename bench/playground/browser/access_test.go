@@ -17,10 +17,11 @@ func TestEveryControlHasAName(t *testing.T) {
 			for _, tab := range []string{"tour", "list", "text", "events"} {
 				p.do(chromedp.Click("#tab-" + tab))
 				var bad []string
-				p.eval(`[...document.querySelectorAll("button, input, select, textarea, a, [tabindex='0']")].filter((e) => {
+				p.eval(`$$("button, input, select, textarea, a, [tabindex='0']").filter((e) => {
 					const box = e.getBoundingClientRect();
 					if (!box.width || e.closest(".skip")) return false;
-					const name = e.getAttribute("aria-label") || e.textContent.trim() || [...(e.labels ?? [])].map((l) => l.textContent.trim()).join("");
+					const labels = [...(e.labels ?? [])].map((l) => l.textContent.trim()).join("");
+					const name = e.getAttribute("aria-label") || e.textContent.trim() || labels;
 					return !name || box.height < 20 || box.width < 20;
 				}).map((e) => e.outerHTML.slice(0, 120))`, &bad)
 				require.Empty(t, bad)
@@ -38,8 +39,10 @@ func TestContrast(t *testing.T) {
 			p := open(t, url, s).ready()
 			var c map[string]string
 			p.eval(`(() => { const s = getComputedStyle(document.documentElement);
-				return Object.fromEntries(["bg", "panel", "sunk", "ink", "soft", "accent", "accent-ink", "bad", "bad-weak", "good", "node", "node-ink", "node-line",
-				"prio-low", "prio-default", "prio-high", "prio-highest", "tag-handshake", "tag-recovery", "tag-small", "line-strong"].map((k) => [k, s.getPropertyValue("--" + k).trim()])); })()`, &c)
+				return Object.fromEntries(["bg", "panel", "sunk", "ink", "soft", "accent", "accent-ink", "bad", "bad-weak",
+					"good", "node", "node-ink", "node-line", "prio-low", "prio-default", "prio-high", "prio-highest",
+					"tag-handshake", "tag-recovery", "tag-small", "line-strong",
+				].map((k) => [k, s.getPropertyValue("--" + k).trim()])); })()`, &c)
 			check := func(least float64, on string, names ...string) {
 				for _, n := range names {
 					require.GreaterOrEqual(t, contrast(t, c[n], c[on]), least, "%s %s on %s %s", n, c[n], on, c[on])
@@ -52,7 +55,8 @@ func TestContrast(t *testing.T) {
 			check(4.5, "accent", "accent-ink")
 			check(4.5, "node", "node-ink")
 			check(2.4, "bg", "prio-high") // it has a ring as well
-			check(3, "bg", "node-line", "prio-low", "prio-default", "prio-highest", "tag-handshake", "tag-recovery", "tag-small")
+			check(3, "bg", "node-line", "prio-low", "prio-default", "prio-highest", "tag-handshake", "tag-recovery",
+				"tag-small")
 			check(3, "panel", "line-strong")
 			p.clean()
 		})

@@ -16,7 +16,7 @@ type point struct{ X, Y float64 }
 func (p *page) nodeAt(name string) (at point) {
 	p.t.Helper()
 	p.eval(fmt.Sprintf(`(() => {
-		const box = document.getElementById("canvas").getBoundingClientRect();
+		const box = $("canvas").getBoundingClientRect();
 		const n = playground.scene.layout.at.get(%q);
 		return {X: box.left + n.x, Y: box.top + n.y};
 	})()`, name), &at)
@@ -49,7 +49,7 @@ func (p *page) drag(points ...point) {
 // acted waits until the last step that was clicked is a line.
 func (p *page) acted(line string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf(`document.getElementById("text").value.trimEnd().split("\n").includes(%q)`, line))
+	p.until(fmt.Sprintf(`$("text").value.trimEnd().split("\n").includes(%q)`, line))
 }
 
 func (p *page) tool(id string) {
@@ -84,7 +84,7 @@ func TestTheMouseBreaksThings(t *testing.T) {
 	p.picture("broken")
 	p.do(chromedp.Click("#heal"))
 	p.acted("heal")
-	require.Equal(t, "7", p.text(`document.querySelectorAll("#marks i").length`), "a mark on the timeline for each step")
+	require.Equal(t, "7", p.text(`$$("#marks i").length`), "a mark on the timeline for each step")
 	p.clean()
 }
 
@@ -105,24 +105,24 @@ func TestTheKeyboardBreaksThings(t *testing.T) {
 	require.True(t, found, "the picture is not reached by tab")
 	p.do(chromedp.KeyEvent("5"+kb.ArrowRight+kb.ArrowRight), chromedp.KeyEvent(kb.Enter))
 	p.acted("kill n2")
-	p.until(`document.getElementById("live").textContent.startsWith("kill n2")`)
+	p.until(`$("live").textContent.startsWith("kill n2")`)
 	p.do(chromedp.KeyEvent("2"+kb.ArrowRight+kb.ArrowDown+kb.ArrowDown), chromedp.KeyEvent(kb.Enter))
-	p.until(`document.getElementById("text").value.includes("cut n")`)
+	p.until(`$("text").value.includes("cut n")`)
 	// Without a tool, Enter goes to the buttons of what is chosen.
 	p.do(chromedp.KeyEvent("1"+kb.Escape+kb.ArrowRight), chromedp.KeyEvent(kb.Enter))
 	p.until(`document.activeElement.textContent === "Cut all"`)
 	p.do(chromedp.KeyEvent(kb.Enter))
 	p.acted("cut n1")
-	p.eval(`document.getElementById("canvas").focus()`, nil)
+	p.eval(`$("canvas").focus()`, nil)
 	p.do(chromedp.KeyEvent(kb.ArrowRight+"g"+kb.ArrowRight+"g4"), chromedp.KeyEvent(kb.Enter))
-	p.until(`/partition n\d n\d \| /.test(document.getElementById("text").value)`)
+	p.until(`/partition n\d n\d \| /.test($("text").value)`)
 	p.do(chromedp.KeyEvent("h"))
 	p.acted("heal")
 	p.do(chromedp.KeyEvent("?"))
-	p.until(`document.getElementById("help-box").open`)
+	p.until(`$("help-box").open`)
 	p.picture("help")
 	p.do(chromedp.KeyEvent(kb.Escape))
-	p.until(`!document.getElementById("help-box").open`)
+	p.until(`!$("help-box").open`)
 	p.clean()
 }
 
@@ -136,10 +136,10 @@ func TestTheListDoesAll(t *testing.T) {
 		p.eval(js+`.click()`, nil)
 	}
 	press(`document.querySelector("[data-key='n n4']")`)
-	press(`[...document.querySelectorAll("#selection button")].find((b) => b.textContent === "Kill")`)
+	press(`button("#selection", "Kill")`)
 	p.acted("kill n4")
 	press(`document.querySelector("[data-key='s n1 n2']")`)
-	press(`[...document.querySelectorAll("#selection button")].find((b) => b.textContent === "Stall")`)
+	press(`button("#selection", "Stall")`)
 	p.acted("stall n1 n2")
 	press(`document.querySelector("[data-key='g n1']")`)
 	press(`document.querySelector("[data-key='part']")`)
@@ -151,14 +151,46 @@ func TestTheListDoesAll(t *testing.T) {
 func TestScrub(t *testing.T) {
 	p := open(t, mock(t), desktop).ready()
 	p.until(`playground.player.at > 5e8`)
-	p.eval(`(() => { const s = document.getElementById("scrub"); s.value = 50; s.dispatchEvent(new Event("input")); s.dispatchEvent(new Event("change")); })()`, nil)
+	p.eval(`$("scrub").value = 50; for (const e of ["input", "change"]) $("scrub").dispatchEvent(new Event(e)); 0`, nil)
 	p.until(`playground.player.at < 4e8 && playground.player.playing === false`)
-	require.Equal(t, p.text(`(playground.player.at / 1e9).toFixed(6) + " s"`), p.text(`document.getElementById("clock").textContent`))
-	p.eval(`document.getElementById("scrub").focus()`, nil)
+	require.Equal(t, p.text(`(playground.player.at / 1e9).toFixed(6) + " s"`), p.text(`$("clock").textContent`))
+	p.eval(`$("scrub").focus()`, nil)
 	before := p.text(`playground.player.at`)
 	p.do(chromedp.KeyEvent(kb.ArrowRight))
 	p.until(`playground.player.at > ` + before)
 	p.do(chromedp.Click("#rewind"))
 	p.until(`playground.player.at === 0`)
+	p.clean()
+}
+
+// TestAFingerBreaksThings: it is thicker than a mouse.
+func TestAFingerBreaksThings(t *testing.T) {
+	p := open(t, mock(t), phone).ready()
+	tap := func(at point) { p.do(chromedp.TapXY(at.X, at.Y)) }
+	p.tool("pause")
+	at := p.nodeAt("n2")
+	tap(point{at.X + 26, at.Y})
+	p.acted("pause n2")
+	p.tool("cut")
+	at = p.between("n1", "n2")
+	tap(point{at.X, at.Y - 12})
+	p.acted("cut n1 n2")
+	p.clean()
+}
+
+// TestNothingIsAskedAfterLoading: the page needs its server no more, whatever is done.
+func TestNothingIsAskedAfterLoading(t *testing.T) {
+	url, requests := counted(t, mocked)
+	p := open(t, url, desktop).ready()
+	loaded := requests.Load()
+	for _, tab := range []string{"list", "text", "events", "tour"} {
+		p.do(chromedp.Click("#tab-" + tab))
+	}
+	p.tool("cut")
+	p.click(p.nodeAt("n3"))
+	p.acted("cut n3")
+	p.do(chromedp.Click("#share"), chromedp.Click("#help"))
+	p.until(`location.hash !== "" && $("help-box").open`)
+	require.Equal(t, loaded, requests.Load(), "requests")
 	p.clean()
 }

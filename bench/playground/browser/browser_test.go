@@ -121,6 +121,18 @@ func tab(t *testing.T) context.Context {
 	return ctx
 }
 
+// short are names for what the tests write often.
+const short = `
+	globalThis.$ = (id) => document.getElementById(id);
+	globalThis.$$ = (selector) => [...document.querySelectorAll(selector)];
+	globalThis.words = (selector) => document.querySelector(selector).textContent;
+	globalThis.type = (text) => {
+		$("text").value = text;
+		$("text").dispatchEvent(new Event("input"));
+	};
+	globalThis.button = (selector, words) => $$(selector + " button").find((b) => b.textContent === words);
+`
+
 // open opens a tab of a size, and goes to the address.
 func open(t *testing.T, url string, s size) *page {
 	t.Helper()
@@ -139,17 +151,20 @@ func open(t *testing.T, url string, s size) *page {
 	}
 	call(p, runtime.Enable, cdp.Empty{})
 	call(p, log.Enable, cdp.Empty{})
-	metrics := emulation.SetDeviceMetricsOverrideParams{Width: s.width, Height: s.height, DeviceScaleFactor: 1, Mobile: s.mobile}
+	metrics := emulation.SetDeviceMetricsOverrideParams{Width: s.width, Height: s.height, DeviceScaleFactor: 1,
+		Mobile: s.mobile}
 	if s.mobile {
 		metrics.DeviceScaleFactor = 2
 	}
 	call(p, emulation.SetDeviceMetricsOverride, metrics)
+	if s.mobile {
+		call(p, emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: true})
+	}
 	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: motion},
 	}})
-	if s.before != "" {
-		call(p, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: s.before})
-	}
+	call(p, cdppage.AddScriptToEvaluateOnNewDocument,
+		cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: short + s.before})
 	p.do(chromedp.Navigate(url))
 	return p
 }
@@ -220,8 +235,8 @@ func (p *page) until(js string) {
 	_, err := chromedp.Run(p.ctx, chromedp.Poll[chromedp.Void](js, chromedp.WithPollingInterval(20*time.Millisecond),
 		chromedp.WithPollingTimeout(0)))
 	if err != nil {
-		var state string
-		state, _ = chromedp.Run(context.WithoutCancel(p.ctx), chromedp.Evaluate[string](`JSON.stringify(globalThis.playground?.player.state).slice(0, 3000)`))
+		state, _ := chromedp.Run(context.WithoutCancel(p.ctx),
+			chromedp.Evaluate[string](`JSON.stringify(globalThis.playground?.player.state).slice(0, 3000)`))
 		require.NoError(p.t, err, "%s\n%s\n%s", js, p.heard(), state)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -18,7 +19,7 @@ func native(t *testing.T, msgr, text, seed string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "scenario.txt")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
-	out, err := exec.Command(msgr, "sim", "--scenario", file, "--seed", seed, "--json").Output()
+	out, err := exec.Command(msgr, "sim", file, "--seed", seed, "--json").Output()
 	require.NoError(t, err, "seed %s of\n%s\n%s", seed, text, out)
 	var r struct {
 		Hash string `json:"trace_hash"`
@@ -44,13 +45,14 @@ func TestTheHashIsTheNativeOne(t *testing.T) {
 				const first = await ask({do: "preset", name: %q, nodes: %d, faults: %d, policy: "", seed: "%d"});
 				if (first.error) throw new Error(first.error.message);
 				for (;;) {
-					const { state } = await ask({do: "advance", to: 5e9, budget: 1000});
+					const { state } = await ask({do: "advance", to: 3e9, budget: 1000});
 					if (state.ended) throw new Error(JSON.stringify(state.violation ?? state.limit));
-					if (state.at >= 5e9) break;
+					if (state.at >= 3e9) break;
 				}
 				return {Text: (await ask({do: "text"})).text.text, Hash: (await ask({do: "hash"})).hash.hash};
 			})()`, c.preset, c.nodes, c.faults, seed), &r)
-			require.Equal(t, native(t, msgr, r.Text, fmt.Sprint(seed)), r.Hash, "seed %d of %s\n%s", seed, c.preset, r.Text)
+			require.Equal(t, native(t, msgr, r.Text, fmt.Sprint(seed)), r.Hash, "seed %d of %s\n%s",
+				seed, c.preset, r.Text)
 		}
 	}
 	p.clean()
@@ -117,17 +119,57 @@ func TestWhatWasClickedRunsNatively(t *testing.T) {
 func TestAViolationOfTheEngine(t *testing.T) {
 	p := open(t, engine(t)+"#preset=violation&seed=1", desktop).ready()
 	p.eval(`playground.setSpeed(10)`, nil)
-	p.until(`document.getElementById("chart-box").open`)
+	p.until(`$("chart-box").open`)
 	require.Equal(t, "false", p.text(`playground.player.playing`))
-	require.Contains(t, p.text(`document.querySelector("#chart-box p").textContent`), "expect")
-	require.Equal(t, "true", p.text(`document.querySelectorAll("#chart-box svg path").length > 10`))
+	require.Contains(t, p.text(`words("#chart-box p")`), "expect")
+	require.Equal(t, "true", p.text(`$$("#chart-box svg path").length > 10`))
 	p.picture("violation-chart")
 	p.do(chromedp.KeyEvent(kb.Escape))
-	p.until(`!document.getElementById("chart-box").open`)
+	p.until(`!$("chart-box").open`)
 	// Back in time it goes on, and ends there again.
 	p.eval(`playground.seek(1e9)`, nil)
-	p.until(`playground.player.at === 1e9 && !playground.player.state.violation && document.getElementById("notice").hidden`)
+	p.until(`playground.player.at === 1e9 && !playground.player.state.violation && $("notice").hidden`)
 	p.do(chromedp.Click("#play"))
-	p.until(`document.getElementById("chart-box").open`)
+	p.until(`$("chart-box").open`)
+	p.clean()
+}
+
+// TestATextIsRun: what is typed runs, with the seed that it has.
+func TestATextIsRun(t *testing.T) {
+	msgr := build(t, "msgr", "./bench/cmd/msgr", nil, nil)
+	p := open(t, engine(t), desktop).ready()
+	p.do(chromedp.Click("#tab-text"))
+	text := strings.Join([]string{"seed 9", "node left policy=lossless_peer", "node right policy=lossless_peer",
+		"links latency=10ms", "send left right 50 size=2000", "run 1s", "cut left right", "run 2s",
+		"expect delivered left right 50", ""}, "\n")
+	p.eval(fmt.Sprintf(`type(%q)`, text), nil)
+	p.do(chromedp.Click("#run-text"))
+	p.until(`$("seed").value === "9" && $("preset").value === ""`)
+	require.Equal(t, "left,right", p.text(`playground.player.state.nodes.map((n) => n.name)`))
+	p.eval(`playground.setSpeed(Infinity)`, nil)
+	p.until(`playground.player.state.textDone && playground.player.at >= 3e9`)
+	p.do(chromedp.Click("#play"))
+	p.until(`playground.player.playing === false`)
+	p.eval(`playground.seek(3e9)`, nil)
+	p.do(chromedp.Click("#hash-now"))
+	p.until(`$("hash").textContent.length > 8`)
+	require.Equal(t, native(t, msgr, text, "9"), p.text(`$("hash").textContent`))
+	p.picture("text")
+	p.clean()
+}
+
+// TestTheOrderIsChecked while it runs, after whatever was clicked.
+func TestTheOrderIsChecked(t *testing.T) {
+	p := open(t, engine(t), desktop).ready()
+	p.eval(`playground.setSpeed(1)`, nil)
+	p.tool("kill")
+	p.click(p.nodeAt("n2"))
+	p.acted("kill n2")
+	p.do(chromedp.KeyEvent(kb.Escape))
+	check := `button("#selection", "Check order now")`
+	p.until(check)
+	p.eval(check+`.click()`, nil)
+	p.acted("check prefix")
+	p.until(`$("notice").textContent.startsWith("So far all is in order")`)
 	p.clean()
 }

@@ -32,10 +32,10 @@ func TestPictures(t *testing.T) {
 			p.picture(c.name)
 			p.fits()
 			for _, tab := range c.tabs {
-				p.eval(`document.getElementById("tab-`+tab+`").click()`, nil)
-				p.until(`document.querySelector("#` + tab + `-panel tr, #` + tab + `-panel li, #text-panel:not([hidden])") !== null`)
+				p.eval(`$("tab-`+tab+`").click()`, nil)
+				p.until(`$$("#` + tab + `-panel tr, #` + tab + `-panel li, #text-panel:not([hidden])").length > 0`)
 				if c.size.mobile {
-					p.eval(`document.getElementById("tabs").scrollIntoView()`, nil)
+					p.eval(`$("tabs").scrollIntoView()`, nil)
 				}
 				p.picture(c.name + "-" + tab)
 				p.fits()
@@ -55,7 +55,8 @@ func TestPictures(t *testing.T) {
 func (p *page) fits() {
 	p.t.Helper()
 	var over []string
-	p.eval(`[...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".tools, .editor, .chart, .unseen, svg"))
+	p.eval(`$$("body *").filter((e) => !e.closest(".tools, .editor, .chart, .unseen, svg"))
+		.filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
 		.map((e) => e.tagName + "#" + e.id + "." + e.className)`, &over)
 	require.Empty(p.t, over, "elements beyond the right edge")
 }

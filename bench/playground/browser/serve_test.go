@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,17 +58,28 @@ func engine(t *testing.T) string {
 	})
 }
 
+var mocked = map[string]string{"/worker.js": "testdata/mock_worker.js"}
+
 // mock serves the page with a worker that needs no engine.
 func mock(t *testing.T) string {
 	t.Helper()
-	return serve(t, map[string]string{"/worker.js": "testdata/mock_worker.js"})
+	return serve(t, mocked)
 }
 
 // serve serves the folder of the page, some of its files from elsewhere.
 func serve(t *testing.T, instead map[string]string) string {
 	t.Helper()
+	url, _ := counted(t, instead)
+	return url
+}
+
+// counted serves it as well, and counts the requests.
+func counted(t *testing.T, instead map[string]string) (url string, requests *atomic.Int64) {
+	t.Helper()
+	requests = new(atomic.Int64)
 	files := http.FileServerFS(os.DirFS(web))
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
 		w.Header().Set("Cache-Control", "no-store")
 		if file := instead[path.Clean(r.URL.Path)]; file != "" {
 			http.ServeFile(w, r, file)
@@ -76,5 +88,5 @@ func serve(t *testing.T, instead map[string]string) string {
 		files.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
-	return s.URL + "/"
+	return s.URL + "/", requests
 }

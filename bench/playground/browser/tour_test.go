@@ -13,15 +13,15 @@ func TestTheTourCanBeDone(t *testing.T) {
 	p := open(t, engine(t), desktop).ready()
 	press := func(words string) {
 		t.Helper()
-		button := fmt.Sprintf(`[...document.querySelectorAll("#selection button")].find((b) => b.textContent === %q)`, words)
+		button := fmt.Sprintf(`button("#selection", %q)`, words)
 		p.until(button)
 		p.eval(button+`.click()`, nil)
 	}
 	done := func(tries int) {
 		t.Helper()
-		p.until(fmt.Sprintf(`document.querySelectorAll("#tour-panel li.done").length >= %d`, tries))
+		p.until(fmt.Sprintf(`$$("#tour-panel li.done").length >= %d`, tries))
 	}
-	p.eval(`[...document.querySelectorAll("#tour-panel button")].find((b) => b.textContent === "Begin the tour").click()`, nil)
+	p.eval(`button("#tour-panel", "Begin the tour").click()`, nil)
 	stops := []struct {
 		title string
 		do    func()
@@ -30,7 +30,7 @@ func TestTheTourCanBeDone(t *testing.T) {
 			for i := range 3 {
 				p.tool("cut")
 				p.click(p.between("a", "b"))
-				p.until(fmt.Sprintf(`document.querySelectorAll("#marks i").length === %d`, i+1))
+				p.until(fmt.Sprintf(`$$("#marks i").length === %d`, i+1))
 				done(2)
 			}
 		}},
@@ -83,7 +83,7 @@ func TestTheTourCanBeDone(t *testing.T) {
 		}},
 	}
 	for i, s := range stops {
-		p.until(fmt.Sprintf(`document.querySelector("#tour-panel h2").textContent === %q && playground.player.at > 0`, s.title))
+		p.until(fmt.Sprintf(`words("#tour-panel h2") === %q && playground.player.at > 0`, s.title))
 		p.eval(`playground.setSpeed(1)`, nil)
 		p.until(`playground.player.state.sessions.length > 0`)
 		s.do()
@@ -92,6 +92,6 @@ func TestTheTourCanBeDone(t *testing.T) {
 		p.picture(fmt.Sprintf("tour-%d", i+1))
 		p.eval(`document.querySelector("#tour-panel [data-key=next]").click()`, nil)
 	}
-	p.until(`document.querySelector("#tour-panel h2").textContent === "What you see"`)
+	p.until(`words("#tour-panel h2") === "What you see"`)
 	p.clean()
 }

@@ -8,10 +8,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// link is the fragment with a text.
+func link(text string) string {
+	return "#seed=1&s=t." + base64.RawURLEncoding.EncodeToString([]byte(text))
+}
+
 // runs waits until the default scenario plays.
 func (p *page) runs() {
 	p.t.Helper()
-	p.until(`playground.player.at > 0 && document.getElementById("preset").value === playground.setup.first.name`)
+	p.until(`playground.player.at > 0 && $("preset").value === playground.setup.first.name`)
 }
 
 func TestALinkWithGarbage(t *testing.T) {
@@ -32,14 +37,15 @@ func TestALinkWithGarbage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p.t = t
-			p.eval(`(() => { document.querySelector("#alert p").textContent = ""; playground.player.at = 0; location.hash = "`+c.fragment+`"; })()`, nil)
-			p.until(`document.querySelector("#alert p").textContent !== ""`)
+			p.eval(`document.querySelector("#alert p").textContent = ""; playground.player.at = 0; 0`, nil)
+			p.eval(`location.hash = "`+c.fragment+`"`, nil)
+			p.until(`words("#alert p") !== ""`)
 			p.runs()
-			said := p.text(`document.querySelector("#alert p").textContent`)
+			said := p.text(`words("#alert p")`)
 			require.Contains(t, said, "This link cannot be read")
 			require.Contains(t, said, c.says)
 			require.Contains(t, said, "the default instead")
-			require.Equal(t, "false", p.text(`document.getElementById("alert").hidden`))
+			require.Equal(t, "false", p.text(`$("alert").hidden`))
 			p.clean()
 		})
 	}
@@ -47,9 +53,10 @@ func TestALinkWithGarbage(t *testing.T) {
 
 // TestABadLinkAtFirst is one that the page is opened with.
 func TestABadLinkAtFirst(t *testing.T) {
-	p := open(t, mock(t)+"#seed=1&s=t."+base64.RawURLEncoding.EncodeToString([]byte("node a\n  frobnicate a")), phone).ready()
+	p := open(t, mock(t)+link("node a\n  frobnicate a"), phone).ready()
 	p.runs()
-	require.Contains(t, p.text(`document.querySelector("#alert p").textContent`), `line 2, column 3 of its scenario: unknown step "frobnicate"`)
+	require.Contains(t, p.text(`words("#alert p")`),
+		`line 2, column 3 of its scenario: unknown step "frobnicate"`)
 	p.picture("bad-link")
 	p.fits()
 	p.clean()
@@ -64,7 +71,7 @@ func TestALinkThatInflates(t *testing.T) {
 		const s = btoa(Array.from(z, (b) => String.fromCharCode(b)).join("")).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 		location.hash = "#seed=1&s=z." + s;
 	})()`, nil)
-	p.until(`document.querySelector("#alert p").textContent.includes("64 KiB") || document.querySelector("#alert p").textContent.includes("too long")`)
+	p.until(`words("#alert p").includes("64 KiB") || words("#alert p").includes("too long")`)
 	p.runs()
 	p.clean()
 }
@@ -72,8 +79,8 @@ func TestALinkThatInflates(t *testing.T) {
 func TestNoWebAssembly(t *testing.T) {
 	p := open(t, mock(t), size{width: 390, height: 844, mobile: true, before: "delete globalThis.WebAssembly"})
 	require.Equal(t, "undefined", p.text(`typeof WebAssembly`))
-	p.until(`document.getElementById("dead").hidden === false`)
-	require.Contains(t, p.text(`document.getElementById("dead").textContent`), "This browser has no WebAssembly")
+	p.until(`$("dead").hidden === false`)
+	require.Contains(t, p.text(`$("dead").textContent`), "This browser has no WebAssembly")
 	require.Equal(t, "true", p.text(`document.querySelector("main").hidden`))
 	p.picture("no-webassembly")
 	p.clean()
@@ -81,35 +88,36 @@ func TestNoWebAssembly(t *testing.T) {
 
 // TestNoEngine: the page says what is missing when its WebAssembly is not there.
 func TestNoEngine(t *testing.T) {
-	p := open(t, serve(t, map[string]string{"/wasm_exec.js": "testdata/none.js", "/playground.wasm": "testdata/none.wasm"}), desktop)
-	p.until(`document.getElementById("dead").hidden === false`)
-	require.Contains(t, p.text(`document.getElementById("dead").textContent`), "The simulator has stopped: ")
+	none := map[string]string{"/wasm_exec.js": "testdata/none.js", "/playground.wasm": "testdata/none.wasm"}
+	p := open(t, serve(t, none), desktop)
+	p.until(`$("dead").hidden === false`)
+	require.Contains(t, p.text(`$("dead").textContent`), "The simulator has stopped: ")
 }
 
 func TestAnUnknownStepInThePage(t *testing.T) {
 	p := open(t, mock(t), desktop).ready()
 	p.do(chromedp.Click("#tab-text"))
-	p.eval(`(() => { const t = document.getElementById("text"); t.value = "node a\nnode b\n  frobnicate a b\n"; t.dispatchEvent(new Event("input")); })()`, nil)
+	p.eval(`type("node a\nnode b\n  frobnicate a b\n")`, nil)
 	p.do(chromedp.Click("#run-text"))
-	p.until(`document.getElementById("text-error").hidden === false`)
-	require.Equal(t, `Line 3, column 3: unknown step "frobnicate"`, p.text(`document.getElementById("text-error").textContent`))
-	require.Equal(t, "frobnicate", p.text(`(() => { const t = document.getElementById("text"); return t.value.slice(t.selectionStart, t.selectionEnd); })()`))
-	require.Equal(t, "3", p.text(`document.querySelector("#lines b").textContent`))
+	p.until(`$("text-error").hidden === false`)
+	require.Equal(t, `Line 3, column 3: unknown step "frobnicate"`, p.text(`$("text-error").textContent`))
+	require.Equal(t, "frobnicate", p.text(`$("text").value.slice($("text").selectionStart, $("text").selectionEnd)`))
+	require.Equal(t, "3", p.text(`words("#lines b")`))
 	p.picture("unknown-step")
 	p.clean()
 }
 
 // TestAViolation stops the run and shows what led to it.
 func TestAViolation(t *testing.T) {
-	p := open(t, mock(t)+"#seed=1&s=t."+base64.RawURLEncoding.EncodeToString([]byte("node a\n# violate\n")), desktop).ready()
+	p := open(t, mock(t)+link("node a\n# violate\n"), desktop).ready()
 	p.eval(`playground.setSpeed(10)`, nil)
-	p.until(`document.getElementById("chart-box").open`)
+	p.until(`$("chart-box").open`)
 	require.Equal(t, "false", p.text(`playground.player.playing`))
-	require.Contains(t, p.text(`document.getElementById("chart-box").textContent`), "arrived twice")
-	require.Equal(t, "9", p.text(`document.querySelectorAll("#chart-box svg path, #chart-box svg circle").length`))
+	require.Contains(t, p.text(`$("chart-box").textContent`), "arrived twice")
+	require.Equal(t, "9", p.text(`$$("#chart-box svg path, #chart-box svg circle").length`))
 	p.picture("violation")
 	p.eval(`document.querySelector("#chart-box button").click()`, nil)
-	p.until(`!document.getElementById("chart-box").open`)
+	p.until(`!$("chart-box").open`)
 	p.picture("violation-closed")
 	p.clean()
 }

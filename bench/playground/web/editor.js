@@ -19,7 +19,8 @@ export class Editor {
     this.#text.addEventListener("scroll", () => { this.#lines.scrollTop = this.#text.scrollTop; });
     $("run-text").onclick = () => {
       this.#clearError();
-      run(this.#text.value, this.#seed);
+      const text = this.#text.value;
+      run(text, /^\s*seed\s/m.test(text) ? "" : $("seed").value);
     };
     $("copy-text").onclick = async () => flash($("copy-text"), await copy((await this.#now()).text, "The scenario"));
     $("copy-link").onclick = () => this.share($("copy-link"));
@@ -34,7 +35,7 @@ export class Editor {
   // take shows a text of the engine, unless something was edited that has not been run.
   take(reply, fresh) {
     this.#seed = String(reply.seed);
-    $("command").textContent = `msgr sim --scenario playground.txt --seed ${this.#seed}`;
+    $("command").textContent = `msgr sim playground.txt --seed ${this.#seed}`;
     $("hash").textContent = "–";
     $("hash-at").textContent = "this time";
     const text = reply.whole ?? reply.text;

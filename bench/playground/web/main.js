@@ -116,7 +116,7 @@ class Page {
       return false;
     }
     this.tour.leave();
-    this.setup.show({ name: "", seed, nodes: answer.state.nodes.length });
+    this.setup.show({ name: "", seed: answer.text.seed, nodes: answer.state.nodes.length });
     this.begun(this.player.speed);
     if (link?.at) await this.player.seek(link.at);
     else this.player.setPlaying(true);
@@ -159,8 +159,9 @@ class Page {
     const answer = await this.player.act(line);
     if (answer.error) return;
     this.tour.acted(line, this.player.at);
-    say(`${line}, at ${seconds(this.player.at)}.`);
-    this.notice.tell(line);
+    if (this.player.state.violation) return; // which is told
+    const words = line === "check prefix" ? "So far all is in order: nothing came twice, nothing is missing in between." : line;
+    this.notice.tell(words, `${words}, at ${seconds(this.player.at)}.`);
   }
 
   part() {

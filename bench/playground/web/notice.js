@@ -39,10 +39,10 @@ export class Notice {
     this.#box.hidden = true;
   }
 
-  // tell shows a short message until the next one.
-  tell(words) {
+  // tell shows a short message for a while; a screen reader speaks it, or what it is given.
+  tell(words, spoken = words) {
     this.#show("", words);
-    say(words);
+    say(spoken);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => { if (!this.#box.classList.contains("bad")) this.#box.hidden = true; }, 3500);
   }

@@ -6,6 +6,9 @@ import { places, lane } from "./places.js";
 import { Flights } from "./flights.js";
 import { drawNode, drawSession, drawLoss } from "./shapes.js";
 
+// Sessions, nodes and queues are drawn anew after so many milliseconds, or when one is chosen.
+const STILL = 60;
+
 export class Scene {
   layout = null;
   flights = new Flights();
@@ -20,6 +23,7 @@ export class Scene {
   #lanes = new Map();
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
   #dark = matchMedia("(prefers-color-scheme: dark)");
+  #stillAt = 0;
   #calmAt = 0; // when the last picture was drawn, for those who want few
   #asked = false; // something was chosen or sought since
 
@@ -79,9 +83,12 @@ export class Scene {
       // Who wants less motion sees two pictures a second.
       if (now - this.#calmAt < 500 && !this.#asked) return;
       this.#calmAt = now;
-      this.#asked = false;
     }
-    if (this.#stale) this.#drawStill();
+    if (this.#stale && (this.#asked || now - this.#stillAt > STILL)) {
+      this.#stillAt = now;
+      this.#drawStill();
+    }
+    this.#asked = false;
     const g = this.#g;
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.clearRect(0, 0, this.#canvas.width, this.#canvas.height);

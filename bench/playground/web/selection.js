@@ -96,7 +96,7 @@ export class Selection {
     replace(this.#box, this.#head("The network", rules.length ? many(rules.length, "fault") + " in force" : "no fault in force"),
       rules.length ? h("p", { class: "hint" }, rules.slice(0, 6).join(", ") + (rules.length > 6 ? "…" : ""))
         : h("p", { class: "hint" }, "Choose a node or a line, or take a tool and click."),
-      this.#buttons([["Heal all faults", "heal"]]));
+      this.#buttons([["Heal all faults", "heal"], ["Check order now", "check prefix"], ["Stop the traffic", "traffic stop"]]));
   }
 }
 

@@ -30,7 +30,7 @@ export class Tour {
     replace(this.#box, h("div", { class: "tour" },
       h("h2", {}, "What you see"),
       h("p", {}, "Each circle is a node: a program with a messenger. Lines are sessions between them, and the marks that move are packets: messages, acknowledgements, handshakes."),
-      h("p", {}, "It is no film. The real messenger of the library runs here on a simulated network, with all its time and chance drawn from one seed. Break it: cut lines, kill nodes, part the network. Its promises are checked all the while."),
+      h("p", {}, "It is no film. The real messenger of the library runs here on a simulated network, with all its time and chance drawn from one seed. Break it: cut lines, kill nodes, part the network; and check that messages still arrive in order, once, without holes."),
       h("p", {}, "Six stops show what it promises, in about five minutes."),
       h("div", { class: "row" }, h("button", { type: "button", class: "primary", onclick: () => this.go(0) }, "Begin the tour")),
       this.#dots()));
