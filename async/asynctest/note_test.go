@@ -24,7 +24,8 @@ func TestAppendQuote(t *testing.T) {
 	for _, s := range all {
 		require.Equal(t, "x"+strconv.Quote(s), string(appendQuote([]byte("x"), s)), "seed %d", seed)
 	}
-	for _, n := range []entity.Name{entity.OSD(0), entity.Client(1 << 40), {Type: entity.TypeOSD, Num: entity.NumNew}, {}} {
+	names := []entity.Name{entity.OSD(0), entity.Client(1 << 40), {Type: entity.TypeOSD, Num: entity.NumNew}, {}}
+	for _, n := range names {
 		require.Equal(t, n.String(), string(appendName(nil, n)))
 	}
 }

@@ -58,7 +58,8 @@ func TestScopesKeepTheOrder(t *testing.T) {
 	l.pair()
 	conn := AtConn(l.net.ConnAt(0))
 	for _, order := range [][]Scope{
-		{AtHost("a"), {}, AtHost("b"), conn}, {conn, AtHost("b"), AtHost("a")}, {AtHost("b"), conn, AtHost("b"), AtHost("a")},
+		{AtHost("a"), {}, AtHost("b"), conn}, {conn, AtHost("b"), AtHost("a")},
+		{AtHost("b"), conn, AtHost("b"), AtHost("a")},
 	} {
 		var seen []int
 		for i, where := range order {

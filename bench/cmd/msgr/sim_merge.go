@@ -98,7 +98,8 @@ func verdict(c *simulate.Campaign) error {
 	if c.Violations > 0 {
 		text := fmt.Sprintf("%d violations", c.Violations)
 		if len(c.Failed) > 0 {
-			text += fmt.Sprintf(" in %d seeds; repeat one: msgr sim %s -seed %d", len(c.Failed), c.Run, c.Failed[0].Seed)
+			text += fmt.Sprintf(" in %d seeds; repeat one: msgr sim %s -seed %d",
+				len(c.Failed), c.Run, c.Failed[0].Seed)
 		}
 		errs = append(errs, errors.New(text))
 	}
