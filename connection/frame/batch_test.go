@@ -94,6 +94,14 @@ func TestBatchTrim(t *testing.T) {
 	b.Trim()
 	require.Zero(t, b.Len())
 	require.LessOrEqual(t, len(b.chunks), chunksKept)
+
+	b.iov, b.tmp = make([][]byte, 0, iovKept), make([]byte, 0, chunkLen)
+	b.Trim()
+	require.Equal(t, iovKept, cap(b.iov), "that is the working size")
+	require.Equal(t, chunkLen, cap(b.tmp))
+	b.iov, b.tmp = make([][]byte, 0, iovKept+1), make([]byte, 0, chunkLen+1)
+	b.Trim()
+	require.Zero(t, cap(b.iov)+cap(b.tmp), "and this is beyond it")
 }
 
 // straying is a Control that does not append to what it is given.

@@ -216,19 +216,20 @@ func clientAdminKey(t testing.TB, keyring string) []byte {
 }
 
 func TestReadTranscriptRefuses(t *testing.T) {
-	for _, text := range []string{
-		"C 0 1 0.0",
-		"X 0 1 0.0 00",
-		"C 1 1 0.0 00",
-		"C 0 2 0.0 00",
-		"C 0 0 0.0 ",
-		"C 0 1 zero 00",
-		"C 0 1 0.0 0g",
-		"C 0 1 0.0 00\nC 0 1 0.0 00",
-		"C a 1 0.0 00",
+	for text, says := range map[string]string{
+		"C 0 1 0.0":                  "line 1: 4 fields, want 5",
+		"X 0 1 0.0 00":               `line 1: side "X"`,
+		"C 1 1 0.0 00":               "line 1: offset 1, want 0",
+		"# one\nC 0 2 0.0 00":        "line 2: length 2 of 1 bytes",
+		"C 0 0 0.0 ":                 "line 1: 4 fields",
+		"C 0 1 zero 00":              "line 1: strconv.ParseFloat",
+		"C 0 1 0.0 0g":               "line 1: encoding/hex",
+		"C 0 1 0.0 00\nC 0 1 0.0 00": "line 2: offset 0, want 1",
+		"C a 1 0.0 00":               "line 1: strconv.Atoi",
+		"C 0 b 0.0 00":               "line 1: strconv.Atoi",
 	} {
 		_, err := ReadTranscript(strings.NewReader(text))
-		require.Error(t, err, text)
+		require.ErrorContains(t, err, says, text)
 	}
 	tr, err := ReadTranscript(strings.NewReader("# one\n\nC 0 1 0.5 63\nS 0 2 0.6 6365\nC 1 1 0.7 65\n"))
 	require.NoError(t, err)

@@ -119,6 +119,9 @@ func TestReduction(t *testing.T) {
 
 // TestReductionFinds: what is wrong with few of the runs is found with the reduction too.
 func TestReductionFinds(t *testing.T) {
+	if slow > 1 {
+		t.Skip("a test of the tests")
+	}
 	for _, r := range races(faults{cuts: 1})[:1+8*int(boolNum(long))] {
 		for what, spoil := range map[string]func(sc *scene, s summary){
 			"dials": func(sc *scene, s summary) { sc.dials = s.dials - 1 },

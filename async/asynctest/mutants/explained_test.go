@@ -48,6 +48,6 @@ func TestExplained(t *testing.T) {
 		}
 	}
 	for id := range readExplained(t) {
-		require.True(t, there[id], "testdata/explained.txt: there is no %s any more: look again whether a test finds it", id)
+		require.True(t, there[id], "testdata/explained.txt: %s has changed: look again whether a test finds it", id)
 	}
 }

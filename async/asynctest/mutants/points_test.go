@@ -2,6 +2,7 @@ package mutants_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"go/ast"
@@ -11,7 +12,7 @@ import (
 	"go/token"
 	"path"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -255,7 +256,7 @@ func (t T) String() string { return "a"[1:] }
 `)
 	ps, err := pointsOf("q", "q/p.go", text)
 	require.NoError(t, err)
-	sort.Slice(ps, func(i, j int) bool { return ps[i].from < ps[j].from || ps[i].from == ps[j].from && ps[i].id < ps[j].id })
+	slices.SortFunc(ps, func(a, b *point) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.id, b.id)) })
 	var got []string
 	seen := map[string]bool{}
 	for _, p := range ps {

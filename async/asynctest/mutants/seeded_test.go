@@ -1,20 +1,16 @@
 package mutants_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -24,27 +20,9 @@ var (
 	seed      = flag.Uint64("seed", 1, "which ones, of TestSeeded")
 	seededPkg = flag.String("seeded-pkg", "", "only of this package, connection/session for example")
 	seededIDs = flag.String("seeded-ids", "", "only those with this in their name, however many")
-	results   = flag.String("results", "", "a file that keeps what TestSeeded has found: what is in it is not tried again")
+	seededOwn = flag.Bool("seeded-own", false, "try the package's own tests only: fast, and says less")
+	results   = flag.String("results", "", "a file that keeps what TestSeeded finds, and what is not tried again")
 )
-
-// tiers are the packages whose tests look for a mistake in a package that its own tests do
-// not find, in this order. The last one runs the scenarios and a small swarm.
-var tiers = map[string][]string{
-	"connection/frame":       {"connection/session", "async"},
-	"connection/session":     {"connection", "async"},
-	"connection":             {"async"},
-	"dispatch":               {"async"},
-	"async":                  {"async/asynctest/sessiontest"},
-	"eventloop/netpollstack": {"connection", "async"},
-}
-
-const swarmTier = "async/asynctest/mutants"
-
-// suite is the tests of a package, and how long they take when nothing is wrong.
-type suite struct {
-	pkg       string
-	cpu, wall time.Duration
-}
 
 // outcome is what became of a mistake.
 type outcome struct {
@@ -100,6 +78,12 @@ func TestSeeded(t *testing.T) {
 		}
 	}
 	h := &hunter{t: t, suites: map[string]suite{}}
+	for _, p := range todo {
+		if _, done := old[p.id]; !done {
+			_, err := h.suite(p.pkg)
+			require.NoError(t, err)
+		}
+	}
 	var found []outcome
 	var mu sync.Mutex
 	work := make(chan *point)
@@ -107,10 +91,14 @@ func TestSeeded(t *testing.T) {
 	for range min(2, runtime.GOMAXPROCS(0)) {
 		all.Go(func() {
 			for p := range work {
-				o := h.hunt(p)
+				o, err := h.hunt(p)
 				mu.Lock()
-				found = append(found, o)
-				tell(t, o)
+				if err != nil {
+					t.Errorf("%s: %v", p.id, err)
+				} else {
+					found = append(found, o)
+					tell(t, o)
+				}
 				mu.Unlock()
 			}
 		})
@@ -137,16 +125,20 @@ func tell(t *testing.T, o outcome) {
 		fate = "SURVIVED"
 	}
 	fmt.Printf("%-8s %s: %s [%s]\n         %s\n", fate, o.Where, o.What, strings.TrimSpace(o.Killed+" "+o.How), o.ID)
-	if *results == "" {
-		return
+	if *results == "" || *seededOwn && o.Killed == "" && o.How == "" {
+		return // to be tried again, by all
 	}
 	f, err := os.OpenFile(*results, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	require.NoError(t, err)
-	defer f.Close()
-	b, err := json.Marshal(o)
-	require.NoError(t, err)
-	_, err = f.Write(append(b, '\n'))
-	require.NoError(t, err)
+	if err == nil {
+		defer f.Close()
+		var b []byte
+		if b, err = json.Marshal(o); err == nil {
+			_, err = f.Write(append(b, '\n'))
+		}
+	}
+	if err != nil {
+		t.Errorf("%s: %v", *results, err)
+	}
 }
 
 func readResults(t *testing.T) map[string]outcome {
@@ -200,7 +192,8 @@ func score(t *testing.T, found []outcome, why map[string]string) {
 			}
 		}
 	}
-	fmt.Printf("| package | killed by its own tests | by those above it | of these: %s | explained | survived | score |\n", tooLong)
+	fmt.Println("| package | killed by its own tests | by those above it | of these: " + tooLong +
+		" | explained | survived | score |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- | --- |")
 	print := func(name string, r *row) {
 		killed := r.own + r.above
@@ -219,133 +212,4 @@ func score(t *testing.T, found []outcome, why map[string]string) {
 			t.Errorf("%s survives: %s\n%s", o.Where, o.What, o.ID)
 		}
 	}
-}
-
-// hunter runs the tests.
-type hunter struct {
-	t      *testing.T
-	mu     sync.Mutex
-	suites map[string]suite
-}
-
-// hunt makes a mistake and looks for it.
-func (h *hunter) hunt(p *point) outcome {
-	o := outcome{ID: p.id, Where: fmt.Sprintf("%s:%d", p.file, p.line), What: fmt.Sprintf("%s: %s", p.old, p.new)}
-	dir, err := os.MkdirTemp("", "mutant")
-	require.NoError(h.t, err)
-	defer os.RemoveAll(dir)
-	text, err := source(p.file)
-	require.NoError(h.t, err)
-	list, err := overlay(dir, map[string][]byte{p.file: p.apply(text)})
-	require.NoError(h.t, err)
-	for _, pkg := range append([]string{p.pkg}, append(tiers[p.pkg], swarmTier)...) {
-		s := h.suite(pkg)
-		program := filepath.Join(dir, "t")
-		if out, err := compile(h.t.Context(), pkg, program, list); err != nil {
-			if pkg == p.pkg {
-				o.How = broken
-				return o
-			}
-			h.t.Errorf("%s: %s does not compile: %s", p.id, pkg, out)
-			return o
-		}
-		// Ten times what it takes otherwise, on a machine that has other things to do.
-		ok, _, how := runTests(h.t.Context(), pkg, program, 10*s.cpu+20*time.Second, 20*s.wall+2*time.Minute)
-		if !ok {
-			o.Killed, o.How = pkg, how
-			return o
-		}
-	}
-	return o
-}
-
-// suite measures the tests of a package, once; they have to pass.
-func (h *hunter) suite(pkg string) suite {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if s, ok := h.suites[pkg]; ok {
-		return s
-	}
-	program := filepath.Join(h.t.TempDir(), "t")
-	out, err := compile(h.t.Context(), pkg, program, "")
-	require.NoError(h.t, err, "%s: %s", pkg, out)
-	began := time.Now()
-	ok, cpu, how := runTests(h.t.Context(), pkg, program, time.Hour, 30*time.Minute)
-	require.True(h.t, ok, "%s fails without a mistake: %s", pkg, how)
-	s := suite{pkg, cpu, time.Since(began)}
-	fmt.Printf("%s: %.1f s of CPU, %.1f s\n", pkg, cpu.Seconds(), s.wall.Seconds())
-	h.suites[pkg] = s
-	return s
-}
-
-// overlay writes files and the list that puts them in the place of those of the module.
-func overlay(dir string, files map[string][]byte) (list string, err error) {
-	var o struct{ Replace map[string]string }
-	o.Replace = map[string]string{}
-	for name, b := range files {
-		file, err := filepath.Abs(filepath.Join(root, name))
-		if err != nil {
-			return "", err
-		}
-		to := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
-		if err := os.WriteFile(to, b, 0o644); err != nil {
-			return "", err
-		}
-		o.Replace[file] = to
-	}
-	b, err := json.Marshal(o)
-	if err != nil {
-		return "", err
-	}
-	list = filepath.Join(dir, "overlay.json")
-	return list, os.WriteFile(list, b, 0o644)
-}
-
-// compile builds the tests of a package.
-func compile(ctx context.Context, pkg, program, overlay string) (string, error) {
-	args := []string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", program}
-	if overlay != "" {
-		args = append(args, "-overlay", overlay)
-	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./"+pkg)...)
-	cmd.Dir = root
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-// runTests runs them, within a bound of CPU and of wall time, and of memory.
-func runTests(ctx context.Context, pkg, program string, cpu, wall time.Duration) (ok bool, used time.Duration, how string) {
-	args := []string{"-test.short", "-test.failfast", "-test.timeout=" + (wall - 10*time.Second).String()}
-	if pkg == swarmTier {
-		args = append(args, "-test.run=^TestSearch$", "-swarm-seeds=200")
-	}
-	ctx, cancel := context.WithTimeout(ctx, wall)
-	defer cancel()
-	limit := fmt.Sprintf("ulimit -t %d; ulimit -v %d; exec \"$@\"", int(cpu.Seconds())+1, 12<<20)
-	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", limit, "sh", program}, args...)...)
-	cmd.Dir = filepath.Join(root, pkg)
-	cmd.WaitDelay = 10 * time.Second
-	out, err := cmd.CombinedOutput()
-	if s := cmd.ProcessState; s != nil {
-		used = s.UserTime() + s.SystemTime()
-	}
-	switch {
-	case err == nil:
-		return true, used, ""
-	case ctx.Err() != nil, used >= cpu, strings.Contains(string(out), "panic: test timed out"):
-		return false, used, tooLong
-	}
-	return false, used, failed + ": " + firstFailure(string(out))
-}
-
-// firstFailure is the line of out that says what failed.
-func firstFailure(out string) string {
-	for line := range strings.Lines(out) {
-		for _, mark := range []string{"--- FAIL: ", "panic: ", "fatal error: ", foundBy} {
-			if i := strings.Index(line, mark); i >= 0 {
-				return strings.TrimSpace(line[i:])
-			}
-		}
-	}
-	return strings.TrimSpace(out[max(0, len(out)-200):])
 }
