@@ -14,7 +14,7 @@ import (
 // ErrInjected is why a transport was lost that an Injector cut.
 var ErrInjected = errors.New("connection: cut on purpose (ms_inject_socket_failures)")
 
-// Injector breaks the connections of a messenger on purpose (docs/PROTOCOL.md 5.6), for
+// Injector breaks the connections of a messenger on purpose, as options of Ceph do (ms_inject_...), for
 // tests of what is built on them. All is off at the beginning. Any goroutine.
 type Injector struct {
 	rand func() uint64
