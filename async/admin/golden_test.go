@@ -42,8 +42,8 @@ func TestGolden(t *testing.T) {
 	var got bytes.Buffer
 	for _, command := range []string{
 		"help", "version", "perf dump", "perf schema throttle-msgr_dispatch_throttler-osd.0",
-		"perf histogram dump msgr-osd.1 queue_wait_histogram", "messenger dump", "dispatch dump osd.1", "config show osd.1",
-		"config get nothing", "get_command_descriptions",
+		"perf histogram dump msgr-osd.1 queue_wait_histogram", "messenger dump", "dispatch dump osd.1",
+		"config show osd.1", "config get nothing", "get_command_descriptions",
 	} {
 		a := d.answer([]byte(command))
 		var line bytes.Buffer
