@@ -81,6 +81,7 @@ nested: ## tidiness, go vet and the tests of the modules outside of the workspac
 interop: ## the tests against real Ceph daemons; fails where they are not installed
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Mon ./bench/threadpipe
+	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Ceph ./async/admin
 
 SWARM ?= 20000
 

@@ -29,6 +29,7 @@ const modulePath = "github.com/asyncmsgr/asyncmsgr"
 var mayImport = map[string][]string{
 	"async/callback":          {},
 	"async/denc":              {},
+	"async/hist":              {},
 	"async/entity":            {"async/denc"},
 	"async/msg":               {"async/callback", "async/entity"},
 	"connection/frame":        {"async/denc", "async/entity"},
@@ -36,16 +37,18 @@ var mayImport = map[string][]string{
 	"connection/auth/cephx":   {"connection/auth", "async/denc", "async/entity"},
 	"connection/auth/tlsauth": {"connection/auth", "async/entity"},
 	"connection/session":      {"connection/frame", "connection/auth", "async/msg", "async/entity"},
-	"connection":              {"connection/session", "connection/frame", "async/msg", "async/entity", "eventloop"},
-	"eventloop":               {},
-	"eventloop/forward":       {"eventloop"},
-	"eventloop/simnet":        {"eventloop"},
-	"eventloop/stacktest":     {"eventloop"},
-	"eventloop/netpollstack":  {"eventloop"},
-	"dispatch":                {"async/callback", "async/msg", "async/entity"},
-	"async/interop":           {"async/denc", "async/msg", "async/entity"},
+	"connection": {"connection/session", "connection/frame", "async/hist", "async/msg", "async/entity",
+		"eventloop"},
+	"eventloop":              {},
+	"eventloop/forward":      {"eventloop"},
+	"eventloop/simnet":       {"eventloop"},
+	"eventloop/stacktest":    {"eventloop"},
+	"eventloop/netpollstack": {"eventloop"},
+	"dispatch":               {"async/callback", "async/hist", "async/msg", "async/entity"},
+	"async/interop":          {"async/denc", "async/msg", "async/entity"},
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
-		"dispatch", "eventloop", "eventloop/netpollstack", "async/msg", "async/entity"},
+		"dispatch", "eventloop", "eventloop/netpollstack", "async/hist", "async/msg", "async/entity"},
+	"async/admin": {"async", "connection", "dispatch", "async/hist", "async/msg", "async/entity"},
 
 	"async/adapters/peer":          {"async", "async/entity", "async/msg", "async/stream"},
 	"async/adapters/peer/peertest": {"async", "async/entity", "async/msg", "eventloop", "eventloop/netpollstack"},
@@ -66,7 +69,7 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/adapters", "async/asynctest", "async/interop", "async/resolve",
+var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/interop", "async/resolve",
 	"async/rpc", "async/stream", "async/tickets", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.

@@ -127,7 +127,9 @@ func (m *Messenger) workerStats() []WorkerStats {
 	watched, _ := m.cfg.Stack.(eventloop.Watched)
 	for i := range out {
 		st := &m.shared.Stats[i]
-		out[i] = WorkerStats{ID: i, Load: m.cfg.Stack.Worker(i).Load(), Counts: st.Load(), SendToAck: st.LoadSendToAck()}
+		out[i] = WorkerStats{
+			ID: i, Load: m.cfg.Stack.Worker(i).Load(), Counts: st.Load(), SendToAck: st.LoadSendToAck(),
+		}
 		if watched != nil {
 			out[i].Activity = watched.Activity(i)
 		}

@@ -35,6 +35,7 @@ func TestFaults(t *testing.T) {
 func TestConnSize(t *testing.T) {
 	t.Logf("Conn %d bytes, of these Face %d; what is known of the peer: %d", unsafe.Sizeof(Conn{}),
 		unsafe.Sizeof(Face{}), unsafe.Sizeof(peerInfo{}))
-	require.LessOrEqual(t, unsafe.Sizeof(Conn{}), uintptr(640)) // 64 of them are its share of what is in dispatch, 64 what it counts
+	// 64 of them are its share of what is in dispatch, 64 what it counts.
+	require.LessOrEqual(t, unsafe.Sizeof(Conn{}), uintptr(640))
 	require.LessOrEqual(t, unsafe.Sizeof(peerInfo{}), uintptr(240))
 }

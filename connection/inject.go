@@ -14,7 +14,7 @@ import (
 // ErrInjected is why a transport was lost that an Injector cut.
 var ErrInjected = errors.New("connection: cut on purpose (ms_inject_socket_failures)")
 
-// Injector breaks the connections of a messenger on purpose (docs/PROTOCOL.md 5.6), for
+// Injector breaks the connections of a messenger on purpose, as options of Ceph do (ms_inject_...), for
 // tests of what is built on them. All is off at the beginning. Any goroutine.
 type Injector struct {
 	rand func() uint64
@@ -30,16 +30,17 @@ type Injector struct {
 
 // Injected is what an Injector does, and has done.
 type Injected struct {
-	// SocketFailures N: each read and each write loses the transport with a chance of 1/N; 0: never.
+	// SocketFailures N: each read and each write loses the transport with a chance of 1/N;
+	// 0: never.
 	SocketFailures uint64
 	// Congestion N: each write but one in N finds the socket full, by chance; 0 and 1: none does.
 	Congestion uint64
-	// Blackhole are the types of peers of which what comes is dropped, and what is sent to them
-	// too, as if it had been sent well.
+	// Blackhole are the types of peers whose messages are dropped, and those for them too, as
+	// if they had been sent well.
 	Blackhole []entity.Type
 	// DelayTypes are the types of peers whose messages are dispatched late: of those of type
-	// DelayMessages, 0 for all, each with a chance of DelayProbability, by up to DelayMax. What the peer sends behind it
-	// waits too.
+	// DelayMessages, 0 for all, each with a chance of DelayProbability, by up to DelayMax. What
+	// the peer sends behind it waits too.
 	DelayTypes       []entity.Type
 	DelayMessages    uint16
 	DelayProbability float64

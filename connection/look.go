@@ -64,7 +64,7 @@ type ConnStats struct {
 	Waiting  time.Duration
 	WaitsFor string
 
-	// Quiet is for how long no message was received, as long as one was.
+	// Quiet is for how long no message was received, since one was; up to a millisecond more.
 	Quiet                           time.Duration
 	LastKeepalive, LastKeepaliveAck time.Time
 }

@@ -13,9 +13,9 @@ import (
 type traffic struct {
 	received, receivedBytes Counter
 	sent, sentBytes         Counter
-	lastIn                  atomic.Int64         // when a message was received last
+	lastIn                  atomic.Int64         // when a message was received last, to a millisecond
 	trouble                 atomic.Pointer[rare] // nil: there was none
-	ackTime                 atomic.Uint32        // from Send to its end, in us: a moving mean of the samples; 0: none yet
+	ackTime                 atomic.Uint32        // from Send to its end, in us: a mean; 0: none yet
 	sends                   uint8                // for the samples; under Conn.mu
 	ready                   bool                 // it was ready once; the worker's
 }
@@ -47,7 +47,9 @@ func (x *traffic) troubled() *rare {
 func (x *traffic) in(now time.Duration, messages, bytes uint64) {
 	x.received.Add(messages)
 	x.receivedBytes.Add(bytes)
-	x.lastIn.Store(int64(now))
+	if last := x.lastIn.Load(); int64(now)-last >= int64(time.Millisecond) || last == 0 {
+		x.lastIn.Store(max(int64(now), 1)) // a store costs more than a look
+	}
 }
 
 // out counts messages that were encoded.
@@ -91,7 +93,7 @@ func (c *Conn) stamp(m *msg.Message) {
 	msg.SetSentAt(m, at)
 }
 
-// ended measures a sending that ended well. The worker only.
+// measure measures a sending that ended well. The worker only.
 func (c *Conn) measure(m *msg.Message) {
 	at := msg.SentAt(m)
 	if at == 0 {
@@ -108,7 +110,7 @@ func (c *Conn) measure(m *msg.Message) {
 	c.traffic.ackTime.Store(max(us, 1))
 }
 
-// ThrottleNames are the throttles of ConnStats.Throttled, by number.
+// throttleNames are what ConnStats.WaitsFor says.
 var throttleNames = [numThrottles]string{
 	ownShare: "connection", policyMessages: "policy messages", policyBytes: "policy bytes", dispatchBytes: "dispatch",
 }

@@ -183,7 +183,7 @@ func throttleOptions() (all []option) {
 	return all
 }
 
-// faultOption is one of docs/PROTOCOL.md 5.6.
+// faultOption is one that breaks connections on purpose.
 func faultOption(name string, show func(x *connection.Injected) string,
 	set func(x *connection.Injected, to string) error) option {
 	return option{

@@ -196,7 +196,8 @@ func dumpOf(m named, most int) messengerJSON {
 		})
 	}
 	for _, p := range s.Policies {
-		out.Policies = append(out.Policies, policyJSON{typeName(p.Type), throttleJSON(p.Messages), throttleJSON(p.Bytes)})
+		out.Policies = append(out.Policies,
+			policyJSON{typeName(p.Type), throttleJSON(p.Messages), throttleJSON(p.Bytes)})
 	}
 	for _, c := range m.ConnectionStats() {
 		if len(out.Conns) == most {
@@ -284,12 +285,14 @@ func (d *desk) dispatchDump(args Args) (any, error) {
 func queueOf(s *async.Snapshot) queueJSON {
 	q := &s.Queue
 	out := queueJSON{
-		Length: q.Len, MaxAge: seconds(q.OldestAge), Dispatching: q.Dispatching, Jobs: q.Drainers, InPlace: q.InPlaceNow,
-		Stuck: q.Stuck, StuckTotal: q.StuckTotal, Slow: s.SlowFastDispatches, Wait: latencyOf(&s.QueueWait),
-		Run: latencyOf(&s.DispatchTime), Long: []longJSON{}, Throttle: throttleJSON(s.Throttle),
+		Length: q.Len, MaxAge: seconds(q.OldestAge), Dispatching: q.Dispatching, Jobs: q.Drainers,
+		InPlace: q.InPlaceNow, Stuck: q.Stuck, StuckTotal: q.StuckTotal, Slow: s.SlowFastDispatches,
+		Wait: latencyOf(&s.QueueWait),
+		Run:  latencyOf(&s.DispatchTime), Long: []longJSON{}, Throttle: throttleJSON(s.Throttle),
 	}
 	for i, b := range s.Bands {
-		out.Bands = append(out.Bands, bandJSON{bandNames[i], b.Len, seconds(b.OldestAge), b.Enqueued, b.EnqueuedBytes})
+		out.Bands = append(out.Bands,
+			bandJSON{bandNames[i], b.Len, seconds(b.OldestAge), b.Enqueued, b.EnqueuedBytes})
 	}
 	for _, l := range s.LongCallbacks {
 		out.Long = append(out.Long, longJSON{l.Conn, l.Callback, seconds(l.For)})

@@ -73,23 +73,31 @@ func workerLoggers(snaps []async.Snapshot) (all []logger) {
 		if !found {
 			return all
 		}
-		all = append(all, logger{fmt.Sprintf("AsyncMessenger::Worker-%d", i), []counter{
-			{"msgr_recv_messages", "recv", "Network received messages", "none", kindCounter, interesting, w.Received, nil},
-			{"msgr_send_messages", "send", "Network sent messages", "none", kindCounter, interesting, w.Sent, nil},
-			{"msgr_recv_bytes", "rbyt", "Network received bytes", "bytes", kindCounter, interesting, w.ReceivedBytes, nil},
-			{"msgr_send_bytes", "sbyt", "Network sent bytes", "bytes", kindCounter, interesting, w.SentBytes, nil},
-			{"msgr_created_connections", "", "Created connection number", "none", kindCounter, useful, w.Connected, nil},
-			{"msgr_active_connections", "conn", "Active connection number", "none", kindGauge, useful, uint64(w.Load), nil},
-			{"msgr_send_ack_lat", "lat", "From Send to acknowledged or written, one message in sixteen", "none", kindMean,
-				useful, 0, &w.SendToAck},
-			{"wakeups", "", "How often the worker woke up", "none", kindCounter, useful, w.Activity.Wakeups, nil},
-			{"rounds", "", "How often it looked at its sockets", "none", kindCounter, useful, w.Activity.Rounds, nil},
-			{"events", "", "What it found there", "none", kindCounter, useful, w.Activity.Events, nil},
-			{"tasks", "", "Posted tasks that it ran", "none", kindCounter, useful, w.Activity.Tasks, nil},
-			{"posted", "", "Posted tasks that wait", "none", kindGauge, useful, uint64(w.Activity.Posted), nil},
-			{"in_round_us", "", "For how long a callback has held it up", "none", kindGauge, useful,
-				uint64(w.Activity.InRound.Microseconds()), nil},
-		}})
+		all = append(all, logger{fmt.Sprintf("AsyncMessenger::Worker-%d", i), workerCounters(&w)})
+	}
+}
+
+func workerCounters(w *async.WorkerStats) []counter {
+	const (
+		c, g = kindCounter, kindGauge
+		u, x = useful, interesting
+	)
+	ack := "From Send to acknowledged or written, one message in sixteen"
+	return []counter{
+		{"msgr_recv_messages", "recv", "Network received messages", "none", c, x, w.Received, nil},
+		{"msgr_send_messages", "send", "Network sent messages", "none", c, x, w.Sent, nil},
+		{"msgr_recv_bytes", "rbyt", "Network received bytes", "bytes", c, x, w.ReceivedBytes, nil},
+		{"msgr_send_bytes", "sbyt", "Network sent bytes", "bytes", c, x, w.SentBytes, nil},
+		{"msgr_created_connections", "", "Created connection number", "none", c, u, w.Connected, nil},
+		{"msgr_active_connections", "conn", "Active connection number", "none", g, u, uint64(w.Load), nil},
+		{"msgr_send_ack_lat", "lat", ack, "none", kindMean, u, 0, &w.SendToAck},
+		{"wakeups", "", "How often the worker woke up", "none", c, u, w.Activity.Wakeups, nil},
+		{"rounds", "", "How often it looked at its sockets", "none", c, u, w.Activity.Rounds, nil},
+		{"events", "", "What it found there", "none", c, u, w.Activity.Events, nil},
+		{"tasks", "", "Posted tasks that it ran", "none", c, u, w.Activity.Tasks, nil},
+		{"posted", "", "Posted tasks that wait", "none", g, u, uint64(w.Activity.Posted), nil},
+		{"in_round_us", "", "For how long a callback has held it up", "none", g, u,
+			uint64(w.Activity.InRound.Microseconds()), nil},
 	}
 }
 
@@ -173,7 +181,8 @@ func countsOf(v reflect.Value, count func(string, uint64) counter) (all []counte
 		name := snake(v.Type().Field(i).Name)
 		if f := v.Field(i); f.Kind() == reflect.Array {
 			for r := range f.Len() {
-				all = append(all, count(name+"_"+strings.ReplaceAll(msg.Reason(r).String(), " ", "_"), f.Index(r).Uint()))
+				reason := strings.ReplaceAll(msg.Reason(r).String(), " ", "_")
+				all = append(all, count(name+"_"+reason, f.Index(r).Uint()))
 			}
 		} else {
 			all = append(all, count(name, f.Uint()))
@@ -266,11 +275,11 @@ func (d *desk) perfSchema(args Args) (any, error) {
 
 // axis is that of a histogram; its ranges are whole us.
 type axis struct {
-	Name      string  `json:"name"`
-	Min       int     `json:"min"`
-	QuantSize int     `json:"quant_size"`
-	Buckets   int     `json:"buckets"`
-	ScaleType string  `json:"scale_type"`
+	Name      string   `json:"name"`
+	Min       int      `json:"min"`
+	QuantSize int      `json:"quant_size"`
+	Buckets   int      `json:"buckets"`
+	ScaleType string   `json:"scale_type"`
 	Ranges    []bounds `json:"ranges"`
 }
 

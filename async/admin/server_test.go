@@ -62,7 +62,9 @@ func (s *sponge) Dispatch(m *msg.Message) bool {
 	return true
 }
 
-func messenger(t testing.TB, name entity.Name, p msg.Policy, d msg.Dispatcher, change ...func(*async.Config)) *async.Messenger {
+func messenger(
+	t testing.TB, name entity.Name, p msg.Policy, d msg.Dispatcher, change ...func(*async.Config),
+) *async.Messenger {
 	t.Helper()
 	cfg := async.Config{Name: name, InitialBackoff: 5 * time.Millisecond, MaxBackoff: 20 * time.Millisecond}
 	for _, f := range change {
@@ -141,7 +143,8 @@ func at(v any, path ...any) any {
 
 func TestAnswers(t *testing.T) {
 	srv, cl, _, _ := pair(t)
-	s := serve(t, Config{Messengers: []*async.Messenger{srv, cl}, Version: "v1", answerMax: 1 << 20, Commands: []Command{
+	both := []*async.Messenger{srv, cl}
+	s := serve(t, Config{Messengers: both, Version: "v1", answerMax: 1 << 20, Commands: []Command{
 		{Name: "own thing", Help: "h", Args: []Arg{{Name: "x", Type: "CephInt"}}, Run: func(a Args) (any, error) {
 			n, err := a.Int("x", 0)
 			return map[string]int{"twice": 2 * n}, err
@@ -204,9 +207,10 @@ func TestAnswers(t *testing.T) {
 	require.Len(t, at(q, "osd.0", "bands"), 4)
 
 	for command, want := range map[string]string{
-		"garbage": "(22)", "{": "invalid json", "{}": "prefix", `{"prefix":7}`: "prefix", `{"prefix":"x"}`: "unknown command",
-		"": "unknown command", "messenger dump osd.9": "(2)", "perf dump a b c": `what is "c"`,
-		"messenger dump osd.0 x": "number of connections", `{"prefix":"messenger dump","max":-1}`: "number of connections",
+		"garbage": "(22)", "{": "invalid json", "{}": "prefix", `{"prefix":7}`: "prefix",
+		`{"prefix":"x"}`: "unknown command", "": "unknown command", "messenger dump osd.9": "(2)",
+		"perf dump a b c": `what is "c"`, "messenger dump osd.0 x": "number of connections",
+		`{"prefix":"messenger dump","max":-1}`: "number of connections",
 		`{"prefix":"messenger dump","max":{}}`: "neither", `{"prefix":"messenger dump","max":[1,2]}`: "more than one",
 		"own thing": "x is missing", "fail": "(5)", "odd": "(5)", "huge": "(7)", "config get": "missing",
 		"config get x": "no setting", "config set x y": "no setting", "config set log_level debug": "(1)",
@@ -352,8 +356,8 @@ func TestAskBadServers(t *testing.T) {
 
 // FuzzAnswer: no command breaks the desk, nor is the answer anything but JSON or an error.
 func FuzzAnswer(f *testing.F) {
-	for _, s := range []string{"help", "0", `{"prefix":"perf dump","logger":"x"}`, `{"prefix":"config set","var":"x","val":[1]}`,
-		`{"prefix":["help"]}`, "config set ms_inject_delay_max 1e999"} {
+	for _, s := range []string{"help", "0", `{"prefix":"perf dump","logger":"x"}`,
+		`{"prefix":"config set","var":"x","val":[1]}`, `{"prefix":["help"]}`, "config set ms_inject_delay_max 1e999"} {
 		f.Add([]byte(s))
 	}
 	d, err := newDesk(&Config{Logger: slog.New(slog.DiscardHandler), answerMax: AnswerMax})

@@ -32,6 +32,9 @@ type Config struct {
 	Seed uint64
 	// Workers of the stack; 0 means GOMAXPROCS.
 	Workers int
+	// Admin, if set, is the path of an admin socket (async/admin) that tells of all messengers
+	// while the demo runs; through it they may be broken on purpose as well.
+	Admin string
 	// Began, if set, is called once when everything is connected and traffic begins,
 	// with what the report knows by then: its head, no counts.
 	Began func(*Report)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/admin"
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -41,6 +42,7 @@ func isCold(object uint32) bool { return object >= firstCold }
 
 // demo is one run.
 type demo struct {
+	admin    *admin.Server // nil: not wanted
 	cfg      Config
 	contents *contents
 	oracle   *Oracle
@@ -88,7 +90,11 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.open(); err != nil {
+	err = d.open()
+	if err == nil && d.cfg.Admin != "" {
+		d.admin, err = admin.Listen(admin.Config{Path: d.cfg.Admin, Messengers: d.messengers, Version: "demo"})
+	}
+	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	r := &Report{Seed: d.cfg.Seed, OSDs: d.cfg.OSDs, Clients: d.cfg.Conns, Busy: d.cfg.Clients, Sessions: d.sessions(),
@@ -102,6 +108,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	d.oracle.Close()
 	d.verify(r)
 	d.fill(r, before)
+	if d.admin != nil {
+		_ = d.admin.Close() // nothing depends on it
+	}
 	r.Drained = d.drain(drainMax)
 	if err := d.close(); err != nil {
 		d.oracle.Failed("shutdown: %v", err)
@@ -172,7 +181,8 @@ func (d *demo) open() error {
 // messenger returns a messenger on the demo's stack and pool.
 func (d *demo) messenger(name entity.Name) (*async.Messenger, error) {
 	cfg := async.Config{
-		Name: name, Stack: d.stack.Stack(), Executor: d.pool, InitialBackoff: backoffMin, MaxBackoff: backoffMax,
+		Name: name, Stack: d.stack.Stack(), Executor: d.pool, AllowFaults: d.cfg.Admin != "",
+		InitialBackoff: backoffMin, MaxBackoff: backoffMax,
 		Logger: slog.New(slog.DiscardHandler), // it would tell of every cut, and those are counted
 	}
 	if err := d.configure(&cfg); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/admin"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/resolve"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
@@ -52,6 +53,10 @@ type DaemonConfig struct {
 	AuthClient auth.Client
 	AuthServer auth.Server
 	Logger     *slog.Logger
+	// Admin, if set, is the path of an admin socket (async/admin), through which LogLevel, if
+	// set, can be changed.
+	Admin    string
+	LogLevel *slog.LevelVar
 	// Began, if set, is called when the node listens.
 	Began func(addr string)
 }
@@ -70,6 +75,16 @@ func Run(ctx context.Context, cfg DaemonConfig) (err error) {
 	network, err := NewNetwork(mcfg, []netip.AddrPort{cfg.Listen})
 	if err != nil {
 		return err
+	}
+	if cfg.Admin != "" {
+		a, err := admin.Listen(admin.Config{Path: cfg.Admin, Messengers: []*async.Messenger{network.m},
+			Version: "node", Level: cfg.LogLevel, Logger: cfg.Logger})
+		if err != nil {
+			limited, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			return errors.Join(err, network.Close(limited))
+		}
+		defer func() { err = errors.Join(err, a.Close()) }()
 	}
 	closing, closed := context.WithCancel(context.Background())
 	defer func() {

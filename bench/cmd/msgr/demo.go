@@ -21,6 +21,7 @@ type demoCmd struct {
 	CutRate    float64 `default:"30" help:"How many connections are cut per second; 0: none."`
 	Secure     bool    `help:"Encrypt everything: all messengers share a random secret, and prove by TLS that they have it."`
 	Seed       uint64  `help:"Seed of traffic and cuts; 0: from the clock."`
+	Admin      string  `help:"Path of an admin socket, for msgr dump and Ceph's tools, while the demo runs."`
 	JSON       bool    `name:"json" help:"Print one JSON object instead of the table."`
 }
 
@@ -64,7 +65,7 @@ func (c *demoCmd) Run(w io.Writer) error {
 	cfg := demo.Config{
 		Duration: time.Duration(c.Seconds * float64(time.Second)),
 		OSDs:     c.OSDs, Clients: c.Clients, Conns: max(c.Conns, c.Clients),
-		ObjectSize: c.ObjectSize, Sizes: c.Sizes, CutRate: c.CutRate, Seed: c.Seed, Secure: c.Secure,
+		ObjectSize: c.ObjectSize, Sizes: c.Sizes, CutRate: c.CutRate, Seed: c.Seed, Secure: c.Secure, Admin: c.Admin,
 	}
 	if c.CutRate == 0 {
 		cfg.CutRate = -1

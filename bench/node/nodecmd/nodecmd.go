@@ -38,6 +38,7 @@ type Node struct {
 	Stay       bool          `help:"After SIGTERM end without leaving: for nodes that come back, with their data."`
 	DownAfter  time.Duration `default:"3s" help:"How long a node may be silent until it is left out, and others make its copies."`
 	SecretFile string        `help:"File with the secret that all nodes and clients share: then everything is encrypted."`
+	Admin      string        `env:"MSGR_ADMIN" help:"Path of an admin socket, for msgr dump and Ceph's tools."`
 	Quiet      bool          `help:"Log warnings and errors alone."`
 }
 
@@ -84,7 +85,11 @@ func (c *Node) Run(w io.Writer) error {
 
 func (c *Node) config() (cfg node.DaemonConfig, err error) {
 	cfg = node.DaemonConfig{Join: c.Join, Data: c.Data, MaxBytes: c.MaxBytes, Grace: c.Grace,
-		Stay: c.Stay, DownAfter: c.DownAfter, Logger: logger(c.Quiet)}
+		Stay: c.Stay, DownAfter: c.DownAfter, Admin: c.Admin, LogLevel: new(slog.LevelVar)}
+	if c.Quiet {
+		cfg.LogLevel.Set(slog.LevelWarn)
+	}
+	cfg.Logger = loggerAt(cfg.LogLevel)
 	if cfg.Name, err = parseName(c.Name); err != nil {
 		return cfg, fmt.Errorf("--name: %w", err)
 	}
@@ -121,6 +126,10 @@ func logger(quiet bool) *slog.Logger {
 	if quiet {
 		level = slog.LevelWarn
 	}
+	return loggerAt(level)
+}
+
+func loggerAt(level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
