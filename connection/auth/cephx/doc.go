@@ -6,8 +6,9 @@
 // It does no I/O, draws no randomness and reads no clock: Rand and Now are given. Secrets are
 // in no text: a Key prints as its type alone, and errors name who and what, never bytes.
 //
-// Clients, Services and Monitors may be used by any goroutine. All of the rest may be used by several goroutines as long as nobody changes what others
-// read. Structures that were parsed alias the bytes they were parsed from.
+// Clients, Services and Monitors may be used by any goroutine; all of the rest by several as
+// long as nobody changes what others read. Structures that were parsed alias the bytes they
+// were parsed from.
 //
 // The structures of the wire are implementation: not for users of the library; they may change
 // in any release.

@@ -91,7 +91,8 @@ func FuzzMessages(f *testing.F) {
 	_, server := l.login(c)
 	peer := &entity.Authenticated{Name: server.Peer, Proved: true, Method: auth.MethodCephX, Proof: server.Proof}
 	began := l.now
-	for _, now := range []time.Time{began.Add(askAgainMax), c.tickets.services[entity.TypeOSD].renew, c.tickets.auth.renew} {
+	later, latest := c.tickets.services[entity.TypeOSD].renew, c.tickets.auth.renew
+	for _, now := range []time.Time{began.Add(askAgainMax), later, latest} {
 		l.now = now
 		fronts, err := c.Renewal()
 		require.NoError(f, err)
