@@ -112,7 +112,8 @@ func TestCephxService(t *testing.T) {
 			require.NoError(t, err)
 			key, err := ring.Find(who)
 			require.NoError(t, err)
-			x, err := cephx.NewClient(cephx.ClientConfig{Name: who, Key: key, Service: s, Rand: rand.Reader, Now: time.Now})
+			x, err := cephx.NewClient(cephx.ClientConfig{Name: who, Key: key, Service: s, Rand: rand.Reader,
+				Now: time.Now})
 			require.NoError(t, err)
 			box := newInbox()
 			peers := make(chan auth.Peer, 16)
@@ -189,7 +190,8 @@ func TestCephxRealClientsOfOurs(t *testing.T) {
 			addr := entity.Addr{Type: entity.AddrMsgr2, AddrPort: FreeAddr(t)}
 			fsid, err := ParseUUID(FSID)
 			require.NoError(t, err)
-			s := &MonServer{Map: MonMap{FSID: fsid, Epoch: 1, Mons: []MonInfo{{Name: "a", Addrs: entity.AddrVec{addr}}}}}
+			mons := []MonInfo{{Name: "a", Addrs: entity.AddrVec{addr}}}
+			s := &MonServer{Map: MonMap{FSID: fsid, Epoch: 1, Mons: mons}}
 			peers := make(chan auth.Peer, 64)
 			m := newMessenger(t, async.Config{Name: entity.Mon(0), FixedNonce: true, AuthServer: monitor,
 				Authorize: func(p auth.Peer) error {
@@ -204,9 +206,10 @@ func TestCephxRealClientsOfOurs(t *testing.T) {
 			conf := ClientConf(t, addr.AddrPort)
 			text, err := os.ReadFile(conf)
 			require.NoError(t, err)
-			changed := strings.NewReplacer("required = none", "required = cephx", "mode = crc", "mode = "+name).Replace(string(text))
-			require.NoError(t, os.WriteFile(conf, []byte(changed), 0o600))
-			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(conf), "keyring"), []byte(CephxKeyring(t)), 0o600))
+			with := strings.NewReplacer("required = none", "required = cephx", "mode = crc", "mode = "+name)
+			require.NoError(t, os.WriteFile(conf, []byte(with.Replace(string(text))), 0o600))
+			keys := filepath.Join(filepath.Dir(conf), "keyring")
+			require.NoError(t, os.WriteFile(keys, []byte(CephxKeyring(t)), 0o600))
 			out, stderr, err := Ceph(testContext(t, patience), t, conf, "ping", "mon.a")
 			require.NoError(t, err, stderr)
 			require.Contains(t, out, `"leader"`)

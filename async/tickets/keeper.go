@@ -293,7 +293,8 @@ func (k *Keeper) ask(conn msg.Connection, now time.Duration) {
 		k.cfg.Logger.Warn("tickets: cannot ask for tickets", "err", err)
 	}
 	for _, front := range fronts {
-		if err := conn.Send(&msg.Message{Type: cephx.TypeMAuth, Version: 1, Front: front}); err != nil && !errors.Is(err, msg.ErrClosed) {
+		err := conn.Send(&msg.Message{Type: cephx.TypeMAuth, Version: 1, Front: front})
+		if err != nil && !errors.Is(err, msg.ErrClosed) {
 			k.cfg.Logger.Warn("tickets: cannot ask for tickets", "mon", conn.String(), "err", err)
 		}
 		if k.asked == 0 {

@@ -95,7 +95,8 @@ func newSim(t *testing.T, seed uint64) *sim {
 		now := cfg.Stack.Clock().Wall
 		key, err := s.ring.Find(authNameOf(i))
 		require.NoError(t, err)
-		c := cephx.ClientConfig{Name: authNameOf(i), Key: key, Services: []entity.Type{entity.TypeOSD}, Rand: s.rand, Now: now}
+		c := cephx.ClientConfig{Name: authNameOf(i), Key: key, Services: []entity.Type{entity.TypeOSD}, Rand: s.rand,
+			Now: now}
 		switch nameOf(i).Type {
 		case entity.TypeMon:
 			monitors[i], err = cephx.NewMonitor(cephx.MonitorConfig{Keyring: s.ring, LoginLife: loginLife,
@@ -103,7 +104,8 @@ func newSim(t *testing.T, seed uint64) *sim {
 			require.NoError(t, err)
 			cfg.AuthServer = monitors[i]
 		case entity.TypeOSD:
-			c.Service, err = cephx.NewService(cephx.ServiceConfig{Type: entity.TypeOSD, Leeway: -1, Rand: s.rand, Now: now})
+			c.Service, err = cephx.NewService(cephx.ServiceConfig{Type: entity.TypeOSD, Leeway: -1, Rand: s.rand,
+				Now: now})
 			require.NoError(t, err)
 			cfg.AuthServer = c.Service
 		}

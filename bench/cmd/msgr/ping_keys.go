@@ -84,7 +84,8 @@ func (c pingCmd) methodKeys() (*pingKeys, error) {
 	case c.SecretFile != "":
 		return tlsKeys(c.secretKeys())
 	case c.Name != "":
-		return nil, errors.New("--name goes with --secret-file or --keyring; otherwise the name is that of the certificate")
+		return nil, errors.New("--name goes with --secret-file or --keyring; " +
+			"otherwise the name is that of the certificate")
 	case len(given) == 0:
 		return &pingKeys{}, nil
 	case len(missing) > 0:

@@ -18,7 +18,8 @@ const (
 // what the monitor allows.
 type LoginError struct {
 	Name entity.AuthName
-	Key  KeyType
+	// KeyType is that of its key.
+	KeyType KeyType
 	// Proved: the refusal came after this side had shown that it has its key.
 	Proved  bool
 	Refusal *auth.RefusedError
@@ -29,12 +30,13 @@ func (e *LoginError) why() (what, hint string) {
 	switch {
 	case e.Refusal.Result == -eACCES && e.Proved:
 		other := TypeAES256K
-		if e.Key == TypeAES256K {
+		if e.KeyType == TypeAES256K {
 			other = TypeAES
 		}
-		what = fmt.Sprintf("the monitor knows no %s, or another key of it, or takes no keys of type %s", e.Name, e.Key)
-		hint = fmt.Sprintf("a monitor answers all three with -13: compare the key with what \"ceph auth get %s\" prints; "+
-			"if it is the same, the monitor wants one of type %s (Ceph 20 and later refuse type aes unless "+
+		what = fmt.Sprintf("the monitor knows no %s, or another key of it, or takes no keys of type %s", e.Name,
+			e.KeyType)
+		hint = fmt.Sprintf("a monitor answers all three with -13: compare the key with what \"ceph auth get %s\" "+
+			"prints; if it is the same, the monitor wants one of type %s (Ceph 20 and later refuse type aes unless "+
 			"auth_allowed_ciphers has it, older ones know no other)", e.Name, other)
 	case !slices.Contains(e.Refusal.Methods, auth.MethodCephX):
 		what = "the peer has no cephx"

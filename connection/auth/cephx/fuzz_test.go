@@ -35,6 +35,8 @@ func FuzzParse(f *testing.F) {
 		func(p []byte) (wire, error) { x, err := ParseAuthorizer(p); return x, err },
 		func(p []byte) (wire, error) { x, err := ParseTicketInfo(p); return x, err },
 		func(p []byte) (wire, error) { x, err := ParseServiceTicket(p); return x, err },
+		func(p []byte) (wire, error) { x, err := ParseTicketRequest(p); return x, err },
+		func(p []byte) (wire, error) { x, err := ParseRotatingSecrets(p); return x, err },
 		func(p []byte) (wire, error) { r := denc.NewReader(p); x := ConsumeKey(&r); return x, r.End() },
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {

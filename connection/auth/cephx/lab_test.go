@@ -29,7 +29,8 @@ func labKeyring(t testing.TB) string {
 	for i, name := range []string{"mon.", "client.admin", "osd.0", "osd.1", "mds.a"} {
 		k, err := NewKey(TypeAES256K, []byte(strings.Repeat(string(rune('a'+i)), 32)))
 		require.NoError(t, err)
-		fmt.Fprintf(&b, "[%s]\n\tkey = %s\n\tcaps osd = \"allow %s\"\n\tcaps mon = \"allow r\"\n", name, textOf(k), name)
+		fmt.Fprintf(&b, "[%s]\n\tkey = %s\n", name, textOf(k))
+		fmt.Fprintf(&b, "\tcaps osd = \"allow %s\"\n\tcaps mon = \"allow r\"\n", name)
 	}
 	k, err := NewKey(TypeAES, []byte("0123456789abcdef"))
 	require.NoError(t, err)

@@ -56,7 +56,7 @@ func (x *login) BadMethod(refusal *auth.RefusedError) (auth.Request, error) {
 		x.c.forget(x.had.globalID)
 		return x.Request()
 	}
-	e := &LoginError{Name: x.c.cfg.Name, Key: x.c.cfg.Key.Type(), Proved: x.stage == stageProved, Refusal: refusal}
+	e := &LoginError{Name: x.c.cfg.Name, KeyType: x.c.cfg.Key.Type(), Proved: x.stage == stageProved, Refusal: refusal}
 	x.stage = stageDone
 	return auth.Request{}, e
 }
@@ -163,7 +163,9 @@ func (c *Client) open(had *tickets, globalID uint64, reply LoginReply) (got tick
 
 // services opens tickets for services, with the session key of the login. Those that were
 // not asked for are left out.
-func (c *Client) services(list []Ticket, with Key, had map[entity.Type]*held, now time.Time) (map[entity.Type]*held, error) {
+func (c *Client) services(
+	list []Ticket, with Key, had map[entity.Type]*held, now time.Time,
+) (map[entity.Type]*held, error) {
 	got := map[entity.Type]*held{}
 	for _, t := range list {
 		if maskOf(c.cfg.Services)&uint32(t.Service) == 0 {

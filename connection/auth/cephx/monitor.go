@@ -87,7 +87,8 @@ func NewMonitor(cfg MonitorConfig) (*Monitor, error) {
 		return nil, err
 	}
 	m := &Monitor{cfg: cfg, random: randomness{r: cfg.Rand}}
-	m.mons, err = NewService(ServiceConfig{Type: entity.TypeMon, MonKey: key, Modes: cfg.Modes, Rand: &m.random, Now: cfg.Now})
+	m.mons, err = NewService(ServiceConfig{Type: entity.TypeMon, MonKey: key, Modes: cfg.Modes, Rand: &m.random,
+		Now: cfg.Now})
 	if err != nil {
 		return nil, err
 	}

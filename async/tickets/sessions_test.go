@@ -1,21 +1,17 @@
-package cephx_test
+package tickets_test
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest/sessiontest"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
-	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth/cephx"
 )
@@ -32,7 +28,8 @@ func newCluster(t testing.TB) *cluster {
 	add := func(name string) {
 		k, err := cephx.NewKey(cephx.TypeAES256K, []byte(fmt.Sprintf("%32s", name)))
 		require.NoError(t, err)
-		fmt.Fprintf(&b, "[%s]\nkey = %s\ncaps osd = \"allow *\"\n", name, base64.StdEncoding.EncodeToString(k.Append(nil)))
+		text := base64.StdEncoding.EncodeToString(k.Append(nil))
+		fmt.Fprintf(&b, "[%s]\nkey = %s\ncaps osd = \"allow *\"\n", name, text)
 	}
 	add("mon.")
 	for i := range 100 {
@@ -120,10 +117,3 @@ func TestSessions(t *testing.T) {
 		})
 	}
 }
-
-var (
-	_ = context.Background
-	_ = netip.Addr{}
-	_ = async.Config{}
-	_ = msg.Message{}
-)
