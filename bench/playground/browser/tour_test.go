@@ -46,6 +46,8 @@ func TestTheTourCanBeDone(t *testing.T) {
 			p.eval(`playground.seek(1e8)`, nil)
 		}},
 		{"Races", func() {
+			p.do(chromedp.Click("#play"))
+			p.until(`!playground.player.playing`)
 			p.do(chromedp.Click("#rewind"))
 			p.until(`playground.player.at === 0`)
 			for range 5 {

@@ -54,10 +54,11 @@ export class Notice {
   }
 
   #violation(v) {
-    this.#show("bad", `A promise is broken: ${v.message}`,
+    const what = /^(expect|until)\b/.test(v.message) ? "It is not as expected" : "A promise is broken";
+    this.#show("bad", `${what}: ${v.message}`,
       h("button", { type: "button", class: "primary", onclick: () => this.openChart(v) }, "Show what led to it"),
       h("button", { type: "button", onclick: () => this.#player.seek(Math.max(0, v.at - 500e6)) }, "Half a second before"));
-    say(`A promise is broken: ${v.message}. The run has stopped.`);
+    say(`${what}: ${v.message}. The run has stopped.`);
     this.openChart(v);
   }
 
