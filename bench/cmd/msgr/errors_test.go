@@ -102,7 +102,7 @@ func TestErrors(t *testing.T) {
 
 		{"ping", command.ExitUsage, "msgr ping: <addr> is missing (see msgr ping --help)"},
 		{"ping --nope NOBODY", command.ExitUsage,
-			`msgr ping: unknown flag --nope, did you mean one of "--type", "--name"? (see msgr ping --help)`},
+			`msgr ping: unknown flag --nope, did you mean one of "--type", "--mode", "--name"? (see msgr ping --help)`},
 		{"ping nope", command.ExitUsage,
 			`"nope" is no address; give it as v2:HOST:PORT/NONCE, ` +
 				`such as v2:127.0.0.1:3300/0 or v2:[::1]:3300/0 (see msgr ping --help)`},

@@ -130,7 +130,7 @@ func TestChangedPayloads(t *testing.T) {
 	for _, peer := range []entity.Type{entity.TypeMon, entity.TypeOSD} {
 		agreed := 0
 		for n := range 4 {
-			for at := n; ; at += 2 {
+			for at := n; ; at += 5 {
 				c := l.client("client.admin", nil)
 				if peer == entity.TypeOSD {
 					l.login(c)
