@@ -361,3 +361,13 @@ func TestThrottleAllocatesNothing(t *testing.T) {
 }
 
 var _ msg.ThrottleWaiter = (*waiter)(nil)
+
+// What is negative is a mistake of who calls: taken for a number it would make room.
+func TestThrottleNegative(t *testing.T) {
+	th := NewThrottle(10)
+	th.Take(3)
+	require.Panics(t, func() { th.Release(-1) })
+	require.Panics(t, func() { th.Take(-1) })
+	require.Panics(t, func() { th.Acquire(-1, nil) })
+	require.EqualValues(t, 3, th.Stats().Held)
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	gobuild "go/build"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -172,6 +174,9 @@ func compile(ctx context.Context, pkg, program, overlay string) (string, error) 
 func runTests(ctx context.Context, pkg, program, only string, cpu, wall time.Duration) (
 	ok bool, used time.Duration, how string) {
 	args := []string{"-test.short", "-test.failfast", "-test.timeout=" + (wall - 10*time.Second).String()}
+	if usesRapid(pkg) {
+		args = append(args, "-rapid.nofailfile") // it would be tried again without the mistake
+	}
 	switch {
 	case only != "":
 		args = append(args, "-test.run=^"+only+"$")
@@ -207,4 +212,10 @@ func firstFailure(out string) string {
 		}
 	}
 	return strings.TrimSpace(out[max(0, len(out)-200):])
+}
+
+// usesRapid says whether the tests of a package do, which keeps what fails in testdata.
+func usesRapid(pkg string) bool {
+	p, err := gobuild.ImportDir(filepath.Join(root, pkg), 0)
+	return err == nil && slices.Contains(append(p.TestImports, p.XTestImports...), "pgregory.net/rapid")
 }

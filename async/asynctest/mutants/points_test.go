@@ -45,8 +45,8 @@ type point struct {
 //	off   a number is one more
 //	drop  a statement is left out
 //	stay  a return, break or continue in the midst of a function is left out
-var operators = []string{"flip", "edge", "off", "drop", "stay"}
-
+//
+// flips and edges are what becomes of the first two.
 var flips = map[token.Token]token.Token{
 	token.EQL: token.NEQ, token.NEQ: token.EQL, token.LSS: token.GEQ, token.GEQ: token.LSS, token.GTR: token.LEQ,
 	token.LEQ: token.GTR, token.LAND: token.LOR, token.LOR: token.LAND,
