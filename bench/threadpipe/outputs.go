@@ -228,6 +228,10 @@ func (p *Pipe) readied(o session.Output, w *work) {
 	}
 	p.m.failures.Connected(p.m.now(), p)
 	p.Seen.Connected.Store(true)
+	if p.known {
+		p.counts.Resumed.Add(1)
+	}
+	p.known = true
 	if o.Kind == session.OutConnected {
 		p.counts.Connected.Add(1)
 		p.enqueueEvent(dispatch.KindConnect, nil)

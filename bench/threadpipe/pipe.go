@@ -38,6 +38,7 @@ type Pipe struct {
 	dials   uint64             // counts the attempts to connect, and the ends of those
 	stop    context.CancelFunc // of the attempt that is under way; nil: none is
 	closed  error              // nil: open
+	known   bool               // it was ready before
 	gone    bool               // the session is over
 	account connection.Account // held for sending
 	sweeps  bool               // a sweep of the send queue is on its way
