@@ -155,7 +155,7 @@ func TestCephxService(t *testing.T) {
 }
 
 // TestCephxMonToMon is a monitor for a real one: it makes its ticket itself, and the session
-// is lossless, through cuts.
+// is lossless.
 func TestCephxMonToMon(t *testing.T) {
 	for _, mode := range []string{"crc", "secure"} {
 		t.Run(mode, func(t *testing.T) {

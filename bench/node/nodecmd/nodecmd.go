@@ -121,14 +121,6 @@ func (c *Node) config() (cfg node.DaemonConfig, err error) {
 	return cfg, nil
 }
 
-func logger(quiet bool) *slog.Logger {
-	level := slog.LevelInfo
-	if quiet {
-		level = slog.LevelWarn
-	}
-	return loggerAt(level)
-}
-
 func loggerAt(level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }
