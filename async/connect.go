@@ -123,7 +123,7 @@ func (m *Messenger) connect(asked *msg.Policy, t entity.Type, addrs entity.AddrV
 		policy = m.guardThrottlers(*asked)
 	}
 	if !anon {
-		if c := m.reg.Lookup(addrs); c != nil {
+		if c := m.reg.Lookup(addrs); c != nil && !c.IsClosed() {
 			return m.wanted(c, asked, policy, addrs)
 		}
 	}

@@ -34,6 +34,8 @@ type Registry[C Registered] struct {
 type Registered interface {
 	comparable
 	ID() uint64
+	// IsClosed is true from the moment on that a user sees it; Remove comes a little later.
+	IsClosed() bool
 	// Follow: whoever listens at the peer's place is the peer.
 	Follow()
 }
@@ -61,10 +63,16 @@ func (r *Registry[C]) Lookup(addrs entity.AddrVec) C {
 }
 
 // Wanted is Lookup for a user who asks for addrs. One found at a place, where the user
-// means whoever listens there, is that one's from now on, and told so if it was not.
-func (r *Registry[C]) Wanted(addrs entity.AddrVec) C {
+// means whoever listens there, is that one's from now on, and told so if it was not. One
+// that is closed is none.
+func (r *Registry[C]) Wanted(addrs entity.AddrVec) (found C) {
 	r.mu.Lock()
 	c, ok := r.index.Lookup(addrs)
+	if ok && c.IsClosed() {
+		r.removeLocked(c)
+		r.mu.Unlock()
+		return found
+	}
 	news := ok && r.askLocked(c, addrs)
 	r.mu.Unlock()
 	if news {
@@ -91,7 +99,7 @@ func ofAnyNonce(addrs entity.AddrVec) bool {
 }
 
 // Add puts a new connection in, under addrs unless it is anonymous. If there is one
-// under them already it is returned instead.
+// under them already it is returned instead, unless it is closed.
 func (r *Registry[C]) Add(c C, addrs entity.AddrVec, anon bool) (existing C, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -101,7 +109,10 @@ func (r *Registry[C]) Add(c C, addrs entity.AddrVec, anon bool) (existing C, err
 	e := &entry[C]{}
 	if !anon {
 		if ex, ok := r.index.Lookup(addrs); ok {
-			return ex, nil
+			if !ex.IsClosed() {
+				return ex, nil
+			}
+			r.removeLocked(ex) // who has seen that it is closed wants another one
 		}
 		if ofAnyNonce(addrs) {
 			e.asked = addrs
@@ -224,6 +235,10 @@ func (r *Registry[C]) putLocked(c C, addrs entity.AddrVec) {
 func (r *Registry[C]) Remove(c C) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.removeLocked(c)
+}
+
+func (r *Registry[C]) removeLocked(c C) {
 	e := r.all[c]
 	if e == nil {
 		return

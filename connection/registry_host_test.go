@@ -5,15 +5,46 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
 // handshaking is a connection that is only counted.
-type handshaking struct{ id uint64 }
+type handshaking struct {
+	id     uint64
+	closed bool
+}
 
-func (h *handshaking) ID() uint64 { return h.id }
-func (h *handshaking) Follow()    {}
+func (h *handshaking) ID() uint64     { return h.id }
+func (h *handshaking) IsClosed() bool { return h.closed }
+func (h *handshaking) Follow()        {}
+
+// TestClosedIsNone: who has seen that a connection is closed, and asks before it is removed,
+// gets another one.
+func TestClosedIsNone(t *testing.T) {
+	var r Registry[*handshaking]
+	r.Init()
+	addrs, err := entity.ParseAddrVec("v2:127.0.0.1:6800/1")
+	require.NoError(t, err)
+	first, second, third := &handshaking{id: 1}, &handshaking{id: 2}, &handshaking{id: 3}
+	add := func(c *handshaking) *handshaking {
+		existing, err := r.Add(c, addrs, false)
+		require.NoError(t, err)
+		return existing
+	}
+	require.Nil(t, add(first))
+	require.Same(t, first, add(second))
+	require.Same(t, first, r.Wanted(addrs))
+	first.closed = true
+	require.Nil(t, add(second))
+	r.Remove(first) // its own end comes later
+	require.Same(t, second, r.Wanted(addrs))
+	second.closed = true
+	require.Nil(t, r.Wanted(addrs))
+	require.Nil(t, add(third))
+	require.Same(t, third, r.Lookup(addrs))
+}
 
 // TestHandshakesPerHost: who is one host, and that room is given back once.
 func TestHandshakesPerHost(t *testing.T) {
@@ -22,7 +53,7 @@ func TestHandshakesPerHost(t *testing.T) {
 	limits := HandshakeLimits{Max: 5, MaxPerHost: 2}
 	var all []*handshaking
 	add := func(from string) error {
-		c := &handshaking{uint64(len(all))}
+		c := &handshaking{id: uint64(len(all))}
 		displaced, err := r.AddHandshake(c, netip.MustParseAddr(from), limits)
 		require.Nil(t, displaced)
 		if err == nil {
@@ -70,7 +101,7 @@ func TestHandshakesDisplaced(t *testing.T) {
 	var id uint64
 	add := func(from string) (*handshaking, *handshaking, error) {
 		id++
-		c := &handshaking{id}
+		c := &handshaking{id: id}
 		displaced, err := r.AddHandshake(c, netip.MustParseAddr(from), limits)
 		_, n, _ := r.Counts()
 		require.LessOrEqual(t, n, limits.Max)

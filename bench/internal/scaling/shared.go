@@ -273,8 +273,9 @@ func totalLine(goroutines int) (func(int, int), func()) {
 // peer is a connection for a registry.
 type peer struct{ id uint64 }
 
-func (p *peer) ID() uint64 { return p.id }
-func (p *peer) Follow()    {}
+func (p *peer) ID() uint64     { return p.id }
+func (p *peer) IsClosed() bool { return false }
+func (p *peer) Follow()        {}
 
 func registryLine(int) (func(int, int), func()) {
 	r := new(connection.Registry[*peer])
