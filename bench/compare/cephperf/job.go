@@ -68,8 +68,14 @@ func (j *job) run(ctx context.Context) {
 	}
 }
 
+// send sends a request, unless all are sent: replies may have come and sent the next ones
+// before run has sent the first window.
 func (j *job) send(slot int) {
 	j.mu.Lock()
+	if j.sent == j.c.Messages {
+		j.mu.Unlock()
+		return
+	}
 	j.sent++
 	j.since[slot] = j.c.now()
 	j.mu.Unlock()
@@ -125,7 +131,7 @@ func (j *job) reply(slot uint64) {
 	_ = j.hist.RecordValue(min(now-j.since[slot], latencyMax))
 	j.since[slot] = -1
 	j.answered++
-	last, more := j.answered == j.c.Messages, j.sent < j.c.Messages
+	last := j.answered == j.c.Messages
 	j.mu.Unlock()
 	j.c.answered.Add(1)
 	switch {
@@ -133,7 +139,7 @@ func (j *job) reply(slot uint64) {
 		j.c.left.Done()
 	case j.c.Think > 0:
 		j.free <- int(slot) // has room for all slots
-	case more:
+	default:
 		j.send(int(slot))
 	}
 }
