@@ -84,7 +84,7 @@ func TestTheMouseBreaksThings(t *testing.T) {
 	p.picture("broken")
 	p.do(chromedp.Click("#heal"))
 	p.acted("heal")
-	require.Equal(t, "7", p.text(`$$("#marks i").length`), "a mark on the timeline for each step")
+	p.until(`$$("#marks i").length === 7`) // a mark on the timeline for each step
 	p.clean()
 }
 
