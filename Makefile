@@ -84,10 +84,12 @@ interop: ## the tests against real Ceph daemons; fails where they are not instal
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Ceph ./async/admin
 
 SWARM ?= 20000
+# Which of the planted bugs, by their names: a regular expression.
+MUTANTS ?= .
 
 sim: ## the campaign on the simulated network: SWARM seeds (20000), coverage, mutants
 	go test -count=1 -timeout 300s ./async/asynctest -run 'TestSwarm' -swarm $(SWARM) -v $(ARGS)
-	go test -count=1 -timeout 15m ./async/asynctest/mutants -run 'TestMutants$$' -mutants . -v $(ARGS)
+	go test -count=1 -timeout 15m ./async/asynctest/mutants -run 'TestMutants$$' -mutants '$(MUTANTS)' -v $(ARGS)
 
 sim-long: ## for hours: the long searches, then SWARM random seeds: make sim-long SWARM=1000000
 	ASYNCMSGR_LONG=1 go test -count=1 -timeout 24h ./async/asynctest ./connection/session ./eventloop/simnet -v $(ARGS)
