@@ -203,8 +203,9 @@ func snake(s string) string {
 	return b.String()
 }
 
-// each calls f for the counters that are meant, by logger and name.
-func (d *desk) each(args Args, f func(c *counter) any) (any, error) {
+// each calls f for the counters that are meant, by logger and by what name gives; those without
+// a name are left out.
+func (d *desk) each(args Args, name func(c *counter) string, f func(c *counter) any) (any, error) {
 	all := map[string]map[string]any{}
 	only, onlyCounter := args.Get("logger"), args.Get("counter")
 	for _, l := range d.loggers() {
@@ -214,16 +215,15 @@ func (d *desk) each(args Args, f func(c *counter) any) (any, error) {
 		all[l.name] = map[string]any{}
 		for i := range l.counters {
 			c := &l.counters[i]
-			if onlyCounter != "" && onlyCounter != c.name {
-				continue
-			}
-			if v := f(c); v != nil {
-				all[l.name][c.name] = v
+			if as := name(c); as != "" && (onlyCounter == "" || onlyCounter == as) {
+				all[l.name][as] = f(c)
 			}
 		}
 	}
 	return all, nil
 }
+
+func counterName(c *counter) string { return c.name }
 
 // mean is a kindMean, in seconds.
 type mean struct {
@@ -241,7 +241,7 @@ func (s seconds) MarshalJSON() ([]byte, error) {
 }
 
 func (d *desk) perfDump(args Args) (any, error) {
-	return d.each(args, func(c *counter) any {
+	return d.each(args, counterName, func(c *counter) any {
 		if c.kind == kindMean {
 			return mean{c.took.Count(), seconds(c.took.Sum), seconds(c.took.Mean())}
 		}
@@ -261,7 +261,7 @@ type schema struct {
 }
 
 func (d *desk) perfSchema(args Args) (any, error) {
-	return d.each(args, func(c *counter) any {
+	return d.each(args, counterName, func(c *counter) any {
 		s := schema{c.kind, "gauge", "integer", c.help, c.nick, c.priority, c.units}
 		switch c.kind {
 		case kindCounter:
@@ -305,10 +305,16 @@ var nanoAxis = func() axis {
 	return a
 }()
 
-func histogramName(c *counter) string { return strings.TrimSuffix(c.name, "_lat") + "_histogram" }
+// histogramName is "" for a counter without one.
+func histogramName(c *counter) string {
+	if c.took == nil {
+		return ""
+	}
+	return strings.TrimSuffix(c.name, "_lat") + "_histogram"
+}
 
 func (d *desk) histogramDump(args Args) (any, error) {
-	return d.histograms(args, func(c *counter) any {
+	return d.each(args, histogramName, func(c *counter) any {
 		return struct {
 			Axes   []axis               `json:"axes"`
 			Values [hist.Buckets]uint64 `json:"values"`
@@ -317,25 +323,7 @@ func (d *desk) histogramDump(args Args) (any, error) {
 }
 
 func (d *desk) histogramSchema(args Args) (any, error) {
-	return d.histograms(args, func(c *counter) any {
+	return d.each(args, histogramName, func(c *counter) any {
 		return schema{kindHist, "counter", "integer-histogram", c.help, "", c.priority, c.units}
 	})
-}
-
-func (d *desk) histograms(args Args, f func(c *counter) any) (any, error) {
-	all := map[string]map[string]any{}
-	only, onlyCounter := args.Get("logger"), args.Get("counter")
-	for _, l := range d.loggers() {
-		if only != "" && only != l.name {
-			continue
-		}
-		all[l.name] = map[string]any{}
-		for i := range l.counters {
-			c := &l.counters[i]
-			if name := histogramName(c); c.took != nil && (onlyCounter == "" || onlyCounter == name) {
-				all[l.name][name] = f(c)
-			}
-		}
-	}
-	return all, nil
 }

@@ -29,7 +29,7 @@ type Campaign struct {
 	// Missing are seeds of a Part's Whole that no part has.
 	Missing []Seeds `json:"missing,omitempty"`
 
-	// Sums over all seeds. CPUSeconds is how long they took, one after the other.
+	// Sums over all seeds. SeedsS, in seconds, is how long they took, one after the other.
 	Seeds      uint64  `json:"seeds"`
 	Sent       uint64  `json:"sent"`
 	Deliveries uint64  `json:"deliveries"`

@@ -19,9 +19,7 @@ import (
 // merge runs msgr sim-merge.
 func merge(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, errs bytes.Buffer
-	code = run(append([]string{"sim-merge"}, args...), &out, &errs)
-	return code, out.String(), errs.String()
+	return subcommand("sim-merge", args)
 }
 
 // shards runs msgr sim in parts, and returns the files with what it has printed.

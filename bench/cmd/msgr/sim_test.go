@@ -21,8 +21,13 @@ import (
 // sim runs msgr sim and returns its exit code and output.
 func sim(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return subcommand("sim", args)
+}
+
+// subcommand runs one of msgr's and returns its exit code and output.
+func subcommand(name string, args []string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = run(append([]string{"sim"}, args...), &out, &errs)
+	code = run(append([]string{name}, args...), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
