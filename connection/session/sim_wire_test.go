@@ -133,16 +133,6 @@ const (
 	moveEOF
 )
 
-func (m move) String() string {
-	switch m.kind {
-	case moveConnect:
-		return fmt.Sprintf("connect wire %d", m.wire.n)
-	case moveDeliver:
-		return fmt.Sprintf("deliver to %s", m.end)
-	}
-	return fmt.Sprintf("eof to %s", m.end)
-}
-
 // moves lists what the network can do now, in a fixed order.
 func (w *world) moves() (ms []move) {
 	live := w.wires[:0]
