@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"cmp"
 	"slices"
 	"testing"
 
@@ -214,10 +213,9 @@ func TestPrioSeveralDrainers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPrio(1000, 4000)
 		var id uint64
-		var queued []refItem // by arrival
+		var queued []refItem // by arrival; what is put back is older than all
 		busy := map[uint64]*class{}
 		turns := map[uint64][]Item{} // what more took, by class
-		putBack := false
 		take := func(it *Item) refItem {
 			i := slices.IndexFunc(queued, func(q refItem) bool { return q.id == itemID(it) })
 			require.GreaterOrEqual(t, i, 0)
@@ -283,10 +281,11 @@ func TestPrioSeveralDrainers(t *testing.T) {
 				more := make([]Item, rapid.IntRange(0, 4).Draw(t, "more"))
 				more = more[:p.more(c, uint8(got.prio), more)]
 				for i := range more {
-					require.False(t, slices.ContainsFunc(queued, func(q refItem) bool {
-						return q.class == got.class &&
-							(q.event || q.prio > got.prio || q.prio == got.prio && q.id < itemID(&more[i]))
-					}), "something goes before it")
+					first := slices.IndexFunc(queued, func(q refItem) bool {
+						return q.class == got.class && (q.event || q.prio >= got.prio)
+					})
+					require.GreaterOrEqual(t, first, 0)
+					require.Equal(t, queued[first].id, itemID(&more[i]), "something goes before it")
 					r := take(&more[i])
 					require.Equal(t, [2]any{got.class, got.prio}, [2]any{r.class, r.prio})
 				}
@@ -296,16 +295,11 @@ func TestPrioSeveralDrainers(t *testing.T) {
 				class := uint64(rapid.IntRange(0, 4).Draw(t, "class"))
 				if c := busy[class]; c != nil {
 					if turn := turns[class]; len(turn) > 0 && rapid.Bool().Draw(t, "put back") {
-						putBack = true
 						turn = turn[rapid.IntRange(0, len(turn)).Draw(t, "dispatched"):]
-						for _, it := range turn {
-							r := refItem{
+						for i, it := range turn {
+							queued = slices.Insert(queued, i, refItem{
 								id: itemID(&it), class: class, prio: int(it.Priority), cost: int64(len(it.Msg.Data)),
-							}
-							i, _ := slices.BinarySearchFunc(queued, r, func(a, b refItem) int {
-								return cmp.Compare(a.id, b.id)
 							})
-							queued = slices.Insert(queued, i, r)
 						}
 						if len(turn) > 0 {
 							p.putBack(c, turn[0].Priority, turn)
@@ -332,11 +326,7 @@ func TestPrioSeveralDrainers(t *testing.T) {
 				all := p.discardAll(nil)
 				require.Len(t, all, len(queued))
 				for i := range all {
-					if putBack { // that is older than all for it
-						take(&all[i])
-					} else {
-						require.Equal(t, queued[i].id, itemID(&all[i]))
-					}
+					require.Equal(t, queued[i].id, itemID(&all[i]))
 				}
 				queued = nil
 			},
@@ -396,6 +386,19 @@ func checkPrio(t require.TestingT, p *prio) {
 	require.Equal(t, items, p.items)
 	require.Equal(t, runnable, p.runnable)
 	require.Len(t, p.events, events)
+	var older *node
+	for n := p.oldest; n != nil; older, n = n, n.newer {
+		require.Same(t, older, n.older)
+		items--
+	}
+	require.Same(t, older, p.newest)
+	require.Zero(t, items, "items by age")
+	for i, c := range p.events {
+		require.Equal(t, i, c.heapAt)
+		if i > 0 {
+			require.Less(t, p.events[(i-1)/2].head.seq, c.head.seq, "the heap of events")
+		}
+	}
 	var share int64
 	for i := range p.levels {
 		l := &p.levels[i]

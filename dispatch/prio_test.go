@@ -214,3 +214,29 @@ func TestPrioEventsByArrival(t *testing.T) {
 	}
 	require.NotEmpty(t, want)
 }
+
+// TestEventsOfManyClasses: the heap of events keeps its order whichever class leaves it, from
+// the midst too, where what takes its place may have to go up as well as down.
+func TestEventsOfManyClasses(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	p := newPrio(1000, 4000)
+	var it Item
+	for range 2000 {
+		switch class := r.Uint64N(16); r.IntN(8) {
+		case 0:
+			p.discard(class, true, nil)
+		case 1, 2, 3:
+			if c := p.pop(&it); c != nil {
+				p.done(c)
+			}
+		default:
+			p.push(&Item{Kind: KindAccept, Class: class, Conn: &fakeConn{id: class}})
+		}
+		checkPrio(t, &p)
+	}
+	for c := p.pop(&it); c != nil; c = p.pop(&it) {
+		p.done(c)
+		checkPrio(t, &p)
+	}
+	requireEmpty(t, &p)
+}
