@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -64,6 +65,19 @@ func TestAntsPoolConfig(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, DefaultAntsSize, p.Size())
 	require.NoError(t, p.Release(context.Background()))
+	for set, line := range map[int]int{0: DefaultAntsLine, -1: 0, 7: 7} {
+		p, err := NewAntsPool(AntsConfig{Size: 1, LineMax: set})
+		require.NoError(t, err)
+		require.Equal(t, line, p.lineMax, "LineMax %d", set)
+		require.NoError(t, p.Release(context.Background()))
+	}
+}
+
+// TestAntsLogger: what ants has to say comes out formatted, as a warning.
+func TestAntsLogger(t *testing.T) {
+	var said strings.Builder
+	antsLogger{slog.New(slog.NewTextHandler(&said, nil))}.Printf("worker %d exits", 7)
+	require.Contains(t, said.String(), `level=WARN msg="worker 7 exits"`)
 }
 
 func TestAntsPoolSurvivesPanic(t *testing.T) {
