@@ -35,8 +35,10 @@ const largestCredit = 128 << 10
 
 func checkR2(d *digest) (bad []string) {
 	bad = append(bad, d.h.Left...)
+	// Who calls in vain at the end may do so at both ends of a handshake.
+	calling := slices.ContainsFunc(d.h.Ends, func(e NodeEnd) bool { return len(e.Calling) > 0 })
 	for _, e := range d.h.Ends {
-		if e.Handshakes != 0 {
+		if e.Handshakes != 0 && !calling {
 			bad = append(bad, fmt.Sprintf("node %d.%d: %d handshakes are not over", e.Node, e.Life, e.Handshakes))
 		}
 	}

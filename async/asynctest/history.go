@@ -2,8 +2,10 @@ package asynctest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
@@ -133,6 +135,10 @@ type NodeEnd struct {
 	Handshakes    int
 	PolicyHeld    int64
 	Panics        uint64
+	// Calling are the IDs of its connections to an address that nobody has any more: the peer
+	// came back under another one, and they call until they are marked down. What they hold
+	// waits, and is not lost.
+	Calling []uint64
 	Effort
 }
 
@@ -240,8 +246,18 @@ func (n *Node) closeLife(alive bool) {
 		for _, t := range n.Throttles {
 			e.PolicyHeld += t.Stats().Held
 		}
+		for conn := range n.ConnectionStats() {
+			if !conn.IsConnected() && n.Cluster.nobody(conn.PeerAddrs()) {
+				e.Calling = append(e.Calling, conn.ID())
+			}
+		}
 	}
 	h.Ends = append(h.Ends, e)
+}
+
+// nobody says that no messenger that runs has this address.
+func (c *Cluster) nobody(has entity.AddrVec) bool {
+	return !slices.ContainsFunc(c.Nodes, func(n *Node) bool { return !n.Down && n.Addrs().Equal(has) })
 }
 
 // String is the record in one line.

@@ -2,6 +2,7 @@ package asynctest
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest/promise"
 )
@@ -71,6 +72,9 @@ func (d *digest) observe() {
 		}
 	}
 	for _, f := range d.flows {
+		if d.calling(f.from) {
+			f.Excuse()
+		}
 		switch {
 		case f.from.lossy || d.h.IsTainted(f.From, f.To):
 		case d.unlike(f.From, f.To): // C4 judges what is lost
@@ -86,10 +90,16 @@ func (d *digest) observe() {
 			what := fmt.Sprintf("it is lost, and neither side was told (end: %v)", m.ended)
 			find(m.sent, []promise.Breach{{Letter: "C4", What: what}})
 		}
-		if n := d.life(f.from.lifeKey); n.end != nil && n.end.Alive {
+		if n := d.life(f.from.lifeKey); n.end != nil && n.end.Alive && !d.calling(f.from) {
 			find(f.Flow, f.Unended())
 		}
 	}
+}
+
+// calling says that a connection called in the end where nobody was any more.
+func (d *digest) calling(c *connDigest) bool {
+	end := d.life(c.lifeKey).end
+	return end != nil && slices.Contains(end.Calling, c.conn)
 }
 
 // told excuses what is lost of the flows of a connection, from it or to it: an end of
