@@ -150,8 +150,15 @@ type unit []byte
 
 func (u unit) isBanner() bool      { return len(u) >= 8 && string(u[:8]) == "ceph v2\n" }
 func (u unit) tag() frame.Tag      { return frame.Tag(u[0]) }
-func (u unit) payload() []byte     { return u[frame.PreambleLen : len(u)-4] }
 func (u unit) is(t frame.Tag) bool { return !u.isBanner() && u.tag() == t }
+
+// payload is that of a frame: an empty one has no checksum either.
+func (u unit) payload() []byte {
+	if len(u) == frame.PreambleLen {
+		return nil
+	}
+	return u[frame.PreambleLen : len(u)-4]
+}
 
 // nextUnit is the first unit of b, or nil if it is not complete.
 func nextUnit(b []byte, banner bool) unit {
