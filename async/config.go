@@ -163,6 +163,10 @@ type Config struct {
 	// (Stats.TurnedAway). HandshakesMaxPerHost bounds those from one IPv4 address, or from
 	// one /64 of IPv6; 0 means half of HandshakesMax, but at least 256.
 	HandshakesMax, HandshakesMaxPerHost int
+	// EventsMax bounds the events (a connection was accepted, lost, ...) that wait for
+	// dispatchers which are behind or hang; 0 means 65536. At the bound what connects is closed
+	// at once and comes again, counted (Stats.TurnedAway) and said as ReasonFull.
+	EventsMax int
 	// BindPortMin and BindPortMax are where Bind looks for a free port when asked
 	// for port 0; 0 leaves the choice to the kernel. (Ceph's daemons: 6800, 7300.)
 	BindPortMin, BindPortMax uint16
@@ -226,7 +230,8 @@ func (c *Config) check() error {
 		{"DispatchWidth", int64(c.DispatchWidth)}, {"DispatchWidthMax", int64(c.DispatchWidthMax)},
 		{"SendQueueMessages", int64(c.SendQueueMessages)}, {"SendQueueBytes", c.SendQueueBytes},
 		{"HandshakesMax", int64(c.HandshakesMax)}, {"AuthStepsMax", int64(c.AuthStepsMax)},
-		{"HandshakesMaxPerHost", int64(c.HandshakesMaxPerHost)}, {"ListenBacklog", int64(c.ListenBacklog)},
+		{"HandshakesMaxPerHost", int64(c.HandshakesMaxPerHost)}, {"EventsMax", int64(c.EventsMax)},
+		{"ListenBacklog", int64(c.ListenBacklog)},
 		{"WriteBatch", int64(c.WriteBatch)}, {"WriteBudget", int64(c.WriteBudget)},
 		{"Socket.RecvBuffer", int64(c.Socket.RecvBuffer)}, {"Socket.SendBuffer", int64(c.Socket.SendBuffer)},
 		{"Socket.UserTimeout", int64(c.Socket.UserTimeout)},
@@ -311,6 +316,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.HandshakesMax = orDefault(c.HandshakesMax, 4096)
 	c.HandshakesMaxPerHost = orDefault(c.HandshakesMaxPerHost, max(c.HandshakesMax/2, 256))
+	c.EventsMax = orDefault(c.EventsMax, 1<<16)
 	c.BindRetries = orDefault(c.BindRetries, 3)
 	c.BindRetryDelay = orDefault(c.BindRetryDelay, 5*time.Second)
 	c.fixedBatch = c.WriteBatch != 0

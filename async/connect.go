@@ -1,6 +1,7 @@
 package async
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -194,22 +195,34 @@ func (m *Messenger) accept(sock eventloop.Socket) {
 	w := m.cfg.Stack.Pick()
 	c := connection.Accept(m.lastConnID.Add(1), &m.shared, w)
 	limits := connection.HandshakeLimits{Max: m.cfg.HandshakesMax, MaxPerHost: m.cfg.HandshakesMaxPerHost}
+	if m.queue.Events() >= m.cfg.EventsMax {
+		m.turnAway(sock, errEvents, "events", m.cfg.EventsMax)
+		return
+	}
 	displaced, err := m.reg.AddHandshake(c, sock.RemoteAddr().Addr(), limits)
 	if displaced != nil {
 		m.counts.TurnedAway.Add(1)
 		displaced.GiveUp(session.ErrCrowdedOut)
 	}
 	if err != nil {
-		if m.usable() == nil {
-			m.counts.TurnedAway.Add(1)
-			m.failures.AcceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect", sock.RemoteAddr(),
-				msg.ReasonFull, err, "handshakes", limits.Max, "from one host", limits.MaxPerHost)
-		}
-		_ = sock.Close()
+		m.turnAway(sock, err, "handshakes", limits.Max, "from one host", limits.MaxPerHost)
 		return
 	}
 	if w.Post(eventloop.TaskFunc(func() { c.Adopt(sock) })) != nil {
 		_ = sock.Close() // the stack is closed
 		c.Close(msg.ErrShutdown)
 	}
+}
+
+// errEvents is why nobody is let in while dispatchers are far behind.
+var errEvents = errors.New("msgr: too many events wait for dispatchers")
+
+// turnAway closes an accepted socket for which a bound leaves no room, and says so.
+func (m *Messenger) turnAway(sock eventloop.Socket, why error, bounds ...any) {
+	if m.usable() == nil {
+		m.counts.TurnedAway.Add(1)
+		m.failures.AcceptFailed(m.cfg.Stack.Clock().Now(), "a peer could not connect", sock.RemoteAddr(),
+			msg.ReasonFull, why, bounds...)
+	}
+	_ = sock.Close()
 }

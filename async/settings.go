@@ -24,7 +24,8 @@ type Settings struct {
 	Workers, DispatchWidth, DispatchWidthMax              int
 	SendQueueMessages                                     int
 	SendQueueBytes, SendTotalBytes, SendHighWater         int64
-	HandshakesMax, HandshakesMaxPerHost, StandbyMax       int
+	HandshakesMax, HandshakesMaxPerHost                   int
+	EventsMax, StandbyMax                                 int
 	BindPortMin, BindPortMax                              uint16
 	ListenBacklog, RecvBuffer                             int
 	FaultsAllowed                                         bool
@@ -40,7 +41,8 @@ func (m *Messenger) Settings() Settings {
 		Workers: c.Stack.NumWorkers(), DispatchWidth: c.DispatchWidth, DispatchWidthMax: c.DispatchWidthMax,
 		SendQueueMessages: c.SendQueueMessages, SendQueueBytes: c.SendQueueBytes,
 		SendTotalBytes: c.SendTotalBytes, SendHighWater: c.SendHighWater,
-		HandshakesMax: c.HandshakesMax, HandshakesMaxPerHost: c.HandshakesMaxPerHost, StandbyMax: c.StandbyMax,
+		HandshakesMax: c.HandshakesMax, HandshakesMaxPerHost: c.HandshakesMaxPerHost,
+		EventsMax: c.EventsMax, StandbyMax: c.StandbyMax,
 		BindPortMin: c.BindPortMin, BindPortMax: c.BindPortMax,
 		ListenBacklog: orDefault(c.ListenBacklog, 512), RecvBuffer: c.Socket.RecvBuffer,
 		FaultsAllowed: m.Faults() != nil,

@@ -62,3 +62,34 @@ func TestStuckDispatchers(t *testing.T) {
 
 //go:noinline
 func hangs(g *gate) { g.pass() }
+
+// TestEventsMax: while dispatchers hang, events do not pile up without end: what connects is
+// turned away, with the reason, and comes in when they go on.
+func TestEventsMax(t *testing.T) {
+	l := newLab(t)
+	var book logbook
+	hang := l.gate()
+	srv := l.node(entity.OSD(0), msg.StatefulServer(), l.withLog(&book), func(c *Config) {
+		c.DispatchWidth, c.DispatchWidthMax, c.EventsMax = 1, 1, 2
+	})
+	srv.onEvent = func(what string, _ msg.Connection) {
+		if what == "accept" {
+			hang.pass()
+		}
+	}
+	require.NoError(t, srv.Bind(local))
+	require.NoError(t, srv.Start())
+	for i := range int64(3) { // one hangs, two wait
+		l.connect(l.client(entity.Client(i), msg.LosslessClient()), srv)
+	}
+	hang.wantArrived(1)
+	require.Equal(t, 2, srv.Stats().Queue.Events)
+	late := l.client(entity.Client(7), msg.LosslessClient())
+	require.NoError(t, late.SendTo(text("late"), entity.TypeOSD, srv.Addrs()))
+	l.until("turned away", func() bool { return srv.Stats().TurnedAway >= 2 })
+	require.Equal(t, 2, srv.Stats().Queue.Events)
+	require.Len(t, book.lines("level=WARN", "a peer could not connect", "too many events wait for dispatchers",
+		"events=2", "EventsMax"), 1)
+	hang.open()
+	require.Equal(t, []string{"late"}, srv.wantMessages(1))
+}

@@ -71,7 +71,8 @@ type Counts[C any] struct {
 	// FastDispatchLimit.
 	SlowFastDispatches C
 	// AcceptErrors are failures of accept (see eventloop.ListenConfig.OnError),
-	// TurnedAway accepted sockets closed because of HandshakesMax or HandshakesMaxPerHost.
+	// TurnedAway accepted sockets closed because of HandshakesMax, HandshakesMaxPerHost or
+	// EventsMax.
 	AcceptErrors, TurnedAway C
 }
 

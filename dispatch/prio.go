@@ -28,6 +28,7 @@ type prio struct {
 	oldest, newest *node // all items in the order of arrival
 	seq            uint64
 	items          int
+	eventItems     int // events among them
 	runnable       int // classes that have items and are not busy
 	classPeak      int
 

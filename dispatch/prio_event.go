@@ -6,6 +6,7 @@ package dispatch
 // wait for their busy class.
 
 func (p *prio) pushEvent(c *class, n *node) {
+	p.eventItems++
 	if c.tail != nil {
 		c.tail.next = n
 		c.tail = n
@@ -31,6 +32,7 @@ func (p *prio) popEvent(it *Item) *class {
 		} else {
 			p.heapAdd(c)
 		}
+		p.eventItems--
 		p.begin(c)
 		*it = n.Item
 		p.freeNode(n)
@@ -55,6 +57,7 @@ func (p *prio) discardEvents(c *class, into []Item) []Item {
 		into = append(into, n.Item)
 		p.freeNode(n)
 		c.items--
+		p.eventItems--
 		n = next
 	}
 	c.head, c.tail = nil, nil

@@ -340,7 +340,7 @@ func TestPrioSeveralDrainers(t *testing.T) {
 
 // checkPrio checks the structure's own books.
 func checkPrio(t require.TestingT, p *prio) {
-	items, runnable, events := 0, 0, 0
+	items, runnable, events, eventItems := 0, 0, 0, 0
 	perLevel := map[uint8]int{}
 	for id, c := range p.classes {
 		require.Equal(t, id, c.id)
@@ -348,6 +348,7 @@ func checkPrio(t require.TestingT, p *prio) {
 		for e := c.head; e != nil; e = e.next {
 			n++
 		}
+		eventItems += n
 		switch {
 		case n == 0:
 			require.Equal(t, notInHeap, c.heapAt)
@@ -384,6 +385,7 @@ func checkPrio(t require.TestingT, p *prio) {
 		}
 	}
 	require.Equal(t, items, p.items)
+	require.Equal(t, eventItems, p.eventItems)
 	require.Equal(t, runnable, p.runnable)
 	require.Len(t, p.events, events)
 	var older *node

@@ -61,6 +61,7 @@ type Queue struct {
 // Implementation: not for users of the library; may change in any release.
 type Stats struct {
 	Len         int           // items queued
+	Events      int           // events among them
 	OldestAge   time.Duration // of the item that is queued longest
 	Dispatching int           // callbacks that run
 	Drainers    int           // jobs submitted or running, at most WidthMax
@@ -353,6 +354,15 @@ func (q *Queue) lenLocked() int {
 // OldestAge is for how long the oldest item has been queued; 0 if there is none.
 func (q *Queue) OldestAge() time.Duration { return q.Stats().OldestAge }
 
+// Events is the number of events that are queued. Any goroutine may call it.
+//
+// Implementation: not for users of the library; may change in any release.
+func (q *Queue) Events() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.prio.eventItems
+}
+
 // Stats is a snapshot.
 func (q *Queue) Stats() Stats {
 	now := q.cfg.Clock()
@@ -360,6 +370,7 @@ func (q *Queue) Stats() Stats {
 	defer q.mu.Unlock()
 	s := q.stats
 	s.InPlaceNow = q.inPlace.Load()
+	s.Events = q.prio.eventItems
 	s.Len, s.Drainers, s.Dispatching, s.Stuck = q.lenLocked(), q.jobs(), q.dispatching, len(q.stuck)
 	if n := q.prio.oldest; n != nil {
 		s.OldestAge = max(0, now-n.at)

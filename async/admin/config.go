@@ -135,6 +135,7 @@ var options = func() []option {
 		fixed("send_high_water", func(s *async.Settings) int64 { return s.SendHighWater }),
 		fixed("handshakes_max", func(s *async.Settings) int { return s.HandshakesMax }),
 		fixed("handshakes_max_per_host", func(s *async.Settings) int { return s.HandshakesMaxPerHost }),
+		fixed("events_max", func(s *async.Settings) int { return s.EventsMax }),
 		fixed("faults_allowed", func(s *async.Settings) bool { return s.FaultsAllowed }),
 	}
 	all = append(all, throttleOptions()...)

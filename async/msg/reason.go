@@ -38,8 +38,8 @@ const (
 	ReasonDisplaced
 	// ReasonBroken: the session came up and broke at once, more than once.
 	ReasonBroken
-	// ReasonFull: HandshakesMax or HandshakesMaxPerHost is reached, or nobody is free for
-	// a step of the authentication.
+	// ReasonFull: HandshakesMax, HandshakesMaxPerHost or EventsMax is reached, or nobody is free
+	// for a step of the authentication.
 	ReasonFull
 
 	// Implementation: not for users of the library; may change in any release.
@@ -94,7 +94,7 @@ var reasons = [NumReasons]struct{ name, hint, acceptHint string }{
 	ReasonFull: {"too many handshakes",
 		"Config.Executor has no room for another step of authentication: is it stuck, or too small?",
 		"more connections arrive at a time than Config.HandshakesMax and HandshakesMaxPerHost, or Config.Executor, " +
-			"allow, or peers do not finish their handshakes"},
+			"allow, or peers do not finish their handshakes; or dispatchers hang (Config.EventsMax)"},
 }
 
 // String is the reason in a few words.
