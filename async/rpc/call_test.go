@@ -63,6 +63,98 @@ func TestPriorities(t *testing.T) {
 	require.Equal(t, []byte{msg.PriorityDefault}, reply)
 }
 
+// spy notes the priorities of what is received, and leaves it to others.
+type spy struct{ prios chan uint8 }
+
+func (s spy) Dispatch(*msg.Message) bool { return false }
+func (s spy) CanFastDispatch(m *msg.Message) bool {
+	if m.Priority < msg.PriorityHighest { // of the nodes' greetings
+		s.prios <- m.Priority
+	}
+	return false
+}
+func (s spy) FastDispatch(*msg.Message) {}
+
+// TestReplyPriority: a handler's replies have its priority, errors and those of its panics too.
+func TestReplyPriority(t *testing.T) {
+	seen := spy{make(chan uint8, 16)}
+	p := newPair(t, func(o *pairOptions) { o.first = seen })
+	handle := func(_ context.Context, r *rpc.Request) ([]byte, error) {
+		switch string(r.Body) {
+		case "fail":
+			return nil, errors.New("no")
+		case "panic":
+			panic("in a handler")
+		}
+		return r.Body, nil
+	}
+	require.NoError(t, p.server.HandleRaw(2, handle, rpc.ReplyPriority(msg.PriorityLow)))
+	require.NoError(t, p.server.HandleRaw(3, handle))
+	for i, req := range []string{"fine", "fail", "panic"} {
+		_, err := p.client.Call(timeout(t), p.conn, 2, []byte(req), rpc.Priority(msg.PriorityHigh))
+		require.Equal(t, i > 0, err != nil, "%s: %v", req, err)
+		require.EqualValues(t, msg.PriorityLow, <-seen.prios, req)
+		_, err = p.client.Call(timeout(t), p.conn, 3, []byte(req), rpc.Priority(msg.PriorityHigh))
+		require.Equal(t, i > 0, err != nil, "%s: %v", req, err)
+		require.EqualValues(t, msg.PriorityHigh, <-seen.prios, req)
+	}
+}
+
+// TestInterceptorsInOrder: those of a node, the first one outermost, then those of the handler;
+// one that answers by itself keeps the request from what is within.
+func TestInterceptorsInOrder(t *testing.T) {
+	var mu sync.Mutex
+	var order []string
+	add := func(s string) { mu.Lock(); defer mu.Unlock(); order = append(order, s) }
+	server := func(name string) rpc.ServerInterceptor {
+		return func(ctx context.Context, r *rpc.Request, next rpc.Handler) ([]byte, error) {
+			add(name)
+			if string(r.Body) == "stop at "+name {
+				return []byte(name), nil
+			}
+			reply, err := next(ctx, r)
+			add("/" + name)
+			return reply, err
+		}
+	}
+	client := func(name string) rpc.ClientInterceptor {
+		return func(ctx context.Context, call *rpc.CallInfo, next rpc.Invoker) ([]byte, error) {
+			add(name)
+			reply, err := next(ctx, call)
+			add("/" + name)
+			return reply, err
+		}
+	}
+	p := newPair(t, func(o *pairOptions) {
+		o.client.Interceptors = []rpc.ClientInterceptor{client("a"), client("b")}
+		o.server.ServerInterceptors = []rpc.ServerInterceptor{server("c"), server("d")}
+	})
+	require.NoError(t, p.server.HandleRaw(4, func(context.Context, *rpc.Request) ([]byte, error) {
+		add("handler")
+		return []byte("handled"), nil
+	}, rpc.Intercept(server("e")), rpc.Intercept(server("f"))))
+	for _, tc := range []struct {
+		request, reply string
+		order          []string
+	}{
+		{"all", "handled", []string{"a", "b", "c", "d", "e", "f", "handler", "/f", "/e", "/d", "/c", "/b", "/a"}},
+		{"stop at e", "e", []string{"a", "b", "c", "d", "e", "/d", "/c", "/b", "/a"}},
+		{"stop at c", "c", []string{"a", "b", "c", "/b", "/a"}},
+	} {
+		reply, err := p.client.Call(timeout(t), p.conn, 4, []byte(tc.request))
+		require.NoError(t, err)
+		require.Equal(t, tc.reply, string(reply))
+		mu.Lock()
+		require.Equal(t, tc.order, order)
+		order = nil
+		mu.Unlock()
+	}
+	reply, err := p.client.Call(timeout(t), p.conn, echo, []byte("those of handler 4 are only its own"))
+	require.NoError(t, err)
+	require.Len(t, reply, 35)
+	require.Equal(t, []string{"a", "b", "c", "d", "/d", "/c", "/b", "/a"}, order)
+}
+
 func TestGo(t *testing.T) {
 	p := newPair(t)
 	const n = 500

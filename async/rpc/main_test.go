@@ -102,6 +102,7 @@ type pairOptions struct {
 	client, server         rpc.Options
 	clientPol, serverPol   msg.Policy
 	clientConf, serverConf func(*async.Config)
+	first                  msg.Dispatcher // of the client, before its node
 }
 
 func newPair(t testing.TB, change ...func(*pairOptions)) *pair {
@@ -117,7 +118,9 @@ func newPair(t testing.TB, change ...func(*pairOptions)) *pair {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, stack.Close()) })
 	p := &pair{t: t, logs: &logbook{}}
-	start := func(name entity.Name, pol msg.Policy, opts rpc.Options, conf func(*async.Config)) *rpc.Node {
+	start := func(name entity.Name, pol msg.Policy, opts rpc.Options, conf func(*async.Config),
+		first msg.Dispatcher) *rpc.Node {
+
 		cfg := async.Config{Name: name, Stack: stack, Logger: slog.New(p.logs), InitialBackoff: 5 * time.Millisecond}
 		if conf != nil {
 			conf(&cfg)
@@ -127,14 +130,17 @@ func newPair(t testing.TB, change ...func(*pairOptions)) *pair {
 		m.SetDefaultPolicy(pol)
 		n, err := rpc.New(m, opts)
 		require.NoError(t, err)
+		if first != nil {
+			m.AddDispatcherHead(first)
+		}
 		require.NoError(t, m.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
 		require.NoError(t, m.Start())
 		watch(t, n)
 		t.Cleanup(func() { require.NoError(t, m.Shutdown(timeout(t))) })
 		return n
 	}
-	p.server = start(entity.OSD(1), o.serverPol, o.server, o.serverConf)
-	p.client = start(entity.OSD(2), o.clientPol, o.client, o.clientConf)
+	p.server = start(entity.OSD(1), o.serverPol, o.server, o.serverConf, nil)
+	p.client = start(entity.OSD(2), o.clientPol, o.client, o.clientConf, o.first)
 	require.NoError(t, p.server.HandleRaw(echo, func(_ context.Context, r *rpc.Request) ([]byte, error) {
 		return r.Body, nil
 	}))
