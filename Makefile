@@ -15,6 +15,9 @@ PKGS     := $(MSGR) $(COMPARE)
 NESTED   := async/adapters/etcdraft async/adapters/grpc async/adapters/memberlist async/adapters/proof \
             async/adapters/raft async/adapters/raftsim async/resolve/etcd async/resolve/gossip \
             async/rpc/protocodec async/stream/conformance bench/cluster bench/playground/browser
+# Those of them that others import: a release has a tag for each.
+IMPORTED := async/adapters/etcdraft async/adapters/memberlist async/adapters/raft \
+            async/resolve/etcd async/resolve/gossip async/rpc/protocodec
 FUZZTIME ?= 10s
 COUNT    ?= 1
 # More flags for go test, for example: make test ARGS='-v -run Ping'
@@ -26,7 +29,7 @@ export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buil
 export GOWORK  := $(CURDIR)/go.work
 
 .PHONY: help fmt lint check test cross test32 race interop sim sim-long explore mutants model fuzz bench bench-full gobench \
-        demo cluster playground playground-test pages slowlink adapters nested raft-slowlink cover tidy ci
+        demo cluster playground playground-test pages slowlink adapters nested raft-slowlink cover tidy release ci
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -190,6 +193,16 @@ tidy: ## tidy all modules
 	cd bench && GOWORK=off go mod tidy
 	cd bench/compare && GOWORK=off go mod tidy
 	for m in $(NESTED); do (cd $$m && GOWORK=off go mod tidy) || exit 1; done
+
+release: ## VERSION=v0.2.0: a commit in which the modules require that of each other, and a tag for each, to be pushed
+	@echo "$(VERSION)" | grep -qxE 'v[0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z.]+)?' || { echo "which one? make release VERSION=v0.2.0"; exit 1; }
+	@test -z "$$(git status --porcelain)" || { echo "there are changes that are not committed"; exit 1; }
+	sed -i -E 's|(github.com/asyncmsgr/asyncmsgr[^ ]*) v[^ ]+|\1 $(VERSION)|' $(IMPORTED:=/go.mod)
+	for m in $(IMPORTED); do (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go vet ./...) || exit 1; done
+	git commit -q -m "Release $(VERSION)" $(IMPORTED:=/go.mod)
+	git tag "$(VERSION)"
+	for m in $(IMPORTED); do git tag "$$m/$(VERSION)" || exit 1; done
+	@echo "git push origin HEAD $$(git tag --points-at HEAD | tr '\n' ' ')"
 
 ci: ## what CI runs, on Debian 12, as root; installs ceph packages
 	.ci/run

@@ -15,13 +15,16 @@ import (
 // socket, and its promises hold all the same.
 func TestDemoAdmin(t *testing.T) {
 	cfg := small()
+	cfg.Duration = time.Hour // until it has been asked
 	cfg.Admin = filepath.Join(t.TempDir(), "a.asok")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	began, ended := make(chan struct{}), make(chan error, 1)
 	cfg.Began = func(*Report) { close(began) }
 	var r *Report
 	go func() {
 		var err error
-		r, err = Run(context.Background(), cfg)
+		r, err = Run(ctx, cfg)
 		ended <- err
 	}()
 	select {
@@ -42,7 +45,9 @@ func TestDemoAdmin(t *testing.T) {
 		replayed = d["msgr-osd.0"]["replayed"].(float64)
 	}
 	ask("config set ms_inject_socket_failures 0")
+	cancel()
 	require.NoError(t, <-ended)
+	require.True(t, r.Interrupted)
 	require.True(t, r.OK, "%+v", r)
 	require.NoFileExists(t, cfg.Admin)
 }
