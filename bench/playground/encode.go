@@ -19,7 +19,7 @@ func quote(names []string) (all []string) {
 
 // encode are the fields of a state of which there are many: {nodes, sessions, frames}, in JSON.
 //
-//	nodes:    {name, state, queue: {"": n}, out: {priority: n}, held, skew, got}
+//	nodes:    {name, state, queue: {priority: n}, out: {priority: n}, held, skew, got}
 //	sessions: {a, b, state, kept: [by a, by b], queued: [by a, by b], cut}
 //	frames:   {id, a, b, tag, n, prio, num, size, sent, due, held, end, lost}
 func (r *run) encode(nodes []nodeState, sessions map[pair]*sessionState, frames []*mark) []byte {
@@ -81,9 +81,16 @@ func (e *encoder) is(yes bool, field string) {
 
 func (e *encoder) node(i int, s *nodeState) {
 	e.text(`"name":`, e.names[i], `,"state":"`, s.state, `","queue":{`)
-	e.some(`"":`, int64(s.queue))
-	e.text(`},"out":{`)
 	comma := ""
+	for band, n := range s.queue {
+		if n > 0 {
+			e.number(comma+`"`, int64(waits[band]))
+			e.number(`":`, int64(n))
+			comma = ","
+		}
+	}
+	e.text(`},"out":{`)
+	comma = ""
 	for _, prio := range slices.Sorted(maps.Keys(s.out)) {
 		e.number(comma+`"`, int64(prio))
 		e.number(`":`, int64(s.out[prio]))

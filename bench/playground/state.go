@@ -9,6 +9,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
 // state tells what there is now, and what has happened since the last one.
@@ -60,11 +61,25 @@ var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 // nodeState is a node for the eye.
 type nodeState struct {
 	state string // up, paused, dead, stuck
-	queue int    // messages that wait for its dispatcher
-	held  int64  // bytes, by the dispatch throttle
+	queue waiting
+	held  int64 // bytes, by the dispatch throttle
 	skew  time.Duration
 	got   int           // messages, in this life
 	out   map[uint8]int // messages that its sessions hold, by priority
+}
+
+// waiting is what waits for a node's dispatcher, by band of priorities.
+type waiting [dispatch.Bands]int
+
+// waits are the priorities that a band is drawn as.
+var waits = [dispatch.Bands]uint8{dispatch.BandEvents: msg.PriorityHighest, dispatch.BandHigh: msg.PriorityHigh,
+	dispatch.BandNormal: msg.PriorityDefault, dispatch.BandWeighted: msg.PriorityLow}
+
+func waitingAt(n *asynctest.Node) (w waiting) {
+	for i, b := range n.Snapshot().Bands {
+		w[i] = b.Len
+	}
+	return w
 }
 
 // fewNodes are as many as are asked each time for all that they have counted, which takes a
@@ -85,7 +100,7 @@ func (r *run) lookAtNodes(c *asynctest.Cluster, all bool) []nodeState {
 		clear(s.out)
 		switch {
 		case n.Down:
-			s.state, s.queue, s.held = "dead", 0, 0
+			s.state, s.queue, s.held = "dead", waiting{}, 0
 			continue
 		case n.Host.Paused():
 			s.state = "paused"
@@ -94,7 +109,9 @@ func (r *run) lookAtNodes(c *asynctest.Cluster, all bool) []nodeState {
 		}
 		if all || len(c.Nodes) <= fewNodes || s.state != was || s.state != "up" || i%4 == r.looks%4 {
 			stats := n.Stats()
-			s.held, s.queue = stats.DispatchBytes, stats.Queue.Len
+			if s.held, s.queue = stats.DispatchBytes, (waiting{}); stats.Queue.Len > 0 {
+				s.queue = waitingAt(n)
+			}
 		}
 	}
 	for k, f := range r.watch.flows {

@@ -127,3 +127,13 @@ func TestSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestQueueByBand: what waits for a dispatcher is drawn by its priorities.
+func TestQueueByBand(t *testing.T) {
+	a := &asker{t: t}
+	a.ask("start", map[string]any{"text": "node a\nnode b\nsend a b 1\nrun 1s\nstick b\nsend a b 1\nrun 1s\n" +
+		"send a b 3 prio=200\nsend a b 2 prio=63\nsend a b 1\nrun 10s\n"})
+	s := a.ask("advance", map[string]any{"to": 3e9})["state"]
+	node := s["nodes"].([]any)[1].(map[string]any)
+	require.Equal(t, map[string]any{"196": 3., "64": 2., "127": 2.}, node["queue"])
+}
