@@ -37,7 +37,7 @@ func (k sink) deliver(c *connection.Conn, x *msg.Message) {
 		m.drop(c, x) // marked down while it was being received
 		return
 	}
-	size := int64(x.PayloadLen()) // x may be gone afterwards
+	size := msg.ChargeOf(x) // x may be gone afterwards
 	returned := false
 	defer func() {
 		if !returned { // user code ended the goroutine: x is over all the same

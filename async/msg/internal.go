@@ -68,6 +68,11 @@ type Ticket struct {
 	charge  int64
 }
 
+// ChargeOf is what was taken from the throttles for m, which was received, in bytes.
+//
+// Implementation: not for users of the library; may change in any release.
+func ChargeOf(m *Message) int64 { return m.charge }
+
 // TicketFor returns m's ticket.
 //
 // Implementation: not for users of the library; may change in any release.
