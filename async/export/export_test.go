@@ -23,11 +23,11 @@ var notExported = map[string]string{
 	`^Snapshot\.GlobalID$`:                                 "an identity, no measure",
 	`^Snapshot\.Name\.(Type|Num)$`:                         "the label of all",
 	`^Snapshot\.Stats\.Counts\.(Undeliverable|Discarded)$`: "the sums over the reasons, which are exported",
-	`^Snapshot\.DiscardedBy\[(0|5|6|7|8|9)\]$`:             "received messages are not lost to these: see async.Snapshot",
+	`^Snapshot\.DiscardedBy\[(0|5|6|7|8|9)\]$`:             "not lost to these: see async.Snapshot",
 	`^Snapshot\.Stats\.DispatchBytes$`:                     "the same as Throttle.Held",
 	`^Snapshot\.Stats\.Queue\.(Len|OldestAge|Enqueued)$`:   "the sum or the maximum over the bands",
 	`^Snapshot\.Stats\.Queue\.EnqueuedBy\[\d\]$`:           "the same as Bands.Enqueued",
-	`^Snapshot\.Workers\[0\]\.SendToAck\.`:                 "the messenger's sum is: a histogram of each worker is 33 series more",
+	`^Snapshot\.Workers\[0\]\.SendToAck\.`:                 "the messenger's sum is: this is 33 series of each worker",
 	ofOneWorker: "the messenger's sums are; of a worker alone its traffic, which shows how " +
 		"even the load is",
 	`^Conn\.(ID|GlobalID|Worker|Peer\.(Type|Num))$`: "an identity: a label without a bound",
@@ -107,7 +107,9 @@ func TestEveryNumberIsExported(t *testing.T) {
 	try := func(which int, root string) {
 		var paths []string
 		s, c := scene()
-		leaves(root, reflect.ValueOf([]any{s, c}[which]).Elem(), func(path string, _ func()) { paths = append(paths, path) })
+		leaves(root, reflect.ValueOf([]any{s, c}[which]).Elem(), func(path string, _ func()) {
+			paths = append(paths, path)
+		})
 		for _, want := range paths {
 			s, c := scene()
 			before := linesOf(s, c)
@@ -168,7 +170,9 @@ func TestNames(t *testing.T) {
 			}
 		}
 		for _, l := range m.Labels {
-			require.Contains(t, []string{LabelWorker, LabelBand, LabelReason, LabelState, LabelThrottle, LabelPeerType}, l)
+			require.Contains(t, []string{
+				LabelWorker, LabelBand, LabelReason, LabelState, LabelThrottle, LabelPeerType,
+			}, l)
 		}
 	}
 	require.Equal(t, "msgr_payload_received_bytes_total", find(t, "msgr.payload.received").Prometheus())

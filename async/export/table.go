@@ -78,7 +78,7 @@ var trafficTable = []entry{
 		func(s *async.Snapshot) int64 { return s.SendBytes }),
 	gauge("msgr.send.held_limit", Bytes, "The bound of msgr.send.held; 0: there is none",
 		func(s *async.Snapshot) int64 { return s.SendBytesMax }),
-	overConns(gauge("msgr.send.queue", messages, "Messages held for sending: queued, or sent and not acknowledged", noInt),
+	overConns(gauge("msgr.send.queue", messages, "Messages queued, or sent and not acknowledged", noInt),
 		func(c *connTotals, f emit) { f(float64(c.held)) }),
 	overConns(gauge("msgr.send.queue_payload", Bytes, "Payload of the messages held for sending", noInt),
 		func(c *connTotals, f emit) { f(float64(c.heldBytes)) }),
@@ -103,7 +103,7 @@ var failureTable = []entry{
 				f(float64(n), msg.Loss(i).String())
 			}
 		}),
-	labelled(Counter, "msgr.messages.discarded", messages, "Received messages that were dropped before dispatch, by why",
+	labelled(Counter, "msgr.messages.discarded", messages, "Received messages dropped before dispatch, by why",
 		[]string{LabelReason}, func(r *Reading, f emit) {
 			for _, l := range lossesReceived {
 				f(float64(r.snap.DiscardedBy[l]), l.String())

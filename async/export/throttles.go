@@ -100,7 +100,7 @@ var workerTable = []entry{
 		func(w *async.WorkerStats) float64 { return float64(w.Sent) }),
 	ofWorkers(Counter, "msgr.worker.payload.sent", Bytes, "Payload of the messages that the worker encoded",
 		func(w *async.WorkerStats) float64 { return float64(w.SentBytes) }),
-	ofWorkers(Gauge, "msgr.worker.sockets", connections, "Sockets of the worker, of all messengers that share the stack",
+	ofWorkers(Gauge, "msgr.worker.sockets", connections, "Sockets of the worker, of all messengers on the stack",
 		func(w *async.WorkerStats) float64 { return float64(w.Load) }),
 	ofWorkers(Counter, "msgr.worker.wakeups", times, "How often the worker woke up, for any messenger",
 		func(w *async.WorkerStats) float64 { return float64(w.Activity.Wakeups) }),

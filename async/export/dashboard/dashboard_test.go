@@ -175,7 +175,8 @@ func TestQueries(t *testing.T) {
 			}
 			for _, l := range inLegend.FindAllStringSubmatch(q.LegendFormat, -1) {
 				if !regexp.MustCompile(`by \([^)]*\b` + l[1] + `\b`).MatchString(q.Expr) {
-					t.Errorf("%s, %s: the legend shows %s, which is aggregated away\n%s", p.Title, q.RefID, l[1], q.Expr)
+					t.Errorf("%s, %s: the legend shows %s, which is aggregated away\n%s",
+						p.Title, q.RefID, l[1], q.Expr)
 				}
 			}
 			if p.Type == "heatmap" {

@@ -191,8 +191,10 @@ func TestScrape(t *testing.T) {
 	require.EqualValues(t, 64, rise("msgr_messages_sent_total", "messenger", "client.1"))
 	require.EqualValues(t, 64, rise("msgr_messages_delivered_total", "messenger", "client.1"))
 	require.EqualValues(t, 64, rise("msgr_dispatch_enqueued_total", "messenger", "osd.0", "band", "normal"))
-	require.EqualValues(t, 6400, rise("msgr_dispatch_enqueued_payload_bytes_total", "messenger", "osd.0", "band", "normal"))
-	require.EqualValues(t, 0, rise("msgr_connect_failures_total", "messenger", "client.1", "reason", "connection_refused"))
+	require.EqualValues(t, 6400, rise("msgr_dispatch_enqueued_payload_bytes_total",
+		"messenger", "osd.0", "band", "normal"))
+	require.EqualValues(t, 0, rise("msgr_connect_failures_total",
+		"messenger", "client.1", "reason", "connection_refused"))
 	require.EqualValues(t, 1, number(t, after, "msgr_connections", "messenger", "client.1"))
 	require.EqualValues(t, 1, number(t, after, "msgr_connections_states", "messenger", "client.1", "state", "ready"))
 	require.EqualValues(t, 1, number(t, after, "msgr_started", "messenger", "client.1"))
