@@ -73,7 +73,7 @@ var dispatchTable = []entry{
 		func(s *async.Snapshot) uint64 { return s.Queue.Refused }),
 	counter("msgr.dispatch.stand_ins", jobs, "Jobs that ran on a stand-in goroutine",
 		func(s *async.Snapshot) uint64 { return s.Queue.StandIns }),
-	gauge("msgr.dispatch.in_place_now", noUnit, "1 if messages are dispatched on the workers that decoded them",
+	gauge("msgr.dispatch.in_place_now", messengers, "1 if messages are dispatched on the workers that decoded them",
 		func(s *async.Snapshot) int {
 			if s.Queue.InPlaceNow {
 				return 1

@@ -34,7 +34,7 @@ const (
 	jobs        = "{job}"
 	times       = "{time}"
 	tasks       = "{task}"
-	noUnit      = "1"
+	messengers  = "{messenger}"
 )
 
 // The labels, beside LabelMessenger of all metrics.
@@ -60,7 +60,7 @@ const (
 type Metric struct {
 	// Name is in OpenTelemetry's style, without a unit: "msgr.payload.received". See Prometheus.
 	Name string
-	// Unit is Seconds, Bytes, "1", or in braces what is counted.
+	// Unit is Seconds, Bytes, or in braces what is counted.
 	Unit string
 	Kind Kind
 	// Help is a sentence without its full stop.

@@ -142,7 +142,7 @@ func reasons(counts *[msg.NumReasons]uint64, f emit) {
 }
 
 var sessionTable = []entry{
-	gauge("msgr.started", noUnit, "1 from Start to Shutdown, 0 before and after", func(s *async.Snapshot) int {
+	gauge("msgr.started", messengers, "1 from Start to Shutdown, 0 before and after", func(s *async.Snapshot) int {
 		if s.Life == "started" {
 			return 1
 		}
