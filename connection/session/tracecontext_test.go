@@ -25,7 +25,9 @@ func traced(t *testing.T, ours, theirs uint64) *lab {
 
 // sendTraced sends a message with that context, and returns the bytes.
 func (l *lab) sendTraced(context string, middle string) []byte {
-	m := &msg.Message{TID: 7, Type: 1, Front: []byte("front"), Middle: []byte(middle), Priority: 127, TraceContext: context}
+	m := &msg.Message{
+		TID: 7, Type: 1, Front: []byte("front"), Middle: []byte(middle), Priority: 127, TraceContext: context,
+	}
 	require.NoError(l.t, msg.Take(m))
 	l.s.Send(l.w.now, m)
 	l.settle()

@@ -133,7 +133,8 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, int64(32), after["msgr.messages.received{messenger=osd.0}"])
 	require.Equal(t, int64(3200), after["msgr.payload.received{messenger=osd.0}"])
 	require.Equal(t, int64(32), after["msgr.dispatch.enqueued{band=normal,messenger=osd.0}"])
-	require.Equal(t, int64(100), after["msgr.throttle.limit_messages{messenger=osd.0,peer_type=client,throttle=policy_messages}"])
+	require.Equal(t, int64(100),
+		after["msgr.throttle.limit_messages{messenger=osd.0,peer_type=client,throttle=policy_messages}"])
 	require.Equal(t, int64(0), after["msgr.started{messenger=client.1}"])
 	h := after["msgr.send_to_ack{messenger=client.1}"].(metricdata.HistogramDataPoint[float64])
 	require.EqualValues(t, 2, h.Count)

@@ -199,10 +199,13 @@ type link struct {
 }
 
 func newLink(t *testing.T, tr *Tracing) *link {
-	x := &link{got: make(chan string, 10)}
+	x, others := &link{got: make(chan string, 10)}, newSpans(t).tracing()
 	x.srv = messenger(t, entity.OSD(0), Offer(msg.StatefulServer()), func(m *async.Messenger) {
 		m.AddDispatcherTail(tr.Dispatcher(func(ctx context.Context, m *msg.Message) {
-			require.True(t, oteltrace.SpanFromContext(ctx).IsRecording())
+			span := oteltrace.SpanFromContext(ctx)
+			require.True(t, span.IsRecording())
+			_, root := others.Start(ctx, m) // whatever its context
+			require.NotEqual(t, span.SpanContext().TraceID(), root.SpanContext().TraceID())
 			x.got <- m.TraceContext
 		}, 0x1000))
 	})
@@ -223,7 +226,8 @@ func TestMessages(t *testing.T) {
 	require.NoError(t, tr.Send(ctx, x.c, m))
 	require.NoError(t, <-n)
 	require.NotEmpty(t, <-x.got)
-	send, dispatch := s.want("send 0x1000", oteltrace.SpanKindProducer), s.want("dispatch 0x1000", oteltrace.SpanKindConsumer)
+	send := s.want("send 0x1000", oteltrace.SpanKindProducer)
+	dispatch := s.want("dispatch 0x1000", oteltrace.SpanKindConsumer)
 	require.Equal(t, root.SpanContext().SpanID(), send.Parent.SpanID())
 	require.False(t, dispatch.Parent.IsValid())
 	require.NotEqual(t, send.SpanContext.TraceID(), dispatch.SpanContext.TraceID())
