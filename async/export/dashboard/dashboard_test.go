@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 
@@ -129,7 +129,7 @@ func (k known) check(expr string, used map[string]bool) (wrong []string) {
 				return nil
 			}
 			for _, m := range n.LabelMatchers {
-				if m.Name != labels.MetricName && !slices.Contains(have, m.Name) {
+				if m.Name != model.MetricNameLabel && !slices.Contains(have, m.Name) {
 					wrong = append(wrong, n.Name+" has no label "+m.Name)
 				}
 			}

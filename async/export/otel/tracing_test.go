@@ -124,7 +124,7 @@ func TestOneTrace(t *testing.T) {
 		require.Equal(t, codes.Unset, span.Status.Code)
 		has := map[string]string{}
 		for _, a := range span.Attributes {
-			has[string(a.Key)] = a.Value.Emit()
+			has[string(a.Key)] = a.Value.String()
 		}
 		require.Equal(t, want.peer, has["msgr.peer"])
 		parent = span.SpanContext
