@@ -33,7 +33,8 @@ func TestWhatProgramsLink(t *testing.T) {
 		modules  []string
 		packages []string // that must not be linked
 	}{
-		{this + "/async", ofPrograms, []string{"crypto/tls", "crypto/x509", "net/http", "testing", tlsauth}},
+		{this + "/async", ofPrograms, []string{"crypto/tls", "crypto/x509", "expvar", "net/http", "testing", tlsauth}},
+		{this + "/async/export", ofPrograms, []string{"crypto/tls", "expvar", "net/http", "testing"}},
 		{tlsauth, nil, []string{"net/http", "testing"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}} {{.ImportPath}}",

@@ -40,11 +40,15 @@ func TakeMessage(m *msg.Message, cfg *session.Config, clock eventloop.Clock) err
 		panic("msgr: Send of a nil Message")
 	}
 	l := &cfg.Limits
-	if uint64(len(m.Front)) > uint64(l.Front) || uint64(len(m.Middle)) > uint64(l.Middle) ||
+	middle := len(m.Middle)
+	if n := len(m.TraceContext); n > 0 {
+		middle += 1 + n // see frame.PrependTraceContext
+	}
+	if uint64(len(m.Front)) > uint64(l.Front) || uint64(middle) > uint64(l.Middle) ||
 		uint64(len(m.Data)) > uint64(l.Data) {
 		return fmt.Errorf(
 			"%w: front %d (Limits.Front is %d), middle %d (Limits.Middle is %d), data %d (Limits.Data is %d)",
-			msg.ErrTooLarge, len(m.Front), l.Front, len(m.Middle), l.Middle, len(m.Data), l.Data)
+			msg.ErrTooLarge, len(m.Front), l.Front, middle, l.Middle, len(m.Data), l.Data)
 	}
 	if err := takeMessage(m, clock); err != nil {
 		return err
@@ -60,6 +64,9 @@ func TakeMessage(m *msg.Message, cfg *session.Config, clock eventloop.Clock) err
 func takeMessage(m *msg.Message, clock eventloop.Clock) error {
 	if m == nil {
 		panic("msgr: Send of a nil Message")
+	}
+	if n := len(m.TraceContext); n > msg.TraceContextMax {
+		return fmt.Errorf("%w: a trace context of %d bytes, more than %d", msg.ErrTooLarge, n, msg.TraceContextMax)
 	}
 	if err := msg.Take(m); err != nil {
 		return err

@@ -19,11 +19,16 @@ import (
 // serveMon starts a messenger of ours that real clients take for monitor a.
 func serveMon(t *testing.T, s *MonServer, box *inbox) entity.Addr {
 	t.Helper()
+	return serveMonWith(t, s, box, msg.StatelessServer())
+}
+
+func serveMonWith(t *testing.T, s *MonServer, box *inbox, p msg.Policy) entity.Addr {
+	t.Helper()
 	addr := entity.Addr{Type: entity.AddrMsgr2, AddrPort: FreeAddr(t)}
 	fsid, err := ParseUUID(FSID)
 	require.NoError(t, err)
 	s.Map = MonMap{FSID: fsid, Epoch: 1, Mons: []MonInfo{{Name: "a", Addrs: entity.AddrVec{addr}}}}
-	m := newMessenger(t, async.Config{Name: entity.Mon(0), FixedNonce: true}, msg.StatelessServer())
+	m := newMessenger(t, async.Config{Name: entity.Mon(0), FixedNonce: true}, p)
 	m.AddDispatcherTail(s)
 	m.AddDispatcherTail(box)
 	require.NoError(t, m.Bind(addr.AddrPort))

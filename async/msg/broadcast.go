@@ -60,7 +60,7 @@ func Share(m *Message) *Shared {
 func (s *Shared) Copy() *Message {
 	m, c := s.of, fromPool()
 	c.Type, c.Priority, c.Version, c.Compat = m.Type, m.Priority, m.Version, m.Compat
-	c.TID, c.DataOff = m.TID, m.DataOff
+	c.TID, c.DataOff, c.TraceContext = m.TID, m.DataOff, m.TraceContext
 	c.Front, c.Middle, c.Data = m.Front, m.Middle, m.Data
 	c.Deadline, c.Notify = m.Deadline, m.Notify
 	c.expires, c.sum = m.expires, m.sum

@@ -47,7 +47,7 @@ func Deliverable(m *Message, in Incoming) *Message {
 	d := fromPool()
 	SetIncoming(d, in)
 	d.Type, d.Priority, d.Version, d.Compat = m.Type, m.Priority, m.Version, m.Compat
-	d.TID, d.DataOff = m.TID, m.DataOff
+	d.TID, d.DataOff, d.TraceContext = m.TID, m.DataOff, m.TraceContext
 	d.Front, d.Middle, d.Data = m.Front, m.Middle, m.Data
 	if m.shared != nil {
 		room := d.reserve(m.PayloadLen())

@@ -75,6 +75,13 @@ type Message struct {
 	// belongs together arrives in order if it has one priority.
 	Front, Middle, Data []byte
 
+	// TraceContext says which trace the message is part of: W3C's traceparent, say, in up to
+	// TraceContextMax bytes; more is refused with ErrTooLarge. It is carried to peers with whom
+	// FeatureTraceContext was negotiated (Connection.Features) when the message is encoded, and to
+	// others the message goes without it, byte for byte as if it were empty. A received
+	// message has the sender's, and keeps it when it is sent on. It is not in PayloadLen.
+	TraceContext string
+
 	// Deadline, if set, is until when the message is worth sending: if it still waits
 	// in the send queue then, it is dropped and reported undeliverable with
 	// ErrDeadline. Once its first byte is encoded it is sent, whatever the time. The
@@ -104,6 +111,9 @@ type Message struct {
 	held        bool
 	released    bool
 }
+
+// TraceContextMax is how many bytes Message.TraceContext has at most.
+const TraceContextMax = 255
 
 // Notifier is told how the sending of a message ended.
 type Notifier interface {

@@ -19,6 +19,7 @@ type callOptions struct {
 	timeout time.Duration
 	into    []byte
 	flags   uint8 // of the request
+	trace   string
 	less    int64 // by how much the window of its body is less than bodyWindow
 }
 
@@ -26,6 +27,12 @@ type callOptions struct {
 // priority (msg.PriorityHigh and the like). 0 is the messenger's default.
 func Priority(p uint8) CallOption {
 	return func(o callOptions) callOptions { o.prio = p; return o }
+}
+
+// TraceContext says which trace the request is part of: see msg.Message.TraceContext. It is for Go,
+// OneWay and CallBody, which call no interceptors.
+func TraceContext(s string) CallOption {
+	return func(o callOptions) callOptions { o.trace = s; return o }
 }
 
 // HalfWindow has half as much of the request's body under way as otherwise, 128 KiB: for bulk over
@@ -80,13 +87,15 @@ func (n *Node) Call(ctx context.Context, c msg.Connection, typ uint16, req []byt
 	if n.invoke == nil {
 		return n.roundTrip(ctx, c, typ, req, o)
 	}
-	return n.invoke(ctx, &CallInfo{Conn: c, Type: typ, Request: req, Priority: o.prio, opts: o})
+	return n.invoke(ctx, &CallInfo{
+		Conn: c, Type: typ, Request: req, Priority: o.prio, TraceContext: o.trace, opts: o,
+	})
 }
 
 // invoked is the innermost of the chain of interceptors.
 func (n *Node) invoked(ctx context.Context, i *CallInfo) ([]byte, error) {
 	o := i.opts
-	o.prio = i.Priority
+	o.prio, o.trace = i.Priority, i.TraceContext
 	return n.roundTrip(ctx, i.Conn, i.Type, i.Request, o)
 }
 
@@ -215,7 +224,7 @@ func (n *Node) OneWay(ctx context.Context, c msg.Connection, typ uint16, req []b
 	}
 	h := header{flags: flagOneWay, method: typ, code: n.lifeOf(c), remaining: left}
 	m := newMessage(typeRequest, h, req, o.give)
-	m.Priority = o.prio
+	m.Priority, m.TraceContext = o.prio, o.trace
 	if err := n.sendWaiting(ctx, c, m, left); err != nil {
 		m.Release()
 		return failed(typ, err)
@@ -289,7 +298,7 @@ func (x *call) build(tid uint64, req []byte, left time.Duration, o callOptions) 
 			x.m.Data = append([]byte(nil), req...)
 		}
 	}
-	x.m.Type, x.m.Priority, x.m.TID = typeRequest, o.prio, tid
+	x.m.Type, x.m.Priority, x.m.TID, x.m.TraceContext = typeRequest, o.prio, tid, o.trace
 }
 
 // withdraw takes back the request of x, which was taken from the table, or tells the peer that

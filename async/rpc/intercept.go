@@ -12,6 +12,8 @@ type CallInfo struct {
 	Type     uint16
 	Request  []byte
 	Priority uint8
+	// TraceContext is what Request.TraceContext is at the peer, if it understands that.
+	TraceContext string
 
 	opts callOptions
 }

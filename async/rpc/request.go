@@ -17,6 +17,8 @@ type Request struct {
 	// OneWay says that nobody waits for a reply: the handler's is dropped.
 	OneWay bool
 	Body   []byte
+	// TraceContext is the caller's, if both sides offer msg.FeatureTraceContext: see there.
+	TraceContext string
 	// Stream is the body that follows the request in chunks (CallBody); nil if there is none.
 	// Read returns io.EOF at its end, and ErrBodyIncomplete if it ends before that, as it does when
 	// the handler's context ends. It ends with the handler, who need not close it. One goroutine at a time.
@@ -49,6 +51,7 @@ func (n *Node) newServerCall(m *msg.Message, h *handler, hd header, body []byte)
 	c := m.Connection()
 	sc := &serverCall{tid: m.TID, h: h}
 	sc.Conn, sc.Type, sc.Priority, sc.OneWay = c, hd.method, m.Priority, hd.flags&flagOneWay != 0
+	sc.TraceContext = m.TraceContext
 	sc.ctx.n, sc.ctx.sh, sc.ctx.parent, sc.ctx.request = n, n.shardOf(c), background, &sc.Request
 	sc.ctx.onWorker = h.fast
 	if hd.remaining > 0 {

@@ -104,6 +104,14 @@ func (s *Session) handleMessage(now time.Duration) error {
 		}
 		return err
 	}
+	front, middle, data := s.stream.dec.Segments()
+	var trace string
+	if h.Reserved&frame.HasTraceContext != 0 && s.carriesTraces() {
+		var err error
+		if trace, middle, err = frame.CutTraceContext(middle); err != nil {
+			return &ProtocolError{State: s.state, Tag: frame.TagMessage, Err: err}
+		}
+	}
 	s.num.in.Seq = h.Seq
 	s.fruitless = 0
 	if !s.policy.Lossy {
@@ -114,10 +122,14 @@ func (s *Session) handleMessage(now time.Duration) error {
 	s.stream.body, s.stream.charged = nil, -1
 	m.Type, m.TID, m.Version, m.Compat, m.DataOff = h.Type, h.TID, h.Version, h.CompatVersion, h.DataOff
 	m.Priority = uint8(min(h.Priority, msg.PriorityHighest))
-	m.Front, m.Middle, m.Data = s.stream.dec.Segments()
+	m.Front, m.Middle, m.Data, m.TraceContext = front, middle, data, trace
 	s.put(Output{Kind: OutDeliver, Msg: m})
 	return nil
 }
+
+// carriesTraces says whether the peer understands frame.HasTraceContext. It is asked when a message is
+// encoded, since what waits may be sent to another process than the one it was queued for.
+func (s *Session) carriesTraces() bool { return s.features&msg.FeatureTraceContext != 0 }
 
 // readyAck handles an ACK frame.
 func (s *Session) readyAck(_ time.Duration, payload []byte) error {
@@ -241,6 +253,11 @@ func (s *Session) encode(b *frame.Batch, m *msg.Message, seq uint64) {
 	h := frame.Header{
 		Seq: seq, TID: m.TID, Type: m.Type, Priority: uint16(m.Priority), Version: m.Version,
 		DataOff: m.DataOff, AckSeq: s.num.in.Seq, Flags: headerFlags, CompatVersion: compat,
+	}
+	if m.TraceContext != "" && s.carriesTraces() {
+		h.Reserved |= frame.HasTraceContext
+		s.stream.enc.AppendMessage(b, &h, m.Front, frame.PrependTraceContext(m.TraceContext, m.Middle), m.Data)
+		return
 	}
 	if x := msg.SharedOf(m); x != nil && s.stream.enc.WantsSums() {
 		s.stream.enc.AppendSummed(b, &h, m.Front, m.Middle, m.Data, x.Sums(frame.SegmentCRC))
