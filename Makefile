@@ -18,7 +18,7 @@ NESTED   := async/adapters/etcdraft async/adapters/grpc async/adapters/memberlis
             async/rpc/protocodec async/stream/conformance bench/cluster bench/playground/browser
 # Those of them that others import: a release has a tag for each.
 IMPORTED := async/adapters/etcdraft async/adapters/memberlist async/adapters/raft \
-            async/resolve/etcd async/resolve/gossip async/rpc/protocodec
+            async/export/otel async/export/prom async/resolve/etcd async/resolve/gossip async/rpc/protocodec
 FUZZTIME ?= 10s
 COUNT    ?= 1
 # More flags for go test, for example: make test ARGS='-v -run Ping'

@@ -10,6 +10,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
 // TestTraceContext: peers that both offer it carry it, in messages, broadcasts and replays; others get
@@ -78,4 +79,30 @@ func TestTraceContextHasRoom(t *testing.T) {
 	require.ErrorIs(t, c.Send(&msg.Message{Middle: make([]byte, 98), TraceContext: "xx"}), msg.ErrTooLarge)
 	require.NoError(t, c.Send(&msg.Message{Middle: make([]byte, 97), TraceContext: "xx"}))
 	srv.wantMessages(1)
+}
+
+// TestTraceContextGivesBack: what a message holds of throttles while it is dispatched includes its
+// context, and all of it is given back, by fast dispatch too.
+func TestTraceContextGivesBack(t *testing.T) {
+	for _, fast := range []bool{false, true} {
+		t.Run(fmt.Sprintf("fast %v", fast), func(t *testing.T) {
+			l := newLab(t)
+			held := dispatch.NewThrottle(10_000)
+			pol := msg.StatefulServer()
+			pol.FeaturesSupported = msg.FeaturesAll | msg.FeatureTraceContext
+			pol.ThrottleBytes = held
+			srv := l.node(entity.OSD(0), pol, func(c *Config) { c.DispatchThrottleBytes = 10_000 })
+			srv.canFast = func(*msg.Message) bool { return fast }
+			require.NoError(t, srv.Bind(local))
+			require.NoError(t, srv.Start())
+			offer := msg.LosslessClient()
+			offer.FeaturesSupported = pol.FeaturesSupported
+			c := l.connect(l.client(entity.Client(1), offer), srv)
+			for range 300 {
+				require.NoError(t, c.Send(&msg.Message{Middle: []byte("middle"), TraceContext: strings.Repeat("x", 200)}))
+			}
+			srv.wantMessages(300)
+			l.until("all is given back", func() bool { return held.Stats().Held == 0 && srv.Stats().DispatchBytes == 0 })
+		})
+	}
 }
