@@ -49,6 +49,9 @@ var mayImport = map[string][]string{
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/hist", "async/msg", "async/entity"},
 	"async/admin": {"async", "connection", "dispatch", "async/hist", "async/msg", "async/entity"},
+	"async/live": {"async", "async/live/look", "connection", "dispatch", "async/hist", "async/msg",
+		"async/entity"},
+	"async/live/look": {},
 
 	"async/adapters/peer":          {"async", "async/entity", "async/msg", "async/stream"},
 	"async/adapters/peer/peertest": {"async", "async/entity", "async/msg", "eventloop", "eventloop/netpollstack"},
@@ -69,8 +72,8 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/interop", "async/resolve",
-	"async/rpc", "async/stream", "async/tickets", "bench"}
+var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/interop", "async/live",
+	"async/resolve", "async/rpc", "async/stream", "async/tickets", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{
