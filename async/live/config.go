@@ -20,13 +20,14 @@ const (
 	SessionsMax, GroupsMax = 100, 64
 	// EventsMax is how many events of the timeline are kept.
 	EventsMax = 300
+	// DefaultEvery is the default of Config.Every.
+	DefaultEvery = time.Second
 )
 
 const (
-	// lookEvery is the time between two looks, the shortest, and costMax the part of it that a
-	// look may take, one in so many: otherwise the time is longer.
-	lookEvery = time.Second
-	costMax   = 50
+	// costMax is the part of the time that looking may take, one in so many: otherwise the time
+	// between two looks is longer.
+	costMax = 50
 	// writeMax is for how long a viewer may take to read what was written.
 	writeMax = 5 * time.Second
 	// eventsPerLook is how many events of one kind are listed one by one in a look.
@@ -51,8 +52,8 @@ type Config struct {
 	// Condition, if set, says what was done to a node, in a word or two; "": nothing. It is called
 	// for each node of each look.
 	Condition func(node string) string
-
-	every time.Duration // 0: lookEvery; for tests
+	// Every is the time between two looks, at least; 0 means DefaultEvery.
+	Every time.Duration
 }
 
 // Action is something that may be done to a node of the page.
@@ -79,8 +80,11 @@ func (c *Config) check() error {
 		}
 		names[a.Name] = true
 	}
-	if c.every == 0 {
-		c.every = lookEvery
+	if c.Every < 0 {
+		return fmt.Errorf("%w: Every is %v", errConfig, c.Every)
+	}
+	if c.Every == 0 {
+		c.Every = DefaultEvery
 	}
 	return nil
 }

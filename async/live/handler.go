@@ -31,7 +31,7 @@ func New(cfg Config) (*Handler, error) {
 		panic(err) // it is embedded
 	}
 	h := &Handler{cfg: cfg, guard: newGuard(cfg.Hosts), token: rand.Text(), mux: http.NewServeMux()}
-	h.hub = newHub(newLooker(&h.cfg), h.cfg.every)
+	h.hub = newHub(newLooker(&h.cfg), h.cfg.Every)
 	h.mux.Handle("GET /", http.FileServerFS(look.Under(site)))
 	h.mux.HandleFunc("GET /watch", h.watch)
 	h.mux.HandleFunc("POST /act", h.act)

@@ -126,6 +126,7 @@ func TestConfig(t *testing.T) {
 	yes, do := func(string) bool { return true }, func(string) error { return nil }
 	for _, cfg := range []Config{
 		{},
+		{Messengers: some, Every: -1},
 		{Messengers: some, Actions: []Action{{Name: "x", Label: "X"}}},
 		{Messengers: some, Actions: []Action{{Name: cutName, Label: "X", For: yes, Do: do}}},
 		{Messengers: some, Actions: []Action{{Name: "x", Label: "X", For: yes, Do: do},

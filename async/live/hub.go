@@ -155,7 +155,7 @@ type actionLabel struct {
 }
 
 func (h *Handler) hello() hello {
-	x := hello{Title: h.cfg.Title, Cut: h.cfg.Cut, Actions: []actionLabel{}, Every: h.cfg.every.Milliseconds(),
+	x := hello{Title: h.cfg.Title, Cut: h.cfg.Cut, Actions: []actionLabel{}, Every: h.cfg.Every.Milliseconds(),
 		Events: h.hub.looker.timeline()}
 	for _, a := range h.cfg.Actions {
 		x.Actions = append(x.Actions, actionLabel{a.Name, a.Label})

@@ -96,8 +96,8 @@ func talk(t testing.TB, faults bool) (srv, cl *async.Messenger, c msg.Connection
 func serve(t testing.TB, cfg Config, ms ...*async.Messenger) (h *Handler, url string) {
 	t.Helper()
 	cfg.Messengers = func() []*async.Messenger { return ms }
-	if cfg.every == 0 {
-		cfg.every = 10 * time.Millisecond
+	if cfg.Every == 0 {
+		cfg.Every = 10 * time.Millisecond
 	}
 	h, err := New(cfg)
 	require.NoError(t, err)

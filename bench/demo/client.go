@@ -50,7 +50,7 @@ func newClient(d *demo, id int) (*client, error) {
 		first: uint32(id * objectsPerClient), rng: rand.New(rand.NewPCG(d.cfg.Seed, uint64(id))),
 	}
 	var err error
-	if c.m, err = d.messenger(entity.Client(int64(id))); err != nil {
+	if c.m, err = d.messenger(entity.Client(int64(id)), nil); err != nil {
 		return nil, err
 	}
 	c.m.SetDefaultPolicy(msg.LosslessClient())

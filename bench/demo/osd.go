@@ -29,6 +29,8 @@ type osd struct {
 	clu  *async.Messenger
 	name string
 
+	hurt *hurt // what is done to it on purpose
+
 	throttles [2]*dispatch.Throttle // of the clients: messages, bytes
 	peers     []*link               // by id, nil for itself; constant once all are connected
 	replicas  []int                 // of the objects it is the primary of
@@ -66,8 +68,9 @@ func newOSD(d *demo, id int) (*osd, error) {
 	for i := 1; i < min(d.cfg.Replicas, d.cfg.OSDs); i++ {
 		o.replicas = append(o.replicas, (id+i)%d.cfg.OSDs)
 	}
+	o.hurt = newHurt(d)
 	var err error
-	if o.pub, err = d.messenger(entity.OSD(int64(id))); err != nil {
+	if o.pub, err = d.messenger(entity.OSD(int64(id)), o.hurt.configure); err != nil {
 		return nil, err
 	}
 	o.pub.SetDefaultPolicy(msg.StatefulServer())
@@ -76,7 +79,7 @@ func newOSD(d *demo, id int) (*osd, error) {
 	o.pub.SetPolicy(entity.TypeMgr, msg.StatelessServer())
 	o.pub.AddDispatcherTail(o)
 
-	if o.clu, err = d.messenger(entity.OSD(int64(id))); err != nil {
+	if o.clu, err = d.messenger(entity.OSD(int64(id)), o.hurt.configure); err != nil {
 		return nil, err
 	}
 	o.clu.SetDefaultPolicy(msg.LosslessPeer())
@@ -144,6 +147,7 @@ func (w *writeOp) unref() {
 
 // Dispatch implements msg.Dispatcher for the public messenger.
 func (o *osd) Dispatch(m *msg.Message) bool {
+	o.hurt.stall.pass()
 	p, err := decode(m)
 	if err != nil {
 		o.d.oracle.Failed("%s: %v from %s", o.name, err, m.Source())
