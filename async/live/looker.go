@@ -1,6 +1,7 @@
 package live
 
 import (
+	"math"
 	"runtime"
 	"runtime/metrics"
 	"sync"
@@ -37,6 +38,7 @@ type past struct {
 	round uint64 // when it was seen last
 	conns map[uint64]pastConn
 	bands [dispatch.Bands]uint64
+	fast  uint64
 }
 
 // pastConn is what a connection was like.
@@ -52,6 +54,7 @@ type sums struct {
 	counts                         totalCounts
 	sentBytes, receivedBytes       uint64
 	bands                          [dispatch.Bands]uint64
+	fast                           uint64
 	queueWait, dispatch, sendToAck hist.Durations
 }
 
@@ -112,7 +115,7 @@ func (x *glance) per(now, before uint64) float64 {
 	if x.first || now < before {
 		return 0
 	}
-	return float64(now-before) / x.s.Every
+	return math.Round(float64(now-before)/x.s.Every*10) / 10 // a page shows no more
 }
 
 // messenger looks at one.
@@ -135,6 +138,10 @@ func (x *glance) messenger(m *async.Messenger) {
 		}
 		p.bands[i] = b.Enqueued
 	}
+	if known {
+		n.fast += x.per(s.FastDispatched, p.fast)
+	}
+	p.fast = s.FastDispatched
 	x.count(&s)
 	opened, seen := uint64(0), 0
 	for _, st := range m.ConnectionStats() {
@@ -178,6 +185,7 @@ func (x *glance) count(s *async.Snapshot) {
 	c.Resumed += s.Resumed
 	c.Replayed += s.Replayed
 	c.Resets += s.Resets + s.RemoteResets
+	x.sums.fast += s.FastDispatched
 	x.sums.sentBytes += s.SentBytes
 	x.sums.receivedBytes += s.ReceivedBytes
 	x.sums.queueWait.Merge(&s.QueueWait)
@@ -227,6 +235,7 @@ func (x *glance) finish() {
 		Received:      x.per(x.sums.counts.Received, was.counts.Received),
 		ReceivedBytes: x.per(x.sums.receivedBytes, was.receivedBytes),
 	}
+	s.Rates.Fast = x.per(x.sums.fast, was.fast)
 	for i := range s.Rates.Bands {
 		s.Rates.Bands[i] = x.per(x.sums.bands[i], was.bands[i])
 	}

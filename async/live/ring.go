@@ -24,6 +24,7 @@ type ringNode struct {
 	conns, ready   int
 	queue          [dispatch.Bands]int
 	in             [dispatch.Bands]float64
+	fast           float64
 	held           int
 	heldBytes      int64
 	sent, received float64
@@ -97,11 +98,13 @@ func (r *ring) connection(here, peer entity.Name, s *connection.ConnStats, d del
 		r.links = append(r.links, ringLink{a: key[0], b: key[1]})
 	}
 	l := &r.links[k]
-	l.conns++
-	l.up += up
+	if !peerHere || i < j { // one end counts a session
+		l.conns++
+		l.up += up
+		l.faults += s.Faults
+		l.resumed += s.Resumed
+	}
 	l.held += s.Held
-	l.faults += s.Faults
-	l.resumed += s.Resumed
 	l.replayed += s.Replayed
 	l.cut = l.cut || d.faults > 0
 	out, in := &l.ab, &l.ba
@@ -178,6 +181,7 @@ func (n *node) add(r *ringNode) {
 		n.Queue[i] += r.queue[i]
 		n.In[i] += r.in[i]
 	}
+	n.Fast += r.fast
 	n.Out += r.held
 	n.OutBytes += r.heldBytes
 	n.Sent += r.sent

@@ -56,7 +56,8 @@ type rates struct {
 	SentBytes     float64    `json:"sentBytes"`
 	Received      float64    `json:"received"`
 	ReceivedBytes float64    `json:"receivedBytes"`
-	Bands         [4]float64 `json:"bands"` // messages given to dispatch, by band
+	Bands         [4]float64 `json:"bands"` // what was queued for dispatch, by band
+	Fast          float64    `json:"fast"`  // messages that were dispatched at once, whatever their priority
 }
 
 // latency are quantiles of what ended since the look before.
@@ -84,10 +85,11 @@ type node struct {
 	// Conns are the connections of messengers that are here; of a peer those with it.
 	Conns int `json:"conns"`
 	Ready int `json:"ready"`
-	// Queue waits for dispatch, by band, In is what came to dispatch per second. Both are of
-	// nodes that are here.
+	// Queue waits for dispatch, by band, In was queued for that, per second, and Fast was
+	// dispatched at once. They are of nodes that are here.
 	Queue [4]int     `json:"queue"`
 	In    [4]float64 `json:"in"`
+	Fast  float64    `json:"fast"`
 	// Out waits to be sent or acknowledged.
 	Out      int      `json:"out"`
 	OutBytes int64    `json:"outBytes"`
@@ -101,8 +103,8 @@ type node struct {
 type link struct {
 	A     string  `json:"a"`
 	B     string  `json:"b"`
-	Conns int     `json:"conns"`
-	Up    int     `json:"up"`
+	Conns int     `json:"conns"` // sessions
+	Up    int     `json:"up"`    // of them
 	AB    float64 `json:"ab"` // messages per second from A to B
 	BA    float64 `json:"ba"`
 	Held  int     `json:"held"`

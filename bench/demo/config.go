@@ -37,17 +37,16 @@ type Config struct {
 	// while the demo runs; through it they may be broken on purpose as well.
 	Admin string
 	// Page, if set, is where the live page of all messengers (async/live) is served while the demo
-	// runs, with buttons that cut sessions, and stall and unplug OSDs. Run closes it. PageHosts are
-	// live.Config.Hosts.
+	// runs, with buttons that cut sessions, and stall and unplug OSDs. Run closes it. PageHosts and
+	// PageEvery are Hosts and Every of live.Config.
 	Page      net.Listener
 	PageHosts []string
+	PageEvery time.Duration
 	// Began, if set, is called once when everything is connected and traffic begins,
 	// with what the report knows by then: its head, no counts.
 	Began func(*Report)
 	// Progress, if set, gets one line that overwrites itself.
 	Progress io.Writer
-
-	pageEvery time.Duration // between two looks of the page; for tests
 }
 
 // ErrConfig: a Config that makes no sense; Run wraps it.

@@ -23,7 +23,7 @@ type page struct {
 func newPage(d *demo) (*page, error) {
 	h, err := live.New(live.Config{
 		Title: "demo", Messengers: func() []*async.Messenger { return d.messengers }, Hosts: d.cfg.PageHosts,
-		Cut: true, Actions: d.actions(), Every: d.cfg.pageEvery,
+		Cut: true, Actions: d.actions(), Every: d.cfg.PageEvery,
 		Condition: func(node string) string {
 			if o := d.osdNamed(node); o != nil {
 				return o.hurt.condition()

@@ -82,7 +82,7 @@ func TestDemoPage(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	cfg := small()
-	cfg.Duration, cfg.Page, cfg.CutRate, cfg.Clients, cfg.pageEvery = time.Hour, l, -1, -1, 20*time.Millisecond
+	cfg.Duration, cfg.Page, cfg.CutRate, cfg.Clients, cfg.PageEvery = time.Hour, l, -1, -1, 20*time.Millisecond
 	began, ended := make(chan struct{}), make(chan error, 1)
 	cfg.Began = func(*Report) { close(began) }
 	ctx, stop := context.WithCancel(context.Background())

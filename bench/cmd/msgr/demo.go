@@ -13,18 +13,19 @@ import (
 )
 
 type demoCmd struct {
-	Seconds    *float64 `help:"How long traffic runs; 12, or with --http until it is interrupted."`
-	OSDs       int      `name:"osds" default:"3" help:"Number of OSDs."`
-	Clients    *int     `help:"How many clients are busy all the time; 8, or with --http none: they pause between operations."`
-	Conns      int      `default:"32" help:"How many clients there are in all, each with a messenger of its own and a session with every OSD."`
-	ObjectSize int      `default:"16384" help:"Size of most objects in bytes."`
-	Sizes      []int    `help:"Sizes of objects in bytes, instead of some around --object-size."`
-	CutRate    *float64 `help:"How many connections are cut per second; 30, or with --http 0.2; 0: none."`
-	Secure     bool     `help:"Encrypt everything: all messengers share a random secret, and prove by TLS that they have it."`
-	Seed       uint64   `help:"Seed of traffic and cuts; 0: from the clock."`
-	HTTP       string   `name:"http" placeholder:"ADDR" help:"Serve a page that shows what happens, and breaks it, at ADDR, such as :8080 or :0; without a host for this machine alone."`
-	Admin      string   `help:"Path of an admin socket, for msgr dump and Ceph's tools, while the demo runs."`
-	JSON       bool     `name:"json" help:"Print one JSON object instead of the table."`
+	Seconds    *float64      `help:"How long traffic runs; 12, or with --http until it is interrupted."`
+	OSDs       int           `name:"osds" default:"3" help:"Number of OSDs."`
+	Clients    *int          `help:"How many clients are busy all the time; 8, or with --http none: they pause between operations."`
+	Conns      int           `default:"32" help:"How many clients there are in all, each with a messenger of its own and a session with every OSD."`
+	ObjectSize int           `default:"16384" help:"Size of most objects in bytes."`
+	Sizes      []int         `help:"Sizes of objects in bytes, instead of some around --object-size."`
+	CutRate    *float64      `help:"How many connections are cut per second; 30, or with --http 0.2; 0: none."`
+	Secure     bool          `help:"Encrypt everything: all messengers share a random secret, and prove by TLS that they have it."`
+	Seed       uint64        `help:"Seed of traffic and cuts; 0: from the clock."`
+	HTTP       string        `name:"http" placeholder:"ADDR" help:"Serve a page that shows what happens, and breaks it, at ADDR, such as :8080 or :0; without a host for this machine alone."`
+	HTTPEvery  time.Duration `name:"http-every" default:"1s" help:"How often the page of --http shows what is."`
+	Admin      string        `help:"Path of an admin socket, for msgr dump and Ceph's tools, while the demo runs."`
+	JSON       bool          `name:"json" help:"Print one JSON object instead of the table."`
 }
 
 // brokenError says that something was not as it was promised.
@@ -68,10 +69,10 @@ func (c *demoCmd) Run(w io.Writer) error {
 	}
 	// NaN is none of this.
 	good := seconds > 0 && seconds <= command.SecondsMax && c.OSDs > 0 && clients > 0 &&
-		c.ObjectSize > 0 && cutRate >= 0
+		c.ObjectSize > 0 && cutRate >= 0 && c.HTTPEvery > 0
 	if !good {
 		return command.Usage(fmt.Errorf("--seconds is to be more than 0 and %d at most, "+
-			"--osds, --clients and --object-size more than 0, --cut-rate not less", command.SecondsMax))
+			"--osds, --clients, --object-size and --http-every more than 0, --cut-rate not less", command.SecondsMax))
 	}
 	cfg := demo.Config{
 		Duration: time.Duration(seconds * float64(time.Second)),
@@ -136,7 +137,7 @@ func (c *demoCmd) listen(cfg *demo.Config) error {
 	if err != nil {
 		return err
 	}
-	cfg.PageHosts = hostsOf(host)
+	cfg.PageHosts, cfg.PageEvery = hostsOf(host), c.HTTPEvery
 	cfg.Page, err = net.Listen("tcp", net.JoinHostPort(host, port))
 	return err
 }
