@@ -18,9 +18,9 @@ type eventSums struct {
 }
 
 type pairEvents struct {
-	faults, resumed [2]uint64 // by end
-	replayed        uint64
-	text            string
+	cuts, attempts, resumed [2]uint64 // by end
+	replayed                uint64
+	text                    string
 }
 
 func (e *eventSums) connection(here, peer entity.Name, s *connection.ConnStats, d delta) {
@@ -39,7 +39,8 @@ func (e *eventSums) connection(here, peer entity.Name, s *connection.ConnStats, 
 		p = new(pairEvents)
 		e.pairs[pair] = p
 	}
-	p.faults[end] += uint64(d.faults)
+	p.cuts[end] += uint64(d.cuts)
+	p.attempts[end] += uint64(d.faults - d.cuts)
 	p.resumed[end] += uint64(d.resumed)
 	p.replayed += uint64(d.replayed)
 	if d.faults > 0 && s.LastError != nil && p.text == "" {
@@ -64,12 +65,17 @@ func byName(a, b entity.Name) int {
 
 // list is at most eventsPerLook of each kind, those with most first, and one for the rest.
 func (e *eventSums) list() []event {
-	var cuts, back, opens, closes []event
+	var cuts, attempts, back, opens, closes []event
 	for pair, p := range e.pairs {
 		x := event{Node: pair[0].String(), Peer: pair[1].String()}
-		if n := max(p.faults[0], p.faults[1]); n > 0 {
-			x.Kind, x.N, x.Text = "cut", n, p.text
+		x.Text = p.text
+		if n := max(p.cuts[0], p.cuts[1]); n > 0 {
+			x.Kind, x.N = "cut", n
 			cuts = append(cuts, x)
+		}
+		if n := max(p.attempts[0], p.attempts[1]); n > 0 {
+			x.Kind, x.N = "attempt", n
+			attempts = append(attempts, x)
 		}
 		if n := max(p.resumed[0], p.resumed[1]); n > 0 || p.replayed > 0 {
 			x.Kind, x.N, x.Text, x.Replayed = "reconnect", n, "", p.replayed
@@ -84,7 +90,7 @@ func (e *eventSums) list() []event {
 			closes = append(closes, event{Kind: "close", Node: name.String(), N: n[1]})
 		}
 	}
-	return slices.Concat(few(closes), few(cuts), few(opens), few(back))
+	return slices.Concat(few(closes), few(cuts), few(attempts), few(opens), few(back))
 }
 
 func few(all []event) []event {

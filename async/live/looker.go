@@ -44,6 +44,7 @@ type past struct {
 // pastConn is what a connection was like.
 type pastConn struct {
 	round                     uint64
+	up                        bool
 	sent, received            uint64
 	sentBytes, receivedBytes  uint64
 	faults, resumed, replayed uint32
@@ -196,7 +197,7 @@ func (x *glance) count(s *async.Snapshot) {
 // connection looks at one, and returns what is to be known of it at the next look.
 func (x *glance) connection(m *async.Messenger, s *connection.ConnStats, was pastConn, old bool) pastConn {
 	now := pastConn{
-		round: x.l.round, sent: s.Sent, received: s.Received, sentBytes: s.SentBytes, receivedBytes: s.ReceivedBytes,
+		round: x.l.round, up: s.Up, sent: s.Sent, received: s.Received, sentBytes: s.SentBytes, receivedBytes: s.ReceivedBytes,
 		faults: uint32(s.Faults), resumed: uint32(s.Resumed), replayed: uint32(s.Replayed),
 	}
 	if !old && x.first {
@@ -208,23 +209,29 @@ func (x *glance) connection(m *async.Messenger, s *connection.ConnStats, was pas
 		bytes:  x.per(s.SentBytes+s.ReceivedBytes, was.sentBytes+was.receivedBytes),
 		faults: now.faults - was.faults, resumed: now.resumed - was.resumed, replayed: now.replayed - was.replayed,
 	}
+	if was.up || d.resumed > 0 {
+		d.cuts = min(d.faults, max(1, d.resumed)) // the others are attempts to come back that failed
+	}
 	x.s.Total.Held += s.Held
 	x.s.Total.HeldBytes += s.HeldBytes
 	x.s.Total.Dispatching += s.Dispatching
 	if s.Up {
 		x.s.Total.Ready++
 	}
-	x.l.ring.connection(here, peer, s, d, x.book.names[peer])
 	x.group(peer.Type, s, d)
 	x.top.offer(here, peer, s, d)
-	x.events.connection(here, peer, s, d)
+	if peer.Type != 0 { // it has said who it is
+		x.l.ring.connection(here, peer, s, d, x.book.names[peer])
+		x.events.connection(here, peer, s, d)
+	}
 	return now
 }
 
-// delta is what happened to a connection since the look before: rates, and counts.
+// delta is what happened to a connection since the look before: rates, and counts. Cuts are the
+// faults among them that broke what was up.
 type delta struct {
-	sent, received, bytes     float64
-	faults, resumed, replayed uint32
+	sent, received, bytes           float64
+	faults, cuts, resumed, replayed uint32
 }
 
 // finish makes sums and lists of what was collected.

@@ -139,15 +139,17 @@ func TestEvents(t *testing.T) {
 		var e eventSums
 		for i := range 30 {
 			a, b := entity.OSD(1), entity.Client(int64(i))
-			e.connection(a, b, &connection.ConnStats{LastError: http.ErrAbortHandler}, delta{faults: 1})
-			e.connection(b, a, &connection.ConnStats{}, delta{faults: 1, resumed: 1, replayed: 5})
+			e.connection(a, b, &connection.ConnStats{LastError: http.ErrAbortHandler}, delta{faults: 3, cuts: 1})
+			e.connection(b, a, &connection.ConnStats{}, delta{faults: 1, cuts: 1, resumed: 1, replayed: 5})
 		}
 		e.opened(entity.OSD(1), 3, 0)
 		got := l.tell(e.list(), 1)
-		require.Len(t, got, 2*(eventsPerLook+1)+1)
+		require.Len(t, got, 3*(eventsPerLook+1)+1)
 		require.Equal(t, "osd.1 client.0", got[0].Node+" "+got[0].Peer)
 		require.EqualValues(t, 1, got[0].N)
 		require.Equal(t, http.ErrAbortHandler.Error(), got[0].Text)
+		require.Equal(t, "attempt", got[eventsPerLook+1].Kind)
+		require.EqualValues(t, 2, got[eventsPerLook+1].N)
 		rest := got[len(got)-1]
 		require.Equal(t, event{Seq: rest.Seq, At: 1, Kind: "reconnect", N: 22, Replayed: 110, Text: "and of 22 others"}, rest)
 	}
@@ -161,10 +163,10 @@ func TestStateIsBounded(t *testing.T) {
 	for i := range 10_000 {
 		s := &connection.ConnStats{ID: uint64(i), State: msg.StateReady, LastError: fmt.Errorf("%s", strings.Repeat("x", 5000))}
 		s.Peer, s.Faults = entity.Client(int64(i)), 1
-		x.l.ring.connection(entity.OSD(0), s.Peer, s, delta{faults: 1, resumed: 1}, false)
+		x.l.ring.connection(entity.OSD(0), s.Peer, s, delta{faults: 3, cuts: 1, resumed: 1}, false)
 		x.group(s.Peer.Type, s, delta{})
 		x.top.offer(entity.OSD(0), s.Peer, s, delta{})
-		x.events.connection(entity.OSD(0), s.Peer, s, delta{faults: 1, resumed: 1})
+		x.events.connection(entity.OSD(0), s.Peer, s, delta{faults: 3, cuts: 1, resumed: 1})
 	}
 	x.finish()
 	x.s.Events = x.events.list()

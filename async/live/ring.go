@@ -106,7 +106,7 @@ func (r *ring) connection(here, peer entity.Name, s *connection.ConnStats, d del
 	}
 	l.held += s.Held
 	l.replayed += s.Replayed
-	l.cut = l.cut || d.faults > 0
+	l.cut = l.cut || d.cuts > 0
 	out, in := &l.ab, &l.ba
 	if i > j {
 		out, in = in, out

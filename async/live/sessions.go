@@ -130,6 +130,9 @@ func (x *glance) group(t entity.Type, s *connection.ConnStats, d delta) {
 			x.groups = map[groupKey]*group{}
 		}
 		g = &group{Peer: t.String(), State: s.State.String()}
+		if t == 0 {
+			g.Peer = "not known yet"
+		}
 		x.groups[k] = g
 	}
 	g.Conns++

@@ -105,7 +105,7 @@ type link struct {
 	B     string  `json:"b"`
 	Conns int     `json:"conns"` // sessions
 	Up    int     `json:"up"`    // of them
-	AB    float64 `json:"ab"` // messages per second from A to B
+	AB    float64 `json:"ab"`    // messages per second from A to B
 	BA    float64 `json:"ba"`
 	Held  int     `json:"held"`
 	// Faults, Resumed and Replayed are since the connections began.
@@ -155,7 +155,7 @@ type group struct {
 type event struct {
 	Seq  uint64 `json:"seq"`
 	At   int64  `json:"at"`   // ms since 1970
-	Kind string `json:"kind"` // cut, reconnect, open, close, act
+	Kind string `json:"kind"` // cut, attempt (that failed), reconnect, open, close, act
 	Node string `json:"node,omitempty"`
 	Peer string `json:"peer,omitempty"`
 	N    uint64 `json:"n,omitempty"` // how often, or how many

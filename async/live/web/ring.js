@@ -153,7 +153,7 @@ export class Ring {
     set(e.sign, { d: sign || null });
     const number = n.folded ? `×${short(n.folded)}` : n.name.slice(n.type.length + 1);
     e.type.textContent = n.type.slice(0, 7);
-    set(e.type, { y: -r * 0.3, "font-size": Math.min(10, r * 0.48).toFixed(1) });
+    set(e.type, { y: -r * 0.3, "font-size": Math.min(10, r * 0.42).toFixed(1) });
     e.name.textContent = number;
     set(e.name, { y: r * 0.28, "font-size": Math.min(14, (r * 2.6) / Math.max(3, number.length)).toFixed(1) });
     // What was done to it stands outside, above everything.

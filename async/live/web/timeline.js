@@ -10,23 +10,25 @@ const KEPT = 300;
 const SHOWN = 80;
 const LANES = [
   { name: "cuts", css: "cut", n: (e) => (e.kind === "cut" ? e.n ?? 0 : 0) },
+  { name: "attempts", css: "try", n: (e) => (e.kind === "attempt" ? e.n ?? 0 : 0) },
   { name: "reconnects", css: "back", n: (e) => (e.kind === "reconnect" || e.kind === "open" ? e.n ?? 0 : 0) },
   { name: "replays", css: "replay", n: (e) => e.replayed ?? 0 },
   { name: "by hand", css: "act", n: (e) => (e.kind === "act" ? 1 : 0) },
 ];
-const CLASS = { cut: "fault", act: "act", close: "soft", open: "soft" };
+const CLASS = { cut: "fault", act: "act", attempt: "soft", close: "soft", open: "soft" };
 
 // words says what an event is.
 export function words(e) {
   const pair = [e.node, e.peer].filter(Boolean).join(" – ");
   const times = e.n > 1 ? `, ${short(e.n)} times` : "";
-  if (!e.node && e.text) return { cut: "cut", reconnect: "reconnected", open: "opened", close: "closed" }[e.kind] + `: ${short(e.n ?? 0)} more, ${e.text}`;
+  if (!e.node && e.text) return { cut: "cut", attempt: "attempts failed", reconnect: "reconnected", open: "opened", close: "closed" }[e.kind] + `: ${short(e.n ?? 0)} more, ${e.text}`;
   switch (e.kind) {
     case "cut": return `${pair} cut${times}`;
     case "reconnect": {
       const again = e.replayed ? `${many(e.replayed, "message")} sent again` : "";
       return e.n ? `${pair} reconnected${times}${again ? `, ${again}` : ""}` : `${pair}: ${again}`;
     }
+    case "attempt": return `${pair}: ${many(e.n, "attempt")} to connect failed`;
     case "open": return `${e.node}: ${many(e.n, "new connection")}`;
     case "close": return `${e.node}: ${many(e.n, "connection")} gone`;
     case "act": return `${e.text}: ${pair}, from a page`;
