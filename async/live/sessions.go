@@ -71,8 +71,9 @@ func (t topSessions) list() []session {
 	for i := range t {
 		c := &t[i]
 		x := session{
-			ID: c.s.ID, Node: c.here.String(), Peer: c.peer.String(), State: c.s.State.String(), Policy: policy(c.s.Policy),
-			Sent: c.d.sent, Received: c.d.received, Bytes: c.d.bytes, Held: c.s.Held, AckTime: int64(c.s.AckTime),
+			ID: c.s.ID, Node: c.here.String(), Peer: c.peer.String(), State: c.s.State.String(),
+			Policy: policy(c.s.Policy),
+			Sent:   c.d.sent, Received: c.d.received, Bytes: c.d.bytes, Held: c.s.Held, AckTime: int64(c.s.AckTime),
 			WaitsFor: c.s.WaitsFor, Faults: c.s.Faults, Resumed: c.s.Resumed, Replayed: c.s.Replayed,
 		}
 		if c.s.Remote.IsValid() {

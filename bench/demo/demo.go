@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,13 +54,18 @@ type demo struct {
 	start    time.Time
 	keys     keys
 
-	messengers []*async.Messenger
-	osds       []*osd
-	clients    []*client
-	manager    *manager
+	messengersMu sync.Mutex
+	messengers   []*async.Messenger // that live
+	gone         []*async.Messenger // of clients that were killed
+
+	osds    []*osd
+	clients []*client
+	manager *manager
 
 	// Any goroutine.
 	acked    []atomic.Uint64 // by object: generation acknowledged to its writer
+	lives    []atomic.Uint64 // by client: how often it was killed
+	restarts atomic.Int64    // of clients
 	meters   [numClasses]*meter
 	notifies atomic.Int64 // sendings with a Notify whose end is not known
 	stopping atomic.Bool  // no new operations
@@ -144,6 +150,7 @@ func newDemo(cfg Config) (*demo, error) {
 		d.meters[i] = newMeter()
 	}
 	d.acked = make([]atomic.Uint64, cfg.Conns*objectsPerClient)
+	d.lives = make([]atomic.Uint64, cfg.Conns)
 	return d, nil
 }
 
@@ -207,9 +214,19 @@ func (d *demo) messenger(name entity.Name, change func(*async.Config)) (*async.M
 	}
 	m, err := async.New(cfg)
 	if err == nil {
+		d.messengersMu.Lock()
+		defer d.messengersMu.Unlock()
 		d.messengers = append(d.messengers, m)
 	}
 	return m, err
+}
+
+// left says that a messenger is no more.
+func (d *demo) left(m *async.Messenger) {
+	d.messengersMu.Lock()
+	defer d.messengersMu.Unlock()
+	d.messengers = slices.DeleteFunc(d.messengers, func(x *async.Messenger) bool { return x == m })
+	d.gone = append(d.gone, m)
 }
 
 // primaryOf is the OSD that takes writes and reads of an object.

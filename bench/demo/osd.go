@@ -153,6 +153,10 @@ func (o *osd) Dispatch(m *msg.Message) bool {
 		o.d.oracle.Failed("%s: %v from %s", o.name, err, m.Source())
 		return true
 	}
+	if o.d.stale(m.Source(), p.Epoch) {
+		m.Release()
+		return true
+	}
 	from := o.session(m, p)
 	from.in.Received(m.Connection(), m.Priority, p.Seq)
 	switch m.Type {
@@ -180,7 +184,7 @@ func (o *osd) session(m *msg.Message, p payload) *peer {
 		return v
 	}
 	from, lossy := c.PeerName().String(), c.Policy().Lossy
-	back := uint64(0)
+	back := p.Epoch
 	if lossy {
 		back = c.ID()
 	}
@@ -196,6 +200,9 @@ func (o *osd) session(m *msg.Message, p payload) *peer {
 func (o *osd) answer(l *link, m *msg.Message) {
 	if err := l.send(m); err != nil {
 		m.Release()
+		if l.out.lossy.Load() {
+			return // who asked was killed
+		}
 		o.d.oracle.Failed("%s: answer to %v: %v", o.name, l.conn, err)
 	}
 }
@@ -206,12 +213,17 @@ func (o *osd) write(m *msg.Message, p payload, from *peer) {
 		o.d.oracle.Failed("%s: object %d with a header of %d bytes", o.name, p.Object, len(m.Middle))
 		return
 	}
+	o.mu.Lock()
+	if o.d.stale(m.Source(), p.Epoch) {
+		o.mu.Unlock()
+		m.Release()
+		return
+	}
 	m.Hold()
 	w := &writeOp{o: o, m: m, reply: from.back, p: p, start: o.d.now(), bytes: len(m.Data), left: len(o.replicas)}
 	w.refs.Store(int32(1 + len(o.replicas)))
 	o.d.notifies.Add(int64(len(o.replicas)))
 
-	o.mu.Lock()
 	was, known := o.objects[p.Object]
 	if p.Gen != was.gen+1 {
 		o.d.oracle.Failed("%s: write of object %d gen %d on gen %d", o.name, p.Object, p.Gen, was.gen)
@@ -277,7 +289,7 @@ func (o *osd) HandleRemoteReset(c msg.Connection) {
 
 // HandleUndeliverable implements msg.UndeliverableHandler.
 func (o *osd) HandleUndeliverable(c msg.Connection, m *msg.Message, reason error) {
-	if !c.Policy().Lossy {
+	if p, ok := c.Value().(*peer); !c.Policy().Lossy && !(ok && p.back.out.lossy.Load()) {
 		o.d.undeliverable(o.name, c, m, reason)
 	}
 }

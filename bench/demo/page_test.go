@@ -119,6 +119,8 @@ func TestDemoPage(t *testing.T) {
 		}
 		return cut && back
 	})
+	v.act("kill", "client.2", "")
+	v.until(condition("client.2", "killed"))
 	v.act("unplug", "osd.1", "")
 	v.until(func(s shown) bool {
 		for _, l := range s.Links {
@@ -137,6 +139,8 @@ func TestDemoPage(t *testing.T) {
 		}
 		return false
 	})
+	v.act("kill", "client.0", "") // while what it has sent waits at osd.2
+	v.act("restart", "client.2", "")
 	v.act("plug", "osd.1", "")
 	v.until(func(s shown) bool {
 		for _, l := range s.Links {
@@ -146,7 +150,15 @@ func TestDemoPage(t *testing.T) {
 		}
 		return condition("osd.1", "")(s)
 	})
-	stop() // osd.2 is stalled still
+	v.until(func(s shown) bool { // the client writes again
+		for _, n := range s.Nodes {
+			if n.Name == "client.2" && n.Sent > 0 {
+				return condition("client.2", "")(s) && condition("client.0", "killed")(s)
+			}
+		}
+		return false
+	})
+	stop() // osd.2 is stalled still, and client.0 dead
 	require.NoError(t, <-ended)
 	require.True(t, r.OK, "%+v", r)
 	require.True(t, r.Drained)
