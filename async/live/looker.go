@@ -80,7 +80,8 @@ func (l *looker) look() *state {
 		x.messenger(m)
 	}
 	for m, p := range l.past {
-		if p.round != l.round {
+		if p.round != l.round { // the messenger is gone
+			x.events.opened(m.Name(), 0, uint64(len(p.conns)))
 			delete(l.past, m)
 		}
 	}
@@ -151,7 +152,7 @@ func (x *glance) messenger(m *async.Messenger) {
 		}
 		seen++
 		was, old := p.conns[st.ID]
-		if !old && known {
+		if !old && !x.first {
 			opened++
 		}
 		p.conns[st.ID] = x.connection(m, &st, was, old)

@@ -37,7 +37,7 @@ type Config struct {
 	// while the demo runs; through it they may be broken on purpose as well.
 	Admin string
 	// Page, if set, is where the live page of all messengers (async/live) is served while the demo
-	// runs, with buttons that cut sessions, and stall and unplug OSDs. Run closes it. PageHosts and
+	// runs, with buttons that cut sessions, stall and unplug OSDs, and kill clients. Run closes it. PageHosts and
 	// PageEvery are Hosts and Every of live.Config.
 	Page      net.Listener
 	PageHosts []string

@@ -19,7 +19,7 @@ type shown struct {
 	Rates struct{ Sent float64 }
 	Nodes []struct {
 		Name, Condition string
-		Sent            float64
+		Ready           int
 		Queue           [4]int
 	}
 	Links []struct {
@@ -150,9 +150,9 @@ func TestDemoPage(t *testing.T) {
 		}
 		return condition("osd.1", "")(s)
 	})
-	v.until(func(s shown) bool { // the client writes again
+	v.until(func(s shown) bool { // the client is back
 		for _, n := range s.Nodes {
-			if n.Name == "client.2" && n.Sent > 0 {
+			if n.Name == "client.2" && n.Ready == cfg.OSDs {
 				return condition("client.2", "")(s) && condition("client.0", "killed")(s)
 			}
 		}

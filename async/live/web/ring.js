@@ -145,11 +145,11 @@ export class Ring {
     set(e.halo, { r: r + 9 });
     set(e.disc, { r });
     this.#mix(e, n, r);
-    // Stalled: two bars; unplugged: a cross.
+    // Stalled: two bars; unplugged or killed: a cross.
     const k = r * 0.5;
     let sign = "";
     if (n.condition?.includes("stall")) sign += `M${-k * 0.5} ${-k}V${k}M${k * 0.5} ${-k}V${k}`;
-    if (n.condition?.includes("unplug")) sign += `M${-k} ${-k}L${k} ${k}M${k} ${-k}L${-k} ${k}`;
+    if (/unplug|kill/.test(n.condition ?? "")) sign += `M${-k} ${-k}L${k} ${k}M${k} ${-k}L${-k} ${k}`;
     set(e.sign, { d: sign || null });
     const number = n.folded ? `×${short(n.folded)}` : n.name.slice(n.type.length + 1);
     e.type.textContent = n.type.slice(0, 7);

@@ -54,9 +54,10 @@ The last line is "demo: ok" or "demo: FAILED" with the counts. Interrupted, the 
 way, checks it, drains its messengers, and says "demo: interrupted, ok so far" or "demo: interrupted, FAILED".
 
 With --http ADDR a page shows the nodes as a ring, their sessions and queues, latency, and a timeline. There one may
-cut sessions, stall an OSD (its callbacks wait) or unplug it (all its connections break, and none comes up), and
-watch it heal; the promises are checked all the same. Who can open the page can do that. Traffic is light, so that
-the page has something to show and the machine can do other things; --clients and --cut-rate change that.
+cut sessions, stall an OSD (its callbacks wait) or unplug it (all its connections break, and none comes up), kill a
+client and start it again, and watch it heal; the promises are checked all the same. An OSD is well again after 30 s
+at the latest. Who can open the page can do that. Traffic is light, so that the page has something to show and the
+machine can do other things; --clients and --cut-rate change that.
 
 The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
 }

@@ -120,6 +120,19 @@ func TestLive(t *testing.T) {
 		p.happened("reconnected")
 		p.clean()
 	})
+	t.Run("killed", func(t *testing.T) {
+		p := d.live(t, desktop)
+		p.click(p.ringAt("client.3"))
+		p.press("#card", "Kill")
+		p.until(`live.state.nodes.find((n) => n.name === "client.3").condition === "killed"`)
+		p.until(`!live.state.links.some((l) => l.b === "client.3") && words("#card h2").includes("killed")`)
+		p.picture("live-killed")
+		p.press("#card", "Restart")
+		p.until(`live.state.links.filter((l) => l.b === "client.3" && l.up === 1).length === 3`)
+		p.happened("Restart: client.3, from a page")
+		p.happened("client.3: ") // new connections
+		p.clean()
+	})
 	t.Run("keyboard alone", func(t *testing.T) {
 		p := d.live(t, desktop)
 		found := false
