@@ -153,7 +153,7 @@ playground: ## the playground in bin/msgr: then bin/msgr sim -http :0, and open 
 SITE ?= site
 pages: playground ## the playground as a folder of plain files, for any static hosting: SITE=site
 	mkdir -p "$(SITE)"
-	cd $(PLAYGROUND) && for f in *; do case "$$f" in *.go) ;; *) install -m 644 "$$f" "$(abspath $(SITE))/" || exit 1;; esac; done
+	for f in async/live/look/* $(PLAYGROUND)/*; do case "$$f" in *.go) ;; *) install -m 644 "$$f" "$(SITE)/" || exit 1;; esac; done
 	: > "$(SITE)/.nojekyll"
 	@echo "$(SITE): $$(du -sk "$(SITE)" | cut -f1) KiB; playground.wasm $$(wc -c < "$(SITE)/playground.wasm") bytes," \
 		"$$(gzip -9 -c "$(SITE)/playground.wasm" | wc -c) with gzip"

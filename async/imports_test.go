@@ -49,6 +49,9 @@ var mayImport = map[string][]string{
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/hist", "async/msg", "async/entity"},
 	"async/admin": {"async", "connection", "dispatch", "async/hist", "async/msg", "async/entity"},
+	"async/live": {"async", "async/live/look", "connection", "dispatch", "async/hist", "async/msg",
+		"async/entity"},
+	"async/live/look": {},
 
 	"async/export":         {"async", "connection", "dispatch", "async/hist", "async/msg"},
 	"async/export/expvars": {"async", "async/export", "async/hist"},
@@ -73,6 +76,7 @@ var mayImport = map[string][]string{
 
 // importersOfAsync are the packages that may import the face, by prefix.
 var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/export", "async/interop",
+	"async/live",
 	"async/resolve", "async/rpc", "async/stream", "async/tickets", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.

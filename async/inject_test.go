@@ -174,3 +174,21 @@ func TestSettings(t *testing.T) {
 	require.EqualValues(t, 7, limit)
 	require.Error(t, srv.SetPolicyThrottle(entity.TypeClient, true, -7))
 }
+
+// TestCutOne: a connection is cut on purpose, alone, and goes on as after any fault; those of others
+// are not this messenger's to cut.
+func TestCutOne(t *testing.T) {
+	l := newLab(t)
+	srv, cl, c := faulty(l)
+	other := l.client(entity.Client(2), msg.LosslessClient(), allowFaults)
+	spared := l.connect(other, srv)
+	require.False(t, cl.Faults().Cut(spared), "of another messenger")
+	require.False(t, (*connection.Injector)(nil).Cut(c), "not allowed")
+	require.True(t, cl.Faults().Cut(c))
+	require.NoError(t, c.Send(text("after")))
+	l.until("it came", func() bool { return srv.count.Load() == 1 })
+	require.EqualValues(t, 1, cl.Faults().Look().Cuts)
+	require.EqualValues(t, 1, cl.Stats().Resumed)
+	require.ErrorIs(t, c.LastError(), connection.ErrInjected)
+	require.Zero(t, other.Stats().Faults)
+}

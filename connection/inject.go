@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
 // ErrInjected is why a transport was lost that an Injector cut.
-var ErrInjected = errors.New("connection: cut on purpose (ms_inject_socket_failures)")
+var ErrInjected = errors.New("connection: cut on purpose")
 
 // Injector breaks the connections of a messenger on purpose, as options of Ceph do (ms_inject_...), for
 // tests of what is built on them. All is off at the beginning. Any goroutine.
@@ -95,6 +96,18 @@ func (x *Injector) Look() Injected {
 		Cuts:             x.cuts.Load(), Congested: x.congested.Load(),
 		Swallowed: x.swallowed.Load(), Delayed: x.delayed.Load(),
 	}
+}
+
+// Cut makes c lose its transport, as if the network had failed. It says whether c is a connection
+// of this messenger over a network; one that has no transport now loses none. Any goroutine.
+func (x *Injector) Cut(c msg.Connection) bool {
+	of, ok := c.(*Conn)
+	if x == nil || !ok || of.sh.Inject != x {
+		return false
+	}
+	x.cuts.Add(1)
+	of.Fault(ErrInjected)
+	return true
 }
 
 // typeBits has one bit for each type.

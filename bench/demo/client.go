@@ -20,12 +20,14 @@ const clientDepth = 4
 // client writes its own objects and reads anybody's. It has no goroutine: an
 // answer begins the next operation.
 type client struct {
-	d     *demo
-	name  string
-	m     *async.Messenger
-	links []*link // by OSD
+	d    *demo
+	id   int
+	name string
 
 	mu      sync.Mutex
+	m       *async.Messenger
+	links   []*link // by OSD
+	dead    bool    // it was killed
 	rng     *rand.Rand
 	ops     map[uint64]clientOp
 	lastTID uint64
@@ -46,28 +48,39 @@ type clientOp struct {
 
 func newClient(d *demo, id int) (*client, error) {
 	c := &client{
-		d: d, name: entity.Client(int64(id)).String(), ops: map[uint64]clientOp{}, quiet: id >= d.cfg.Clients,
+		d: d, id: id, name: entity.Client(int64(id)).String(), quiet: id >= d.cfg.Clients,
 		first: uint32(id * objectsPerClient), rng: rand.New(rand.NewPCG(d.cfg.Seed, uint64(id))),
 	}
-	var err error
-	if c.m, err = d.messenger(entity.Client(int64(id))); err != nil {
-		return nil, err
+	return c, c.live()
+}
+
+// live begins a life of the client: a messenger, and a session with every OSD.
+func (c *client) live() error {
+	d := c.d
+	m, err := d.messenger(entity.Client(int64(c.id)), nil)
+	if err != nil {
+		return err
 	}
-	c.m.SetDefaultPolicy(msg.LosslessClient())
-	c.m.AddDispatcherTail(c)
-	if err := c.m.Start(); err != nil {
-		return nil, err
+	m.SetDefaultPolicy(msg.LosslessClient())
+	m.AddDispatcherTail(c)
+	if err := m.Start(); err != nil {
+		return err
 	}
+	epoch := d.lives[c.id].Load()
+	var links []*link
 	for _, o := range d.osds {
-		conn, err := c.m.ConnectTo(entity.TypeOSD, o.pub.Addrs())
+		conn, err := m.ConnectTo(entity.TypeOSD, o.pub.Addrs())
 		if err != nil {
-			return nil, err
+			return err
 		}
-		l := &link{conn: conn, out: d.oracle.Stream(c.name, o.name, "public", 0, false)}
-		conn.SetValue(&peer{in: d.oracle.Stream(o.name, c.name, "public", 0, false), back: l})
-		c.links = append(c.links, l)
+		l := &link{conn: conn, out: d.oracle.Stream(c.name, o.name, "public", epoch, false)}
+		conn.SetValue(&peer{in: d.oracle.Stream(o.name, c.name, "public", epoch, false), back: l})
+		links = append(links, l)
 	}
-	return c, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.m, c.links, c.ops, c.dead = m, links, map[uint64]clientOp{}, false
+	return nil
 }
 
 // begin fills a busy client's depth.
@@ -93,7 +106,7 @@ func (c *client) tick(now time.Duration) {
 // startLocked begins one operation.
 func (c *client) startLocked() bool {
 	d := c.d
-	if d.stopping.Load() {
+	if c.dead || d.stopping.Load() {
 		return false
 	}
 	c.lastTID++
@@ -132,6 +145,11 @@ func (c *client) Dispatch(m *msg.Message) bool {
 	}
 	m.Connection().Value().(*peer).in.Received(m.Connection(), m.Priority, p.Seq)
 	c.mu.Lock()
+	if c.dead {
+		c.mu.Unlock()
+		m.Release()
+		return true
+	}
 	op, ok := c.ops[m.TID]
 	delete(c.ops, m.TID)
 	if ok && op.write {
@@ -170,7 +188,9 @@ func (c *client) inFlight() int {
 
 // HandleReset implements msg.ResetHandler. A lossless session never ends.
 func (c *client) HandleReset(conn msg.Connection, reason error) bool {
-	c.d.oracle.Failed("%s: reset of %v: %v", c.name, conn, reason)
+	if !c.isDead() {
+		c.d.oracle.Failed("%s: reset of %v: %v", c.name, conn, reason)
+	}
 	return true
 }
 
@@ -181,5 +201,7 @@ func (c *client) HandleRemoteReset(conn msg.Connection) {
 
 // HandleUndeliverable implements msg.UndeliverableHandler.
 func (c *client) HandleUndeliverable(conn msg.Connection, m *msg.Message, reason error) {
-	c.d.undeliverable(c.name, conn, m, reason)
+	if !c.isDead() {
+		c.d.undeliverable(c.name, conn, m, reason)
+	}
 }

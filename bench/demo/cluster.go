@@ -58,6 +58,7 @@ func (s clusterSide) FastDispatch(m *msg.Message) {
 
 // Dispatch implements msg.Dispatcher.
 func (s clusterSide) Dispatch(m *msg.Message) bool {
+	s.o.hurt.stall.pass()
 	p, from, ok := s.from(m)
 	if !ok {
 		return true

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 )
 
@@ -14,7 +15,7 @@ type Config struct {
 	Duration time.Duration
 	// OSDs is their number, 3; Replicas how many copies an object has, 3 or OSDs.
 	OSDs, Replicas int
-	// Clients is how many clients are busy all the time; 8. Conns is how many
+	// Clients is how many clients are busy all the time; 8. Negative: none. Conns is how many
 	// clients there are in all, each with a messenger of its own and a session
 	// with every OSD; 32, at least Clients. The others do something now and then.
 	Clients, Conns int
@@ -35,6 +36,12 @@ type Config struct {
 	// Admin, if set, is the path of an admin socket (async/admin) that tells of all messengers
 	// while the demo runs; through it they may be broken on purpose as well.
 	Admin string
+	// Page, if set, is where the live page of all messengers (async/live) is served while the demo
+	// runs, with buttons that cut sessions, stall and unplug OSDs, and kill clients. Run closes it. PageHosts and
+	// PageEvery are Hosts and Every of live.Config.
+	Page      net.Listener
+	PageHosts []string
+	PageEvery time.Duration
 	// Began, if set, is called once when everything is connected and traffic begins,
 	// with what the report knows by then: its head, no counts.
 	Began func(*Report)
@@ -68,6 +75,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Clients == 0 {
 		c.Clients = min(8, c.Conns)
 	}
+	c.Clients = max(c.Clients, 0)
 	if c.ObjectSize == 0 {
 		c.ObjectSize = 16 << 10
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,7 @@ func isCold(object uint32) bool { return object >= firstCold }
 // demo is one run.
 type demo struct {
 	admin    *admin.Server // nil: not wanted
+	page     *page         // nil: not wanted
 	cfg      Config
 	contents *contents
 	oracle   *Oracle
@@ -52,13 +54,18 @@ type demo struct {
 	start    time.Time
 	keys     keys
 
-	messengers []*async.Messenger
-	osds       []*osd
-	clients    []*client
-	manager    *manager
+	messengersMu sync.Mutex
+	messengers   []*async.Messenger // that live
+	gone         []*async.Messenger // of clients that were killed
+
+	osds    []*osd
+	clients []*client
+	manager *manager
 
 	// Any goroutine.
 	acked    []atomic.Uint64 // by object: generation acknowledged to its writer
+	lives    []atomic.Uint64 // by client: how often it was killed
+	restarts atomic.Int64    // of clients
 	meters   [numClasses]*meter
 	notifies atomic.Int64 // sendings with a Notify whose end is not known
 	stopping atomic.Bool  // no new operations
@@ -88,11 +95,17 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	before := usageNow()
 	d, err := newDemo(cfg)
 	if err != nil {
+		if cfg.Page != nil {
+			_ = cfg.Page.Close()
+		}
 		return nil, err
 	}
 	err = d.open()
 	if err == nil && d.cfg.Admin != "" {
 		d.admin, err = admin.Listen(admin.Config{Path: d.cfg.Admin, Messengers: d.messengers, Version: "demo"})
+	}
+	if err == nil && d.cfg.Page != nil {
+		d.page, err = newPage(d)
 	}
 	if err != nil {
 		return nil, errors.Join(err, d.close())
@@ -103,6 +116,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		d.cfg.Began(r)
 	}
 	r.Interrupted = !d.run(ctx)
+	if d.page != nil {
+		d.page.close() // nobody hurts anything from here on
+	}
 	r.Seconds = time.Since(d.start).Seconds()
 	d.quiet(quietMax)
 	d.oracle.Close()
@@ -134,6 +150,7 @@ func newDemo(cfg Config) (*demo, error) {
 		d.meters[i] = newMeter()
 	}
 	d.acked = make([]atomic.Uint64, cfg.Conns*objectsPerClient)
+	d.lives = make([]atomic.Uint64, cfg.Conns)
 	return d, nil
 }
 
@@ -146,7 +163,11 @@ func (d *demo) open() error {
 	d.stack = faultkit.NewCutStack(inner, faultkit.CutConfig{Plan: d.planCut, OnCut: d.onCut})
 	d.stack.Calm(true)
 	d.clock = d.stack.Stack().Clock()
-	if d.pool, err = dispatch.NewAntsPool(dispatch.AntsConfig{Size: dispatchMax}); err != nil {
+	width := dispatchMax
+	if d.cfg.Page != nil {
+		width += 2 * d.cfg.OSDs * stallWidth
+	}
+	if d.pool, err = dispatch.NewAntsPool(dispatch.AntsConfig{Size: width}); err != nil {
 		return err
 	}
 	for i := range d.cfg.OSDs {
@@ -178,21 +199,34 @@ func (d *demo) open() error {
 	return err
 }
 
-// messenger returns a messenger on the demo's stack and pool.
-func (d *demo) messenger(name entity.Name) (*async.Messenger, error) {
+// messenger returns a messenger on the demo's pool and a stack, and with what else change sets.
+func (d *demo) messenger(name entity.Name, change func(*async.Config)) (*async.Messenger, error) {
 	cfg := async.Config{
-		Name: name, Stack: d.stack.Stack(), Executor: d.pool, AllowFaults: d.cfg.Admin != "",
+		Name: name, Stack: d.stack.Stack(), Executor: d.pool, AllowFaults: d.cfg.Admin != "" || d.cfg.Page != nil,
 		InitialBackoff: backoffMin, MaxBackoff: backoffMax,
 		Logger: slog.New(slog.DiscardHandler), // it would tell of every cut, and those are counted
+	}
+	if change != nil {
+		change(&cfg)
 	}
 	if err := d.configure(&cfg); err != nil {
 		return nil, err
 	}
 	m, err := async.New(cfg)
 	if err == nil {
+		d.messengersMu.Lock()
+		defer d.messengersMu.Unlock()
 		d.messengers = append(d.messengers, m)
 	}
 	return m, err
+}
+
+// left says that a messenger is no more.
+func (d *demo) left(m *async.Messenger) {
+	d.messengersMu.Lock()
+	defer d.messengersMu.Unlock()
+	d.messengers = slices.DeleteFunc(d.messengers, func(x *async.Messenger) bool { return x == m })
+	d.gone = append(d.gone, m)
 }
 
 // primaryOf is the OSD that takes writes and reads of an object.
@@ -206,6 +240,9 @@ func (d *demo) primaryOf(object uint32) int {
 // quiet ends cuts and traffic and waits until everything under way has its
 // answer, at most for limit.
 func (d *demo) quiet(limit time.Duration) {
+	for _, o := range d.osds {
+		o.hurt.heal()
+	}
 	d.stack.Calm(true)
 	d.stopping.Store(true)
 	deadline := time.Now().Add(limit)
@@ -331,6 +368,12 @@ func (d *demo) drain(limit time.Duration) bool {
 func (d *demo) close() error {
 	d.stopping.Store(true)
 	d.closing.Store(true)
+	if d.cfg.Page != nil {
+		_ = d.cfg.Page.Close() // it may be closed already
+	}
+	for _, o := range d.osds {
+		o.hurt.heal()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownMax)
 	defer cancel()
 	var errs []error

@@ -25,6 +25,14 @@
 // random bytes: in handshakes, in the middle of frames, in both directions, with
 // FIN and with RST.
 //
+// # The page
+//
+// With Config.Page a page (async/live) shows all messengers, and breaks them by hand: sessions are
+// cut; an OSD's callbacks wait, or all its connections break until it is plugged in again, but it
+// stays alive, and so every promise stays; a client is killed and begins another life. What was
+// under way from and to it then is not promised any more, but what it had written is to be
+// found as the primary has it, and all else is checked as ever.
+//
 // # The keys
 //
 // With Config.Secure all messengers share a secret that is drawn for the run: each

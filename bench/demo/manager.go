@@ -39,7 +39,7 @@ type polled struct {
 func newManager(d *demo) (*manager, error) {
 	g := &manager{d: d, name: entity.Mgr(0).String(), polls: make([]*polled, d.cfg.OSDs)}
 	var err error
-	if g.m, err = d.messenger(entity.Mgr(0)); err != nil {
+	if g.m, err = d.messenger(entity.Mgr(0), nil); err != nil {
 		return nil, err
 	}
 	g.m.SetDefaultPolicy(msg.LossyClient())

@@ -37,7 +37,7 @@ type streamKey struct {
 type Stream struct {
 	o     *Oracle
 	key   streamKey
-	lossy bool
+	lossy atomic.Bool  // a tail may be missing: by its policy, or because one end was killed
 	conn  atomic.Value // the receiver's connHolder
 	lanes [3]lane
 }
@@ -71,7 +71,8 @@ func (o *Oracle) Stream(from, to, channel string, epoch uint64, lossy bool) *Str
 	defer o.mu.Unlock()
 	s := o.streams[k]
 	if s == nil {
-		s = &Stream{o: o, key: k, lossy: lossy}
+		s = &Stream{o: o, key: k}
+		s.lossy.Store(lossy)
 		o.streams[k] = s
 	}
 	return s
@@ -79,7 +80,7 @@ func (o *Oracle) Stream(from, to, channel string, epoch uint64, lossy bool) *Str
 
 func (s *Stream) String() string {
 	e := ""
-	if s.lossy {
+	if s.lossy.Load() {
 		e = fmt.Sprintf(" session %d", s.key.epoch)
 	}
 	return fmt.Sprintf("%s -> %s %s%s", s.key.from, s.key.to, s.key.channel, e)
@@ -130,7 +131,7 @@ func (s *Stream) Received(c msg.Connection, prio uint8, seq uint64) {
 // until now, and how many of lossy ones.
 func (o *Oracle) Missing() (lossless, lossy uint64) {
 	o.each(func(s *Stream, _ int, d *promise.Delivery) {
-		if s.lossy {
+		if s.lossy.Load() {
 			lossy += d.Missing()
 		} else {
 			lossless += d.Missing()
@@ -142,10 +143,22 @@ func (o *Oracle) Missing() (lossless, lossy uint64) {
 // Close counts what is still missing on lossless streams as lost.
 func (o *Oracle) Close() {
 	o.each(func(s *Stream, i int, d *promise.Delivery) {
-		if n := d.Missing() - d.Holes(); n > 0 && !s.lossy { // holes are counted already
+		if n := d.Missing() - d.Holes(); n > 0 && !s.lossy.Load() { // holes are counted already
 			o.Lost(n, "%s lane %d: sent %d, received %d", s, i, d.Sent, d.Arrived)
 		}
 	})
+}
+
+// Killed says that one end of the streams of a client's life is gone: what is missing at their end
+// is not lost.
+func (o *Oracle) Killed(client string, epoch uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k, s := range o.streams {
+		if (k.from == client || k.to == client) && k.epoch == epoch {
+			s.lossy.Store(true)
+		}
+	}
 }
 
 // each calls f for every lane, with its lock.

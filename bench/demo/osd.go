@@ -29,6 +29,8 @@ type osd struct {
 	clu  *async.Messenger
 	name string
 
+	hurt *hurt // what is done to it on purpose
+
 	throttles [2]*dispatch.Throttle // of the clients: messages, bytes
 	peers     []*link               // by id, nil for itself; constant once all are connected
 	replicas  []int                 // of the objects it is the primary of
@@ -66,8 +68,9 @@ func newOSD(d *demo, id int) (*osd, error) {
 	for i := 1; i < min(d.cfg.Replicas, d.cfg.OSDs); i++ {
 		o.replicas = append(o.replicas, (id+i)%d.cfg.OSDs)
 	}
+	o.hurt = newHurt(d)
 	var err error
-	if o.pub, err = d.messenger(entity.OSD(int64(id))); err != nil {
+	if o.pub, err = d.messenger(entity.OSD(int64(id)), o.hurt.configure); err != nil {
 		return nil, err
 	}
 	o.pub.SetDefaultPolicy(msg.StatefulServer())
@@ -76,7 +79,7 @@ func newOSD(d *demo, id int) (*osd, error) {
 	o.pub.SetPolicy(entity.TypeMgr, msg.StatelessServer())
 	o.pub.AddDispatcherTail(o)
 
-	if o.clu, err = d.messenger(entity.OSD(int64(id))); err != nil {
+	if o.clu, err = d.messenger(entity.OSD(int64(id)), o.hurt.configure); err != nil {
 		return nil, err
 	}
 	o.clu.SetDefaultPolicy(msg.LosslessPeer())
@@ -144,9 +147,14 @@ func (w *writeOp) unref() {
 
 // Dispatch implements msg.Dispatcher for the public messenger.
 func (o *osd) Dispatch(m *msg.Message) bool {
+	o.hurt.stall.pass()
 	p, err := decode(m)
 	if err != nil {
 		o.d.oracle.Failed("%s: %v from %s", o.name, err, m.Source())
+		return true
+	}
+	if o.d.stale(m.Source(), p.Epoch) {
+		m.Release()
 		return true
 	}
 	from := o.session(m, p)
@@ -176,7 +184,7 @@ func (o *osd) session(m *msg.Message, p payload) *peer {
 		return v
 	}
 	from, lossy := c.PeerName().String(), c.Policy().Lossy
-	back := uint64(0)
+	back := p.Epoch
 	if lossy {
 		back = c.ID()
 	}
@@ -192,6 +200,9 @@ func (o *osd) session(m *msg.Message, p payload) *peer {
 func (o *osd) answer(l *link, m *msg.Message) {
 	if err := l.send(m); err != nil {
 		m.Release()
+		if l.out.lossy.Load() {
+			return // who asked was killed
+		}
 		o.d.oracle.Failed("%s: answer to %v: %v", o.name, l.conn, err)
 	}
 }
@@ -202,12 +213,17 @@ func (o *osd) write(m *msg.Message, p payload, from *peer) {
 		o.d.oracle.Failed("%s: object %d with a header of %d bytes", o.name, p.Object, len(m.Middle))
 		return
 	}
+	o.mu.Lock()
+	if o.d.stale(m.Source(), p.Epoch) {
+		o.mu.Unlock()
+		m.Release()
+		return
+	}
 	m.Hold()
 	w := &writeOp{o: o, m: m, reply: from.back, p: p, start: o.d.now(), bytes: len(m.Data), left: len(o.replicas)}
 	w.refs.Store(int32(1 + len(o.replicas)))
 	o.d.notifies.Add(int64(len(o.replicas)))
 
-	o.mu.Lock()
 	was, known := o.objects[p.Object]
 	if p.Gen != was.gen+1 {
 		o.d.oracle.Failed("%s: write of object %d gen %d on gen %d", o.name, p.Object, p.Gen, was.gen)
@@ -273,7 +289,7 @@ func (o *osd) HandleRemoteReset(c msg.Connection) {
 
 // HandleUndeliverable implements msg.UndeliverableHandler.
 func (o *osd) HandleUndeliverable(c msg.Connection, m *msg.Message, reason error) {
-	if !c.Policy().Lossy {
+	if p, ok := c.Value().(*peer); !c.Policy().Lossy && !(ok && p.back.out.lossy.Load()) {
 		o.d.undeliverable(o.name, c, m, reason)
 	}
 }

@@ -74,6 +74,9 @@ func (d *demo) run(ctx context.Context) bool {
 		for _, c := range d.clients {
 			c.tick(now)
 		}
+		for _, o := range d.osds {
+			o.hurt.healLate()
+		}
 		if sample(now) {
 			d.used.raise(usageNow())
 		}

@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -104,7 +105,7 @@ func (d *demo) fill(r *Report, before usage) {
 	}
 	r.Handshakes = d.keys.handshakes.Load()
 	connected := uint64(0)
-	for _, m := range d.messengers {
+	for _, m := range slices.Concat(d.messengers, d.gone) {
 		s := m.Stats()
 		connected += s.Connected
 		r.Faults += s.Faults
@@ -118,7 +119,8 @@ func (d *demo) fill(r *Report, before usage) {
 			d.oracle.Failed("%s: %d messages that nobody handles", m.Name(), s.Queue.Unhandled)
 		}
 	}
-	r.Reconnects = max(connected, uint64(r.Sessions)) - uint64(r.Sessions)
+	began := uint64(r.Sessions) + uint64(d.restarts.Load())*uint64(d.cfg.OSDs)
+	r.Reconnects = max(connected, began) - began
 	r.LossyResets, _ = d.manager.counts()
 	_, r.LossyDropped = d.oracle.Missing()
 	r.GoroutinesBefore, r.GoroutinesDuring = before.goroutines, d.used.goroutines

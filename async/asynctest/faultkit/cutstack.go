@@ -3,6 +3,7 @@ package faultkit
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -124,6 +125,16 @@ func (s *CutStack) Arm(pick uint64, c Cut) bool {
 	t := s.live[pick%uint64(len(s.live))]
 	s.mu.Unlock()
 	return t.w.Post(&armTask{t, c}) == nil
+}
+
+// ArmAll plans c for each of the live transports, as Arm does.
+func (s *CutStack) ArmAll(c Cut) {
+	s.mu.Lock()
+	live := slices.Clone(s.live)
+	s.mu.Unlock()
+	for _, t := range live {
+		_ = t.w.Post(&armTask{t, c}) // a stack that is closed has no transport to cut
+	}
 }
 
 // Calm stops all cutting, planned cuts included, or allows it again. Cuts that

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/demo"
@@ -12,17 +13,19 @@ import (
 )
 
 type demoCmd struct {
-	Seconds    float64 `default:"12" help:"How long traffic runs."`
-	OSDs       int     `name:"osds" default:"3" help:"Number of OSDs."`
-	Clients    int     `default:"8" help:"How many clients are busy all the time."`
-	Conns      int     `default:"32" help:"How many clients there are in all, each with a messenger of its own and a session with every OSD."`
-	ObjectSize int     `default:"16384" help:"Size of most objects in bytes."`
-	Sizes      []int   `help:"Sizes of objects in bytes, instead of some around --object-size."`
-	CutRate    float64 `default:"30" help:"How many connections are cut per second; 0: none."`
-	Secure     bool    `help:"Encrypt everything: all messengers share a random secret, and prove by TLS that they have it."`
-	Seed       uint64  `help:"Seed of traffic and cuts; 0: from the clock."`
-	Admin      string  `help:"Path of an admin socket, for msgr dump and Ceph's tools, while the demo runs."`
-	JSON       bool    `name:"json" help:"Print one JSON object instead of the table."`
+	Seconds    *float64      `help:"How long traffic runs; 12, or with --http until it is interrupted."`
+	OSDs       int           `name:"osds" default:"3" help:"Number of OSDs."`
+	Clients    *int          `help:"How many clients are busy all the time; 8, or with --http none: they pause between operations."`
+	Conns      int           `default:"32" help:"How many clients there are in all, each with a messenger of its own and a session with every OSD."`
+	ObjectSize int           `default:"16384" help:"Size of most objects in bytes."`
+	Sizes      []int         `help:"Sizes of objects in bytes, instead of some around --object-size."`
+	CutRate    *float64      `help:"How many connections are cut per second; 30, or with --http 0.2; 0: none."`
+	Secure     bool          `help:"Encrypt everything: all messengers share a random secret, and prove by TLS that they have it."`
+	Seed       uint64        `help:"Seed of traffic and cuts; 0: from the clock."`
+	HTTP       string        `name:"http" placeholder:"ADDR" help:"Serve a page that shows what happens, and breaks it, at ADDR, such as :8080 or :0; without a host for this machine alone."`
+	HTTPEvery  time.Duration `name:"http-every" default:"1s" help:"How often the page of --http shows what is."`
+	Admin      string        `help:"Path of an admin socket, for msgr dump and Ceph's tools, while the demo runs."`
+	JSON       bool          `name:"json" help:"Print one JSON object instead of the table."`
 }
 
 // brokenError says that something was not as it was promised.
@@ -50,25 +53,43 @@ so, with the number of handshakes ("mode=secure handshakes=216"). Otherwise the 
 The last line is "demo: ok" or "demo: FAILED" with the counts. Interrupted, the demo finishes what is under
 way, checks it, drains its messengers, and says "demo: interrupted, ok so far" or "demo: interrupted, FAILED".
 
+With --http ADDR a page shows the nodes as a ring, their sessions and queues, latency, and a timeline. There one may
+cut sessions, stall an OSD (its callbacks wait) or unplug it (all its connections break, and none comes up), kill a
+client and start it again, and watch it heal; the promises are checked all the same. An OSD is well again after 30 s
+at the latest. Who can open the page can do that. Traffic is light, so that the page has something to show and the
+machine can do other things; --clients and --cut-rate change that.
+
 The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
 }
 
 // Run runs the demo. Interrupted, it ends early and reports what there is.
 func (c *demoCmd) Run(w io.Writer) error {
+	seconds, clients, cutRate := orDefault(c.Seconds, 12), orDefault(c.Clients, 8), orDefault(c.CutRate, 30)
+	if c.HTTP != "" {
+		seconds, cutRate = orDefault(c.Seconds, command.SecondsMax), orDefault(c.CutRate, 0.2)
+	}
 	// NaN is none of this.
-	good := c.Seconds > 0 && c.Seconds <= command.SecondsMax && c.OSDs > 0 && c.Clients > 0 &&
-		c.ObjectSize > 0 && c.CutRate >= 0
+	good := seconds > 0 && seconds <= command.SecondsMax && c.OSDs > 0 && clients > 0 &&
+		c.ObjectSize > 0 && cutRate >= 0 && c.HTTPEvery > 0
 	if !good {
 		return command.Usage(fmt.Errorf("--seconds is to be more than 0 and %d at most, "+
-			"--osds, --clients and --object-size more than 0, --cut-rate not less", command.SecondsMax))
+			"--osds, --clients, --object-size and --http-every more than 0, --cut-rate not less", command.SecondsMax))
 	}
 	cfg := demo.Config{
-		Duration: time.Duration(c.Seconds * float64(time.Second)),
-		OSDs:     c.OSDs, Clients: c.Clients, Conns: max(c.Conns, c.Clients),
-		ObjectSize: c.ObjectSize, Sizes: c.Sizes, CutRate: c.CutRate, Seed: c.Seed, Secure: c.Secure, Admin: c.Admin,
+		Duration: time.Duration(seconds * float64(time.Second)),
+		OSDs:     c.OSDs, Clients: clients, Conns: max(c.Conns, clients),
+		ObjectSize: c.ObjectSize, Sizes: c.Sizes, CutRate: cutRate, Seed: c.Seed, Secure: c.Secure, Admin: c.Admin,
 	}
-	if c.CutRate == 0 {
+	if cutRate == 0 {
 		cfg.CutRate = -1
+	}
+	if c.HTTP != "" {
+		if c.Clients == nil {
+			cfg.Clients, cfg.Conns = -1, c.Conns
+		}
+		if err := c.listen(&cfg); err != nil {
+			return err
+		}
 	}
 	terminal := !c.JSON && command.IsTerminal(w)
 	if terminal {
@@ -78,6 +99,9 @@ func (c *demoCmd) Run(w io.Writer) error {
 		cfg.Began = func(r *demo.Report) {
 			fmt.Fprintf(w, "%d osds, %d clients (%d busy), %d sessions, %s mode, seed %d: traffic for %v\n",
 				r.OSDs, r.Clients, r.Busy, r.Sessions, r.Mode, r.Seed, cfg.Duration)
+			if cfg.Page != nil {
+				fmt.Fprintf(w, "the page is at http://%v/; end it with Ctrl-C\n", cfg.Page.Addr())
+			}
 		}
 	}
 	ctx, stop := command.Interruptible()
@@ -106,4 +130,23 @@ func (c *demoCmd) Run(w io.Writer) error {
 		err = errors.Join(err, &brokenError{r.Failures, r.Seed})
 	}
 	return err
+}
+
+// listen gives the demo where its page is.
+func (c *demoCmd) listen(cfg *demo.Config) error {
+	host, port, err := httpAddress(c.HTTP)
+	if err != nil {
+		return err
+	}
+	cfg.PageHosts, cfg.PageEvery = hostsOf(host), c.HTTPEvery
+	cfg.Page, err = net.Listen("tcp", net.JoinHostPort(host, port))
+	return err
+}
+
+// orDefault is the value of a flag, if it was given.
+func orDefault[T any](given *T, otherwise T) T {
+	if given != nil {
+		return *given
+	}
+	return otherwise
 }

@@ -51,7 +51,8 @@ func TestDemo(t *testing.T) {
 
 func TestDemoUsage(t *testing.T) {
 	for _, args := range []string{
-		"--seconds=0", "--osds=-1", "--osds=65", "--cut-rate=-1", "--sizes=0", "--clients=20000",
+		"--seconds=0", "--osds=-1", "--osds=65", "--cut-rate=-1", "--sizes=0", "--clients=20000", "--clients=0",
+		"--http-every=0s", "--http=nothing",
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run([]string{"demo", args}, &stdout, &stderr); code != command.ExitUsage || stdout.Len() > 0 {
@@ -73,5 +74,25 @@ func TestDemoInterrupted(t *testing.T) {
 		lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
 		require.Regexp(t, `^demo: interrupted, ok so far ops=\d+ .* lost=0 duplicated=0 `, lines[len(lines)-1])
 		require.Equal(t, fmt.Sprintf("msgr demo: %v\n", &command.Interruption{Signal: sig}), stderr)
+	}
+}
+
+// TestDemoHTTP: it says where its page is, which is there, and runs until it is interrupted.
+func TestDemoHTTP(t *testing.T) {
+	got, stdout, stderr := commandtest.Interrupt(t, syscall.SIGINT, "end it with Ctrl-C", "demo", "-http", ":0",
+		"--conns", "3")
+	require.Equal(t, command.ExitSIGINT, got, "%s%s", stdout, stderr)
+	require.Regexp(t, `3 clients \(0 busy\).* traffic for 277h`, stdout)
+	require.Regexp(t, `the page is at http://127\.0\.0\.1:\d+/; end it`, stdout)
+	require.Contains(t, stdout, "demo: interrupted, ok so far")
+}
+
+// TestHostsOf: a page that is not for this machine alone is asked for by the host that was given.
+func TestHostsOf(t *testing.T) {
+	for host, want := range map[string][]string{
+		"127.0.0.1": nil, "::1": nil, "localhost": nil, "0.0.0.0": {"*"}, "::": {"*"},
+		"192.0.2.1": {"192.0.2.1"}, "node.example": {"node.example"},
+	} {
+		require.Equal(t, want, hostsOf(host), host)
 	}
 }

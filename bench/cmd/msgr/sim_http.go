@@ -21,12 +21,9 @@ func (c *simCmd) serve(w io.Writer, k *kong.Kong) error {
 	if err != nil {
 		return command.Usage(err)
 	}
-	host, port, err := net.SplitHostPort(c.HTTP)
+	host, port, err := httpAddress(c.HTTP)
 	if err != nil {
-		return command.Usage(fmt.Errorf("--http=%s: an address such as :8080 or 0.0.0.0:8080: %w", c.HTTP, err))
-	}
-	if host == "" {
-		host = "127.0.0.1"
+		return err
 	}
 	ctx, stop := command.Interruptible()
 	defer stop()

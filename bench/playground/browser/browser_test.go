@@ -236,7 +236,8 @@ func (p *page) until(js string) {
 		chromedp.WithPollingTimeout(0)))
 	if err != nil {
 		state, _ := chromedp.Run(context.WithoutCancel(p.ctx),
-			chromedp.Evaluate[string](`JSON.stringify(globalThis.playground?.player.state).slice(0, 3000)`))
+			chromedp.Evaluate[string](
+				`JSON.stringify(globalThis.playground?.player.state ?? globalThis.live?.state).slice(0, 3000)`))
 		require.NoError(p.t, err, "%s\n%s\n%s", js, p.heard(), state)
 	}
 }

@@ -55,7 +55,7 @@ func TestPictures(t *testing.T) {
 func (p *page) fits() {
 	p.t.Helper()
 	var over []string
-	p.eval(`$$("body *").filter((e) => !e.closest(".tools, .editor, .chart, .unseen, svg"))
+	p.eval(`$$("body *").filter((e) => !e.closest(".tools, .editor, .chart, .scroll, .unseen, svg"))
 		.filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
 		.map((e) => e.tagName + "#" + e.id + "." + e.className)`, &over)
 	require.Empty(p.t, over, "elements beyond the right edge")

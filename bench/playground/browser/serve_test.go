@@ -15,10 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// web is the folder of the page, root that of the repository.
+// web is the folder of the page, look that of what it shares with another page, root that of the
+// repository.
 const (
 	web  = "../web"
 	root = "../../.."
+	look = root + "/async/live/look"
 )
 
 // built is what is compiled once for all tests, into a folder.
@@ -77,12 +79,16 @@ func serve(t *testing.T, instead map[string]string) string {
 func counted(t *testing.T, instead map[string]string) (url string, requests *atomic.Int64) {
 	t.Helper()
 	requests = new(atomic.Int64)
-	files := http.FileServerFS(os.DirFS(web))
+	files, shared := http.FileServerFS(os.DirFS(web)), http.FileServerFS(os.DirFS(look))
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		w.Header().Set("Cache-Control", "no-store")
 		if file := instead[path.Clean(r.URL.Path)]; file != "" {
 			http.ServeFile(w, r, file)
+			return
+		}
+		if _, err := os.Stat(filepath.Join(look, path.Clean(r.URL.Path))); err == nil && r.URL.Path != "/" {
+			shared.ServeHTTP(w, r)
 			return
 		}
 		files.ServeHTTP(w, r)

@@ -32,7 +32,7 @@ export function wire(page) {
     showTab("list");
     $("list-panel").focus();
   };
-  tabs(() => { page.fresh = true; page.wordsAt = 0; });
+  tabs(["tour", "list", "text", "events"], () => { page.fresh = true; page.wordsAt = 0; });
   drawLegend($("legend"), page.scene);
   $("tools").append(...TOOLS.map((t) => h("button", {
     type: "button", role: "radio", "data-tool": t.id, title: `${t.about} (${t.key})`, onclick: () => page.setTool(t),

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/asyncmsgr/asyncmsgr/async/live/look"
 	"github.com/asyncmsgr/asyncmsgr/bench/playground/web"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -131,7 +132,8 @@ func TestSite(t *testing.T) {
 	_, _, err = Site(context.Background(), t.TempDir(), io.Discard)
 	require.ErrorContains(t, err, "is no folder of make pages")
 
-	of := both{fstest.MapFS{"a": {Data: []byte("1")}}, fstest.MapFS{"a": {Data: []byte("2")}, "b": {Data: []byte("3")}}}
+	of := look.Over{fstest.MapFS{"a": {Data: []byte("1")}},
+		fstest.MapFS{"a": {Data: []byte("2")}, "b": {Data: []byte("3")}}}
 	for name, want := range map[string]string{"a": "1", "b": "3"} {
 		got, err := fs.ReadFile(of, name)
 		require.NoError(t, err)

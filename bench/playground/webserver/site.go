@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/asyncmsgr/asyncmsgr/async/live/look"
 	"github.com/asyncmsgr/asyncmsgr/bench/playground/web"
 )
 
@@ -51,7 +52,7 @@ func siteOf(ctx context.Context, page fs.FS, say io.Writer) (site fs.FS, done fu
 		return nil, nil, fmt.Errorf("%w, and it cannot be built here (%w): run make playground in a checkout and "+
 			"build msgr again, or name the folder that make pages has made", ErrNoSimulator, err)
 	}
-	return both{os.DirFS(built), page}, done, nil
+	return look.Over{os.DirFS(built), page}, done, nil
 }
 
 // complete says what a site lacks.
@@ -101,19 +102,4 @@ func firstLine(out string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %s", err, line)
-}
-
-// both are the files of two folders.
-type both struct{ first, second fs.FS }
-
-// Open implements fs.FS.
-func (b both) Open(name string) (fs.File, error) {
-	f, err := b.first.Open(name)
-	if name == "." || errors.Is(err, fs.ErrNotExist) {
-		if f != nil {
-			_ = f.Close()
-		}
-		return b.second.Open(name)
-	}
-	return f, err
 }

@@ -1,8 +1,8 @@
-// The tabs of the side: arrow keys move between them, as the pattern of WAI-ARIA says.
+// Tabs: arrow keys move between them, as the pattern of WAI-ARIA says.
 
 import { $ } from "./dom.js";
 
-const NAMES = ["tour", "list", "text", "events"];
+let NAMES = [];
 let changed = () => {};
 
 export function showTab(name) {
@@ -15,8 +15,10 @@ export function showTab(name) {
   changed(name);
 }
 
-// tabs makes the tabs work; onChange is called with the name of each that is shown.
-export function tabs(onChange) {
+// tabs makes the tabs of those names work, the first of which is shown; onChange is called with the
+// name of each that is shown.
+export function tabs(names, onChange) {
+  NAMES = names;
   changed = onChange;
   for (const n of NAMES) $(`tab-${n}`).onclick = () => showTab(n);
   $("tabs").addEventListener("keydown", (e) => {
@@ -28,5 +30,5 @@ export function tabs(onChange) {
     showTab(next);
     $(`tab-${next}`).focus();
   });
-  showTab("tour");
+  showTab(NAMES[0]);
 }
