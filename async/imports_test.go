@@ -76,8 +76,7 @@ var mayImport = map[string][]string{
 
 // importersOfAsync are the packages that may import the face, by prefix.
 var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/export", "async/interop",
-	"async/live",
-	"async/resolve", "async/rpc", "async/stream", "async/tickets", "bench"}
+	"async/live", "async/resolve", "async/rpc", "async/stream", "async/tickets", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{

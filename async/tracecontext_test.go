@@ -99,10 +99,13 @@ func TestTraceContextGivesBack(t *testing.T) {
 			offer.FeaturesSupported = pol.FeaturesSupported
 			c := l.connect(l.client(entity.Client(1), offer), srv)
 			for range 300 {
-				require.NoError(t, c.Send(&msg.Message{Middle: []byte("middle"), TraceContext: strings.Repeat("x", 200)}))
+				m := &msg.Message{Middle: []byte("middle"), TraceContext: strings.Repeat("x", 200)}
+				require.NoError(t, c.Send(m))
 			}
 			srv.wantMessages(300)
-			l.until("all is given back", func() bool { return held.Stats().Held == 0 && srv.Stats().DispatchBytes == 0 })
+			l.until("all is given back", func() bool {
+				return held.Stats().Held == 0 && srv.Stats().DispatchBytes == 0
+			})
 		})
 	}
 }
