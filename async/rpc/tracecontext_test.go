@@ -51,7 +51,8 @@ func TestTraceContext(t *testing.T) {
 			require.NoError(t, p.client.OneWay(ctx, p.conn, tell, body, rpc.TraceContext(context)))
 			require.Equal(t, context, <-saw)
 
-			r, err := p.client.CallBody(ctx, p.conn, tellBody, body, strings.NewReader("more"), rpc.TraceContext(context))
+			r, err := p.client.CallBody(ctx, p.conn, tellBody, body, strings.NewReader("more"),
+				rpc.TraceContext(context))
 			require.NoError(t, err)
 			require.NoError(t, r.Body.Close())
 			require.Equal(t, context, <-saw)
