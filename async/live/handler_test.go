@@ -193,5 +193,5 @@ func TestClose(t *testing.T) {
 // TestPause: a look that takes long is seldom.
 func TestPause(t *testing.T) {
 	require.Equal(t, 990*time.Millisecond, pause(time.Second, 10*time.Millisecond))
-	require.Equal(t, 49*time.Second, pause(time.Second, time.Second))
+	require.Equal(t, 24*time.Second, pause(time.Second, time.Second))
 }
