@@ -27,7 +27,7 @@ const (
 const (
 	// costMax is the part of the time that looking may take, one in so many: otherwise the time
 	// between two looks is longer.
-	costMax = 50
+	costMax = 25
 	// writeMax is for how long a viewer may take to read what was written.
 	writeMax = 5 * time.Second
 	// eventsPerLook is how many events of one kind are listed one by one in a look.

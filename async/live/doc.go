@@ -17,6 +17,6 @@
 // What can be done: nothing, unless Config.Cut or Config.Actions offer something.
 //
 // What it costs: nothing while nobody watches. While somebody does, one goroutine looks at all
-// connections once a second (Config.Every), and less often if that takes longer than a fiftieth of the time. All
+// connections once a second (Config.Every), and less often if that costs more than a twenty-fifth of a core. All
 // viewers share what it found, which has a bounded size for any number of connections.
 package live

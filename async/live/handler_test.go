@@ -2,6 +2,7 @@ package live
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -193,5 +194,27 @@ func TestClose(t *testing.T) {
 // TestPause: a look that takes long is seldom.
 func TestPause(t *testing.T) {
 	require.Equal(t, 990*time.Millisecond, pause(time.Second, 10*time.Millisecond))
-	require.Equal(t, 49*time.Second, pause(time.Second, time.Second))
+	require.Equal(t, 24*time.Second, pause(time.Second, time.Second))
+}
+
+// TestServe: a server of its own serves until it is closed; without a configuration it never does.
+func TestServe(t *testing.T) {
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		return l
+	}
+	l := listen()
+	s, err := Serve(l, Config{Messengers: func() []*async.Messenger { return nil }})
+	require.NoError(t, err)
+	v := watch(t, "http://"+l.Addr().String())
+	s.Close()
+	s.Close()
+	for v.next(new(state)) != "" {
+	}
+	l = listen()
+	_, err = Serve(l, Config{})
+	require.ErrorIs(t, err, errConfig)
+	_, err = l.Accept()
+	require.ErrorIs(t, err, net.ErrClosed)
 }

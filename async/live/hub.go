@@ -92,10 +92,10 @@ func (h *hub) run(stop chan struct{}) {
 			return
 		case <-timer.C:
 		}
-		began := time.Now()
+		watch := startWatch()
 		found := frame("state", h.looker.look())
 		h.give(found, stop)
-		timer.Reset(pause(h.every, time.Since(began)))
+		timer.Reset(pause(h.every, watch.took()))
 	}
 }
 

@@ -68,7 +68,8 @@ func (l *looker) begin() {
 
 // look is one look.
 func (l *looker) look() *state {
-	began := time.Now()
+	watch := startWatch()
+	began := watch.began
 	x := &glance{l: l, s: &state{At: began.UnixMilli()}, book: newBook(l.cfg.Messengers()), first: l.at.IsZero()}
 	if !x.first {
 		x.s.Every = began.Sub(l.at).Seconds()
@@ -96,7 +97,7 @@ func (l *looker) look() *state {
 	}
 	l.at, l.cpu = began, cpu
 	x.s.Events = l.tell(x.events.list(), x.s.At)
-	l.took = time.Since(began)
+	l.took = watch.took()
 	return x.s
 }
 
@@ -276,4 +277,21 @@ func heapBytes() uint64 {
 		return 0
 	}
 	return s[0].Value.Uint64()
+}
+
+// stopwatch tells what something has cost: the time that it took, or the processor time of the
+// process meanwhile, if that is less: others had the processor then.
+type stopwatch struct {
+	began time.Time
+	cpu   time.Duration
+}
+
+func startWatch() stopwatch { return stopwatch{time.Now(), cpuTime()} }
+
+func (w stopwatch) took() time.Duration {
+	took := time.Since(w.began)
+	if used := cpuTime() - w.cpu; w.cpu >= 0 && used < took {
+		return used
+	}
+	return took
 }

@@ -2,23 +2,16 @@ package demo
 
 import (
 	"errors"
-	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/live"
 )
 
-// headMax is how long a client of the page may take to say what it wants.
-const headMax = 10 * time.Second
-
 // page serves the live page.
 type page struct {
-	handler *live.Handler
-	server  *http.Server
-	ended   sync.WaitGroup
+	server *live.Server
 
 	mu     sync.Mutex // that one action is done at a time
 	closed bool       // and none after close
@@ -30,16 +23,11 @@ var errOver = errors.New("demo: it is over")
 func newPage(d *demo) (*page, error) {
 	p := new(page)
 	var err error
-	p.handler, err = live.New(live.Config{
+	p.server, err = live.Serve(d.cfg.Page, live.Config{
 		Title: "demo", Messengers: d.shown, Hosts: d.cfg.PageHosts, Every: d.cfg.PageEvery,
 		Cut: true, Actions: p.actions(d), Condition: d.condition,
 	})
-	if err != nil {
-		return nil, err
-	}
-	p.server = &http.Server{Handler: p.handler, ReadHeaderTimeout: headMax}
-	p.ended.Go(func() { _ = p.server.Serve(d.cfg.Page) }) // the error says that it is closed
-	return p, nil
+	return p, err
 }
 
 // close ends the page; from then on nobody hurts anything.
@@ -47,9 +35,7 @@ func (p *page) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	p.handler.Close()
-	_ = p.server.Close() // of a listener that may be closed already
-	p.ended.Wait()
+	p.server.Close()
 }
 
 // shown are the messengers that live, and those of clients that are dead: they have a place in the ring.

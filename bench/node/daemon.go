@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/admin"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/live"
 	"github.com/asyncmsgr/asyncmsgr/async/resolve"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
@@ -57,12 +59,19 @@ type DaemonConfig struct {
 	// set, can be changed.
 	Admin    string
 	LogLevel *slog.LevelVar
+	// Page, if set, is where the live page of the node's messenger (async/live) is served; Run closes
+	// it. PageHosts are live.Config.Hosts.
+	Page      net.Listener
+	PageHosts []string
 	// Began, if set, is called when the node listens.
 	Began func(addr string)
 }
 
 // Run is a node as a process: until ctx ends, and then until it has left, or Grace is over.
 func Run(ctx context.Context, cfg DaemonConfig) (err error) {
+	if cfg.Page != nil {
+		defer cfg.Page.Close()
+	}
 	store, err := OpenStore(cfg.Data, rand.Uint64()|1, cfg.MaxBytes, cfg.Logger)
 	if err != nil {
 		return err
@@ -85,6 +94,14 @@ func Run(ctx context.Context, cfg DaemonConfig) (err error) {
 			return errors.Join(err, network.Close(limited))
 		}
 		defer func() { err = errors.Join(err, a.Close()) }()
+	}
+	if cfg.Page != nil {
+		page, err := live.Serve(cfg.Page, live.Config{Title: cfg.Name.String(), Hosts: cfg.PageHosts,
+			Messengers: func() []*async.Messenger { return []*async.Messenger{network.m} }})
+		if err != nil {
+			panic(err) // of a configuration that is right
+		}
+		defer page.Close()
 	}
 	closing, closed := context.WithCancel(context.Background())
 	defer func() {

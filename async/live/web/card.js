@@ -48,6 +48,7 @@ export class Card {
   #node(state, n) {
     const links = this.#of(state, n.name).sort((a, b) => b.ab + b.ba - a.ab - a.ba);
     const can = this.may.actions.filter((a) => n.can?.includes(a.name));
+    const cut = this.may.cut && n.here && !n.folded && n.ready > 0;
     const queue = BANDS.map((b, i) => (n.queue[i] ? `${short(n.queue[i])} ${b.name}` : "")).filter(Boolean).join(", ");
     replace(this.#box, this.#head(n.folded ? `${n.type} ×${short(n.folded)}` : n.name, n.condition || (n.here ? "in this process" : "a peer")),
       facts([
@@ -57,9 +58,9 @@ export class Card {
         n.here && ["To send", n.out ? `${short(n.out)} messages, ${bytes(n.outBytes)}` : "nothing waits"],
         ["Lost transports", short(n.faults)],
       ]),
-      can.length || (this.may.cut && n.here && !n.folded) ? h("p", { class: "row" },
+      can.length || cut ? h("p", { class: "row" },
         can.map((a) => this.#button(a.label, `act ${a.name}`, () => this.#on.act(a.name, n.name, ""))),
-        this.may.cut && n.here && !n.folded ? this.#button("Cut all", "cut all", () => this.#on.act("cut", n.name, "")) : null) : null,
+        cut ? this.#button("Cut all", "cut all", () => this.#on.act("cut", n.name, "")) : null) : null,
       h("ul", { class: "with" }, links.slice(0, 16).map((l) => {
         const other = l.a === n.name ? l.b : l.a;
         return h("li", {}, h("button", { type: "button", class: "small quiet", "data-key": `l ${linkKey(l)}`, onclick: () => this.#on.link(l.a, l.b) }, other),

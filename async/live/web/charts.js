@@ -73,6 +73,8 @@ export class Charts {
   }
 
   draw(s) {
+    // At the beginning the curves have a shorter time for themselves.
+    const span = Math.min(WINDOW, Math.max(20e3, s.at - (this.#past[0]?.at ?? s.at)));
     CHARTS.forEach((c, k) => {
       const { paths, top, values } = this.#parts.get(c.id);
       c.series.forEach((x, i) => { values[i].textContent = x.say(x.of(s), s); });
@@ -85,7 +87,7 @@ export class Charts {
         if (!c.log) return H - 1 - (H - 4) * (v / most);
         return v <= 0 ? H - 1 : H - 6 - (H - 9) * (most > least ? Math.log(v / least) / Math.log(most / least) : 0.5);
       };
-      const x = (p) => (W * (p.at - s.at + WINDOW)) / WINDOW;
+      const x = (p) => W * (1 - (s.at - p.at) / span);
       paths.forEach((path, i) => path.setAttribute("d", c.stacked ? this.#area(k, i, x, y) : this.#curve(k, i, x, y)));
     });
   }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/demo"
@@ -87,7 +86,9 @@ func (c *demoCmd) Run(w io.Writer) error {
 		if c.Clients == nil {
 			cfg.Clients, cfg.Conns = -1, c.Conns
 		}
-		if err := c.listen(&cfg); err != nil {
+		cfg.PageEvery = c.HTTPEvery
+		var err error
+		if cfg.Page, cfg.PageHosts, err = command.ListenHTTP(c.HTTP); err != nil {
 			return err
 		}
 	}
@@ -129,17 +130,6 @@ func (c *demoCmd) Run(w io.Writer) error {
 	if !r.OK {
 		err = errors.Join(err, &brokenError{r.Failures, r.Seed})
 	}
-	return err
-}
-
-// listen gives the demo where its page is.
-func (c *demoCmd) listen(cfg *demo.Config) error {
-	host, port, err := httpAddress(c.HTTP)
-	if err != nil {
-		return err
-	}
-	cfg.PageHosts, cfg.PageEvery = hostsOf(host), c.HTTPEvery
-	cfg.Page, err = net.Listen("tcp", net.JoinHostPort(host, port))
 	return err
 }
 

@@ -87,12 +87,9 @@ func TestDemoHTTP(t *testing.T) {
 	require.Contains(t, stdout, "demo: interrupted, ok so far")
 }
 
-// TestHostsOf: a page that is not for this machine alone is asked for by the host that was given.
-func TestHostsOf(t *testing.T) {
-	for host, want := range map[string][]string{
-		"127.0.0.1": nil, "::1": nil, "localhost": nil, "0.0.0.0": {"*"}, "::": {"*"},
-		"192.0.2.1": {"192.0.2.1"}, "node.example": {"node.example"},
-	} {
-		require.Equal(t, want, hostsOf(host), host)
-	}
+// TestNodeHTTP: a node says where its page is.
+func TestNodeHTTP(t *testing.T) {
+	_, stdout, stderr := commandtest.Interrupt(t, syscall.SIGTERM, "its page is at http://127.0.0.1:", "node", "--name",
+		"osd.1", "--listen", "127.0.0.1:0", "--initial", "osd.1", "--stay", "--quiet", "-http", ":0")
+	require.Contains(t, stdout, "osd.1 listens at ", "%s", stderr)
 }

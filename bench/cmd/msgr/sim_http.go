@@ -21,7 +21,7 @@ func (c *simCmd) serve(w io.Writer, k *kong.Kong) error {
 	if err != nil {
 		return command.Usage(err)
 	}
-	host, port, err := httpAddress(c.HTTP)
+	host, port, err := command.HTTPAddress(c.HTTP)
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ type Node struct {
 	DownAfter  time.Duration `default:"3s" help:"How long a node may be silent until it is left out, and others make its copies."`
 	SecretFile string        `help:"File with the secret that all nodes and clients share: then everything is encrypted."`
 	Admin      string        `env:"MSGR_ADMIN" help:"Path of an admin socket, for msgr dump and Ceph's tools."`
+	HTTP       string        `name:"http" env:"MSGR_HTTP" placeholder:"ADDR" help:"Serve a page that shows what the node's messenger does, at ADDR, such as :8080; without a host for this machine alone."`
 	Quiet      bool          `help:"Log warnings and errors alone."`
 }
 
@@ -73,7 +74,17 @@ func (c *Node) Run(w io.Writer) error {
 	if c.Data != "" {
 		where = "in " + c.Data
 	}
-	cfg.Began = func(addr string) { fmt.Fprintf(w, "%s listens at %s, its data %s\n", cfg.Name, addr, where) }
+	if c.HTTP != "" {
+		if cfg.Page, cfg.PageHosts, err = command.ListenHTTP(c.HTTP); err != nil {
+			return err
+		}
+	}
+	cfg.Began = func(addr string) {
+		fmt.Fprintf(w, "%s listens at %s, its data %s\n", cfg.Name, addr, where)
+		if cfg.Page != nil {
+			fmt.Fprintf(w, "its page is at http://%v/\n", cfg.Page.Addr())
+		}
+	}
 	ctx, stop := command.Interruptible()
 	defer stop()
 	err = node.Run(ctx, cfg)
