@@ -23,6 +23,7 @@ type cli struct {
 	Merge   mergeCmd       `cmd:"" name:"sim-merge" help:"Put together what the shards of a campaign of msgr sim have found."`
 	Ping    pingCmd        `cmd:"" help:"Ping a ceph-mon or a messenger of ours and time the answers."`
 	Dump    dumpCmd        `cmd:"" help:"Ask a running process what its messengers do, over its admin socket."`
+	Top     topCmd         `cmd:"" help:"Watch the connections of a running process, over its admin socket."`
 	Cert    certCmd        `cmd:"" help:"Make, issue, show and renew certificates, which messengers prove their names with."`
 	Node    nodecmd.Node   `cmd:"" help:"Be a node of an object store, with others on other machines."`
 	Put     nodecmd.Put    `cmd:"" help:"Write an object to the store."`
