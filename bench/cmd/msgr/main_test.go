@@ -35,7 +35,7 @@ func TestRun(t *testing.T) {
 		{[]string{"help", "help"}, command.ExitOK, "Usage: msgr help", ""},
 		{[]string{"help", "nope"}, command.ExitUsage, "",
 			"msgr help: there is no subcommand nope; there are demo, bench, decode, hostile, sim, " +
-				"sim-merge, ping, dump, top, cert, node, put, get, del, ls, status, version, help"},
+				"sim-merge, ping, dump, top, cert, node, put, get, del, ls, status, completion, version, help"},
 		{[]string{"help", "ping", "nope"}, command.ExitUsage, "", "there is no subcommand ping nope; there are demo, "},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -62,7 +62,7 @@ func TestHelpIsHelp(t *testing.T) {
 	}
 	require.Equal(t, show("--help"), show("help"))
 	for _, name := range []string{"demo", "bench", "decode", "hostile", "sim", "ping", "dump", "top", "cert", "node", "put", "get",
-		"del", "ls", "status", "version", "help"} {
+		"del", "ls", "status", "completion", "version", "help"} {
 		require.Equal(t, show(name, "--help"), show("help", name))
 		require.Contains(t, show("help"), "\n  "+name)
 	}
