@@ -50,6 +50,12 @@ so, with the number of handshakes ("mode=secure handshakes=216"). Otherwise the 
 The last line is "demo: ok" or "demo: FAILED" with the counts. Interrupted, the demo finishes what is under
 way, checks it, drains its messengers, and says "demo: interrupted, ok so far" or "demo: interrupted, FAILED".
 
+Examples:
+  msgr demo --seconds=5
+  msgr demo --secure --seed=7
+  msgr demo --seconds=60 --admin /tmp/demo.asok     and elsewhere: msgr top /tmp/demo.asok
+  msgr demo --json
+
 The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
 }
 

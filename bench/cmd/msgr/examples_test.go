@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"io"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 	"github.com/stretchr/testify/require"
 )
 
@@ -18,3 +23,98 @@ func parser(t *testing.T) *kong.Kong {
 
 // leaves are the subcommands that have none below them.
 func leaves(t *testing.T) []*kong.Node { return parser(t).Model.Leaves(false) }
+
+// exampleEnd is where the arguments of an example end: what a shell does with the output, or what
+// is said about it.
+var exampleEnd = regexp.MustCompile(`  +|\s+[>#|&;].*`)
+
+// arguments are those of a command line of msgr in a text.
+func arguments(line string) []string {
+	if i := exampleEnd.FindStringIndex(line); i != nil {
+		line = line[:i[0]]
+	}
+	args, quoted := []string{""}, rune(0)
+	for _, r := range strings.TrimSpace(line) {
+		switch {
+		case quoted == 0 && (r == '\'' || r == '"'):
+			quoted = r
+		case r == quoted:
+			quoted = 0
+		case r == ' ' && quoted == 0:
+			args = append(args, "")
+		default:
+			args[len(args)-1] += string(r)
+		}
+	}
+	return args
+}
+
+// parses says that msgr would understand the arguments.
+func parses(t *testing.T, args []string) error {
+	t.Helper()
+	_, err := parser(t).Parse(command.LongFlags(args))
+	return err
+}
+
+// TestExamples: the help of each subcommand has examples of it, which msgr understands.
+func TestExamples(t *testing.T) {
+	for _, n := range leaves(t) {
+		path := strings.TrimPrefix(n.Path(), "msgr ")
+		_, examples, ok := strings.Cut(n.Detail, "Examples:\n")
+		require.True(t, ok, "msgr %s --help has no examples", n.Path())
+		found := 0
+		for line := range strings.Lines(examples) {
+			line, ok := strings.CutPrefix(line, "  msgr ")
+			if !ok {
+				continue
+			}
+			args := arguments(line)
+			require.NoError(t, parses(t, args), "msgr %s", line)
+			if strings.HasPrefix(strings.Join(args, " ")+" ", path+" ") {
+				found++
+			}
+		}
+		require.NotZero(t, found, "msgr %s --help has no example of it", path)
+	}
+}
+
+// withoutJSON are the subcommands that have no --json, and why.
+var withoutJSON = map[string]string{
+	"bench": "it runs nothing", "dump": "its answer is JSON", "help": "for people", "completion": "a script",
+	"get": "the object itself, whatever that is", "node": "a daemon: its state is msgr status --json",
+	"cert init": "writes files", "cert issue": "writes files", "cert renew": "writes files",
+}
+
+// TestJSON: each subcommand that prints results can print them for programs.
+func TestJSON(t *testing.T) {
+	for _, n := range leaves(t) {
+		path := strings.TrimPrefix(n.Path(), "msgr ")
+		has := false
+		for _, f := range n.Flags {
+			has = has || f.Name == "json"
+		}
+		require.Equal(t, withoutJSON[path] == "", has, "msgr %s", path)
+	}
+	dir := t.TempDir()
+	require.Zero(t, run([]string{"cert", "init", "--dir", dir}, io.Discard, io.Discard))
+	for _, x := range []struct {
+		args string
+		has  []string
+	}{
+		{"version --json", []string{`"protocol": "msgr v2.1"`}},
+		{"cert show --json " + dir + "/ca.pem", []string{`"authority": true`, `"valid_now": true`}},
+		{"decode --json " + recordings + "none-crc-ping.0.hex",
+			[]string{`"from":"C","offset":0,`, `"tag":"HELLO"`, `"text":"frames `}},
+	} {
+		var out, errs bytes.Buffer
+		require.Zero(t, run(strings.Fields(x.args), &out, &errs), errs.String())
+		for _, want := range x.has {
+			require.Contains(t, out.String(), want, x.args)
+		}
+		d := json.NewDecoder(&out)
+		for d.More() {
+			var v any
+			require.NoError(t, d.Decode(&v), x.args)
+		}
+	}
+}

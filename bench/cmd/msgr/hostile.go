@@ -53,6 +53,7 @@ Kinds:
 	for _, k := range hostile.Kinds() {
 		fmt.Fprintf(&b, "  %-12s %s\n", k.Name, k.Does)
 	}
+	b.WriteString("\nExamples:\n  msgr hostile --seconds=5\n  msgr hostile --connections=100 --json\n")
 	b.WriteString("\nThe exit code is 1 if memory, descriptors or lines are over what they may be, " +
 		"or a kind could not be run. On Linux only.")
 	return b.String()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"strconv"
 	"testing"
 
@@ -70,10 +71,13 @@ func TestHelpIsHelp(t *testing.T) {
 		require.Equal(t, show("cert", name, "--help"), show("help", "cert", name))
 		require.Contains(t, show("help", "cert"), "\n  cert "+name)
 	}
+	page, err := os.ReadFile("../../../docs/OPERATING.md")
+	require.NoError(t, err)
 	// The exit codes are written down where all can see them.
 	for _, code := range []int{
 		command.ExitOK, command.ExitFault, command.ExitUsage, command.ExitSIGINT, command.ExitSIGTERM,
 	} {
 		require.Contains(t, show("help"), " "+strconv.Itoa(code))
+		require.Contains(t, string(page), "\n| "+strconv.Itoa(code)+" | ")
 	}
 }
