@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,38 +24,6 @@ func parser(t *testing.T) *kong.Kong {
 // leaves are the subcommands that have none below them.
 func leaves(t *testing.T) []*kong.Node { return parser(t).Model.Leaves(false) }
 
-// exampleEnd is where the arguments of an example end: what a shell does with the output, or what
-// is said about it.
-var exampleEnd = regexp.MustCompile(`  +|\s+[>#|&;].*`)
-
-// arguments are those of a command line of msgr in a text.
-func arguments(line string) []string {
-	if i := exampleEnd.FindStringIndex(line); i != nil {
-		line = line[:i[0]]
-	}
-	args, quoted := []string{""}, rune(0)
-	for _, r := range strings.TrimSpace(line) {
-		switch {
-		case quoted == 0 && (r == '\'' || r == '"'):
-			quoted = r
-		case r == quoted:
-			quoted = 0
-		case r == ' ' && quoted == 0:
-			args = append(args, "")
-		default:
-			args[len(args)-1] += string(r)
-		}
-	}
-	return args
-}
-
-// parses says that msgr would understand the arguments.
-func parses(t *testing.T, args []string) error {
-	t.Helper()
-	_, err := parser(t).Parse(command.LongFlags(args))
-	return err
-}
-
 // TestExamples: the help of each subcommand has examples of it, which msgr understands.
 func TestExamples(t *testing.T) {
 	for _, n := range leaves(t) {
@@ -68,8 +36,10 @@ func TestExamples(t *testing.T) {
 			if !ok {
 				continue
 			}
-			args := arguments(line)
-			require.NoError(t, parses(t, args), "msgr %s", line)
+			line, _, _ = strings.Cut(line, "  ") // what is said about it
+			args := commandtest.Arguments(commandtest.Command(line))
+			_, err := parser(t).Parse(command.LongFlags(args))
+			require.NoError(t, err, "msgr %s", line)
 			if strings.HasPrefix(strings.Join(args, " ")+" ", path+" ") {
 				found++
 			}
