@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
-	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 	"github.com/stretchr/testify/require"
 )
@@ -25,28 +24,7 @@ func parser(t *testing.T) *kong.Kong {
 func leaves(t *testing.T) []*kong.Node { return parser(t).Model.Leaves(false) }
 
 // TestExamples: the help of each subcommand has examples of it, which msgr understands.
-func TestExamples(t *testing.T) {
-	for _, n := range leaves(t) {
-		path := strings.TrimPrefix(n.Path(), "msgr ")
-		_, examples, ok := strings.Cut(n.Detail, "Examples:\n")
-		require.True(t, ok, "msgr %s --help has no examples", n.Path())
-		found := 0
-		for line := range strings.Lines(examples) {
-			line, ok := strings.CutPrefix(line, "  msgr ")
-			if !ok {
-				continue
-			}
-			line, _, _ = strings.Cut(line, "  ") // what is said about it
-			args := commandtest.Arguments(commandtest.Command(line))
-			_, err := parser(t).Parse(command.LongFlags(args))
-			require.NoError(t, err, "msgr %s", line)
-			if strings.HasPrefix(strings.Join(args, " ")+" ", path+" ") {
-				found++
-			}
-		}
-		require.NotZero(t, found, "msgr %s --help has no example of it", path)
-	}
-}
+func TestExamples(t *testing.T) { commandtest.Examples(t, parser) }
 
 // withoutJSON are the subcommands that have no --json, and why.
 var withoutJSON = map[string]string{

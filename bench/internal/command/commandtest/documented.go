@@ -3,7 +3,9 @@ package commandtest
 import (
 	"io/fs"
 	"os"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,9 +111,45 @@ func Arguments(line string) (args []string) {
 	return args
 }
 
+// Examples checks that the help of each subcommand has examples of it, which are understood.
+func Examples(t *testing.T, parser func(t *testing.T) *kong.Kong) {
+	t.Helper()
+	model := parser(t).Model
+	for _, n := range model.Leaves(false) {
+		path := strings.TrimPrefix(n.Path(), model.Name+" ")
+		_, examples, ok := strings.Cut(n.Detail, "Examples:\n")
+		require.True(t, ok, "%s --help has no examples", n.Path())
+		found := 0
+		for line := range strings.Lines(examples) {
+			line, ok := strings.CutPrefix(line, "  "+model.Name+" ")
+			if !ok {
+				continue
+			}
+			line, _, _ = strings.Cut(line, "  ") // what is said about it
+			args := Arguments(Command(line))
+			_, err := parser(t).Parse(command.LongFlags(args))
+			if n.Target.Type() != reflect.TypeFor[command.Help]() { // that of another command line
+				require.NoError(t, err, "%s %s", model.Name, line)
+			}
+			if strings.HasPrefix(strings.Join(args, " ")+" ", path+" ") {
+				found++
+			}
+		}
+		if n.Target.Type() != reflect.TypeFor[command.Help]() {
+			require.NotZero(t, found, "%s --help has no example of it", n.Path())
+		}
+	}
+}
+
 // Understood says why a command line would not understand the arguments of a Line, nil if it
 // would. Of one within a sentence only the subcommand and the names of flags have to be right.
 func Understood(parser *kong.Kong, l Line, args []string) error {
+	if i := slices.Index(args, "--help"); i >= 0 {
+		args, l.Inline = slices.Delete(args, i, i+1), true // no more has to be there than what it helps with
+		if len(args) == 0 {
+			return nil
+		}
+	}
 	_, err := parser.Parse(command.LongFlags(args))
 	if err == nil || !l.Inline {
 		return err
