@@ -79,14 +79,14 @@ func TestTop(t *testing.T) {
 	defer func() { require.NoError(t, s.Close()) }()
 	var out, errs bytes.Buffer
 	require.Zero(t, run([]string{"top", path, "--once", "--interval", "10ms"}, &out, &errs), errs.String())
-	require.Contains(t, out.String(), "osd.7: started, 0 connections")
+	require.Contains(t, out.String(), "osd.7: 0 conns")
 	require.Contains(t, out.String(), "PEER        ADDRESS")
 	out.Reset()
 	require.Zero(t, run([]string{"top", path, "-n", "2", "-interval", "10ms", "-json"}, &out, &errs), errs.String())
 	require.Equal(t, 2, bytes.Count(out.Bytes(), []byte(`"connections":[]`)), out.String())
 
 	p := commandtest.Start(t, "top", path, "--interval=10ms")
-	p.WaitFor(t, "osd.7: started")
+	p.WaitFor(t, "osd.7: 0 conns")
 	require.NoError(t, p.Signal(syscall.SIGINT))
 	code, _, stderr := p.End(t)
 	require.Equal(t, command.ExitSIGINT, code)

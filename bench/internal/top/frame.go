@@ -91,6 +91,17 @@ func rowOf(messenger string, was, c *Connection, over float64) Row {
 	return r
 }
 
+// Of are the messengers that rows are of; all of them without a filter.
+func (f *Frame) Of(rows []Row, filter string) (all []*Messenger) {
+	for i := range f.Messengers {
+		m := &f.Messengers[i]
+		if filter == "" || slices.ContainsFunc(rows, func(r Row) bool { return r.Messenger == m.Name }) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
 // Order is what rows are sorted by.
 type Order string
 

@@ -60,8 +60,8 @@ func write(w io.Writer, f *Frame, o Options, n int) error {
 		text = "\n"
 	}
 	text += f.Time.Format(time.RFC3339) + "\n"
-	for i := range f.Messengers {
-		text += summary(&f.Messengers[i], 0) + "\n"
+	for _, m := range f.Of(rows, o.Filter) {
+		text += summary(m, 0) + "\n"
 	}
 	cols := columns(0, len(f.Messengers) > 1)
 	text += head(cols, 0) + "\n"

@@ -83,7 +83,7 @@ func TestLines(t *testing.T) {
 	require.NoError(t, Lines(context.Background(), &out, o))
 	text := out.String()
 	require.Equal(t, 2, strings.Count(text, "MESSENGER"), text)
-	require.Contains(t, text, "osd.7: started, 1 connections")
+	require.Contains(t, text, "osd.7: 1 conns")
 	require.Regexp(t, `(?m)^client\.8 +osd\.7 +127\.0\.0\.1:\d+ +connected `, text)
 	require.Regexp(t, `(?m)^osd\.7 +client\.8 +127\.0\.0\.1:\d+ +connected `, text)
 

@@ -128,12 +128,13 @@ func (s *Screen) top() (lines []string) {
 	if s.frame == nil {
 		return lines
 	}
-	for i := range s.frame.Messengers {
+	of := s.frame.Of(s.rows(), s.Filter)
+	for i, m := range of {
 		if i == messengersMax {
-			lines = append(lines, cut(fmt.Sprintf("and %d more", len(s.frame.Messengers)-i), s.width))
+			lines = append(lines, cut(fmt.Sprintf("and %d more messengers", len(of)-i), s.width))
 			break
 		}
-		lines = append(lines, summary(&s.frame.Messengers[i], s.width))
+		lines = append(lines, summary(m, s.width))
 	}
 	return append(lines, head(s.columns(), s.width))
 }
@@ -161,6 +162,7 @@ var helpLines = []string{
 	"x esc ctrl+c: the end", "",
 	"STALL: for how long nothing of the send queue has ended",
 	"FAULTS: connections lost, and those lost in the last interval",
+	"messengers: new: handshakes; dispatch: what waits (for how long), in dispatch/bound",
 	"docs/TROUBLESHOOTING.md says what to do, by symptom",
 }
 

@@ -93,11 +93,14 @@ func row(cols []column, width int, r *Row) string {
 	return line(cols, width, func(c *column) string { return c.text(r) })
 }
 
-// summary is a messenger in a line.
+// summary is a messenger in a line: its connections, what is in dispatch, and what it has to send.
 func summary(m *Messenger, width int) string {
-	s := fmt.Sprintf("%s: %s, %d connections, %d handshakes, %d away, queue %d (%s), stuck %d, in dispatch %s of %s, "+
-		"to send %s", m.Name, m.Life, m.Count, m.Handshakes, m.Absent, m.Queue.Length, seconds(m.Queue.Age),
-		m.Queue.Stuck, short(float64(m.Throttle.Held)), short(float64(m.Throttle.Max)), short(float64(m.SendBytes)))
+	s := fmt.Sprintf("%s: %d conns, %d new, %d away; dispatch %d (%s), %d stuck, %s/%s; out %s", m.Name, m.Count,
+		m.Handshakes, m.Absent, m.Queue.Length, seconds(m.Queue.Age), m.Queue.Stuck, short(float64(m.Throttle.Held)),
+		short(float64(m.Throttle.Max)), short(float64(m.SendBytes)))
+	if m.Life != "started" {
+		s += ", " + m.Life
+	}
 	if m.Throttle.Waiting > 0 {
 		s += fmt.Sprintf(", %d wait", m.Throttle.Waiting)
 	}
