@@ -22,7 +22,8 @@ var ranBy = map[string]string{
 	"demo": "TestDemo", "decode": "TestDecode", "hostile": "TestHostile", "sim": "TestSimJSON",
 	"sim-merge": "TestSimMerge", "ping": "TestPingOfOurs", "dump": "TestDump", "top": "TestTop",
 	"cert": "TestDocumentedCert", "node": "TestNode", "put": "TestNode", "get": "TestNode",
-	"del": "TestNode", "ls": "TestNode", "status": "TestNode", "help": "TestRun", "completion": "TestCompletionBash",
+	"del": "TestNode", "ls": "TestNode", "status": "TestNode", "help": "TestRun",
+	"completion": "TestCompletionBash",
 }
 
 // tests are the names of tests and benchmarks below a folder, by folder.
@@ -30,7 +31,8 @@ func tests(t *testing.T, below string) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz)\w*)\(`)
-	require.NoError(t, filepath.WalkDir(filepath.Join(repository, below), func(path string, d fs.DirEntry, err error) error {
+	below = filepath.Join(repository, below)
+	require.NoError(t, filepath.WalkDir(below, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -98,7 +100,8 @@ func TestDocumentedMake(t *testing.T) {
 		for _, a := range args {
 			name, _, isVariable := strings.Cut(a, "=")
 			if isVariable {
-				require.Regexp(t, `(?m)\b`+name+`\b *[?:]?=|\$\(`+name+`\)`, string(makefile), "%s: `%s`", l.File, l.Text)
+				uses := `(?m)\b` + name + `\b *[?:]?=|\$\(` + name + `\)`
+				require.Regexp(t, uses, string(makefile), "%s: `%s`", l.File, l.Text)
 				continue
 			}
 			require.Regexp(t, `(?m)^`+regexp.QuoteMeta(name)+`:`, string(makefile), "%s: `%s`", l.File, l.Text)
@@ -113,7 +116,8 @@ func TestDocumentedMake(t *testing.T) {
 	require.Greater(t, len(targets), 20)
 	commands[strings.Join(targets, "\x00")] = true // all at once
 	for c := range commands {
-		out, err := exec.Command("make", append([]string{"-n", "-C", repository}, strings.Split(c, "\x00")...)...).CombinedOutput()
+		args := append([]string{"-n", "-C", repository}, strings.Split(c, "\x00")...)
+		out, err := exec.Command("make", args...).CombinedOutput()
 		require.NoError(t, err, "make %s\n%s", strings.ReplaceAll(c, "\x00", " "), out)
 	}
 	out, err := exec.Command("make", "-C", repository, "help").Output()

@@ -62,8 +62,8 @@ func TestHelpIsHelp(t *testing.T) {
 		return stdout.String()
 	}
 	require.Equal(t, show("--help"), show("help"))
-	for _, name := range []string{"demo", "bench", "decode", "hostile", "sim", "ping", "dump", "top", "cert", "node", "put", "get",
-		"del", "ls", "status", "completion", "version", "help"} {
+	for _, name := range []string{"demo", "bench", "decode", "hostile", "sim", "ping", "dump", "top", "cert",
+		"node", "put", "get", "del", "ls", "status", "completion", "version", "help"} {
 		require.Equal(t, show(name, "--help"), show("help", name))
 		require.Contains(t, show("help"), "\n  "+name)
 	}

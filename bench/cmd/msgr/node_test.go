@@ -25,7 +25,8 @@ func TestNode(t *testing.T) {
 	ask := func(args ...string) string {
 		t.Helper()
 		var out, errs bytes.Buffer
-		require.Equal(t, command.ExitOK, run(append(args, "--join="+addr, "--timeout=1m"), &out, &errs), "%s%s", &out, &errs)
+		code := run(append(args, "--join="+addr, "--timeout=1m"), &out, &errs)
+		require.Equal(t, command.ExitOK, code, "%s%s", &out, &errs)
 		return out.String()
 	}
 	require.Regexp(t, `^version \S+\n$`, ask("put", "greeting", "hello"))

@@ -172,7 +172,8 @@ func fish(name string, all []place) string {
 	for _, p := range all {
 		when := "__fish_use_subcommand"
 		if p.path != "" {
-			when = "__fish_seen_subcommand_from " + strings.Join(strings.Fields(p.path), "; and __fish_seen_subcommand_from ")
+			const seen = "__fish_seen_subcommand_from "
+			when = seen + strings.Join(strings.Fields(p.path), "; and "+seen)
 		}
 		flags := when
 		if p.path != "" && len(p.subs) > 0 {

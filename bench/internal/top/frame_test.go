@@ -62,7 +62,9 @@ func TestBetween(t *testing.T) {
 func TestView(t *testing.T) {
 	f := Between(sampleAt(0), sampleAt(1,
 		conn(1, "osd.1", 1, 30, func(c *Connection) { c.Queue, c.QueueBytes, c.Stalled = 1, 500, 2 }),
-		conn(2, "client.2", 2, 20, func(c *Connection) { c.Faults, c.LastError, c.State = 3, "Connection refused", "waiting" }),
+		conn(2, "client.2", 2, 20, func(c *Connection) {
+			c.Faults, c.LastError, c.State = 3, "Connection refused", "waiting"
+		}),
 		conn(3, "mon.3", 3, 10, func(c *Connection) { c.Queue, c.QueueBytes, c.Stalled = 2, 500, 1 })))
 	for order, want := range map[Order][]string{
 		ByReceived: {"mon.3", "client.2", "osd.1"},
