@@ -17,6 +17,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/resolve"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth/tlsauth"
 	"github.com/stretchr/testify/require"
@@ -95,6 +96,18 @@ var _ = stage(map[string]func(x *scene){
 		require.NoError(x, err)
 		srv := x.server(certificate(x.T, ca, "osd.0"))
 		x.connect(x.client(certificate(x.T, ca, "client.2")), srv.Addrs())
+	},
+	"expired": func(x *scene) {
+		ca, err := tlsauth.NewAuthority("tests", time.Now().Add(-9*time.Hour), time.Now().Add(time.Hour), nil)
+		require.NoError(x, err)
+		begun := func() time.Time { return time.Now().Add(-2 * time.Hour) } // when it was still valid
+		srv := x.server(certificateAt(x.T, ca, "osd.0", begun, time.Hour))
+		x.connect(x.client(certificate(x.T, ca, "client.1")), srv.Addrs())
+	},
+	"map_file": func(x *scene) {
+		f, err := resolve.OpenFile(filepath.Join(x.TempDir(), "map.json"), resolve.FileConfig{Logger: shipped})
+		require.NoError(x, err)
+		require.NoError(x, f.Close())
 	},
 	"features": func(x *scene) {
 		p := msg.StatefulServer()
@@ -201,16 +214,23 @@ func secret(kind, id, text string) func(*async.Config) {
 
 // certificate has a messenger have one of that name.
 func certificate(t *testing.T, ca *tlsauth.Authority, name string) func(*async.Config) {
+	return certificateAt(t, ca, name, time.Now, time.Hour)
+}
+
+// certificateAt is the same, with that clock, by which it is valid for so long.
+func certificateAt(
+	t *testing.T, ca *tlsauth.Authority, name string, clock func() time.Time, life time.Duration,
+) func(*async.Config) {
 	dir := t.TempDir()
 	who, err := entity.ParseAuthName(name)
 	require.NoError(t, err)
-	c, err := ca.Issue(who, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), nil)
+	c, err := ca.Issue(who, clock().Add(-time.Hour), clock().Add(life), nil)
 	require.NoError(t, err)
 	cert, key, err := tlsauth.EncodePEM(c)
 	require.NoError(t, err)
 	all, _, err := ca.PEM()
 	require.NoError(t, err)
-	cfg := tlsauth.Config{CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key"),
+	cfg := tlsauth.Config{Time: clock, CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key"),
 		CAFile: filepath.Join(dir, "ca")}
 	for file, text := range map[string][]byte{cfg.CertFile: cert, cfg.KeyFile: key, cfg.CAFile: all} {
 		require.NoError(t, os.WriteFile(file, text, 0o600))
