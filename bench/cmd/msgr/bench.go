@@ -18,6 +18,9 @@ what draws the report. It takes the arguments that msgr bench took. In a checkou
   go run ./bench/compare/cmd/msgrbench ceph-perf      the exchange of Ceph's own messenger test
   go run ./bench/compare/cmd/msgrbench workers        what 1 to 32 workers would carry, beside what is measured
 
+Examples:
+  msgr bench                 says this
+
 The exit code of msgr bench is 1.`
 }
 

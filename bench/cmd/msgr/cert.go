@@ -24,6 +24,7 @@ func (certCmd) Help() string {
 none needs: whoever has it can be anybody. Each messenger has a certificate of its own, such as
 osd.3.pem (CertFile), and its key, osd.3.key (KeyFile).
 
+Examples:
   msgr cert init --dir ca
   msgr cert issue --dir ca --name osd.3 --out /etc/osd
   msgr cert show /etc/osd/osd.3.pem

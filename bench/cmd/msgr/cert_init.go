@@ -17,6 +17,13 @@ type certInitCmd struct {
 	Force     bool   `help:"Replace an authority. Certificates of the old one are worth nothing then."`
 }
 
+// Help is shown by msgr cert init --help.
+func (certInitCmd) Help() string {
+	return `Examples:
+  msgr cert init --dir ca
+  msgr cert init --dir ca --authority "the lab" --days 365`
+}
+
 // authorityNameMax bounds the name of an authority, in bytes (RFC 5280, ub-common-name).
 const authorityNameMax = 64
 

@@ -16,6 +16,13 @@ type certIssueCmd struct {
 	Force bool   `help:"Replace a certificate and its key. To keep the key there is msgr cert renew."`
 }
 
+// Help is shown by msgr cert issue --help.
+func (certIssueCmd) Help() string {
+	return `Examples:
+  msgr cert issue --dir ca --name osd.3
+  msgr cert issue --dir ca --name client.admin --days 30 --out /etc/msgr`
+}
+
 // Run issues the certificate with a new key.
 func (c *certIssueCmd) Run(w io.Writer) error {
 	name, err := parseCertName(c.Name)

@@ -20,7 +20,11 @@ type certRenewCmd struct {
 // Help is shown by msgr cert renew --help.
 func (certRenewCmd) Help() string {
 	return `The key stays, so that one file changes and not two: at no time is there a certificate without its
-key. For another key there is msgr cert issue --force.`
+key. For another key there is msgr cert issue --force.
+
+Examples:
+  msgr cert renew --dir ca --name osd.3
+  msgr cert renew --dir ca --name osd.3 --out /etc/osd --days 30`
 }
 
 // Run replaces the certificate.

@@ -12,17 +12,26 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth/tlsauth"
 )
 
 // certShowCmd prints certificates.
 type certShowCmd struct {
 	Files []string `arg:"" name:"file" help:"Files with certificates, such as osd.3.pem or ca.pem."`
+	JSON  bool     `name:"json" help:"Print a JSON array."`
+}
+
+// Help is shown by msgr cert show --help.
+func (certShowCmd) Help() string {
+	return `Examples:
+  msgr cert show /etc/osd/osd.3.pem
+  msgr cert show --json ca/ca.pem`
 }
 
 // Run prints the certificates of each file.
 func (c *certShowCmd) Run(w io.Writer) error {
-	out := bufio.NewWriter(w)
+	out, shown := bufio.NewWriter(w), []certJSON{}
 	for _, file := range c.Files {
 		text, err := readPEM(file, "a file with certificates")
 		if err != nil {
@@ -33,10 +42,40 @@ func (c *certShowCmd) Run(w io.Writer) error {
 			return errors.Join(out.Flush(), fmt.Errorf("%s: %w", file, err))
 		}
 		for _, cert := range certs {
+			if c.JSON {
+				shown = append(shown, certificateJSON(file, cert, certNow()))
+				continue
+			}
 			showCertificate(out, file, cert, certNow())
 		}
 	}
+	if c.JSON {
+		return command.WriteJSON(w, shown)
+	}
 	return out.Flush()
+}
+
+// certJSON is a certificate for programs.
+type certJSON struct {
+	File        string    `json:"file"`
+	Name        string    `json:"name"`
+	Authority   bool      `json:"authority"`
+	NotBefore   time.Time `json:"not_before"`
+	NotAfter    time.Time `json:"not_after"`
+	Valid       bool      `json:"valid_now"`
+	Issuer      string    `json:"issued_by"`
+	MeantFor    string    `json:"meant_for"`
+	Fingerprint string    `json:"sha256"`
+}
+
+func certificateJSON(file string, cert *x509.Certificate, now time.Time) certJSON {
+	name := cert.Subject.CommonName
+	if n, err := tlsauth.Identify(cert); err == nil && !cert.IsCA {
+		name = n.String()
+	}
+	return certJSON{file, name, cert.IsCA, cert.NotBefore, cert.NotAfter,
+		!now.Before(cert.NotBefore) && !now.After(cert.NotAfter), cert.Issuer.CommonName, usages(cert),
+		fingerprint(cert)}
 }
 
 func showCertificate(w io.Writer, file string, cert *x509.Certificate, now time.Time) {

@@ -17,6 +17,7 @@ import (
 // the file has no complete frame at all.
 type decodeCmd struct {
 	Keyring string   `placeholder:"FILE" help:"Open cephx logins, and what is encrypted, with the keys of this keyring file, and verify their signatures."`
+	JSON    bool     `name:"json" help:"Print an object for each line."`
 	Files   []string `arg:"" name:"file" help:"Recorded connections, in the .hex format. With --keyring those of one process in the order of time."`
 }
 
@@ -36,6 +37,11 @@ and its tag verified. A session with a daemon needs the ticket that its client g
 monitor: give the recording of that login before it. What no key was found for is said, and
 stays encrypted; what a key does not open is an error. Secrets are not printed.
 
+Examples:
+  msgr decode recording.hex
+  msgr decode --keyring=client.admin.keyring login.hex session.hex
+  msgr decode --json recording.hex      a line of JSON for each line, frames with their parts
+
 The exit code is 1 at the first frame, signature or ticket that does not verify, and for a file
 without a complete frame that has more than banners.`
 }
@@ -48,7 +54,11 @@ func (c *decodeCmd) Run(w io.Writer) error {
 	}
 	out := bufio.NewWriter(w)
 	for _, file := range c.Files {
-		if err := decodeFile(out, file, watch); err != nil {
+		to := io.Writer(out)
+		if c.JSON {
+			to = &jsonLines{w: out, file: file}
+		}
+		if err := decodeFile(to, file, watch); err != nil {
 			return errors.Join(out.Flush(), err)
 		}
 	}
@@ -78,11 +88,16 @@ func decodeFile(w io.Writer, file string, watch *cephxWatch) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w; a recording is described in msgr decode --help", file, err)
 	}
-	fmt.Fprintf(w, "==> %s\n", file)
+	if _, asJSON := w.(*jsonLines); !asJSON {
+		fmt.Fprintf(w, "==> %s\n", file)
+	}
 	conn := watch.connection(t, w)
 	var banners [2]bool
 	sum, err := t.Walk(frame.WalkOptions{Secret: conn.connectionSecret}, func(r *frame.Record) error {
 		banners[sideOf(r.From)] = banners[sideOf(r.From)] || r.Banner != nil
+		if j, ok := w.(*jsonLines); ok {
+			j.record = r
+		}
 		if _, err := fmt.Fprintln(w, r); err != nil {
 			return err
 		}

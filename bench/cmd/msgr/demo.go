@@ -58,6 +58,13 @@ client and start it again, and watch it heal; the promises are checked all the s
 at the latest. Who can open the page can do that. Traffic is light, so that the page has something to show and the
 machine can do other things; --clients and --cut-rate change that.
 
+Examples:
+  msgr demo --seconds=5
+  msgr demo --secure --seed=7
+  msgr demo --seconds=60 --admin /tmp/demo.asok     and elsewhere: msgr top /tmp/demo.asok
+  msgr demo --json
+  msgr demo --http :0
+
 The exit code is 1 if a promise was broken, 130 or 143 if it was interrupted.`
 }
 

@@ -21,8 +21,9 @@ type dumpCmd struct {
 
 // Help is shown by msgr dump --help.
 func (dumpCmd) Help() string {
-	return `Asks the admin socket of a process, such as "msgr node --admin PATH" or a daemon of Ceph's, and prints its answer.
+	return `Asks the admin socket of a process, such as "msgr node --admin PATH" or a daemon of Ceph's, and prints its answer, which is JSON.
 
+Examples:
   msgr dump /run/osd.0.asok                      all messengers, with their connections
   msgr dump /run/osd.0.asok perf dump            counters, under Ceph's names where it has them
   msgr dump /run/osd.0.asok config set keepalive_interval 10

@@ -31,11 +31,11 @@ func TestErrors(t *testing.T) {
 		code int
 		says string
 	}{
-		{"nope", command.ExitUsage, "msgr: unexpected argument nope, did you mean \"node\"? (see msgr --help)"},
+		{"nope", command.ExitUsage, "msgr: unexpected argument nope, did you mean one of \"top\", \"node\"? "},
 		{"--nope", command.ExitUsage, "msgr: unknown flag --nope (see msgr --help)"},
 		{"help nope", command.ExitUsage, "msgr help: there is no subcommand nope; there are demo, bench, decode, " +
-			"hostile, sim, sim-merge, ping, dump, cert, node, put, get, del, ls, status, version, help " +
-			"(see msgr help --help)"},
+			"hostile, sim, sim-merge, ping, dump, top, cert, node, put, get, del, ls, status, " +
+			"completion, version, help (see msgr help --help)"},
 		{"help demo nope", command.ExitUsage, "msgr help: there is no subcommand demo nope; there are demo, "},
 		{"help --nope", command.ExitUsage, "msgr help: unknown flag --nope (see msgr help --help)"},
 		{"version nope", command.ExitUsage, "msgr version: unexpected argument nope (see msgr version --help)"},
@@ -114,6 +114,13 @@ func TestErrors(t *testing.T) {
 			"msgr ping: --count and --timeout must be positive, --interval not negative (see msgr ping --help)"},
 		{"ping --type=king NOBODY", command.ExitUsage,
 			`--type must be one of "mon","mds","osd","client","mgr","any" but got "king"`},
+		{"top", command.ExitUsage, "msgr top: <path> is missing (see msgr top --help)"},
+		{"top ABSENT --once", command.ExitFault, "no process has made an admin socket there"},
+		{"top ABSENT --interval=1ms", command.ExitUsage, "msgr top: --interval is to be 10ms or more"},
+		{"top ABSENT --timeout=0s", command.ExitUsage, "msgr top: --timeout is to be more than 0"},
+		{"top ABSENT --count=-1", command.ExitUsage, "msgr top: --count is not to be negative"},
+		{"top ABSENT --max=0", command.ExitUsage, "msgr top: --max is to be 1 or more"},
+		{"top ABSENT --sort=age", command.ExitUsage, `--sort must be one of "received","sent","bytes","queue",`},
 		{"cert", command.ExitUsage,
 			`msgr cert: expected one of "init", "issue", "show", "renew" (see msgr cert --help)`},
 		{"cert nope", command.ExitUsage, "msgr cert: unexpected argument nope (see msgr cert --help)"},

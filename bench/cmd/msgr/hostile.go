@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -53,6 +52,7 @@ Kinds:
 	for _, k := range hostile.Kinds() {
 		fmt.Fprintf(&b, "  %-12s %s\n", k.Name, k.Does)
 	}
+	b.WriteString("\nExamples:\n  msgr hostile --seconds=5\n  msgr hostile --connections=100 --json\n")
 	b.WriteString("\nThe exit code is 1 if memory, descriptors or lines are over what they may be, " +
 		"or a kind could not be run. On Linux only.")
 	return b.String()
@@ -82,9 +82,7 @@ func (c *hostileCmd) Run(w io.Writer, parser *kong.Kong) error {
 		err = end
 	}
 	if c.JSON {
-		j := json.NewEncoder(w)
-		j.SetIndent("", "  ")
-		err = errors.Join(err, j.Encode(rows))
+		err = errors.Join(err, printHostileJSON(w, rows))
 	} else {
 		err = errors.Join(err, printHostile(w, rows))
 	}
@@ -92,6 +90,11 @@ func (c *hostileCmd) Run(w io.Writer, parser *kong.Kong) error {
 		err = errHostile
 	}
 	return err
+}
+
+// printHostileJSON prints an array, which is empty if no kind was done.
+func printHostileJSON(w io.Writer, rows []hostile.Row) error {
+	return command.WriteJSON(w, append([]hostile.Row{}, rows...))
 }
 
 // missed is what is over what it may be.

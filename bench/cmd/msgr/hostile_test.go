@@ -4,13 +4,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmsgr/asyncmsgr/bench/hostile"
 	"github.com/asyncmsgr/asyncmsgr/bench/internal/command"
+	"github.com/asyncmsgr/asyncmsgr/bench/internal/command/commandtest"
 )
 
 // TestHostile: a row for each kind that was asked for, as a table and as JSON.
@@ -55,4 +58,27 @@ func TestHostileMissed(t *testing.T) {
 	require.NoError(t, printHostile(&b, []hostile.Row{over, {Kind: "x", Failed: "no server"}}))
 	require.Contains(t, b.String(), "MISSED: memory, descriptors, lines")
 	require.Contains(t, b.String(), "FAILED: no server")
+}
+
+// TestHostileInterrupted: the rows that were done are printed, as a table and as JSON.
+func TestHostileInterrupted(t *testing.T) {
+	kinds := hostile.Kinds()
+	args := []string{"hostile", kinds[0].Name, kinds[1].Name, kinds[2].Name, "--connections=3", "--seconds=0.2"}
+	code, stdout, stderr := commandtest.Interrupt(t, syscall.SIGINT, kinds[1].Name+": ", args...)
+	require.Equal(t, command.ExitSIGINT, code, stderr)
+	require.Regexp(t, `(?m)^ +`+kinds[0].Name+` +3 `, stdout)
+	require.NotRegexp(t, `(?m)^ +`+kinds[2].Name+` `, stdout)
+	require.Contains(t, stderr, "msgr hostile: interrupted by SIGINT\n")
+
+	code, stdout, stderr = commandtest.Interrupt(t, syscall.SIGTERM, kinds[0].Name+": ", args...)
+	require.Equal(t, command.ExitSIGTERM, code, stderr)
+	require.Regexp(t, `^ +kind +connections `, stdout)
+
+	ended, stop := context.WithCancel(context.Background())
+	stop()
+	rows, err := hostile.Run(ended, hostile.Config{Connections: 1})
+	require.ErrorIs(t, err, context.Canceled)
+	var out bytes.Buffer
+	require.NoError(t, printHostileJSON(&out, rows))
+	require.Equal(t, "[]\n", out.String(), "and not null")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"strconv"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestRun(t *testing.T) {
 		{[]string{"help", "help"}, command.ExitOK, "Usage: msgr help", ""},
 		{[]string{"help", "nope"}, command.ExitUsage, "",
 			"msgr help: there is no subcommand nope; there are demo, bench, decode, hostile, sim, " +
-				"sim-merge, ping, dump, cert, node, put, get, del, ls, status, version, help"},
+				"sim-merge, ping, dump, top, cert, node, put, get, del, ls, status, completion, version, help"},
 		{[]string{"help", "ping", "nope"}, command.ExitUsage, "", "there is no subcommand ping nope; there are demo, "},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -61,8 +62,8 @@ func TestHelpIsHelp(t *testing.T) {
 		return stdout.String()
 	}
 	require.Equal(t, show("--help"), show("help"))
-	for _, name := range []string{"demo", "bench", "decode", "hostile", "sim", "ping", "cert", "node", "put", "get",
-		"del", "ls", "status", "version", "help"} {
+	for _, name := range []string{"demo", "bench", "decode", "hostile", "sim", "ping", "dump", "top", "cert",
+		"node", "put", "get", "del", "ls", "status", "completion", "version", "help"} {
 		require.Equal(t, show(name, "--help"), show("help", name))
 		require.Contains(t, show("help"), "\n  "+name)
 	}
@@ -70,10 +71,13 @@ func TestHelpIsHelp(t *testing.T) {
 		require.Equal(t, show("cert", name, "--help"), show("help", "cert", name))
 		require.Contains(t, show("help", "cert"), "\n  cert "+name)
 	}
+	page, err := os.ReadFile("../../../docs/OPERATING.md")
+	require.NoError(t, err)
 	// The exit codes are written down where all can see them.
 	for _, code := range []int{
 		command.ExitOK, command.ExitFault, command.ExitUsage, command.ExitSIGINT, command.ExitSIGTERM,
 	} {
 		require.Contains(t, show("help"), " "+strconv.Itoa(code))
+		require.Contains(t, string(page), "\n| "+strconv.Itoa(code)+" | ")
 	}
 }

@@ -73,6 +73,12 @@ The rtt fields are missing without an answer, error is missing if all is well, a
 "interrupted":true is there if a signal ended it. What is wrong with the address, the
 flags or their files is the error of a summary too. Times are milliseconds.
 
+Examples:
+  msgr ping v2:10.0.0.1:3300/0
+  msgr ping --keyring=client.admin.keyring v2:10.0.0.1:3300/0
+  msgr ping --type=osd --secret-file=cluster.secret 10.0.0.7:7001
+  msgr ping --count=10 --interval=200ms --json v2:10.0.0.1:3300/0
+
 The exit code is 1 if an answer is missing, 2 if the address, a flag or its file makes no
 sense, 130 or 143 if it was interrupted; a ping under way does not count then.`
 }

@@ -60,6 +60,12 @@ gives the same trace hash. msgr sim FILE is msgr sim --scenario=FILE.
 Interrupted, it prints the seeds that were done; of a single one, what had happened until then, which
 is not checked as a whole, for it has no end.
 
+Examples:
+  msgr sim --nodes=1000 --seed=7
+  msgr sim swarm --seeds=1-100
+  msgr sim storm --nodes=50 --json
+  msgr sim --http=:0                    the playground, in a browser
+
 The exit code is 1 if an invariant was violated, 130 or 143 if it was interrupted.`
 }
 

@@ -28,6 +28,7 @@ type mergeCmd struct {
 func (mergeCmd) Help() string {
 	return `Adds up the shards of a campaign: seeds, faults, coverage, costs and failures.
 
+Examples:
   for i in 0 1 2 3; do msgr sim -scenario swarm -seeds 1-40000 -shard $i/4 -json >$i.json; done
   msgr sim-merge [0-3].json
 

@@ -32,7 +32,7 @@ func Run(cli any, args []string, stdout, stderr io.Writer, options ...kong.Optio
 		kong.BindTo(stdout, (*io.Writer)(nil)),
 	}, options...)...)
 	parser.Model.Detail = ExitCodes
-	ctx, err := parser.Parse(longFlags(args))
+	ctx, err := parser.Parse(LongFlags(args))
 	if err != nil {
 		ctx, err = parsed(err), Usage(plainer(err))
 	} else {
@@ -65,9 +65,9 @@ func names(parser *kong.Kong, ctx *kong.Context) (who, path string) {
 	return who, path
 }
 
-// longFlags lets flags be written with one dash too, as Go's own tools have them:
-// -count 5 is --count 5. There are no flags of one letter but -h.
-func longFlags(args []string) []string {
+// LongFlags lets flags be written with one dash too, as Go's own tools have them:
+// -count 5 is --count 5. Flags of one letter, -h and -n, stay.
+func LongFlags(args []string) []string {
 	out := make([]string, len(args))
 	for i, a := range args {
 		if a == "--" {

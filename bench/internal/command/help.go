@@ -13,6 +13,14 @@ type Help struct {
 	Command []string `arg:"" optional:"" name:"subcommand" help:"The subcommand."`
 }
 
+// Help is shown by help --help.
+func (Help) Help() string {
+	return `Examples:
+  msgr help
+  msgr help ping
+  msgr help cert issue`
+}
+
 // Run shows the help and leaves as --help does.
 func (c *Help) Run(k *kong.Kong) error {
 	node := k.Model.Node

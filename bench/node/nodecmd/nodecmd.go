@@ -48,6 +48,7 @@ func (Node) Help() string {
 	return `A node of an object store: three copies of each object, two of which have it when a write is acknowledged.
 Three nodes found a cluster when each is told who the three are; the others join it:
 
+Examples:
   msgr node --name osd.1 --listen :7000 --initial osd.1,osd.2,osd.3 --join hosta:7000,hostb:7000,hostc:7000 --data /var/lib/msgr
   msgr node --name osd.4 --join hosta:7000,hostb:7000 --data /var/lib/msgr
 
@@ -258,7 +259,15 @@ func (c *client) addrs(ctx context.Context) ([]string, error) {
 type Put struct {
 	Key   string `arg:"" help:"The object's key."`
 	Value string `arg:"" optional:"" help:"What is written; without, what comes from standard input."`
+	JSON  bool   `name:"json" help:"Print one JSON object."`
 	client
+}
+
+// Help is shown by put --help.
+func (Put) Help() string {
+	return `Examples:
+  msgr put greeting hello --join hosta:7000,hostb:7000
+  msgr put picture --join hosta:7000 --json       what comes from standard input`
 }
 
 // Run writes it and prints its version.
@@ -272,17 +281,33 @@ func (c *Put) Run(w io.Writer) error {
 	}
 	return c.with(func(ctx context.Context, cl *node.Client) error {
 		v, err := cl.Put(ctx, c.Key, value)
-		if err == nil {
-			_, err = fmt.Fprintf(w, "version %s\n", v)
-		}
-		return err
+		return printVersion(w, c.Key, v, err, c.JSON)
 	})
+}
+
+// printVersion prints the version of what was written, unless there is an error, which it returns.
+func printVersion(w io.Writer, key string, version fmt.Stringer, err error, asJSON bool) error {
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		return command.WriteJSON(w, map[string]string{"key": key, "version": version.String()})
+	}
+	_, err = fmt.Fprintf(w, "version %s\n", version)
+	return err
 }
 
 // Get reads an object.
 type Get struct {
 	Key string `arg:"" help:"The object's key."`
 	client
+}
+
+// Help is shown by get --help.
+func (Get) Help() string {
+	return `Examples:
+  msgr get greeting --join hosta:7000,hostb:7000
+  msgr get picture --join hosta:7000 > picture.png`
 }
 
 // Run prints the value, and nothing else.
@@ -298,31 +323,46 @@ func (c *Get) Run(w io.Writer) error {
 
 // Del deletes an object.
 type Del struct {
-	Key string `arg:"" help:"The object's key."`
+	Key  string `arg:"" help:"The object's key."`
+	JSON bool   `name:"json" help:"Print one JSON object."`
 	client
+}
+
+// Help is shown by del --help.
+func (Del) Help() string {
+	return `Examples:
+  msgr del greeting --join hosta:7000,hostb:7000`
 }
 
 // Run deletes it.
 func (c *Del) Run(w io.Writer) error {
 	return c.with(func(ctx context.Context, cl *node.Client) error {
 		v, err := cl.Delete(ctx, c.Key)
-		if err == nil {
-			_, err = fmt.Fprintf(w, "version %s\n", v)
-		}
-		return err
+		return printVersion(w, c.Key, v, err, c.JSON)
 	})
 }
 
 // Ls lists keys.
 type Ls struct {
 	Prefix string `arg:"" optional:"" help:"What the keys begin with."`
+	JSON   bool   `name:"json" help:"Print a JSON array."`
 	client
+}
+
+// Help is shown by ls --help.
+func (Ls) Help() string {
+	return `Examples:
+  msgr ls --join hosta:7000
+  msgr ls pictures/ --join hosta:7000 --json`
 }
 
 // Run prints the keys, one a line; those with odd characters in quotes.
 func (c *Ls) Run(w io.Writer) error {
 	return c.with(func(ctx context.Context, cl *node.Client) error {
 		keys, err := cl.List(ctx, c.Prefix)
+		if c.JSON && err == nil {
+			return command.WriteJSON(w, append([]string{}, keys...))
+		}
 		for _, k := range keys {
 			if q := strconv.Quote(k); q != `"`+k+`"` {
 				k = q

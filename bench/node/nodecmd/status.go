@@ -21,7 +21,12 @@ type Status struct {
 // Help is shown by status --help.
 func (Status) Help() string {
 	return `Asks one node, the first that answers, for the map that it has and how it sees the members. With --join of that
-node alone it is a probe: without --ready, whether the node answers; with it, whether it is of use.`
+node alone it is a probe: without --ready, whether the node answers; with it, whether it is of use.
+
+Examples:
+  msgr status --join hosta:7000,hostb:7000
+  msgr status --join hosta:7000 --ready
+  msgr status --json`
 }
 
 // errNotReady: a probe failed.

@@ -51,6 +51,11 @@ LENGTH bytes of data, replies MOSDOpReplies without data. THINK is a
 duration: 10us. With it a server takes requests from its queue, one at a time of each
 connection.
 
+Examples:
+  msgrbench ceph-perf
+  msgrbench ceph-perf --jobs=1 --window=1 --json
+  msgrbench ceph-perf --serve 127.0.0.1:6801
+
 SIGINT and SIGTERM are how a server of --serve ends, with exit code 0. Without it what was
 done until then is printed. The exit code is 1 if a connection failed or a message was
 lost, 130 or 143 if it was interrupted.`

@@ -72,6 +72,8 @@ func (compareCmd) Help() string {
 	return "Compares the messenger with a thread-per-connection messenger over the same session code, with other\n" +
 		"libraries and with raw echo servers: clients and servers are processes, rounds alternate, figures are\n" +
 		"medians over the rounds, and the ratio is to " + rivals.Reference + " in the same round.\n\n" +
+		"Examples:\n  msgrbench compare --quick --out=results\n  msgrbench compare ping-pong --rounds=3 --only=grpc\n" +
+		"  msgrbench compare --part=small --json=rows.json\n\n" +
 		"Interrupted, it prints and writes what was measured until then, marked as partial.\n\n" +
 		"The exit code is 1 if a round failed or a file could not be written, 130 or 143 if it was interrupted.\n\n" +
 		"Parts of all scenarios, each a command of its own (--part):\n\n" + parts.String() +

@@ -32,7 +32,7 @@ func TestErrors(t *testing.T) {
 		says string
 	}{
 		{"help nope", command.ExitUsage, "msgrbench help: there is no subcommand nope; there are compare, " +
-			"ceph-perf, rpc, workers, help (see msgrbench help --help)"},
+			"ceph-perf, rpc, workers, completion, help (see msgrbench help --help)"},
 		{"nope", command.ExitUsage, `msgrbench: no scenario "nope"; there are ping-pong, `},
 		{"nope", command.ExitUsage, ", ceph-perf (see msgrbench compare --help)"},
 		{"--nope", command.ExitUsage, "msgrbench: unknown flag --nope (see msgrbench --help)"},

@@ -15,11 +15,25 @@ import (
 
 // cli is the list of subcommands. To add one, write its file and add its line.
 type cli struct {
-	Compare  compareCmd   `cmd:"" default:"withargs" help:"Compare the messenger with others: what msgrbench does by itself."`
-	CephPerf cephPerfCmd  `cmd:"" name:"ceph-perf" help:"Exchange what Ceph's own messenger test exchanges."`
-	RPC      rpcCmd       `cmd:"" name:"rpc" help:"Compare async/rpc with unary calls of others."`
-	Workers  workersCmd   `cmd:"" help:"Predict what 1 to 32 workers carry, beside what is measured."`
-	Help     command.Help `cmd:"" help:"Show this help, or that of a subcommand."`
+	Compare    compareCmd    `cmd:"" default:"withargs" help:"Compare the messenger with others: what msgrbench does by itself."`
+	CephPerf   cephPerfCmd   `cmd:"" name:"ceph-perf" help:"Exchange what Ceph's own messenger test exchanges."`
+	RPC        rpcCmd        `cmd:"" name:"rpc" help:"Compare async/rpc with unary calls of others."`
+	Workers    workersCmd    `cmd:"" help:"Predict what 1 to 32 workers carry, beside what is measured."`
+	Completion completionCmd `cmd:"" help:"Print a script that has a shell complete msgrbench: bash, zsh, fish."`
+	Help       command.Help  `cmd:"" help:"Show this help, or that of a subcommand."`
+}
+
+// completionCmd is command.Completion, with its own examples.
+type completionCmd struct{ command.Completion }
+
+// Help is shown by msgrbench completion --help.
+func (completionCmd) Help() string {
+	return `Prints a script that has the shell complete subcommands, flags and the values of flags that have a choice.
+
+Examples:
+  msgrbench completion bash > /etc/bash_completion.d/msgrbench
+  msgrbench completion zsh > "${fpath[1]}/_msgrbench"
+  msgrbench completion fish > ~/.config/fish/completions/msgrbench.fish`
 }
 
 const description = `The messenger and others, measured in processes of their own.

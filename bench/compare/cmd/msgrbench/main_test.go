@@ -20,7 +20,7 @@ func TestHelp(t *testing.T) {
 	}
 	require.Equal(t, show("--help"), show("help"))
 	require.Contains(t, show("help"), "Usage: msgrbench <command>")
-	for _, name := range []string{"compare", "ceph-perf", "rpc", "workers", "help"} {
+	for _, name := range []string{"compare", "ceph-perf", "rpc", "workers", "completion", "help"} {
 		require.Equal(t, show(name, "--help"), show("help", name))
 		require.Contains(t, show("help"), "\n  "+name)
 	}

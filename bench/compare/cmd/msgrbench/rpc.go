@@ -19,6 +19,7 @@ type rpcCmd struct {
 	Rounds  int      `default:"5" help:"How often each contestant runs in each scenario."`
 	Seconds float64  `default:"0.5" help:"How long one measurement takes."`
 	Only    []string `help:"Run these contestants and async-rpc only."`
+	JSON    bool     `name:"json" help:"Print the rows as a JSON array instead of tables."`
 }
 
 // Help is shown by msgrbench rpc --help.
@@ -29,6 +30,7 @@ func (rpcCmd) Help() string {
 		"of " + rivals.CallsReference + " to the other in the same round: how many times its calls a second, and\n" +
 		"its median latency in parts of the other's.\n\n" +
 		"Contestants: " + fmt.Sprint(contestantNames(rivals.Calls())) + "\n\n" +
+		"Examples:\n  msgrbench rpc\n  msgrbench rpc --rounds=3 --seconds=0.4 --only=grpc --json\n\n" +
 		"The exit code is 1 if a round failed, 130 or 143 if it was interrupted."
 }
 
@@ -68,7 +70,11 @@ func (c *rpcCmd) Run(w io.Writer, k *kong.Kong) error {
 	if end := command.Interrupted(ctx); err != nil && end != nil {
 		err = end
 	}
-	printCalls(w, &res)
+	if c.JSON {
+		err = errors.Join(err, command.WriteJSON(w, append([]report.Row{}, res.Rows...)))
+	} else {
+		printCalls(w, &res)
+	}
 	if slices.ContainsFunc(res.Rows, func(r report.Row) bool { return r.Failed != "" }) {
 		err = errors.Join(err, errRounds)
 	}

@@ -65,6 +65,10 @@ kappa is the rest. "all serial" and "all coherence" are what would be if all tha
 the one or the other, and "a step" if more workers lost no more than two. From three numbers of workers
 on the law is fitted to these as well. docs/SCALING.md explains it.
 
+Examples:
+  msgrbench workers
+  msgrbench workers --rounds=3 --json
+
 With the default flags it takes about a minute on two processors, and two on 32. The scenarios workers/1 to
 workers/4 are run by msgrbench compare workers.
 
