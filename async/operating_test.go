@@ -77,7 +77,8 @@ func asText(v reflect.Value) string {
 
 // counted are numbers that are no bytes.
 var counted = []string{
-	"SendQueueMessages", "RekeyUnits", "StandbyMax", "HandshakesMax", "HandshakesMaxPerHost", "ConnThrottleMessages",
+	"SendQueueMessages", "RekeyUnits", "StandbyMax", "HandshakesMax", "HandshakesMaxPerHost", "EventsMax",
+	"ConnThrottleMessages",
 }
 
 // TestOperatingDefaults: each field of Config, and of what it has in it, and of msg.Policy has

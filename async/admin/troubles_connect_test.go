@@ -120,6 +120,18 @@ var _ = stage(map[string]func(x *scene){
 		x.until("it is taken", func() bool { return srv.Stats().Handshakes == 1 })
 		x.connect(x.client(), srv.Addrs())
 	},
+	"events": func(x *scene) {
+		hang := make(chan struct{})
+		srv := x.node(entity.OSD(0), msg.StatelessServer(), acceptHangs{hang}, func(c *async.Config) {
+			c.DispatchWidth, c.DispatchWidthMax, c.EventsMax = 1, 1, 1
+		})
+		x.Cleanup(func() { close(hang) })
+		srv.SetDefaultPolicy(msg.StatefulServer())
+		require.NoError(x, srv.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
+		x.up(x.client(), srv.Addrs())
+		x.up(x.client(), srv.Addrs())
+		x.connect(x.client(), srv.Addrs())
+	},
 	"open_files": func(x *scene) {
 		cl, to := x.client(), x.server().Addrs()
 		var was, low syscall.Rlimit
@@ -271,3 +283,9 @@ func (x *scene) listening(say string) entity.AddrVec {
 func addrsAt(hostport string) entity.AddrVec {
 	return entity.AddrVec{{Type: entity.AddrMsgr2, AnyNonce: true, AddrPort: netip.MustParseAddrPort(hostport)}}
 }
+
+// acceptHangs does not return from HandleAccept.
+type acceptHangs struct{ c chan struct{} }
+
+func (acceptHangs) Dispatch(*msg.Message) bool    { return true }
+func (a acceptHangs) HandleAccept(msg.Connection) { <-a.c }
