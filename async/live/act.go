@@ -83,7 +83,8 @@ func (h *Handler) cut(node, peer string) (n int) {
 			continue
 		}
 		for c, s := range m.ConnectionStats() {
-			if with := book.peer(&s).String(); s.Up && !s.Loopback && (peer == "" || with == peer) && m.Faults().Cut(c) {
+			with := s.Up && !s.Loopback && (peer == "" || book.peer(&s).String() == peer)
+			if with && m.Faults().Cut(c) {
 				n++
 			}
 		}

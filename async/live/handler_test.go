@@ -13,7 +13,9 @@ import (
 )
 
 // ask sends a request that change has its way with.
-func ask(t *testing.T, method, url, body string, change func(*http.Request)) (status int, text string, head http.Header) {
+func ask(
+	t *testing.T, method, url, body string, change func(*http.Request),
+) (status int, text string, head http.Header) {
 	t.Helper()
 	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	require.NoError(t, err)
@@ -60,10 +62,12 @@ func TestWhoIsRefused(t *testing.T) {
 		"like loopback":      {host: "127.0.0.1.evil.example", remote: "127.0.0.1:1", says: "is not among"},
 		"another machine":    {host: "localhost", remote: "192.0.2.1:1", says: "for its own machine alone"},
 		"a name that is set": {hosts: []string{"Node.Example"}, host: "node.example:80", remote: "192.0.2.1:1"},
-		"another name":       {hosts: []string{"node.example"}, host: "evil.example", remote: "192.0.2.1:1", says: "is not among"},
-		"all names":          {hosts: []string{"*"}, host: "any.example", remote: "192.0.2.1:1"},
-		"another site":       {host: "localhost", remote: "127.0.0.1:1", origin: "http://evil.example", says: "another site's"},
-		"the same site":      {host: "localhost", remote: "127.0.0.1:1", origin: "http://localhost"},
+		"another name": {hosts: []string{"node.example"}, host: "evil.example", remote: "192.0.2.1:1",
+			says: "is not among"},
+		"all names": {hosts: []string{"*"}, host: "any.example", remote: "192.0.2.1:1"},
+		"another site": {host: "localhost", remote: "127.0.0.1:1", origin: "http://evil.example",
+			says: "another site's"},
+		"the same site": {host: "localhost", remote: "127.0.0.1:1", origin: "http://localhost"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := http.NewRequest("POST", "/act", nil)
@@ -97,7 +101,8 @@ func TestActionsAreOffByDefault(t *testing.T) {
 	require.Contains(t, text, "token")
 
 	h, url := serve(t, Config{Actions: []Action{{Name: "stall", Label: "Stall",
-		For: func(n string) bool { return n == "osd.0" }, Do: func(string) error { return io.ErrUnexpectedEOF }}}}, srv, cl)
+		For: func(n string) bool { return n == "osd.0" },
+		Do:  func(string) error { return io.ErrUnexpectedEOF }}}}, srv, cl)
 	v = watch(t, url)
 	require.Equal(t, h.token, v.hello.Token)
 	require.Equal(t, []actionLabel{{"stall", "Stall"}}, v.hello.Actions)
@@ -109,7 +114,8 @@ func TestActionsAreOffByDefault(t *testing.T) {
 		`no JSON`:                              "cannot be read",
 		strings.Repeat(" ", requestMax+1):      "too large",
 	} {
-		status, text, _ := ask(t, "POST", url+"/act", body, func(r *http.Request) { r.Header.Set(tokenHeader, h.token) })
+		status, text, _ := ask(t, "POST", url+"/act", body,
+			func(r *http.Request) { r.Header.Set(tokenHeader, h.token) })
 		require.GreaterOrEqual(t, status, 400)
 		require.Contains(t, text, says)
 	}

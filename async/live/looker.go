@@ -199,7 +199,8 @@ func (x *glance) count(s *async.Snapshot) {
 // connection looks at one, and returns what is to be known of it at the next look.
 func (x *glance) connection(m *async.Messenger, s *connection.ConnStats, was pastConn, old bool) pastConn {
 	now := pastConn{
-		round: x.l.round, up: s.Up, sent: s.Sent, received: s.Received, sentBytes: s.SentBytes, receivedBytes: s.ReceivedBytes,
+		round: x.l.round, up: s.Up, sent: s.Sent, received: s.Received,
+		sentBytes: s.SentBytes, receivedBytes: s.ReceivedBytes,
 		faults: uint32(s.Faults), resumed: uint32(s.Resumed), replayed: uint32(s.Replayed),
 	}
 	if !old && x.first {

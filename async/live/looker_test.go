@@ -2,6 +2,7 @@ package live
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -22,7 +23,8 @@ func TestWatch(t *testing.T) {
 	v := watch(t, url)
 	require.Equal(t, "test", v.hello.Title)
 	x := v.until("traffic", func(x *state, _ []event) bool {
-		return x.Rates.Sent > 0 && len(x.Links) == 1 && x.Links[0].AB > 0 && x.Links[0].BA > 0 && x.Latency.QueueWait.N > 0
+		return x.Rates.Sent > 0 && len(x.Links) == 1 && x.Links[0].AB > 0 && x.Links[0].BA > 0 &&
+			x.Latency.QueueWait.N > 0
 	})
 	require.Len(t, x.Nodes, 2)
 	require.Equal(t, "osd.0", x.Nodes[0].Name)
@@ -151,7 +153,8 @@ func TestEvents(t *testing.T) {
 		require.Equal(t, "attempt", got[eventsPerLook+1].Kind)
 		require.EqualValues(t, 2, got[eventsPerLook+1].N)
 		rest := got[len(got)-1]
-		require.Equal(t, event{Seq: rest.Seq, At: 1, Kind: "reconnect", N: 22, Replayed: 110, Text: "and of 22 others"}, rest)
+		require.Equal(t, event{Seq: rest.Seq, At: 1, Kind: "reconnect", N: 22, Replayed: 110,
+			Text: "and of 22 others"}, rest)
 	}
 	require.Len(t, l.timeline(), EventsMax)
 }
@@ -160,8 +163,9 @@ func TestEvents(t *testing.T) {
 func TestStateIsBounded(t *testing.T) {
 	x := &glance{l: newLooker(&Config{}), s: new(state), book: newBook(nil), first: true}
 	x.l.ring.reset()
+	long := errors.New(strings.Repeat("x", 5000))
 	for i := range 10_000 {
-		s := &connection.ConnStats{ID: uint64(i), State: msg.StateReady, LastError: fmt.Errorf("%s", strings.Repeat("x", 5000))}
+		s := &connection.ConnStats{ID: uint64(i), State: msg.StateReady, LastError: long}
 		s.Peer, s.Faults = entity.Client(int64(i)), 1
 		x.l.ring.connection(entity.OSD(0), s.Peer, s, delta{faults: 3, cuts: 1, resumed: 1}, false)
 		x.group(s.Peer.Type, s, delta{})

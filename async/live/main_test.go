@@ -68,8 +68,8 @@ func word() *msg.Message {
 func talk(t testing.TB, faults bool) (srv, cl *async.Messenger, c msg.Connection) {
 	t.Helper()
 	start := func(name entity.Name, p msg.Policy, d msg.Dispatcher) *async.Messenger {
-		m, err := async.New(async.Config{Name: name, InitialBackoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond,
-			AllowFaults: faults})
+		m, err := async.New(async.Config{Name: name, InitialBackoff: time.Millisecond,
+			MaxBackoff: 20 * time.Millisecond, AllowFaults: faults})
 		require.NoError(t, err)
 		m.SetDefaultPolicy(p)
 		m.AddDispatcherTail(d)

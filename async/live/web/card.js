@@ -74,7 +74,7 @@ export class Card {
       facts([
         ["Up", `${l.up} of ${l.conns}`], [`${l.a} to ${l.b}`, `${short(l.ab)} messages/s`], [`${l.b} to ${l.a}`, `${short(l.ba)} messages/s`],
         ["To send", l.held ? short(l.held) : "nothing waits"],
-        ["Lost transports", short(l.faults)], ["Reconnected", `${short(l.resumed)} times`], ["Sent again", many(l.replayed, "message")],
+        ["Lost transports", short(l.faults)], ["Reconnected", many(l.resumed, "time")], ["Sent again", many(l.replayed, "message")],
       ]),
       this.may.cut && !folded ? h("p", { class: "row" }, this.#button("Cut", "cut", () => this.#on.act("cut", l.a, l.b))) : null);
   }

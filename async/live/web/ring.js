@@ -155,7 +155,7 @@ export class Ring {
     e.type.textContent = n.type.slice(0, 7);
     set(e.type, { y: -r * 0.3, "font-size": Math.min(10, r * 0.42).toFixed(1) });
     e.name.textContent = number;
-    set(e.name, { y: r * 0.28, "font-size": Math.min(14, (r * 2.6) / Math.max(3, number.length)).toFixed(1) });
+    set(e.name, { y: r * 0.28, "font-size": Math.min(14, (r * 2.1) / Math.max(3, number.length)).toFixed(1) });
     // What was done to it stands outside, above everything.
     e.more.textContent = n.condition ?? "";
     const above = p.y > this.#layout.height / 2;

@@ -31,7 +31,7 @@ func startDemo(t *testing.T) *demo {
 	t.Helper()
 	d := &demo{t: t, end: make(chan error, 1)}
 	d.cmd = exec.Command(build(t, "msgr", "./bench/cmd/msgr", nil, nil), "demo", "--http", ":0",
-		"--http-every", "100ms", "--cut-rate", "0")
+		"--http-every", "200ms", "--cut-rate", "0")
 	out, err := d.cmd.StdoutPipe()
 	require.NoError(t, err)
 	d.cmd.Stderr = os.Stderr
@@ -95,7 +95,7 @@ func TestLive(t *testing.T) {
 		p := d.live(t, desktop)
 		p.click(p.middle("osd.0", "osd.1"))
 		p.until(`button("#card", "Cut") !== undefined`)
-		p.do(chromedp.Click("#card button.danger"))
+		p.press("#card", "Cut")
 		p.happened("osd.0 – osd.1 cut")
 		p.happened("osd.0 – osd.1 reconnected")
 		p.happened("from a page")
@@ -163,7 +163,7 @@ func TestLive(t *testing.T) {
 		p.fits()
 		p.picture("live-phone")
 		for _, tab := range []string{"links", "sessions", "groups", "nodes"} {
-			p.do(chromedp.Click("#tab-" + tab))
+			p.eval(`$("tab-`+tab+`").click()`, nil)
 			p.until(`$$("#` + tab + `-panel tbody tr").length > 0`)
 			p.fits()
 		}
@@ -173,14 +173,14 @@ func TestLive(t *testing.T) {
 	})
 	t.Run("tables", func(t *testing.T) {
 		p := d.live(t, size{width: 1440, height: 1500, dark: true, calm: true})
-		p.do(chromedp.Click("#tab-sessions"))
+		p.eval(`$("tab-sessions").click()`, nil)
 		p.eval(`$("find").value = "osd.2"; $("find").dispatchEvent(new Event("input"))`, nil)
 		p.until(`$$("#sessions-panel tbody tr").length > 0 &&
 			$$("#sessions-panel tbody th").every((e) => e.textContent.includes("osd.2"))`)
 		p.press("#sessions-panel", "Cut")
 		p.until(`live.state.sessions.some((s) => s.error?.includes("on purpose"))`)
 		p.picture("live-tables")
-		p.do(chromedp.Click("#pause"))
+		p.eval(`$("pause").click()`, nil)
 		at := p.text(`words("#tiles b")`)
 		was := p.text(`live.state.at`)
 		p.until(`live.state.at > ` + was)
