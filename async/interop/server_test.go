@@ -13,6 +13,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -20,9 +21,9 @@ import (
 func serveMon(t *testing.T, s *MonServer, box *inbox) entity.Addr {
 	t.Helper()
 	addr := entity.Addr{Type: entity.AddrMsgr2, AddrPort: FreeAddr(t)}
-	fsid, err := ParseUUID(FSID)
+	fsid, err := wire.ParseUUID(FSID)
 	require.NoError(t, err)
-	s.Map = MonMap{FSID: fsid, Epoch: 1, Mons: []MonInfo{{Name: "a", Addrs: entity.AddrVec{addr}}}}
+	s.Map = wire.MonMap{FSID: fsid, Epoch: 1, Mons: []wire.MonInfo{{Name: "a", Addrs: entity.AddrVec{addr}}}}
 	m := newMessenger(t, async.Config{Name: entity.Mon(0), FixedNonce: true}, msg.StatelessServer())
 	m.AddDispatcherTail(s)
 	m.AddDispatcherTail(box)

@@ -1,6 +1,4 @@
-//go:build linux
-
-package interop
+package wire
 
 import (
 	"encoding/binary"
@@ -12,9 +10,6 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
-
-// The payloads of the monitor's messages that the tests need (docs/PROTOCOL.md 1.8).
-// The library itself carries payloads and does not read them.
 
 var le = binary.LittleEndian
 
