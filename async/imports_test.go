@@ -47,6 +47,8 @@ var mayImport = map[string][]string{
 	"dispatch":               {"async/callback", "async/hist", "async/msg", "async/entity"},
 	"async/interop":          {"async/denc", "async/mon/wire", "async/msg", "async/entity"},
 	"async/mon/wire":         {"async/denc", "async/msg", "async/entity"},
+	"async/mon": {"async", "async/callback", "async/entity", "async/mon/wire", "async/msg", "connection/auth",
+		"connection/auth/cephx", "connection/frame", "eventloop"},
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/hist", "async/msg", "async/entity"},
 	"async/admin": {"async", "connection", "dispatch", "async/hist", "async/msg", "async/entity"},
@@ -70,7 +72,8 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/interop", "async/resolve",
+var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/interop", "async/mon",
+	"async/resolve",
 	"async/rpc", "async/stream", "async/tickets", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.

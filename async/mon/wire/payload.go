@@ -28,6 +28,11 @@ func ParseUUID(s string) (u UUID, err error) {
 	return UUID(b), nil
 }
 
+// String is the usual form.
+func (u UUID) String() string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}
+
 // appendPaxos appends the prefix of most monitor messages: u64 version, s16 and
 // u64 of a session that no longer exists.
 func appendPaxos(b []byte) []byte {
