@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"dispatch":               {"async/callback", "async/hist", "async/msg", "async/entity"},
 	"async/interop":          {"async/denc", "async/mon/wire", "async/msg", "async/entity"},
 	"async/mon/wire":         {"async/denc", "async/msg", "async/entity"},
-	"async/mon/conf": {"async/entity"},
+	"async/mon/conf":         {"async/entity"},
 	"async/mon": {"async", "async/callback", "async/entity", "async/mon/wire", "async/msg", "connection/auth",
 		"connection/auth/cephx", "connection/frame", "eventloop"},
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",

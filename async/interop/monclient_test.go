@@ -116,7 +116,8 @@ func TestMonClientSurvivesKills(t *testing.T) {
 		wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				key, value := fmt.Sprint("k", g), fmt.Sprint(g, " ", i)
-				_, err := c.Command(context.Background(), fmt.Sprintf(`{"prefix":"config-key set","key":%q}`, key), []byte(value))
+				set := fmt.Sprintf(`{"prefix":"config-key set","key":%q}`, key)
+				_, err := c.Command(context.Background(), set, []byte(value))
 				if !expect(t, err == nil, "set: %v", err) {
 					return
 				}

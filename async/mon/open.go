@@ -37,7 +37,8 @@ func Open(cfg Config, login Login) (*Client, error) {
 	ac := login.Messenger
 	ac.Name, ac.AuthName, ac.AuthClient = entity.Client(entity.NumNew), login.Name, nil
 	if login.Key != nil {
-		x, err := cephx.NewClient(cephx.ClientConfig{Name: login.Name, Key: login.Key, Rand: rand.Reader, Now: time.Now})
+		x, err := cephx.NewClient(cephx.ClientConfig{Name: login.Name, Key: login.Key, Rand: rand.Reader,
+			Now: time.Now})
 		if err != nil {
 			return nil, err
 		}

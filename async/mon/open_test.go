@@ -108,5 +108,6 @@ func TestNobodyThere(t *testing.T) {
 	cancel()
 	err := s.c.Ready(ctx)
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "mon: waited for a session with a monitor: context canceled; the last failure: v2:10.0.0.")
+	require.ErrorContains(t, err, "mon: waited for a session with a monitor: "+
+		"context canceled; the last failure: v2:10.0.0.")
 }

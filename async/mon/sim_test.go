@@ -35,7 +35,8 @@ func (s *sim) goes(got answers, cmd string) {
 func TestEachCommandIsAnsweredOnce(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			s := newSim(t, seed, Config{OSDMap: true, AnswerTimeout: 5 * time.Second, PauseMax: time.Second}, false, nil)
+			cfg := Config{OSDMap: true, AnswerTimeout: 5 * time.Second, PauseMax: time.Second}
+			s := newSim(t, seed, cfg, false, nil)
 			got := answers{}
 			const rounds = 600
 			for n := range rounds {
@@ -118,7 +119,8 @@ func TestTicketsAreKept(t *testing.T) {
 	conn, id := s.c.Mon(), s.x.GlobalID()
 	for range 100 {
 		s.Run(loginLife / 10)
-		require.WithinRange(t, s.x.RenewAt(), s.x.Now().Add(-time.Second), s.x.Now().Add(loginLife), "a ticket is overdue")
+		now := s.x.Now()
+		require.WithinRange(t, s.x.RenewAt(), now.Add(-time.Second), now.Add(loginLife), "a ticket is overdue")
 	}
 	require.Equal(t, conn, s.c.Mon())
 	require.Equal(t, id, s.x.GlobalID())

@@ -31,7 +31,8 @@ func TestParse(t *testing.T) {
 	f, err := Parse(strings.NewReader(real))
 	require.NoError(t, err)
 	for option, want := range map[string]string{
-		"fsid": "11111111-2222-3333-4444-555555555555", "auth_client_required": "none", "log_file": "/var/log/a#b; c.log",
+		"fsid":                 "11111111-2222-3333-4444-555555555555",
+		"auth_client_required": "none", "log_file": "/var/log/a#b; c.log",
 		"log-file": "/var/log/a#b; c.log", "long": "one  two", "twice": "2", "sign": "a#b", "empty": "",
 		"some option": "mine",
 	} {
@@ -121,8 +122,9 @@ func TestMonHosts(t *testing.T) {
 	for value, says := range map[string]string{
 		"": "it is empty", " , ": "it is empty", "10.0.0.1:6789": noV2, "v1:10.0.0.1:6789": noV2, "mon1:6789": noV2,
 		"[v1:10.0.0.1:6789/0]": noV2, "10.0.0.1:0": "the port is no number", "v2:mon1:3300": "no IP address",
-		"mon1:x": "the port is no number", "10.0.0.256": "neither", "v2:10.0.0.1:3300/x": "the nonce", "a b!": `"b!": neither`,
-		"[v2:10.0.0.1:3300,10.0.0.2]": "an address begins with", "[v2:10.0.0.1": "no IP", "10.0.0.1:3300/4": "is 0",
+		"mon1:x": "the port is no number", "10.0.0.256": "neither",
+		"v2:10.0.0.1:3300/x": "the nonce", "a b!": `"b!": neither`,
+		"[v2:10.0.0.1:3300,10.0.0.2]": "an address begins with", "[v2:10.0.0.1": "neither", "10.0.0.1:3300/4": "is 0",
 		strings.Repeat("10.0.0.1 ", 65): "65 monitors, at most 64",
 	} {
 		_, err := ParseMonHosts(value)
