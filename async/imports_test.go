@@ -73,7 +73,7 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/interop", "async/mon",
+var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/interop", "async/mon", "async/osd",
 	"async/resolve",
 	"async/rpc", "async/stream", "async/tickets", "bench"}
 

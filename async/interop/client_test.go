@@ -70,7 +70,8 @@ func TestClientOfMon(t *testing.T) {
 		require.NoError(t, conn.Send(&msg.Message{Type: msg.TypeMonGetMap, Version: 1}))
 		got, err := wire.ParseMonMap(box.next(t, msg.TypeMonMap).Front)
 		require.NoError(t, err)
-		require.Equal(t, wire.MonMap{FSID: fsid, Epoch: 1, Mons: []wire.MonInfo{{Name: "a", Addrs: peerOf(mon.Addr)}}}, got)
+		mons := []wire.MonInfo{{Name: "a", Addrs: peerOf(mon.Addr)}}
+		require.Equal(t, wire.MonMap{FSID: fsid, Epoch: 1, Mons: mons}, got)
 	})
 
 	t.Run("version", func(t *testing.T) {

@@ -25,6 +25,13 @@ import (
 // openMon is a client of real monitors, client.admin; with a keyring, "" for none, that logs in.
 func openMon(t *testing.T, cfg mon.Config, keyring string, mons ...netip.AddrPort) *mon.Client {
 	t.Helper()
+	return openMonWith(t, cfg, keyring, func(*mon.Login) {}, mons...)
+}
+
+func openMonWith(
+	t *testing.T, cfg mon.Config, keyring string, change func(*mon.Login), mons ...netip.AddrPort,
+) *mon.Client {
+	t.Helper()
 	for _, a := range mons {
 		cfg.Mons = append(cfg.Mons, peerOf(a))
 	}
@@ -41,6 +48,7 @@ func openMon(t *testing.T, cfg mon.Config, keyring string, mons ...netip.AddrPor
 	require.NoError(t, err)
 	login.Messenger.Stack, login.Messenger.Executor = stack, pool
 	login.Messenger.Logger = slog.New(slog.DiscardHandler)
+	change(&login)
 	c, err := mon.Open(cfg, login)
 	require.NoError(t, err)
 	t.Cleanup(func() {

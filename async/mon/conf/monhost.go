@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -205,7 +204,7 @@ func parsePlain(s string) (Host, error) {
 		return Host{Addrs: entity.AddrVec{{Type: entity.AddrMsgr2, AddrPort: ap}}}, nil
 	}
 	h := Host{Name: s, Port: PortMsgr2}
-	if name, port, err := net.SplitHostPort(s); err == nil {
+	if name, port, ok := strings.Cut(s, ":"); ok {
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 {
 			return Host{}, errors.New("the port is no number from 1 to 65535")

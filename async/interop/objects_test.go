@@ -1,0 +1,136 @@
+//go:build linux
+
+package interop
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmsgr/asyncmsgr/async/mon"
+	"github.com/asyncmsgr/asyncmsgr/async/osd"
+)
+
+// rados runs Ceph's rados.
+func rados(t *testing.T, real *Mon, args ...string) {
+	t.Helper()
+	Need(t, "rados")
+	_, stderr, err := output(exec.CommandContext(testContext(t, patience), "rados",
+		append([]string{"-c", real.Conf, "-p", "p"}, args...)...))
+	require.NoError(t, err, stderr)
+}
+
+// TestObjects: objects that are written here are read by rados, and the other way round, at a
+// real OSD with cephx, of up to 1 MiB; and what is not carried out is said.
+func TestObjects(t *testing.T) {
+	real := StartMon(t, Cephx(t, "secure"))
+	StartOSD(t, real)
+	c := openMon(t, mon.Config{}, CephxKeyring(t), real.Addr)
+	ctx := testContext(t, patience)
+	_, err := c.Command(ctx, `{"prefix":"osd pool create","pool":"p","pg_num":4}`, nil)
+	require.NoError(t, err)
+	o, err := osd.New(c, osd.Config{ReadMax: 1 << 20})
+	require.NoError(t, err)
+
+	file := filepath.Join(t.TempDir(), "file")
+	for _, size := range []int{0, 1, 100_000, 1 << 20} {
+		name, data := fmt.Sprint("size", size), bytes.Repeat([]byte{byte(size), 1, 2, 3}, size/4+1)[:size]
+		require.NoError(t, o.Write(ctx, "p", name, data))
+		rados(t, real, "get", name, file)
+		got, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(data, got), "%s: %d bytes", name, len(got))
+		rados(t, real, "put", name+" of rados", file)
+		got, err = o.Read(ctx, "p", name+" of rados")
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(data, got), "%s: %d bytes", name, len(got))
+	}
+
+	require.NoError(t, o.Delete(ctx, "p", "size1"))
+	_, err = o.Read(ctx, "p", "size1")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.EqualError(t, err, "osd: p/size1: the OSD answers -2 (no such object)")
+	_, err = o.Read(ctx, "no pool", "size1")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "osd: no pool/size1: mon: the monitor answers -2")
+	require.NoError(t, o.Write(ctx, "p", "large", make([]byte, 1<<20+1)))
+	_, err = o.Read(ctx, "p", "large")
+	require.ErrorIs(t, err, osd.ErrTooLarge)
+	require.ErrorContains(t, err, "p/large has more than 1048576 bytes")
+}
+
+// TestObjectsOverCRC is the same cluster for two tests.
+func TestObjectsOverCRC(t *testing.T) {
+	real := StartMon(t, Cephx(t, "crc"))
+	daemon := StartOSD(t, real)
+	c := openMon(t, mon.Config{}, CephxKeyring(t), real.Addr)
+	ctx := testContext(t, patience)
+	_, err := c.Command(ctx, `{"prefix":"osd pool create","pool":"p","pg_num":4}`, nil)
+	require.NoError(t, err)
+	t.Run("while cut", func(t *testing.T) { whileCut(t, c, daemon) })
+	t.Run("over the limit", func(t *testing.T) { overTheLimit(t, c, real) })
+}
+
+// whileCut: writes and reads of several goroutines while their connections with the OSD are
+// closed under them: each ends well, and the last write is what is read.
+func whileCut(t *testing.T, c *mon.Client, daemon *OSD) {
+	ctx := testContext(t, patience)
+	o, err := osd.New(c, osd.Config{AnswerTimeout: 200 * time.Millisecond})
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	done := make(chan struct{}, 1<<10)
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 15 {
+				name, want := fmt.Sprint("object", g), fmt.Sprint(g, " ", i)
+				if !expect(t, o.Write(ctx, "p", name, []byte(want)) == nil, "%s: not written", want) {
+					return
+				}
+				got, err := o.Read(ctx, "p", name)
+				if !expect(t, err == nil && string(got) == want, "%s: %s, %v", want, got, err) {
+					return
+				}
+				done <- struct{}{}
+			}
+		})
+	}
+	for range 8 {
+		for range 6 {
+			receive(t, done, "a write and a read")
+		}
+		for conn := range c.Messenger().Connections() {
+			if conn.PeerAddrs().Contains(daemon.Addr) {
+				conn.MarkDown()
+			}
+		}
+	}
+	wg.Wait()
+}
+
+// overTheLimit: an answer that is over the messenger's limit is an error that says so, and the
+// OSD is not asked for it again and again.
+func overTheLimit(t *testing.T, c *mon.Client, real *Mon) {
+	ctx := testContext(t, patience)
+	o, err := osd.New(c, osd.Config{})
+	require.NoError(t, err)
+	require.NoError(t, o.Write(ctx, "p", "x", make([]byte, 200_000)))
+
+	limit := func(l *mon.Login) { l.Messenger.Limits.Data = 100_000 }
+	small := openMonWith(t, mon.Config{}, CephxKeyring(t), limit, real.Addr)
+	o, err = osd.New(small, osd.Config{})
+	require.NoError(t, err)
+	before := small.Messenger().Stats().Connected
+	_, err = o.Read(ctx, "p", "x")
+	require.ErrorIs(t, err, osd.ErrTooLarge)
+	require.ErrorContains(t, err, "Data of 200000 bytes, the limit is 100000")
+	require.LessOrEqual(t, small.Messenger().Stats().Connected-before, uint64(2), "the monitor, and the OSD once")
+	require.NoError(t, o.Write(ctx, "p", "y", []byte("y")))
+}
