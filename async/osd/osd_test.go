@@ -166,7 +166,9 @@ func TestObjects(t *testing.T) {
 	_, err = o.Read(ctx, "absent", "x")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.ErrorIs(t, o.Write(ctx, "p", "x", make([]byte, 64<<20+1)), ErrTooLarge)
+	c.mu.Lock()
 	require.Len(t, c.ops, 6)
+	c.mu.Unlock()
 	require.Empty(t, o.ops)
 
 	_, err = New(nil, Config{})
@@ -204,6 +206,8 @@ func TestTriesAgain(t *testing.T) {
 		c.primary = 1
 	}()
 	require.NoError(t, o.Write(testContext(t), "p", "x", []byte("hello")))
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	require.Equal(t, "hello", string(c.objects["x"]))
 	require.GreaterOrEqual(t, len(c.ops), 5)
 	for i, op := range c.ops[:4] {

@@ -35,7 +35,7 @@ func TestRun(t *testing.T) {
 		{[]string{"help", "help"}, command.ExitOK, "Usage: msgr help", ""},
 		{[]string{"help", "nope"}, command.ExitUsage, "",
 			"msgr help: there is no subcommand nope; there are demo, bench, decode, hostile, sim, " +
-				"sim-merge, ping, dump, cert, node, put, get, del, ls, status, version, help"},
+				"sim-merge, ping, dump, cert, ceph, node, put, get, del, ls, status, version, help"},
 		{[]string{"help", "ping", "nope"}, command.ExitUsage, "", "there is no subcommand ping nope; there are demo, "},
 	} {
 		var stdout, stderr bytes.Buffer
