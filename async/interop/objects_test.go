@@ -17,6 +17,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async/mon"
 	"github.com/asyncmsgr/asyncmsgr/async/osd"
+	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
 
 // rados runs Ceph's rados.
@@ -28,21 +29,30 @@ func rados(t *testing.T, real *Mon, args ...string) {
 	require.NoError(t, err, stderr)
 }
 
-// TestObjects: objects that are written here are read by rados, and the other way round, at a
-// real OSD with cephx, of up to 1 MiB; and what is not carried out is said.
+// TestObjects are the tests of objects at a real OSD with cephx.
 func TestObjects(t *testing.T) {
-	real := StartMon(t, Cephx(t, "secure"))
-	StartOSD(t, real)
+	real := StartMon(t, Cephx(t, "crc secure"))
+	daemon := StartOSD(t, real)
 	c := openMon(t, mon.Config{}, CephxKeyring(t), real.Addr)
-	ctx := testContext(t, patience)
-	_, err := c.Command(ctx, `{"prefix":"osd pool create","pool":"p","pg_num":4}`, nil)
+	_, err := c.Command(testContext(t, patience), `{"prefix":"osd pool create","pool":"p","pg_num":4}`, nil)
 	require.NoError(t, err)
+	t.Run("secure", func(t *testing.T) { bothWays(t, real, auth.ModeSecure, 0, 1, 100_000, 1<<20) })
+	t.Run("crc", func(t *testing.T) { bothWays(t, real, auth.ModeCRC, 1<<20) })
+	t.Run("while cut", func(t *testing.T) { whileCut(t, c, daemon) })
+	t.Run("over the limit", func(t *testing.T) { overTheLimit(t, c, real) })
+}
+
+// bothWays: objects of some sizes that are written here are read by rados, and the other way
+// round; and what is not carried out is said.
+func bothWays(t *testing.T, real *Mon, mode uint32, sizes ...int) {
+	c := openMonWith(t, mon.Config{}, CephxKeyring(t), func(l *mon.Login) { l.Modes = []uint32{mode} }, real.Addr)
+	ctx := testContext(t, patience)
 	o, err := osd.New(c, osd.Config{ReadMax: 1 << 20})
 	require.NoError(t, err)
 
 	file := filepath.Join(t.TempDir(), "file")
-	for _, size := range []int{0, 1, 100_000, 1 << 20} {
-		name, data := fmt.Sprint("size", size), bytes.Repeat([]byte{byte(size), 1, 2, 3}, size/4+1)[:size]
+	for _, size := range sizes {
+		name, data := fmt.Sprint("size", size), bytes.Repeat([]byte{byte(size), byte(mode), 2, 3}, size/4+1)[:size]
 		require.NoError(t, o.Write(ctx, "p", name, data))
 		rados(t, real, "get", name, file)
 		got, err := os.ReadFile(file)
@@ -53,30 +63,22 @@ func TestObjects(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(data, got), "%s: %d bytes", name, len(got))
 	}
+	for conn := range c.Messenger().Connections() {
+		require.Equal(t, mode, conn.Authenticated().Mode, conn)
+	}
 
-	require.NoError(t, o.Delete(ctx, "p", "size1"))
-	_, err = o.Read(ctx, "p", "size1")
+	require.NoError(t, o.Write(ctx, "p", "gone", []byte("soon")))
+	require.NoError(t, o.Delete(ctx, "p", "gone"))
+	_, err = o.Read(ctx, "p", "gone")
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.EqualError(t, err, "osd: p/size1: the OSD answers -2 (no such object)")
-	_, err = o.Read(ctx, "no pool", "size1")
+	require.EqualError(t, err, "osd: p/gone: the OSD answers -2 (no such object)")
+	_, err = o.Read(ctx, "no pool", "x")
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.ErrorContains(t, err, "osd: no pool/size1: mon: the monitor answers -2")
+	require.ErrorContains(t, err, "osd: no pool/x: mon: the monitor answers -2")
 	require.NoError(t, o.Write(ctx, "p", "large", make([]byte, 1<<20+1)))
 	_, err = o.Read(ctx, "p", "large")
 	require.ErrorIs(t, err, osd.ErrTooLarge)
 	require.ErrorContains(t, err, "p/large has more than 1048576 bytes")
-}
-
-// TestObjectsOverCRC is the same cluster for two tests.
-func TestObjectsOverCRC(t *testing.T) {
-	real := StartMon(t, Cephx(t, "crc"))
-	daemon := StartOSD(t, real)
-	c := openMon(t, mon.Config{}, CephxKeyring(t), real.Addr)
-	ctx := testContext(t, patience)
-	_, err := c.Command(ctx, `{"prefix":"osd pool create","pool":"p","pg_num":4}`, nil)
-	require.NoError(t, err)
-	t.Run("while cut", func(t *testing.T) { whileCut(t, c, daemon) })
-	t.Run("over the limit", func(t *testing.T) { overTheLimit(t, c, real) })
 }
 
 // whileCut: writes and reads of several goroutines while their connections with the OSD are
