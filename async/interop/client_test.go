@@ -5,6 +5,7 @@ package interop
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -185,5 +186,5 @@ func TestClientOfOSD(t *testing.T) {
 	require.Equal(t, entity.OSD(0), reply.Source())
 	r := denc.NewReader(reply.Front)
 	require.Zero(t, r.S32())
-	require.Contains(t, string(reply.Data), `"release":"pacific"`)
+	require.Contains(t, string(reply.Data), fmt.Sprintf(`"release":%q`, Release(t)))
 }
