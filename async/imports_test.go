@@ -60,7 +60,9 @@ var mayImport = map[string][]string{
 	"async/resolve": {"async", "async/msg", "async/entity"},
 	"async/rpc":     {"async", "async/callback", "async/msg", "eventloop"},
 	"async/tickets": {"async", "async/entity", "async/msg", "connection/auth/cephx", "eventloop"},
-	"async/stream":  {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
+	"async/osd": {"async", "async/callback", "async/entity", "async/mon", "async/mon/wire", "async/msg",
+		"connection/frame"},
+	"async/stream": {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
 
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
@@ -73,9 +75,8 @@ var mayImport = map[string][]string{
 }
 
 // importersOfAsync are the packages that may import the face, by prefix.
-var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/interop", "async/mon", "async/osd",
-	"async/resolve",
-	"async/rpc", "async/stream", "async/tickets", "bench"}
+var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/interop", "async/mon",
+	"async/osd", "async/resolve", "async/rpc", "async/stream", "async/tickets", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{

@@ -68,7 +68,8 @@ func newCluster(t *testing.T) (*cluster, *mon.Client) {
 func (c *cluster) command(m *msg.Message) bool {
 	if m.Type == msg.TypeMonGetMap {
 		f := wire.MonMap{Epoch: 1, Mons: []wire.MonInfo{{Name: "a", Addrs: c.mon.Addrs()}}}
-		_ = m.Connection().Send(&msg.Message{Type: msg.TypeMonMap, Version: 1, Front: denc.AppendBL(nil, f.Append(nil))})
+		_ = m.Connection().Send(&msg.Message{Type: msg.TypeMonMap, Version: 1,
+			Front: denc.AppendBL(nil, f.Append(nil))})
 		return true
 	}
 	if m.Type != msg.TypeMonCommand {
@@ -95,7 +96,8 @@ func (c *cluster) command(m *msg.Message) bool {
 			`"up":[0],"up_primary":0,"acting":[0],"acting_primary":%d}`, cmd.Pool, cmd.Object, primary)
 	case cmd.Prefix == "osd find":
 		a := c.osds[cmd.ID].Addrs()[0]
-		out = fmt.Sprintf(`{"osd":%d,"addrs":{"addrvec":[{"type":"v2","addr":%q,"nonce":%d}]}}`, cmd.ID, a.AddrPort, a.Nonce)
+		out = fmt.Sprintf(`{"osd":%d,"addrs":{"addrvec":[{"type":"v2","addr":%q,"nonce":%d}]}}`, cmd.ID, a.AddrPort,
+			a.Nonce)
 	}
 	_ = m.Connection().Send(wire.CommandAck(m.TID, code, "", words, []byte(out)))
 	return true

@@ -117,8 +117,8 @@ func (cephOSDMap) Run(c *cephCmd, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "OSD map of epoch %d, %d bytes, of cluster %s\n", maps.Epoch(), size(maps.Full, maps.Incremental),
-			client.MonMap().FSID)
+		fmt.Fprintf(w, "OSD map of epoch %d, %d bytes, of cluster %s\n", maps.Epoch(),
+			size(maps.Full, maps.Incremental), client.MonMap().FSID)
 		return text(ctx, client, w, "osd dump")
 	})
 }

@@ -99,13 +99,15 @@ func TestCephFiles(t *testing.T) {
 			`there is no keyring of client.admin, which might be ["/absent/client.admin"]; give one by --keyring`},
 		{[]string{"--conf", good, "--keyring", ring, "status"}, command.ExitUsage,
 			"no key for client.admin; it has those of client.x; choose by --name"},
-		{[]string{"--conf", good, "--keyring", ring, "--name", "osd.1", "status"}, command.ExitUsage, "osd.1 is no client"},
+		{[]string{"--conf", good, "--keyring", ring, "--name", "osd.1", "status"}, command.ExitUsage,
+			"osd.1 is no client"},
 		{[]string{"--conf", good, "--timeout", "0s", "status"}, command.ExitUsage, "--timeout is 0s"},
 		{[]string{"--conf", good, "put", "p", "x", "/absent/file"}, command.ExitUsage, "no such file"},
 		{[]string{"--conf", good, "put", "p"}, command.ExitUsage, "<object> is missing"},
 		{[]string{"--conf", good, "--keyring", ring, "--name", "client.x", "--timeout", "300ms", "status"},
 			command.ExitFault, "connection refused"},
 	} {
-		commandtest.WantComplaint(t, run, "msgr", strings.Join(append([]string{"ceph"}, c.args...), " "), c.code, c.says)
+		args := strings.Join(append([]string{"ceph"}, c.args...), " ")
+		commandtest.WantComplaint(t, run, "msgr", args, c.code, c.says)
 	}
 }
