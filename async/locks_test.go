@@ -17,8 +17,8 @@ import (
 func TestLocks(t *testing.T) {
 	var inCode []string
 	for _, dir := range []string{"async", "async/adapters/peer", "async/admin", "async/mon", "async/msg", "async/osd",
-		"async/resolve", "async/rpc", "async/stream", "async/tickets", "connection", "connection/auth/cephx", "connection/session",
-		"connection/frame", "dispatch", "eventloop", "eventloop/netpollstack"} {
+		"async/resolve", "async/rpc", "async/stream", "async/tickets", "connection", "connection/auth/cephx",
+		"connection/session", "connection/frame", "dispatch", "eventloop", "eventloop/netpollstack"} {
 		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
 		require.NoError(t, err)
 		require.NotEmpty(t, files, dir)
