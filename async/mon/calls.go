@@ -104,7 +104,7 @@ func (c *Client) look(now time.Duration) {
 	}
 	if c.session.conn != nil {
 		c.askDue(now)
-		wake = min(wake, c.session.ping, c.renewAt(now))
+		wake = min(wake, c.session.ping, c.session.heard+c.cfg.KeepaliveTimeout, c.renewAt(now))
 		if since := c.asks.oldest(); since != 0 {
 			wake = min(wake, since+c.cfg.AnswerTimeout)
 		}

@@ -203,19 +203,20 @@ func parsePlain(s string) (Host, error) {
 		}
 		return Host{Addrs: entity.AddrVec{{Type: entity.AddrMsgr2, AddrPort: ap}}}, nil
 	}
-	h := Host{Name: s, Port: PortMsgr2}
-	if name, port, ok := strings.Cut(s, ":"); ok {
+	name, port, hasPort := strings.Cut(s, ":")
+	h := Host{Name: name, Port: PortMsgr2}
+	if !isName(name) {
+		return Host{}, errors.New("neither an address nor the name of a host")
+	}
+	if hasPort {
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 {
 			return Host{}, errors.New("the port is no number from 1 to 65535")
 		}
-		h.Name, h.Port = name, uint16(n)
+		h.Port = uint16(n)
 	}
 	if h.Port == PortLegacy {
 		return msgr2(nil)
-	}
-	if !isName(h.Name) {
-		return Host{}, errors.New("neither an address nor the name of a host")
 	}
 	return h, nil
 }
