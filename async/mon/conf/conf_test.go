@@ -121,7 +121,8 @@ func TestMonHosts(t *testing.T) {
 	const noV2 = "no address of msgr v2"
 	for value, says := range map[string]string{
 		"": "it is empty", " , ": "it is empty", "10.0.0.1:6789": noV2, "v1:10.0.0.1:6789": noV2, "mon1:6789": noV2,
-		"[v1:10.0.0.1:6789/0]": noV2, "10.0.0.1:0": "neither", "mon1:0": "the port is no number", "v2:mon1:3300": "no IP address",
+		"[v1:10.0.0.1:6789/0]": noV2, "10.0.0.1:0": "neither",
+		"mon1:0": "the port is no number", "v2:mon1:3300": "no IP address",
 		"mon1:x": "the port is no number", "10.0.0.256": "neither",
 		"v2:10.0.0.1:3300/x": "the nonce", "a b!": `"b!": neither`,
 		"[v2:10.0.0.1:3300,10.0.0.2]": "an address begins with", "[v2:10.0.0.1": "neither", "10.0.0.1:3300/4": "is 0",
