@@ -90,7 +90,7 @@ type event struct {
 }
 
 // New returns a Client on mc's messenger, to whose chain it adds a dispatcher, which handles
-// the answers of OSDs to MOSDOp and no others.
+// what OSDs send: answers to MOSDOp, MOSDBackoff and MOSDMap. There may be one for each messenger.
 func New(mc *mon.Client, cfg Config) (*Client, error) {
 	switch {
 	case mc == nil:

@@ -106,6 +106,8 @@ func (c *Client) Dispatch(m *msg.Message) bool {
 			x.tell(event{conn: conn, reply: m})
 		}
 		return true
+	case wire.TypeOSDMap: // by which an OSD says that it has a newer map; the monitor is asked anyway
+		return conn.PeerType() == entity.TypeOSD
 	case wire.TypeOSDBackoff: // what it was about was not carried out, or is over: all is asked again
 		c.tellAll(conn, errBackoff)
 		return true
