@@ -69,11 +69,20 @@ type Client struct {
 	mon  *mon.Client
 	m    *async.Messenger
 	cfg  Config
-	last atomic.Uint64 // tid
+	last atomic.Uint64 // tid, from that of numbers up
 
 	mu  sync.Mutex
 	ops map[uint64]*op // by tid
 }
+
+// numbers are those of the Clients of this process, of which each has the tids with its number in
+// the upper bits. OSDs know an operation by the number of its client, which is the messenger's, and
+// its tid: a tid that was used before, by another Client, gets the answer of that time, and
+// is not carried out.
+var numbers atomic.Uint64
+
+// tidBits are the bits of a tid below the number of the Client.
+const tidBits = 40
 
 // op is an operation that is under way. Its channel has room for all that may come between two
 // looks of its waiter: what comes beyond is of a try that is over.
@@ -90,7 +99,7 @@ type event struct {
 }
 
 // New returns a Client on mc's messenger, to whose chain it adds a dispatcher, which handles
-// what OSDs send: answers to MOSDOp, MOSDBackoff and MOSDMap. There may be one for each messenger.
+// what OSDs send: answers to MOSDOp, MOSDBackoff and MOSDMap.
 func New(mc *mon.Client, cfg Config) (*Client, error) {
 	switch {
 	case mc == nil:
@@ -108,6 +117,7 @@ func New(mc *mon.Client, cfg Config) (*Client, error) {
 		cfg.ReadMax = 16 << 20
 	}
 	c := &Client{mon: mc, m: mc.Messenger(), cfg: cfg, ops: map[uint64]*op{}}
+	c.last.Store(numbers.Add(1) << tidBits)
 	c.m.AddDispatcherHead(c)
 	return c, nil
 }

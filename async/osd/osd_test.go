@@ -218,6 +218,23 @@ func TestTriesAgain(t *testing.T) {
 	require.Contains(t, c.ops[4], "osd.1 2202 x retry ")
 }
 
+// TestTwoClients of one messenger do not use each other's numbers, nor take each other's answers.
+func TestTwoClients(t *testing.T) {
+	c, mc := newCluster(t)
+	ctx := testContext(t)
+	tids := map[uint64]bool{}
+	for i := range 3 {
+		o, err := New(mc, Config{})
+		require.NoError(t, err)
+		require.NoError(t, o.Write(ctx, "p", fmt.Sprint(i), nil))
+		tids[o.last.Load()] = true
+	}
+	require.Len(t, tids, 3)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	require.Len(t, c.ops, 3, "each was asked once")
+}
+
 // TestBoundsOfOperations: as many as may be, and an end by the context that says why.
 func TestBoundsOfOperations(t *testing.T) {
 	c, mc := newCluster(t)

@@ -105,12 +105,11 @@ func (c *Client) Dispatch(m *msg.Message) bool {
 		if x != nil {
 			x.tell(event{conn: conn, reply: m})
 		}
-		return true
+		return m.TID>>tidBits == c.last.Load()>>tidBits // a late one is nobody else's
 	case wire.TypeOSDMap: // by which an OSD says that it has a newer map; the monitor is asked anyway
 		return conn.PeerType() == entity.TypeOSD
 	case wire.TypeOSDBackoff: // what it was about was not carried out, or is over: all is asked again
-		c.tellAll(conn, errBackoff)
-		return true
+		return c.tellAll(conn, errBackoff)
 	}
 	return false
 }
