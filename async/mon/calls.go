@@ -141,7 +141,7 @@ func (c *Client) callDue(now time.Duration) time.Duration {
 	for _, i := range begin {
 		conn, err := c.m.ConnectAnonWith(msg.LossyClient(), entity.TypeMon, c.mons[i])
 		if errors.Is(err, msg.ErrShutdown) {
-			_ = c.Close()
+			c.stop()
 			return now
 		}
 		if err != nil {

@@ -171,16 +171,21 @@ func (c *Client) Close() error {
 	if c.own && callback.Inside() == callback.Worker {
 		return fmt.Errorf("mon: %w", msg.ErrOnWorker)
 	}
-	first := false
+	if first := c.stop(); !c.own || !first {
+		return nil
+	}
+	return shutdown(c.m)
+}
+
+// stop ends the client, but for its messenger, and says whether it has not ended before. Any
+// goroutine.
+func (c *Client) stop() (first bool) {
 	c.set(func(s *state) { first, s.closed, s.up, s.conn = !s.closed, true, false, nil })
 	if first {
 		close(c.ended)
 	}
 	_ = c.w.Post(c) // refused: the stack is closed, and its connections with it
-	if !c.own || !first {
-		return nil
-	}
-	return shutdown(c.m)
+	return first
 }
 
 func shutdown(m *async.Messenger) error {

@@ -97,6 +97,20 @@ func TestOpen(t *testing.T) {
 	require.NoError(t, server.Shutdown(ctx))
 }
 
+// TestTheMessengerIsShutDown by somebody else: then the client is closed.
+func TestTheMessengerIsShutDown(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	nobody := entity.AddrVec{{Type: entity.AddrMsgr2, AddrPort: netip.MustParseAddrPort("127.0.0.1:1")}}
+	c, err := Open(Config{Mons: []entity.AddrVec{nobody}, PauseMin: time.Millisecond, PauseMax: time.Millisecond},
+		Login{Name: entity.AuthName{Type: entity.TypeClient, ID: "admin"}})
+	require.NoError(t, err)
+	require.NoError(t, c.Messenger().Shutdown(ctx))
+	_, err = c.Command(ctx, "x", nil)
+	require.ErrorIs(t, err, ErrClosed)
+	require.NoError(t, c.Close())
+}
+
 // TestNobodyThere: a wait that ends says what went wrong on the way to the monitors.
 func TestNobodyThere(t *testing.T) {
 	s := newSim(t, 7, Config{}, false, nil)

@@ -125,7 +125,7 @@ func TestMonHosts(t *testing.T) {
 		"mon1:0": "the port is no number", "v2:mon1:3300": "no IP address",
 		"mon1:x": "the port is no number", "10.0.0.256": "neither",
 		"v2:10.0.0.1:3300/x": "the nonce", "a b!": `"b!": neither`,
-		"[v2:10.0.0.1:3300,10.0.0.2]": "an address begins with", "[v2:10.0.0.1": "neither", "10.0.0.1:3300/4": "is 0",
+		"[v2:10.0.0.1:3300,10.0.0.2]": "an address has no v2:", "[v2:10.0.0.1": "neither", "10.0.0.1:3300/4": "is 0",
 		strings.Repeat("10.0.0.1 ", 65): "65 monitors, at most 64",
 	} {
 		_, err := ParseMonHosts(value)

@@ -164,7 +164,7 @@ func parseTyped(s string) (entity.Addr, error) {
 	case "v1":
 		a.Type, port = entity.AddrLegacy, PortLegacy
 	default:
-		return a, errors.New("an address begins with v2:, v1: or any:")
+		return a, errors.New("an address has no v2:, v1: or any: before it")
 	}
 	place, nonce, has := strings.Cut(place, "/")
 	if has {
