@@ -4,12 +4,15 @@ package interop
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,7 +34,9 @@ func rados(t *testing.T, real *Mon, args ...string) {
 
 // TestObjects are the tests of objects at a real OSD with cephx.
 func TestObjects(t *testing.T) {
-	real := StartMon(t, Cephx(t, "crc secure"))
+	opt := Cephx(t, "crc secure")
+	opt.Global += "osd_fast_shutdown = false\n" // so that what is in memory is there after a restart
+	real := StartMon(t, opt)
 	daemon := StartOSD(t, real)
 	c := openMon(t, mon.Config{}, CephxKeyring(t), real.Addr)
 	_, err := c.Command(testContext(t, patience), `{"prefix":"osd pool create","pool":"p","pg_num":4}`, nil)
@@ -40,6 +45,7 @@ func TestObjects(t *testing.T) {
 	t.Run("crc", func(t *testing.T) { bothWays(t, real, auth.ModeCRC, 1<<20) })
 	t.Run("while cut", func(t *testing.T) { whileCut(t, c, daemon) })
 	t.Run("over the limit", func(t *testing.T) { overTheLimit(t, c, real) })
+	t.Run("restarted", func(t *testing.T) { restarted(t, c, daemon) })
 }
 
 // bothWays: objects of some sizes that are written here are read by rados, and the other way
@@ -115,6 +121,48 @@ func whileCut(t *testing.T, c *mon.Client, daemon *OSD) {
 		}
 	}
 	wg.Wait()
+}
+
+// restarted: the OSD ends, and comes back with another nonce, while an object is written and
+// read all the time.
+func restarted(t *testing.T, c *mon.Client, daemon *OSD) {
+	ctx := testContext(t, patience)
+	o, err := osd.New(c, osd.Config{AnswerTimeout: 200 * time.Millisecond})
+	require.NoError(t, err)
+	going, stop := context.WithCancel(ctx)
+	ended, done := make(chan error, 1), make(chan struct{}, 1<<16)
+	go func() {
+		for i := 0; going.Err() == nil; i++ {
+			want := fmt.Sprint(i)
+			err := o.Write(ctx, "p", "z", []byte(want))
+			got, readErr := o.Read(ctx, "p", "z")
+			if err = errors.Join(err, readErr); err == nil && string(got) != want {
+				err = fmt.Errorf("%q is read, %s was written", got, want)
+			}
+			if err != nil {
+				ended <- err
+				return
+			}
+			done <- struct{}{}
+		}
+		ended <- nil
+	}()
+	receive(t, done, "a write and a read")
+	daemon.daemon.end(syscall.SIGTERM)
+	daemon.daemon.start()
+	for len(done) > 0 {
+		<-done
+	}
+	select {
+	case <-done:
+	case err := <-ended:
+		require.NoError(t, err)
+	case <-ctx.Done():
+		stop()
+		require.FailNow(t, "no write and read after the restart", "%v", <-ended)
+	}
+	stop()
+	require.NoError(t, receive(t, ended, "the end"))
 }
 
 // overTheLimit: an answer that is over the messenger's limit is an error that says so, and the
