@@ -42,6 +42,11 @@ func Need(t testing.TB, programs ...string) {
 	if mode == "off" {
 		t.Skip("ASYNCMSGR_INTEROP=off")
 	}
+	// It is read again, since the go command keeps results by what tests read, and does not see what
+	// was read before they began.
+	if os.Getenv("ASYNCMSGR_CEPH") != cephDir {
+		t.Fatal("ASYNCMSGR_CEPH has changed")
+	}
 	if _, err := os.Stat(filepath.Join(cephDir, "bin", "ceph-mon")); cephDir != "" && err != nil {
 		t.Fatalf("ASYNCMSGR_CEPH: %v; .ci/ceph-rig makes such a folder, and its path is to be absolute", err)
 	}
