@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/mon"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth/cephx"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
@@ -63,6 +64,7 @@ func openMonWith(
 // maps, versions, commands, and 1 MiB of input and of output; and that a wrong key is said.
 func TestMonClient(t *testing.T) {
 	o := Cephx(t, "secure")
+	o.Legacy = true
 	o.Global += "mon_config_key_max_entry_size = 2097152\n"
 	real := StartMon(t, o)
 	t.Run("refused", func(t *testing.T) { monRefuses(t, real) })
@@ -70,7 +72,8 @@ func TestMonClient(t *testing.T) {
 	ctx := testContext(t, patience)
 	require.NoError(t, c.Ready(ctx))
 	require.Equal(t, FSID, c.MonMap().FSID.String())
-	require.Equal(t, peerOf(real.Addr), c.MonMap().Mons[0].Addrs)
+	both := append(peerOf(real.Addr), entity.Addr{Type: entity.AddrLegacy, AddrPort: real.Legacy})
+	require.Equal(t, both, c.MonMap().Mons[0].Addrs)
 	maps, err := c.WaitOSDMap(ctx, 1)
 	require.NoError(t, err)
 	require.NotEmpty(t, maps.Full.Bytes)
@@ -116,7 +119,9 @@ func monRefuses(t *testing.T, real *Mon) {
 // TestMonClientSurvivesKills: a monitor is killed and started again under commands of many
 // goroutines and a subscription. Each command is answered, once, with its own answer.
 func TestMonClientSurvivesKills(t *testing.T) {
-	real := StartMon(t, Cephx(t, "crc"))
+	opt := Cephx(t, "crc")
+	opt.Legacy = true
+	real := StartMon(t, opt)
 	c := openMon(t, mon.Config{OSDMap: true, PauseMax: 300 * time.Millisecond}, CephxKeyring(t), FreeAddr(t), real.Addr)
 	require.NoError(t, c.Ready(testContext(t, patience)))
 	ctx, cancel := context.WithCancel(testContext(t, 2*patience))
