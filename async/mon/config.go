@@ -63,6 +63,11 @@ func (c *Config) complete() error {
 	if len(c.Mons) > monsMax {
 		return fmt.Errorf("mon: Config.Mons has %d monitors, and at most %d are kept", len(c.Mons), monsMax)
 	}
+	for i, m := range c.Mons {
+		if m.Msgr2().IsBlank() {
+			return fmt.Errorf("mon: Config.Mons[%d] is %s, without an address of msgr v2", i, m)
+		}
+	}
 	for _, d := range []struct {
 		name string
 		v    *time.Duration

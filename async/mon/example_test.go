@@ -24,7 +24,9 @@ func Example() {
 	check(err)
 	var mons []entity.AddrVec
 	for _, h := range hosts {
-		mons = append(mons, h.Addrs) // without those that are names, which would have to be resolved
+		if h.Addrs != nil { // otherwise it is a name, which would have to be resolved
+			mons = append(mons, h.Addrs)
+		}
 	}
 	keys, err := os.Open(file.Keyrings("ceph", name)[0])
 	check(err)

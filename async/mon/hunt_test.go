@@ -12,7 +12,7 @@ import (
 // hunted is a hunt with the default settings, whose pauses are as long as they are meant.
 func hunted(t *testing.T, mons, first int) *hunt {
 	t.Helper()
-	cfg := Config{Mons: make([]entity.AddrVec, mons)}
+	cfg := Config{Mons: []entity.AddrVec{{{Type: entity.AddrMsgr2}}}}
 	require.NoError(t, cfg.complete())
 	h := newHunt(&cfg, mons, first, nil)
 	h.rand = func() uint64 { return uint64(h.pause / 4) } // in the middle of the spread

@@ -49,6 +49,8 @@ func TestOpen(t *testing.T) {
 	cfg := Config{Mons: []entity.AddrVec{server.Addrs()}, OSDMap: true}
 	_, err = Open(Config{}, Login{Name: admin})
 	require.ErrorContains(t, err, "Config.Mons is empty")
+	_, err = Open(Config{Mons: []entity.AddrVec{server.Addrs(), nil}}, Login{Name: admin})
+	require.ErrorContains(t, err, "Config.Mons[1] is -, without an address of msgr v2")
 	_, err = Open(cfg, Login{})
 	require.ErrorContains(t, err, "Login.Name")
 	_, err = Open(Config{Mons: cfg.Mons, PauseMin: time.Hour}, Login{Name: admin})

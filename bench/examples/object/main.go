@@ -69,7 +69,9 @@ func monitors(file string) (mons []entity.AddrVec, err error) {
 	}
 	hosts, err := c.MonHosts(entity.AuthName{Type: entity.TypeClient, ID: "admin"})
 	for _, h := range hosts {
-		mons = append(mons, h.Addrs) // names are left out here: they would have to be resolved
+		if h.Addrs != nil { // otherwise it is a name, which would have to be resolved
+			mons = append(mons, h.Addrs)
+		}
 	}
 	return mons, err
 }
