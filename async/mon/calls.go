@@ -132,6 +132,11 @@ func (c *Client) renewAt(now time.Duration) time.Duration {
 
 // callDue calls the monitors whose turn it is, and says when to look again.
 func (c *Client) callDue(now time.Duration) time.Duration {
+	for i := range c.mons {
+		if conn := c.calls[i]; conn != nil && conn.IsClosed() { // by somebody else, of which nobody is told
+			c.failed(i, fmt.Errorf("%s: %w", c.mons[i], msg.ErrMarkedDown))
+		}
+	}
 	begin, giveUp, wake := c.hunt.step(now)
 	for _, i := range giveUp {
 		err := fmt.Errorf("%s: mon: it does not let this side in within %v", c.mons[i], c.cfg.AttemptTimeout)

@@ -33,7 +33,11 @@ func (s *sim) goes(got answers, cmd string) {
 // are cut, under commands and a subscription. Each command gets its own answer, once; maps come
 // without a gap; no ticket ends in ten lives of a login.
 func TestEachCommandIsAnsweredOnce(t *testing.T) {
-	for seed := range uint64(3) {
+	seeds := uint64(3)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			cfg := Config{OSDMap: true, AnswerTimeout: 5 * time.Second, PauseMax: time.Second}
 			s := newSim(t, seed, cfg, false, nil)
