@@ -228,9 +228,13 @@ func TestTwoClients(t *testing.T) {
 	c, mc := newCluster(t)
 	ctx := testContext(t)
 	tids := map[uint64]bool{}
-	for i := range 3 {
-		o, err := New(mc, Config{})
+	var clients []*Client
+	for range 3 {
+		o, err := New(mc, Config{AnswerTimeout: 10 * time.Second})
 		require.NoError(t, err)
+		clients = append(clients, o)
+	}
+	for i, o := range clients { // the last one is the first of the chain
 		require.NoError(t, o.Write(ctx, "p", fmt.Sprint(i), nil))
 		tids[o.last.Load()] = true
 	}
