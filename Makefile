@@ -29,7 +29,7 @@ ARGS     ?=
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false
 export GOWORK  := $(CURDIR)/go.work
 
-.PHONY: help fmt lint check test cross test32 race interop sim sim-long explore mutants model fuzz bench bench-full gobench \
+.PHONY: help fmt lint check test cross test32 race interop interop-all sim sim-long explore mutants model fuzz bench bench-full gobench \
         demo cluster playground playground-test pages slowlink adapters nested raft-slowlink cover tidy release ci
 
 help: ## list the targets
@@ -82,10 +82,24 @@ nested: ## tidiness, go vet and the tests of the modules outside of the workspac
 	@for m in $(NESTED); do echo "== $$m"; (cd $$m && export GOWORK=off && go mod tidy -diff && go vet ./... && \
 		go test -count=$(COUNT) $(ARGS) ./...) || exit 1; done
 
+# Another Ceph than the one that is installed: the absolute path of a folder that .ci/ceph-rig has made.
+ASYNCMSGR_CEPH ?=
+interop: export ASYNCMSGR_CEPH := $(ASYNCMSGR_CEPH)
+interop: export PATH := $(if $(ASYNCMSGR_CEPH),$(ASYNCMSGR_CEPH)/bin:)$(PATH)
 interop: ## the tests against real Ceph daemons; fails where they are not installed
-	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/...
+	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/... ./bench/examples/object
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Mon ./bench/threadpipe
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Ceph ./async/admin
+
+# Where interop-all keeps the releases that it fetches, 450 MB each.
+CEPHS ?= $(CURDIR)/bin/ceph
+interop-all: ## make interop with Ceph 16.2, if it is installed, and 18.2 and 20.2, which are fetched from Debian
+	@mkdir -p $(CEPHS)
+	@test -x $(CEPHS)/18.2/bin/ceph || { rm -rf $(CEPHS)/18.2; .ci/ceph-rig trixie $(CEPHS)/18.2 18.2; }
+	@test -x $(CEPHS)/20.2/bin/ceph || { rm -rf $(CEPHS)/20.2; .ci/ceph-rig sid $(CEPHS)/20.2 20.2; }
+	$(MAKE) interop ASYNCMSGR_CEPH=
+	$(MAKE) interop ASYNCMSGR_CEPH=$(CEPHS)/18.2
+	$(MAKE) interop ASYNCMSGR_CEPH=$(CEPHS)/20.2
 
 SWARM ?= 20000
 # Which of the planted bugs, by their names: a regular expression.

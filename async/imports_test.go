@@ -45,7 +45,11 @@ var mayImport = map[string][]string{
 	"eventloop/stacktest":    {"eventloop"},
 	"eventloop/netpollstack": {"eventloop"},
 	"dispatch":               {"async/callback", "async/hist", "async/msg", "async/entity"},
-	"async/interop":          {"async/denc", "async/msg", "async/entity"},
+	"async/interop":          {"async/denc", "async/mon/wire", "async/msg", "async/entity"},
+	"async/mon/wire":         {"async/denc", "async/msg", "async/entity"},
+	"async/mon/conf":         {"async/entity"},
+	"async/mon": {"async", "async/callback", "async/entity", "async/mon/wire", "async/msg", "connection/auth",
+		"connection/auth/cephx", "connection/frame", "eventloop"},
 	"async": {"async/callback", "connection", "connection/session", "connection/frame", "connection/auth",
 		"dispatch", "eventloop", "eventloop/netpollstack", "async/hist", "async/msg", "async/entity"},
 	"async/admin": {"async", "connection", "dispatch", "async/hist", "async/msg", "async/entity"},
@@ -62,7 +66,9 @@ var mayImport = map[string][]string{
 	"async/resolve": {"async", "async/msg", "async/entity"},
 	"async/rpc":     {"async", "async/callback", "async/msg", "eventloop"},
 	"async/tickets": {"async", "async/entity", "async/msg", "connection/auth/cephx", "eventloop"},
-	"async/stream":  {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
+	"async/osd": {"async", "async/callback", "async/entity", "async/mon", "async/mon/wire", "async/msg",
+		"connection/frame"},
+	"async/stream": {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
 
 	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
@@ -76,7 +82,7 @@ var mayImport = map[string][]string{
 
 // importersOfAsync are the packages that may import the face, by prefix.
 var importersOfAsync = []string{"async/adapters", "async/admin", "async/asynctest", "async/export", "async/interop",
-	"async/live", "async/resolve", "async/rpc", "async/stream", "async/tickets", "bench"}
+	"async/live", "async/mon", "async/osd", "async/resolve", "async/rpc", "async/stream", "async/tickets", "bench"}
 
 // directRequires are the root module's direct dependencies, all of them.
 var directRequires = []string{
@@ -106,7 +112,8 @@ var mayImportOutside = map[string][]string{
 // goroutine: what they need of these is handed to them.
 var pure = []string{
 	"connection/session/", "connection/frame/", "connection/auth/",
-	"async/entity/", "async/denc/", "async/msg/", "dispatch/prio.go",
+	"async/entity/", "async/denc/", "async/mon/conf/", "async/mon/hunt.go", "async/mon/asks.go", "async/mon/osdmaps.go",
+	"async/mon/wire/", "async/msg/", "dispatch/prio.go",
 }
 
 // impure is the one file among them that is the outside for its package: the files, the

@@ -15,6 +15,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
@@ -22,7 +23,7 @@ import (
 // version asks a daemon for its version, and waits for the answer.
 func version(t *testing.T, box *inbox, conn msg.Connection, tid uint64) {
 	t.Helper()
-	fsid, err := ParseUUID(FSID)
+	fsid, err := wire.ParseUUID(FSID)
 	require.NoError(t, err)
 	front := append([]byte(nil), fsid[:]...)
 	front = le.AppendUint32(front, 1)

@@ -112,7 +112,7 @@ func TestCephxClientSurvivesCuts(t *testing.T) {
 // TestCephxSaysWhy: what a real monitor refuses, in a line each, with what it allows.
 func TestCephxSaysWhy(t *testing.T) {
 	const other = "AQAAAAAAAAAAABAAERITFBUWFxgZGhscHR4fIQ=="
-	strong := "[client.admin]\n\tkey = AgAAAAAAAAAAACAA" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpbXF1eX2A=\n"
+	strong := "[client.admin]\n\tkey = AgAAAAAAAAAAACAA" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpbXF1eX2E=\n"
 	secure, crc := StartMon(t, Cephx(t, "secure")), StartMon(t, Cephx(t, "crc"))
 	none := StartMon(t, MonOptions{})
 	stranger := entity.AuthName{Type: entity.TypeClient, ID: "stranger"}

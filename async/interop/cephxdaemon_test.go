@@ -17,6 +17,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/tickets"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
@@ -188,10 +189,10 @@ func TestCephxRealClientsOfOurs(t *testing.T) {
 				Rand: rand.Reader, Now: time.Now})
 			require.NoError(t, err)
 			addr := entity.Addr{Type: entity.AddrMsgr2, AddrPort: FreeAddr(t)}
-			fsid, err := ParseUUID(FSID)
+			fsid, err := wire.ParseUUID(FSID)
 			require.NoError(t, err)
-			mons := []MonInfo{{Name: "a", Addrs: entity.AddrVec{addr}}}
-			s := &MonServer{Map: MonMap{FSID: fsid, Epoch: 1, Mons: mons}}
+			mons := []wire.MonInfo{{Name: "a", Addrs: entity.AddrVec{addr}}}
+			s := &MonServer{Map: wire.MonMap{FSID: fsid, Epoch: 1, Mons: mons}}
 			peers := make(chan auth.Peer, 64)
 			m := newMessenger(t, async.Config{Name: entity.Mon(0), FixedNonce: true, AuthServer: monitor,
 				Authorize: func(p auth.Peer) error {

@@ -5,6 +5,7 @@ package interop
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -33,7 +35,7 @@ func client(t *testing.T, mon *Mon) (*async.Messenger, *inbox, msg.Connection) {
 func TestClientOfMon(t *testing.T) {
 	mon := StartMon(t, MonOptions{})
 	m, box, conn := client(t, mon)
-	fsid, err := ParseUUID(FSID)
+	fsid, err := wire.ParseUUID(FSID)
 	require.NoError(t, err)
 
 	t.Run("ping", func(t *testing.T) {
@@ -67,17 +69,18 @@ func TestClientOfMon(t *testing.T) {
 
 	t.Run("monmap", func(t *testing.T) {
 		require.NoError(t, conn.Send(&msg.Message{Type: msg.TypeMonGetMap, Version: 1}))
-		got, err := ParseMonMap(box.next(t, msg.TypeMonMap).Front)
+		got, err := wire.ParseMonMap(box.next(t, msg.TypeMonMap).Front)
 		require.NoError(t, err)
-		require.Equal(t, MonMap{FSID: fsid, Epoch: 1, Mons: []MonInfo{{Name: "a", Addrs: peerOf(mon.Addr)}}}, got)
+		mons := []wire.MonInfo{{Name: "a", Addrs: peerOf(mon.Addr)}}
+		require.Equal(t, wire.MonMap{FSID: fsid, Epoch: 1, Mons: mons}, got)
 	})
 
 	t.Run("version", func(t *testing.T) {
 		for handle := uint64(1); handle <= 100; handle++ {
-			require.NoError(t, conn.Send(GetVersion(handle, "monmap")))
+			require.NoError(t, conn.Send(wire.GetVersion(handle, "monmap")))
 		}
 		for want := uint64(1); want <= 100; want++ {
-			handle, version, oldest, err := ParseGetVersionReply(box.next(t, msg.TypeMonGetVersionReply).Front)
+			handle, version, oldest, err := wire.ParseGetVersionReply(box.next(t, msg.TypeMonGetVersionReply).Front)
 			require.NoError(t, err)
 			require.Equal(t, []uint64{want, 1, 1}, []uint64{handle, version, oldest})
 		}
@@ -106,12 +109,12 @@ func command(
 	t *testing.T, box *inbox, conn msg.Connection, tid uint64, cmd string, input []byte,
 ) (code int32, status string, output []byte) {
 	t.Helper()
-	fsid, err := ParseUUID(FSID)
+	fsid, err := wire.ParseUUID(FSID)
 	require.NoError(t, err)
-	require.NoError(t, conn.Send(Command(fsid, tid, cmd, input)))
+	require.NoError(t, conn.Send(wire.Command(fsid, tid, cmd, input)))
 	m := box.next(t, msg.TypeMonCommandAck)
 	require.Equal(t, tid, m.TID)
-	code, status, err = ParseCommandAck(m.Front)
+	code, status, err = wire.ParseCommandAck(m.Front)
 	require.NoError(t, err)
 	return code, status, m.Data
 }
@@ -172,7 +175,7 @@ func TestClientOfOSD(t *testing.T) {
 	require.NoError(t, m.Start())
 	conn, err := m.ConnectTo(entity.TypeOSD, entity.AddrVec{osd.Addr})
 	require.NoError(t, err)
-	fsid, err := ParseUUID(FSID)
+	fsid, err := wire.ParseUUID(FSID)
 	require.NoError(t, err)
 	front := append([]byte(nil), fsid[:]...)
 	front = le.AppendUint32(front, 1)
@@ -183,5 +186,5 @@ func TestClientOfOSD(t *testing.T) {
 	require.Equal(t, entity.OSD(0), reply.Source())
 	r := denc.NewReader(reply.Front)
 	require.Zero(t, r.S32())
-	require.Contains(t, string(reply.Data), `"release":"pacific"`)
+	require.Contains(t, string(reply.Data), fmt.Sprintf(`"release":%q`, Release(t)))
 }

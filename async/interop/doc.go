@@ -3,7 +3,8 @@
 // Python run real clients, MonServer is a Dispatcher that answers real clients as
 // a monitor would. A faultkit.Proxy cuts their connections.
 //
-// The tests need Debian's ceph-mon, ceph-common and python3-rados (Ceph 16.2).
+// The tests need Debian's ceph-mon, ceph-osd, ceph-common and python3-rados (Ceph 16.2), or another release in the
+// folder that the environment variable ASYNCMSGR_CEPH names (docs/CEPH.md).
 // Where these are missing the tests are skipped with a line that says how to
 // install them. The environment variable ASYNCMSGR_INTEROP=require makes that a
 // failure, and ASYNCMSGR_INTEROP=off skips the tests everywhere.

@@ -12,6 +12,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/asynctest/faultkit"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 )
@@ -36,7 +37,7 @@ func peer(t *testing.T, bind bool, policy msg.Policy) (*async.Messenger, *inbox)
 // which answer belongs to it, and for the monitor map, whose bodies must be equal.
 func ask(t *testing.T, conn msg.Connection, i int) {
 	t.Helper()
-	q := GetVersion(uint64(i), "monmap")
+	q := wire.GetVersion(uint64(i), "monmap")
 	if i%2 == 1 {
 		q = &msg.Message{Type: msg.TypeMonGetMap, Version: 1}
 	}
@@ -60,12 +61,12 @@ func answers(t *testing.T, box *inbox, from, to int) (monmap []byte) {
 			require.Equal(t, 1, i%2, "an answer to question %d is missing", i)
 			if monmap == nil {
 				monmap = bytes.Clone(m.Front)
-				_, err := ParseMonMap(monmap)
+				_, err := wire.ParseMonMap(monmap)
 				require.NoError(t, err)
 			}
 			require.Equal(t, monmap, m.Front, "question %d", i)
 		case msg.TypeMonGetVersionReply:
-			handle, _, _, err := ParseGetVersionReply(m.Front)
+			handle, _, _, err := wire.ParseGetVersionReply(m.Front)
 			require.NoError(t, err)
 			require.Equal(t, uint64(i), handle)
 		default:

@@ -22,6 +22,9 @@ type MonOptions struct {
 	// detour is needed because a monitor hangs up on a client that names another
 	// address than the public one.
 	Behind bool
+	// Legacy gives the monitor an address of msgr v1 besides, as clusters have it unless told
+	// otherwise.
+	Legacy bool
 	// Global and Mon are more lines of ceph.conf, for [global] and [mon.a].
 	Global, Mon string
 	// Keyring is that of the monitor: with an authentication other than NONE it needs
@@ -36,6 +39,8 @@ type Mon struct {
 	Addr netip.AddrPort
 	// Bind is where it listens: Addr, unless MonOptions.Behind.
 	Bind netip.AddrPort
+	// Legacy is its address of msgr v1, if it has one.
+	Legacy netip.AddrPort
 	// Conf is the path of the ceph.conf that clients may use.
 	Conf string
 
@@ -69,6 +74,12 @@ func StartMon(t testing.TB, o MonOptions) *Mon {
 		m.Bind = FreeAddr(t)
 		o.Mon += fmt.Sprintf("\npublic_bind_addr = v2:%s\n", m.Bind)
 	}
+	addrs := fmt.Sprintf("[v2:%s/0]", m.Addr)
+	if o.Legacy {
+		m.Legacy = FreeAddr(t)
+		addrs = fmt.Sprintf("[v2:%s/0,v1:%s/0]", m.Addr, m.Legacy)
+		o.Mon += "\nms_bind_msgr1 = true\n"
+	}
 	for _, sub := range []string{"mon.a", "run", "log", "crash"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 			t.Fatal(err)
@@ -80,7 +91,7 @@ func StartMon(t testing.TB, o MonOptions) *Mon {
 		}
 	}
 	monmap := filepath.Join(dir, "monmap")
-	m.daemon.run("monmaptool", "--create", "--fsid", FSID, "--addv", "a", fmt.Sprintf("[v2:%s/0]", m.Addr),
+	m.daemon.run("monmaptool", "--create", "--fsid", FSID, "--addv", "a", addrs,
 		"--set-min-mon-release", Release(t), "--enable-all-features", monmap)
 	m.daemon.run("ceph-mon", "-c", m.Conf, "-i", "a", "--mkfs", "--monmap", monmap,
 		"--keyring", filepath.Join(dir, "keyring"))

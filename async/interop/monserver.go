@@ -3,19 +3,23 @@
 package interop
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"slices"
 	"sync"
 
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
+	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
+
+var le = binary.LittleEndian
 
 // MonServer is a Dispatcher that answers real clients as a monitor would, far
 // enough for `ceph ping` and for librados to connect and run commands.
 type MonServer struct {
 	// Map is the monitor map it hands out.
-	Map MonMap
+	Map wire.MonMap
 	// Status is what a ping is answered with; it has to be JSON.
 	Status string
 	// Execute runs a command and returns a negative errno or 0, a line for
@@ -55,7 +59,7 @@ func (s *MonServer) Dispatch(m *msg.Message) bool {
 		b = le.AppendUint64(b, 1)
 		reply = &msg.Message{Type: msg.TypeMonGetVersionReply, Version: 2, Compat: 1, Front: b}
 	case msg.TypeMonCommand:
-		_, words, err := ParseCommand(m.Front)
+		_, words, err := wire.ParseCommand(m.Front)
 		if err != nil {
 			s.fail(err)
 			return true
@@ -65,7 +69,7 @@ func (s *MonServer) Dispatch(m *msg.Message) bool {
 		if s.Execute != nil {
 			code, status, output = s.Execute(words, m.Data)
 		}
-		reply = CommandAck(m.TID, code, status, words, output)
+		reply = wire.CommandAck(m.TID, code, status, words, output)
 	default:
 		return false
 	}

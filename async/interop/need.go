@@ -9,12 +9,28 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 )
 
-// pythonRados is the interpreter that Debian's python3-rados is installed for.
-const pythonRados = "/usr/bin/python3"
+// cephDir is the folder of another Ceph than the one that is installed, with its programs in bin, as
+// .ci/ceph-rig makes it: that of the environment variable ASYNCMSGR_CEPH.
+var cephDir = os.Getenv("ASYNCMSGR_CEPH")
+
+// pythonRados is the interpreter that has the module rados: Debian's, or cephDir's.
+var pythonRados = "/usr/bin/python3"
+
+func init() {
+	if cephDir == "" {
+		return
+	}
+	pythonRados = filepath.Join(cephDir, "bin", "python3")
+	path := filepath.Join(cephDir, "bin") + string(os.PathListSeparator) + os.Getenv("PATH")
+	if err := os.Setenv("PATH", path); err != nil {
+		panic(err)
+	}
+}
 
 const howToInstall = "apt-get install --no-install-recommends ceph-mon ceph-osd ceph-common python3-rados"
 
@@ -25,6 +41,14 @@ func Need(t testing.TB, programs ...string) {
 	mode := os.Getenv("ASYNCMSGR_INTEROP")
 	if mode == "off" {
 		t.Skip("ASYNCMSGR_INTEROP=off")
+	}
+	// It is read again, since the go command keeps results by what tests read, and does not see what
+	// was read before they began.
+	if os.Getenv("ASYNCMSGR_CEPH") != cephDir {
+		t.Fatal("ASYNCMSGR_CEPH has changed")
+	}
+	if _, err := os.Stat(filepath.Join(cephDir, "bin", "ceph-mon")); cephDir != "" && err != nil {
+		t.Fatalf("ASYNCMSGR_CEPH: %v; .ci/ceph-rig makes such a folder, and its path is to be absolute", err)
 	}
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err == nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -25,9 +26,9 @@ func serveMon(t *testing.T, s *MonServer, box *inbox) entity.Addr {
 func serveMonWith(t *testing.T, s *MonServer, box *inbox, p msg.Policy) entity.Addr {
 	t.Helper()
 	addr := entity.Addr{Type: entity.AddrMsgr2, AddrPort: FreeAddr(t)}
-	fsid, err := ParseUUID(FSID)
+	fsid, err := wire.ParseUUID(FSID)
 	require.NoError(t, err)
-	s.Map = MonMap{FSID: fsid, Epoch: 1, Mons: []MonInfo{{Name: "a", Addrs: entity.AddrVec{addr}}}}
+	s.Map = wire.MonMap{FSID: fsid, Epoch: 1, Mons: []wire.MonInfo{{Name: "a", Addrs: entity.AddrVec{addr}}}}
 	m := newMessenger(t, async.Config{Name: entity.Mon(0), FixedNonce: true}, p)
 	m.AddDispatcherTail(s)
 	m.AddDispatcherTail(box)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
+	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
@@ -26,7 +27,7 @@ func TestTraceContextOfMon(t *testing.T) {
 	for range 3 {
 		require.NoError(t, conn.Send(&msg.Message{Type: msg.TypeMonGetMap, Version: 1, TraceContext: "which trace"}))
 		reply := box.next(t, msg.TypeMonMap)
-		_, err := ParseMonMap(reply.Front)
+		_, err := wire.ParseMonMap(reply.Front)
 		require.NoError(t, err)
 		require.Empty(t, reply.TraceContext)
 	}

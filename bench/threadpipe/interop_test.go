@@ -14,6 +14,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/denc"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/interop"
+	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/stretchr/testify/require"
 )
@@ -76,9 +77,9 @@ func TestClientOfMon(t *testing.T) {
 		require.False(t, c.LastKeepaliveAck().IsZero(), "it was answered before the ping")
 
 		require.NoError(t, c.Send(&msg.Message{Type: msg.TypeMonGetMap, Version: 1}))
-		got, err := interop.ParseMonMap(in.wantType(t, msg.TypeMonMap).Front)
+		got, err := wire.ParseMonMap(in.wantType(t, msg.TypeMonMap).Front)
 		require.NoError(t, err)
-		require.Equal(t, []interop.MonInfo{{Name: "a", Addrs: monAddrs(mon.Addr)}}, got.Mons)
+		require.Equal(t, []wire.MonInfo{{Name: "a", Addrs: monAddrs(mon.Addr)}}, got.Mons)
 		require.True(t, c.IsConnected())
 		require.True(t, c.Policy().Lossy)
 		require.Equal(t, msg.FeaturesAll, c.Features())
@@ -111,7 +112,7 @@ func TestLosslessWithMon(t *testing.T) {
 		require.NoError(t, err)
 		const questions = 300
 		for i := range questions {
-			q := interop.GetVersion(uint64(i), "monmap")
+			q := wire.GetVersion(uint64(i), "monmap")
 			if i%2 == 1 {
 				q = &msg.Message{Type: msg.TypeMonGetMap, Version: 1}
 			}
@@ -127,7 +128,7 @@ func TestLosslessWithMon(t *testing.T) {
 				require.Equal(t, monmap, front, "question %d", i)
 				continue
 			}
-			handle, _, _, err := interop.ParseGetVersionReply(in.wantOf(t, i, msg.TypeMonGetVersionReply).Front)
+			handle, _, _, err := wire.ParseGetVersionReply(in.wantOf(t, i, msg.TypeMonGetVersionReply).Front)
 			require.NoError(t, err)
 			require.EqualValues(t, i, handle)
 		}

@@ -34,7 +34,7 @@ func TestErrors(t *testing.T) {
 		{"nope", command.ExitUsage, "msgr: unexpected argument nope, did you mean one of \"top\", \"node\"? "},
 		{"--nope", command.ExitUsage, "msgr: unknown flag --nope (see msgr --help)"},
 		{"help nope", command.ExitUsage, "msgr help: there is no subcommand nope; there are demo, bench, decode, " +
-			"hostile, sim, sim-merge, ping, dump, top, cert, node, put, get, del, ls, status, " +
+			"hostile, sim, sim-merge, ping, dump, top, cert, ceph, node, put, get, del, ls, status, " +
 			"completion, version, help (see msgr help --help)"},
 		{"help demo nope", command.ExitUsage, "msgr help: there is no subcommand demo nope; there are demo, "},
 		{"help --nope", command.ExitUsage, "msgr help: unknown flag --nope (see msgr help --help)"},

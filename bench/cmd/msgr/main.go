@@ -25,6 +25,7 @@ type cli struct {
 	Dump       dumpCmd            `cmd:"" help:"Ask a running process what its messengers do, over its admin socket."`
 	Top        topCmd             `cmd:"" help:"Watch the connections of a running process, over its admin socket."`
 	Cert       certCmd            `cmd:"" help:"Make, issue, show and renew certificates, which messengers prove their names with."`
+	Ceph       cephCmd            `cmd:"" help:"Ask a Ceph cluster for its state, and write and read objects in it."`
 	Node       nodecmd.Node       `cmd:"" help:"Be a node of an object store, with others on other machines."`
 	Put        nodecmd.Put        `cmd:"" help:"Write an object to the store."`
 	Get        nodecmd.Get        `cmd:"" help:"Read an object of the store."`

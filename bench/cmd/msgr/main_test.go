@@ -36,7 +36,7 @@ func TestRun(t *testing.T) {
 		{[]string{"help", "help"}, command.ExitOK, "Usage: msgr help", ""},
 		{[]string{"help", "nope"}, command.ExitUsage, "",
 			"msgr help: there is no subcommand nope; there are demo, bench, decode, hostile, sim, " +
-				"sim-merge, ping, dump, top, cert, node, put, get, del, ls, status, completion, version, help"},
+				"sim-merge, ping, dump, top, cert, ceph, node, put, get, del, ls, status, completion, version, help"},
 		{[]string{"help", "ping", "nope"}, command.ExitUsage, "", "there is no subcommand ping nope; there are demo, "},
 	} {
 		var stdout, stderr bytes.Buffer

@@ -1,6 +1,4 @@
-//go:build linux
-
-package interop
+package wire
 
 import (
 	"encoding/hex"
@@ -14,6 +12,8 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
 
+const theFSID = "11111111-2222-3333-4444-555555555555"
+
 // realMonMap is the front of the MMonMap that a ceph-mon 16.2.15 at
 // v2:127.0.0.1:13300/0 answered MMonGetMap with.
 const realMonMap = "a60000000906a00000001111111122223333444455555555555501000000539f026b28dfb20c539f026b28dfb20c" +
@@ -22,7 +22,7 @@ const realMonMap = "a60000000906a00000001111111122223333444455555555555501000000
 	"010000006110000000000100000000000000000000000000"
 
 func theMonMap(t *testing.T) MonMap {
-	fsid, err := ParseUUID(FSID)
+	fsid, err := ParseUUID(theFSID)
 	require.NoError(t, err)
 	return MonMap{FSID: fsid, Epoch: 1, Mons: []MonInfo{{Name: "a", Addrs: entity.AddrVec{
 		{Type: entity.AddrMsgr2, AddrPort: netip.MustParseAddrPort("127.0.0.1:13300")}}}}}
@@ -48,7 +48,7 @@ func TestParseMonMapOfARealMon(t *testing.T) {
 }
 
 func TestCommandRoundTrip(t *testing.T) {
-	fsid, err := ParseUUID(FSID)
+	fsid, err := ParseUUID(theFSID)
 	require.NoError(t, err)
 	m := Command(fsid, 7, `{"prefix":"fsid"}`, []byte("in"))
 	require.Equal(t, uint64(7), m.TID)

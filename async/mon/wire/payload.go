@@ -1,6 +1,4 @@
-//go:build linux
-
-package interop
+package wire
 
 import (
 	"encoding/binary"
@@ -12,9 +10,6 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
-
-// The payloads of the monitor's messages that the tests need (docs/PROTOCOL.md 1.8).
-// The library itself carries payloads and does not read them.
 
 var le = binary.LittleEndian
 
@@ -31,6 +26,11 @@ func ParseUUID(s string) (u UUID, err error) {
 		return u, fmt.Errorf("uuid %q: %d bytes", s, len(b))
 	}
 	return UUID(b), nil
+}
+
+// String is the usual form.
+func (u UUID) String() string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
 // appendPaxos appends the prefix of most monitor messages: u64 version, s16 and
