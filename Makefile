@@ -97,9 +97,7 @@ interop-all: ## make interop with Ceph 16.2, if it is installed, and 18.2 and 20
 	@mkdir -p $(CEPHS)
 	@test -x $(CEPHS)/18.2/bin/ceph || { rm -rf $(CEPHS)/18.2; .ci/ceph-rig trixie $(CEPHS)/18.2 18.2; }
 	@test -x $(CEPHS)/20.2/bin/ceph || { rm -rf $(CEPHS)/20.2; .ci/ceph-rig sid $(CEPHS)/20.2 20.2; }
-	$(MAKE) interop ASYNCMSGR_CEPH=
-	$(MAKE) interop ASYNCMSGR_CEPH=$(CEPHS)/18.2
-	$(MAKE) interop ASYNCMSGR_CEPH=$(CEPHS)/20.2
+	for d in "" $(CEPHS)/18.2 $(CEPHS)/20.2; do make interop ASYNCMSGR_CEPH=$$d || exit 1; done
 
 SWARM ?= 20000
 # Which of the planted bugs, by their names: a regular expression.

@@ -36,7 +36,7 @@ type cephCmd struct {
 func (cephCmd) Help() string {
 	return `Asks the monitors of a Ceph cluster, 16.2 or later, and writes and reads objects at its OSDs:
 
-  msgr ceph --conf ceph.conf status
+  msgr ceph status --conf ceph.conf
   msgr ceph --conf ceph.conf --keyring keyring --name client.admin put mypool myobject FILE
   msgr ceph --conf ceph.conf get mypool myobject -
 
@@ -44,9 +44,14 @@ Where an object is the monitor is asked for each time: this is a proof, and no r
 }
 
 type (
-	cephStatus struct{}
-	cephOSDMap struct{}
-	cephPut    struct {
+	cephStatus struct {
+		JSON bool `name:"json" help:"Print JSON, as the monitor has it."`
+	}
+	cephOSDMap struct {
+		JSON bool `name:"json" help:"Print JSON, as the monitor has it."`
+	}
+	cephPut struct {
+		JSON   bool   `name:"json" help:"Print a JSON object."`
 		Pool   string `arg:"" help:"Name of the pool."`
 		Object string `arg:"" help:"Name of the object."`
 		File   string `arg:"" optional:"" default:"-" help:"File to write from, - for stdin."`
@@ -57,6 +62,42 @@ type (
 		File   string `arg:"" optional:"" default:"-" help:"File to write to, - for stdout."`
 	}
 )
+
+// Help is shown by ceph status --help.
+func (cephStatus) Help() string {
+	return `Asks a monitor for the state of the cluster, as "ceph status" does.
+
+Examples:
+  msgr ceph status --conf ceph.conf
+  msgr ceph status --conf ceph.conf --json`
+}
+
+// Help is shown by ceph osd-map --help.
+func (cephOSDMap) Help() string {
+	return `Subscribes to the map of OSDs, and shows what came and what the monitor says is in it.
+
+Examples:
+  msgr ceph osd-map --conf ceph.conf
+  msgr ceph osd-map --conf ceph.conf --json`
+}
+
+// Help is shown by ceph put --help.
+func (cephPut) Help() string {
+	return `Writes an object whole, of 32 MiB at most, in the place of what it had.
+
+Examples:
+  msgr ceph put --conf ceph.conf mypool myobject FILE
+  echo text | msgr ceph put --conf ceph.conf mypool myobject`
+}
+
+// Help is shown by ceph get --help.
+func (cephGet) Help() string {
+	return `Reads an object, of 32 MiB at most.
+
+Examples:
+  msgr ceph get --conf ceph.conf mypool myobject
+  msgr ceph get --conf ceph.conf --keyring keyring --mode secure mypool myobject FILE`
+}
 
 // objectMax bounds an object, in bytes.
 const objectMax = 32 << 20
@@ -89,13 +130,17 @@ func (c *cephCmd) do(cfg mon.Config, f func(context.Context, *mon.Client) error)
 	return err
 }
 
-// text has a monitor carry out a command whose answer is for people.
-func text(ctx context.Context, client *mon.Client, w io.Writer, prefix string) error {
-	a, err := client.Command(ctx, fmt.Sprintf(`{"prefix":%q}`, prefix), nil)
+// show has a monitor carry out a command and prints its answer, for people or as JSON.
+func show(ctx context.Context, client *mon.Client, w io.Writer, prefix string, asJSON bool) error {
+	format := "plain"
+	if asJSON {
+		format = "json-pretty"
+	}
+	a, err := client.Command(ctx, fmt.Sprintf(`{"prefix":%q,"format":%q}`, prefix, format), nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", prefix, err)
 	}
-	out := strings.TrimRight(string(a.Output), "\n")
+	out := strings.Trim(string(a.Output), "\n")
 	if out == "" {
 		out = a.Status
 	}
@@ -104,22 +149,24 @@ func text(ctx context.Context, client *mon.Client, w io.Writer, prefix string) e
 }
 
 // Run shows the state of the cluster.
-func (cephStatus) Run(c *cephCmd, w io.Writer) error {
+func (s cephStatus) Run(c *cephCmd, w io.Writer) error {
 	return c.do(mon.Config{}, func(ctx context.Context, client *mon.Client) error {
-		return text(ctx, client, w, "status")
+		return show(ctx, client, w, "status", s.JSON)
 	})
 }
 
 // Run shows the map of OSDs: that it comes by subscription, and what the monitor says is in it.
-func (cephOSDMap) Run(c *cephCmd, w io.Writer) error {
+func (m cephOSDMap) Run(c *cephCmd, w io.Writer) error {
 	return c.do(mon.Config{OSDMap: true}, func(ctx context.Context, client *mon.Client) error {
 		maps, err := client.WaitOSDMap(ctx, 1)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "OSD map of epoch %d, %d bytes, of cluster %s\n", maps.Epoch(),
-			size(maps.Full, maps.Incremental), client.MonMap().FSID)
-		return text(ctx, client, w, "osd dump")
+		if !m.JSON {
+			fmt.Fprintf(w, "OSD map of epoch %d, %d bytes, of cluster %s\n", maps.Epoch(),
+				size(maps.Full, maps.Incremental), client.MonMap().FSID)
+		}
+		return show(ctx, client, w, "osd dump", m.JSON)
 	})
 }
 
@@ -144,6 +191,9 @@ func (p cephPut) Run(c *cephCmd, w io.Writer) error {
 		}
 		if err := o.Write(ctx, p.Pool, p.Object, data); err != nil {
 			return err
+		}
+		if p.JSON {
+			return command.WriteJSON(w, map[string]any{"pool": p.Pool, "object": p.Object, "bytes": len(data)})
 		}
 		_, err = fmt.Fprintf(w, "%s/%s has %d bytes\n", p.Pool, p.Object, len(data))
 		return err

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,6 +47,13 @@ func TestCeph(t *testing.T) {
 	require.Equal(t, command.ExitOK, code, stderr)
 	require.Contains(t, stdout, "bytes, of cluster "+interop.FSID)
 	require.Contains(t, stdout, "osd.0 up")
+	for _, args := range [][]string{{"status", "--json"}, {"osd-map", "--json"}, {"put", "--json", "p", "z", in}} {
+		code, stdout, stderr = ceph(t, append([]string{"--conf", mon.Conf}, args...)...)
+		require.Equal(t, command.ExitOK, code, stderr)
+		var v map[string]any
+		require.NoError(t, json.Unmarshal([]byte(stdout), &v), "%v: %s", args, stdout)
+		require.NotEmpty(t, v)
+	}
 
 	code, stdout, stderr = ceph(t, "--conf", mon.Conf, "put", "p", "x", in)
 	require.Equal(t, command.ExitOK, code, stderr)

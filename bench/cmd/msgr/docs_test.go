@@ -23,7 +23,7 @@ var ranBy = map[string]string{
 	"sim-merge": "TestSimMerge", "ping": "TestPingOfOurs", "dump": "TestDump", "top": "TestTop",
 	"cert": "TestDocumentedCert", "node": "TestNode", "put": "TestNode", "get": "TestNode",
 	"del": "TestNode", "ls": "TestNode", "status": "TestNode", "help": "TestRun",
-	"completion": "TestCompletionBash",
+	"completion": "TestCompletionBash", "ceph": "TestCeph",
 }
 
 // tests are the names of tests and benchmarks below a folder, by folder.

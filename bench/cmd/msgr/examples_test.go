@@ -29,7 +29,8 @@ func TestExamples(t *testing.T) { commandtest.Examples(t, parser) }
 // withoutJSON are the subcommands that have no --json, and why.
 var withoutJSON = map[string]string{
 	"bench": "it runs nothing", "dump": "its answer is JSON", "help": "for people", "completion": "a script",
-	"get": "the object itself, whatever that is", "node": "a daemon: its state is msgr status --json",
+	"get": "the object itself, whatever that is", "ceph get": "the object itself, whatever that is",
+	"node":      "a daemon: its state is msgr status --json",
 	"cert init": "writes files", "cert issue": "writes files", "cert renew": "writes files",
 }
 
