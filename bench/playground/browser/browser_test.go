@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -255,10 +256,17 @@ func (p *page) ready() *page {
 	return p
 }
 
-// picture writes what is seen into the folder of the flag -screenshots.
+// picture writes what is seen into the folder of the flag -screenshots. On a busy machine it has
+// happened that the browser did not answer: then it is asked again.
 func (p *page) picture(name string) {
 	p.t.Helper()
-	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	var png []byte
+	err := context.DeadlineExceeded
+	for try := 0; try < 3 && errors.Is(err, context.DeadlineExceeded) && p.ctx.Err() == nil; try++ {
+		ctx, cancel := context.WithTimeout(p.ctx, patience/4)
+		png, err = chromedp.Run(ctx, chromedp.CaptureScreenshot())
+		cancel()
+	}
 	require.NoError(p.t, err)
 	require.NotEmpty(p.t, png)
 	if *screenshots == "" {
