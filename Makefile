@@ -87,7 +87,8 @@ ASYNCMSGR_CEPH ?=
 interop: export ASYNCMSGR_CEPH := $(ASYNCMSGR_CEPH)
 interop: export PATH := $(if $(ASYNCMSGR_CEPH),$(ASYNCMSGR_CEPH)/bin:)$(PATH)
 interop: ## the tests against real Ceph daemons; fails where they are not installed
-	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/cmd/msgr/... ./bench/examples/object
+	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) ./async/interop/... ./bench/examples/object
+	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run 'Ceph|RealMon' ./bench/cmd/msgr
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Mon ./bench/threadpipe
 	ASYNCMSGR_INTEROP=require go test -count=$(COUNT) -v $(ARGS) -run Ceph ./async/admin
 
