@@ -3,14 +3,12 @@ package command
 import (
 	"io"
 	"os"
+
+	"github.com/charmbracelet/x/term"
 )
 
 // IsTerminal says whether w is a terminal, where a line may be written over.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && term.IsTerminal(f.Fd())
 }
