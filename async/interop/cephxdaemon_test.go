@@ -3,13 +3,11 @@
 package interop
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -67,8 +65,8 @@ func TestCephxClientOfOSD(t *testing.T) {
 }
 
 // TestCephxTicketsAreRenewed: tickets live for 4 s and logins for 10, and the client talks
-// with an OSD, on connections of their own, for three lives of a login. Session and number
-// with the monitor stay.
+// with an OSD for three lives of a login, on new connections all the time. Session and number
+// with the monitor stay. So does a connection of another client, whose ticket has long ended.
 func TestCephxTicketsAreRenewed(t *testing.T) {
 	o := Cephx(t, "crc")
 	o.Global += "auth_service_ticket_ttl = 4\nauth_mon_ticket_ttl = 10\n"
@@ -79,6 +77,9 @@ func TestCephxTicketsAreRenewed(t *testing.T) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	began := time.Now()
+	m2, box2, _, _ := keptClient(t, mon)
+	stands, err := m2.ConnectTo(entity.TypeOSD, entity.AddrVec{osd.Addr})
+	require.NoError(t, err)
 	var tid uint64
 	for time.Since(began) < 30*time.Second {
 		tid++
@@ -86,72 +87,18 @@ func TestCephxTicketsAreRenewed(t *testing.T) {
 		require.NoError(t, err)
 		version(t, box, conn, tid)
 		conn.MarkDown()
+		version(t, box2, stands, tid)
 		<-tick.C
 	}
 	t.Logf("%d connections", tid)
+	require.Equal(t, auth.MethodCephX, stands.Authenticated().Method)
+	require.Empty(t, box2.resets)
+	require.EqualValues(t, 2, m2.Stats().Connected, "the monitor and the OSD, once each")
 	require.Equal(t, id, x.GlobalID())
 	require.Equal(t, session, k.Mon().ID(), "the login was renewed on the session")
 	require.Empty(t, box.resets)
 	for len(box.failed) > 0 {
 		require.NotEqual(t, msg.ReasonAuth, (<-box.failed).Reason)
-	}
-}
-
-// TestCephxService is an OSD for real clients: it stands where a real one was, has its
-// rotating secrets from the monitor, and lets "ceph tell" in, in crc and in secure mode.
-func TestCephxService(t *testing.T) {
-	for name, mode := range map[string]uint32{"crc": auth.ModeCRC, "secure": auth.ModeSecure} {
-		t.Run(name, func(t *testing.T) {
-			mon := StartMon(t, Cephx(t, name))
-			osd := StartOSD(t, mon)
-			osd.daemon.end(syscall.SIGKILL)
-
-			who := entity.AuthName{Type: entity.TypeOSD, ID: "0"}
-			s, err := cephx.NewService(cephx.ServiceConfig{Type: entity.TypeOSD, Rand: rand.Reader, Now: time.Now})
-			require.NoError(t, err)
-			ring, err := cephx.ReadKeyring(strings.NewReader(CephxKeyring(t)))
-			require.NoError(t, err)
-			key, err := ring.Find(who)
-			require.NoError(t, err)
-			x, err := cephx.NewClient(cephx.ClientConfig{Name: who, Key: key, Service: s, Rand: rand.Reader,
-				Now: time.Now})
-			require.NoError(t, err)
-			box := newInbox()
-			peers := make(chan auth.Peer, 16)
-			m := newMessenger(t, async.Config{
-				Name: entity.OSD(0), Nonce: osd.Addr.Nonce, AuthClient: x, AuthServer: s,
-				Authorize: func(p auth.Peer) error {
-					peers <- p
-					return nil
-				},
-			}, msg.StatelessServer())
-			m.AddDispatcherTail(box)
-			require.NoError(t, m.Bind(osd.Addr.AddrPort))
-			require.NoError(t, m.Start())
-			k, err := tickets.New(m, tickets.Config{Client: x, Mons: []entity.AddrVec{peerOf(mon.Addr)}})
-			require.NoError(t, err)
-			t.Cleanup(k.Close)
-			require.NoError(t, k.Ready(testContext(t, patience)))
-
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
-			ended := make(chan error, 1)
-			go func() {
-				_, _, err := Ceph(ctx, t, mon.Conf, "tell", "osd.0", "version")
-				ended <- err
-			}()
-			got := box.next(t, msg.TypeCommand)
-			require.Contains(t, string(got.Front), `"prefix"`)
-			cancel()
-			<-ended
-			p := <-peers
-			require.Equal(t, entity.TypeClient, p.Type)
-			require.Equal(t, admin, p.Name)
-			require.True(t, p.Proved)
-			require.Equal(t, mode, p.Mode)
-			require.Equal(t, "allow *", string(p.Capabilities))
-			require.NotZero(t, got.Connection().PeerGlobalID())
-		})
 	}
 }
 

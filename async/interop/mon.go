@@ -25,6 +25,9 @@ type MonOptions struct {
 	// Legacy gives the monitor an address of msgr v1 besides, as clusters have it unless told
 	// otherwise.
 	Legacy bool
+	// LegacyOnly gives the monitor an address of msgr v1 alone, Mon.Addr: an old cluster, whose
+	// monitors this library cannot talk with.
+	LegacyOnly bool
 	// Global and Mon are more lines of ceph.conf, for [global] and [mon.a].
 	Global, Mon string
 	// Keyring is that of the monitor: with an authentication other than NONE it needs
@@ -79,6 +82,11 @@ func StartMon(t testing.TB, o MonOptions) *Mon {
 		m.Legacy = FreeAddr(t)
 		addrs = fmt.Sprintf("[v2:%s/0,v1:%s/0]", m.Addr, m.Legacy)
 		o.Mon += "\nms_bind_msgr1 = true\n"
+	}
+	if o.LegacyOnly {
+		m.Legacy = m.Addr
+		addrs = fmt.Sprintf("[v1:%s/0]", m.Addr)
+		o.Global += fmt.Sprintf("\nmon_host = %s\nms_bind_msgr1 = true\nms_bind_msgr2 = false\n", addrs)
 	}
 	for _, sub := range []string{"mon.a", "run", "log", "crash"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,6 +21,10 @@ func TestPingByCephx(t *testing.T) {
 	secure, crc := interop.StartMon(t, interop.Cephx(t, "secure")), interop.StartMon(t, interop.Cephx(t, "crc"))
 	both := interop.StartMon(t, interop.Cephx(t, "crc secure"))
 	none := interop.StartMon(t, interop.MonOptions{})
+	old := interop.Cephx(t, "crc secure")
+	old.LegacyOnly = true
+	v1 := interop.StartMon(t, old)
+	stranger := fileOf(t, strings.Replace(otherKey, "client.admin", "client.stranger", 1))
 	ring, other := fileOf(t, interop.CephxKeyring(t)), fileOf(t, otherKey)
 	for name, tc := range map[string]struct {
 		mon   *interop.Mon
@@ -40,6 +45,12 @@ func TestPingByCephx(t *testing.T) {
 		"wrong key": {secure, []string{"--keyring", other}, []string{"no answer",
 			"the monitor knows no client.admin, or another key of it, or takes no keys of type aes: ",
 			"-13 (permission denied); allowed: methods [cephx], modes [secure]"}},
+		"unknown entity": {secure, []string{"--auth", "cephx", "--mode", "secure", "--keyring", stranger,
+			"--name", "client.stranger"}, []string{"no answer",
+			"client.stranger is not let in: the monitor knows no client.stranger, or another key of it, ",
+			"-13 (permission denied); allowed: methods [cephx], modes [secure]"}},
+		"v1 only": {v1, []string{"--auth", "cephx", "--mode", "secure", "--keyring", ring}, []string{"no answer",
+			"peer speaks msgr v1", "port 3300"}},
 		"no cephx": {none, []string{"--keyring", ring}, []string{"no answer", "the peer has no cephx",
 			"allowed: methods [none], modes [crc]"}},
 		"cephx only": {secure, nil, []string{"no answer", "allowed: methods [cephx], modes ["}},
@@ -53,6 +64,10 @@ func TestPingByCephx(t *testing.T) {
 			require.Equal(t, want, code, "%s%s", stdout, stderr)
 			for _, s := range tc.says {
 				require.Contains(t, stdout, s)
+			}
+			if want == command.ExitFault {
+				t.Log(stdout)
+				require.Equal(t, 1, strings.Count(stdout, "no answer"), stdout)
 			}
 		})
 	}
