@@ -10,6 +10,7 @@ import (
 type Encoder struct {
 	cipher Cipher
 	err    error
+	pack   *packer // nil: nothing is compressed
 
 	// The preamble of the last MESSAGE: messages of one size come in runs, and
 	// its crc costs more than a copy. lens[0] is 0 while there is none.
@@ -43,6 +44,9 @@ func (e *Encoder) Used() (units, bytes uint64) { return used(e.cipher) }
 
 // AppendControl appends a control frame. c is not kept.
 func (e *Encoder) AppendControl(b *Batch, c Control) {
+	if e.pack != nil && e.packControl(b, c) {
+		return
+	}
 	if e.cipher != nil {
 		b.tmp = c.AppendPayload(b.tmp[:0])
 		e.sealFrame(b, c.Tag(), lateComplete, b.tmp, nil, nil, nil)
@@ -80,8 +84,9 @@ func (e *Encoder) AppendMessage(b *Batch, h *Header, front, middle, data []byte)
 // seed each, and of nothing else, so that they are the same in every connection's frame.
 type Sums = [MaxSegments - 1]uint32
 
-// WantsSums says whether AppendSummed looks at the sums: in secure mode there are none.
-func (e *Encoder) WantsSums() bool { return e.cipher == nil }
+// WantsSums says whether AppendSummed looks at the sums: in secure mode there are none, and
+// with compression they are of other bytes.
+func (e *Encoder) WantsSums() bool { return e.cipher == nil && e.pack == nil }
 
 // AppendSummed is AppendMessage for who knows the sums of the segments.
 func (e *Encoder) AppendSummed(b *Batch, h *Header, front, middle, data []byte, sums *Sums) {
@@ -99,6 +104,9 @@ func (e *Encoder) AppendAborted(b *Batch, h *Header, front, middle, data []byte)
 }
 
 func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte, sums *Sums, late byte) {
+	if e.pack != nil && e.packMessage(b, h, front, middle, data, late) {
+		return
+	}
 	if e.cipher != nil {
 		var hdr [HeaderLen]byte
 		h.put(&hdr)
