@@ -57,15 +57,15 @@ type Decoder struct {
 	cipher  Cipher
 	err     error
 
-	pre Preamble
-	hdr Header
+	pre  Preamble
+	have int32 // bytes collected of the current unit
+	hdr  Header
 	// rawPre are the bytes that pre was read from, if it was acceptable: messages
 	// of one size come in runs, and need no second look. rawPre[1] is 0 while
 	// there are none.
 	rawPre  [PreambleLen]byte
 	payload []byte // segment 0 of a control frame
 
-	have  int            // bytes collected of the current unit
 	small [smallMax]byte // short units are collected here
 	acc   []byte         // and long ones here
 

@@ -9,13 +9,14 @@ import (
 // safe for concurrent use: the frames of a connection have an order.
 type Encoder struct {
 	cipher Cipher
-	err    error
 	pack   *packer // nil: nothing is compressed
 
 	// The preamble of the last MESSAGE: messages of one size come in runs, and
 	// its crc costs more than a copy. lens[0] is 0 while there is none.
 	lens     [MaxSegments]uint32
 	preamble [PreambleLen]byte
+
+	spent bool // there are no nonces left: nothing is encoded any more
 }
 
 // segments is how many segments that preamble has.
@@ -36,7 +37,12 @@ func (e *Encoder) SetCipher(c Cipher) {
 // Err is the reason why frames are no longer encoded, or nil: an *Error with
 // code OutOfNonces, which takes 2^64 units. The connection must then be failed
 // without writing what the batch holds.
-func (e *Encoder) Err() error { return e.err }
+func (e *Encoder) Err() error {
+	if e.spent {
+		return &Error{Code: OutOfNonces}
+	}
+	return nil
+}
 
 // Used is how many units were sealed with this key, and their bytes: a control frame is one
 // or two, a message two. 0 in crc mode.

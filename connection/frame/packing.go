@@ -20,6 +20,14 @@ func (p Packed) Sub(q Packed) Packed {
 	return Packed{p.Frames - q.Frames, p.Plain - q.Plain, p.Wire - q.Wire, p.Left - q.Left}
 }
 
+// Add adds q to p.
+func (p *Packed) Add(q Packed) {
+	p.Frames += q.Frames
+	p.Plain += q.Plain
+	p.Wire += q.Wire
+	p.Left += q.Left
+}
+
 // packer is an Encoder's with compression.
 type packer struct {
 	alg   compress.Algorithm
@@ -66,7 +74,7 @@ func (e *Encoder) packMessage(b *Batch, h *Header, front, middle, data []byte, l
 // packFrame appends a frame of these segments, unless it is too short or does not become
 // shorter.
 func (e *Encoder) packFrame(b *Batch, t Tag, late byte, segs [MaxSegments][]byte) bool {
-	if e.err != nil {
+	if e.spent {
 		return true // nothing is encoded any more
 	}
 	plain, bound := 0, 0

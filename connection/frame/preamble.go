@@ -41,10 +41,10 @@ type Preamble struct {
 	Tag Tag
 	// NumSegments is how many of Segments there are, 1..4.
 	NumSegments uint8
-	// Segments are the declared segments; those beyond NumSegments are 0 long.
-	Segments [MaxSegments]Segment
 	// Flags and Reserved are carried as found.
 	Flags, Reserved uint8
+	// Segments are the declared segments; those beyond NumSegments are 0 long.
+	Segments [MaxSegments]Segment
 }
 
 // parse reads the fields after the crc was verified, and checks what is common to

@@ -209,7 +209,7 @@ func used(c Cipher) (units, bytes uint64) {
 // sealFrame appends a frame in secure mode.
 func (e *Encoder) sealFrame(b *Batch, t Tag, late byte, first, front, middle, data []byte) {
 	lens := [MaxSegments]uint32{segmentLen(first), segmentLen(front), segmentLen(middle), segmentLen(data)}
-	if e.err != nil {
+	if e.spent {
 		return
 	}
 	if t != TagMessage || lens != e.lens {
@@ -267,7 +267,7 @@ func (e *Encoder) seal(dst []byte, off int, p []byte) {
 
 // sealInPlace seals a unit whose plaintext is in dst, with room for the overhead.
 func (e *Encoder) sealInPlace(dst []byte) {
-	if e.err != nil {
+	if e.spent {
 		clear(dst)
 		return
 	}
@@ -275,7 +275,7 @@ func (e *Encoder) sealInPlace(dst []byte) {
 	out := e.cipher.Seal(p[:0], p)
 	if out == nil {
 		clear(dst)
-		e.err = &Error{Code: OutOfNonces}
+		e.spent = true
 		return
 	}
 	if len(out) != len(dst) {
