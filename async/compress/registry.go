@@ -9,10 +9,12 @@ import (
 
 // registered are the algorithms that configurations can name, by their numbers. Packages add to
 // it while they are initialized; it is not looked at while messages are sent.
-var registered = struct {
-	sync.Mutex
+var registered = registry{list: []Algorithm{Zlib{}}}
+
+type registry struct {
+	mu   sync.Mutex
 	list []Algorithm
-}{list: []Algorithm{Zlib{}}}
+}
 
 // Register adds a, or puts it in the place of the one with its number. Call it from an init
 // function. It panics if another one has its name.
@@ -20,8 +22,8 @@ func Register(a Algorithm) {
 	if a.ID() == IDNone {
 		panic("compress: number 0 means that there is no compression")
 	}
-	registered.Lock()
-	defer registered.Unlock()
+	registered.mu.Lock()
+	defer registered.mu.Unlock()
 	for _, x := range registered.list {
 		if x.Name() == a.Name() && x.ID() != a.ID() {
 			panic(fmt.Sprintf("compress: %s is number %d already", x.Name(), x.ID()))
@@ -34,8 +36,8 @@ func Register(a Algorithm) {
 
 // Registered returns the algorithms that there are, by their numbers.
 func Registered() []Algorithm {
-	registered.Lock()
-	defer registered.Unlock()
+	registered.mu.Lock()
+	defer registered.mu.Unlock()
 	return slices.Clone(registered.list)
 }
 
@@ -53,8 +55,8 @@ func ByName(name string) (Algorithm, error) {
 	for _, a := range Registered() {
 		names = append(names, a.Name())
 	}
-	return nil, fmt.Errorf("compress: %q is not registered, there is %s (async/compress/codecs has snappy, zstd and lz4)",
-		name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("compress: %q is not registered, there is %s; import async/compress/codecs for snappy, "+
+		"zstd and lz4", name, strings.Join(names, ", "))
 }
 
 func find(is func(Algorithm) bool) Algorithm {

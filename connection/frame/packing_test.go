@@ -61,7 +61,8 @@ func packed(m mode, a compress.Algorithm) (stream []byte, want []got, count Pack
 	for i, n := range []int{1, 500, 3000, 40, 100_000} {
 		h := testHeader
 		h.Seq = uint64(i)
-		segs := [3][]byte{bytes.Repeat([]byte{'a'}, n), bytes.Repeat([]byte{'b'}, i), bytes.Repeat([]byte{'c'}, n*7%1001)}
+		segs := [3][]byte{bytes.Repeat([]byte{'a'}, n), bytes.Repeat([]byte{'b'}, i),
+			bytes.Repeat([]byte{'c'}, n*7%1001)}
 		e.AppendMessage(&b, &h, segs[0], segs[1], segs[2])
 		e.AppendControl(&b, &Ack{Seq: uint64(i)})
 		e.AppendControl(&b, everyControl[i])

@@ -69,8 +69,10 @@ func TestCompressionAgreed(t *testing.T) {
 		{"only one offers", with(1), none, "", "the peer does not offer it", ""},
 		{"only the other offers", none, with(1), "", "", "the peer does not offer it"},
 		{"nothing in common", with(1), with(2), "", "the peer has none", "none of the peer's algorithms [1]"},
-		{"not with OSDs", all(with(1), notOSDs), with(1), "", "not configured for peers of type osd", "does not want to"},
-		{"not from OSDs", with(1), all(with(1), notOSDs), "", "the peer has none", "not configured for peers of type osd"},
+		{"not with OSDs", all(with(1), notOSDs), with(1), "", "not configured for peers of type osd",
+			"does not want to"},
+		{"not from OSDs", with(1), all(with(1), notOSDs), "", "the peer has none",
+			"not configured for peers of type osd"},
 		{"with OSDs", all(with(1), osds), all(with(1), osds), "b", "", ""},
 		{"secure", all(with(1), secure), all(with(1), secure), "", "secure mode", "secure mode"},
 		{"secure too", all(with(1), secure, andSecure), all(with(1), secure, andSecure), "b", "", ""},
@@ -189,7 +191,8 @@ func TestPlainAfterAgreement(t *testing.T) {
 		plain.SetCompression(nil, 0)
 		l.bytes(packedMessage(l, 1, 800))
 		b := new(frame.Batch)
-		plain.AppendMessage(b, &frame.Header{Seq: 2, TID: 2, Type: 1, Priority: 127}, message(2, 0, 0, 0, 0).Front, nil, nil)
+		plain.AppendMessage(b, &frame.Header{Seq: 2, TID: 2, Type: 1, Priority: 127},
+			message(2, 0, 0, 0, 0).Front, nil, nil)
 		plain.AppendControl(b, &frame.Ack{})
 		l.bytes(b.AppendTo(nil))
 		l.bytes(packedMessage(l, 3, 800))
