@@ -99,9 +99,10 @@ func TestWithoutCompression(t *testing.T) {
 }
 
 func TestCompressionRefused(t *testing.T) {
+	twice := []string{"zlib", "zlib"}
 	for says, c := range map[string]Compression{
 		`Compression.Algorithms: compress: "brotli" is not registered, there is zlib`: {Algorithms: []string{"brotli"}},
-		`Compression.Algorithms has "zlib" twice`:                                     {Algorithms: []string{"zlib", "zlib"}},
+		`Compression.Algorithms has "zlib" twice`:                                     {Algorithms: twice},
 		"Compression.MinSize is -1, and must not be negative":                         {MinSize: -1},
 	} {
 		_, err := New(Config{Compression: c})

@@ -16,9 +16,10 @@ import (
 // TestLocks: docs/LOCKS.md names each mutex that the messenger has, and no other.
 func TestLocks(t *testing.T) {
 	var inCode []string
-	for _, dir := range []string{"async", "async/adapters/peer", "async/admin", "async/compress", "async/live", "async/msg",
-		"async/resolve", "async/rpc", "async/stream", "async/tickets", "connection", "connection/auth/cephx",
-		"connection/session", "connection/frame", "dispatch", "eventloop", "eventloop/netpollstack"} {
+	for _, dir := range []string{"async", "async/adapters/peer", "async/admin", "async/compress", "async/live",
+		"async/msg", "async/resolve", "async/rpc", "async/stream", "async/tickets", "connection",
+		"connection/auth/cephx", "connection/session", "connection/frame", "dispatch", "eventloop",
+		"eventloop/netpollstack"} {
 		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
 		require.NoError(t, err)
 		require.NotEmpty(t, files, dir)

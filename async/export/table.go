@@ -72,7 +72,7 @@ var trafficTable = []entry{
 		func(s *async.Snapshot) uint64 { return s.CompressedFrom }),
 	counter("msgr.compression.to", Bytes, "What they became",
 		func(s *async.Snapshot) uint64 { return s.CompressedTo }),
-	counter("msgr.frames.compressed_in_vain", "{frame}", "Frames that were not shorter compressed, and sent as they are",
+	counter("msgr.frames.compressed_in_vain", "{frame}", "Frames that did not get shorter, and were sent as they are",
 		func(s *async.Snapshot) uint64 { return s.CompressedInVain }),
 	counter("msgr.frames.decompressed", "{frame}", "Frames that came in compressed form",
 		func(s *async.Snapshot) uint64 { return s.Decompressed }),

@@ -211,14 +211,9 @@ func (d *Decoder) Header() *Header { return &d.hdr }
 // SetBody's buffer, or of memory that is the caller's now. The Decoder forgets
 // them; a second call returns nothing.
 func (d *Decoder) Segments() (front, middle, data []byte) {
-	if d.Compressed() {
+	if d.pack != nil && d.Compressed() && !d.pack.raw {
 		return d.unpacked()
 	}
-	return d.segments()
-}
-
-// segments are those of Segments as they came.
-func (d *Decoder) segments() (front, middle, data []byte) {
 	if d.state != atEnd || d.body == nil {
 		return nil, nil, nil
 	}

@@ -17,6 +17,7 @@ type unpacker struct {
 	head  [HeaderMax]byte     // segment 0 of a MESSAGE
 	lens  [MaxSegments]int    // of the current MESSAGE's segments, decompressed; set by PlainLen
 	parts [MaxSegments][]byte // they, compressed
+	raw   bool                // Segments are to be as they came
 	known bool                // lens are there
 	done  bool                // the body is decompressed
 	count Packed
@@ -57,8 +58,9 @@ func (d *Decoder) PlainLen() (int, error) {
 	}
 	if !u.known {
 		parts, body := [MaxSegments][]byte{}, d.body
-		parts[1], parts[2], parts[3] = d.segments()
-		d.body = body
+		u.raw = true
+		parts[1], parts[2], parts[3] = d.Segments()
+		d.body, u.raw = body, false
 		limits := [MaxSegments]uint32{0, d.limits.Front, d.limits.Middle, d.limits.Data}
 		for i := 1; i < MaxSegments; i++ {
 			if u.lens[i] = 0; len(parts[i]) == 0 {
