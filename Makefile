@@ -14,10 +14,10 @@ PKGS     := $(MSGR) $(COMPARE)
 # imports the library does not inherit.
 NESTED   := async/adapters/etcdraft async/adapters/grpc async/adapters/memberlist async/adapters/proof \
             async/adapters/raft async/adapters/raftsim async/resolve/etcd async/resolve/gossip \
-            async/export/dashboard async/export/otel async/export/prom \
+            async/compress/codecs async/export/dashboard async/export/otel async/export/prom \
             async/rpc/protocodec async/stream/conformance bench/cluster bench/playground/browser
 # Those of them that others import: a release has a tag for each.
-IMPORTED := async/adapters/etcdraft async/adapters/memberlist async/adapters/raft \
+IMPORTED := async/adapters/etcdraft async/adapters/memberlist async/adapters/raft async/compress/codecs \
             async/export/otel async/export/prom async/resolve/etcd async/resolve/gossip async/rpc/protocodec
 FUZZTIME ?= 10s
 COUNT    ?= 1

@@ -119,6 +119,8 @@ type Config struct {
 	// then made anew, with other keys, and counted (Stats.Rekeys): a lossless session goes
 	// on as after any lost connection, a lossy one is reset.
 	RekeyUnits, RekeyBytes uint64
+	// Compression says what is compressed on the wire, and with whom; by default nothing.
+	Compression Compression
 	// Limits bound the lengths of frames; zero fields have defaults: 64 KiB before
 	// authentication, 16 MiB for control frames, front and middle, 64 MiB for data.
 	Limits frame.Limits
@@ -254,6 +256,9 @@ func (c *Config) check() error {
 			return fmt.Errorf("async: Config.Advertise[%d] is %q, which is no address that peers could reach", i, a)
 		}
 	}
+	if _, err := c.Compression.session(); err != nil {
+		return fmt.Errorf("async: Config.%w", err)
+	}
 	s := c.sessionConfig()
 	if err := s.Check(); err != nil {
 		return fmt.Errorf("async: Config.%w", err)
@@ -319,6 +324,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.EventsMax = orDefault(c.EventsMax, 1<<16)
 	c.BindRetries = orDefault(c.BindRetries, 3)
 	c.BindRetryDelay = orDefault(c.BindRetryDelay, 5*time.Second)
+	c.Compression.MinSize = orDefault(c.Compression.MinSize, 1<<10)
 	c.fixedBatch = c.WriteBatch != 0
 	c.WriteBatch = orDefault(c.WriteBatch, 256<<10)
 	c.WriteBudget = orDefault(c.WriteBudget, 1<<20)
@@ -327,8 +333,9 @@ func (c Config) withDefaults() (Config, error) {
 
 // sessionConfig is the part of c that sessions need, without what depends on the clock.
 func (c *Config) sessionConfig() session.Config {
+	packs, _ := c.Compression.session() // check has seen to it
 	return session.Config{
-		Self: c.Name, Limits: c.Limits,
+		Self: c.Name, Limits: c.Limits, Compression: packs,
 		InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff, ReadyTimeout: c.ReadyTimeout,
 		IdleTimeout: c.IdleTimeout, KeepaliveInterval: c.KeepaliveInterval, KeepaliveTimeout: c.KeepaliveTimeout,
 		StandbyTimeout: c.StandbyTimeout, AckDelay: c.AckDelay, AllowSeqGaps: c.AllowSeqGaps,

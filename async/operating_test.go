@@ -43,6 +43,7 @@ var inWords = map[string]string{
 	"Executor": "DefaultExecutor", "Clock": "the stack's", "Rand": "crypto/rand", "Logger": "slog.Default()",
 	"AuthClient": "none", "AuthServer": "none", "AuthStepsMax": "one for each processor", "Authorize": "everybody",
 	"DispatchWidth": "4, or the workers if more", "DispatchWidthMax": "16 times DispatchWidth", "Observe": "none",
+	"Compression.Algorithms": "none", "Compression.PeerTypes": "all",
 	"BindBeforeConnect": "none", "ThrottleMessages": "none", "ThrottleBytes": "none",
 	"ConnThrottleBytes": "a quarter of DispatchThrottleBytes", "FeaturesSupported": "FeaturesAll",
 }
@@ -116,7 +117,8 @@ func TestOperatingDefaults(t *testing.T) {
 			}
 			switch {
 			case !f.IsExported():
-			case f.Type == reflect.TypeFor[frame.Limits](), f.Type == reflect.TypeFor[eventloop.SocketOptions]():
+			case f.Type == reflect.TypeFor[Compression](), f.Type == reflect.TypeFor[frame.Limits](),
+				f.Type == reflect.TypeFor[eventloop.SocketOptions]():
 				walk(x, f.Name+".")
 			default:
 				check(rows, prefix+f.Name, x)

@@ -3,6 +3,7 @@ package async
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -29,6 +30,11 @@ type Settings struct {
 	BindPortMin, BindPortMax                              uint16
 	ListenBacklog, RecvBuffer                             int
 	FaultsAllowed                                         bool
+
+	// CompressionAlgorithms are those of Config.Compression, separated by blanks.
+	CompressionAlgorithms string
+	CompressionMinSize    int
+	CompressionWithSecure bool
 }
 
 // Settings are the messenger's now. Any goroutine.
@@ -45,7 +51,9 @@ func (m *Messenger) Settings() Settings {
 		EventsMax: c.EventsMax, StandbyMax: c.StandbyMax,
 		BindPortMin: c.BindPortMin, BindPortMax: c.BindPortMax,
 		ListenBacklog: orDefault(c.ListenBacklog, 512), RecvBuffer: c.Socket.RecvBuffer,
-		FaultsAllowed: m.Faults() != nil,
+		FaultsAllowed:         m.Faults() != nil,
+		CompressionAlgorithms: strings.Join(c.Compression.Algorithms, " "), CompressionMinSize: c.Compression.MinSize,
+		CompressionWithSecure: c.Compression.WithSecure,
 	}
 	out.KeepaliveInterval, out.KeepaliveTimeout = s.Live.Keepalive()
 	if m.throttle != nil {

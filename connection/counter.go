@@ -35,6 +35,12 @@ type Counts[C any] struct {
 	Received, ReceivedBytes C
 	Sent, SentBytes         C
 	Replayed                C
+	// Compressed are frames that were sent in compressed form, CompressedFrom the bytes of their
+	// segments before, and CompressedTo after; CompressedInVain are frames that did not become
+	// shorter, and were sent as they are. Decompressed are those that were received.
+	Compressed, CompressedFrom, CompressedTo       C
+	CompressedInVain                               C
+	Decompressed, DecompressedFrom, DecompressedTo C
 	// Lent is how often a sender was the worker for one write, instead of waking it.
 	Lent C
 	// Delivered are sendings that ended well, Undeliverable those that did not.

@@ -33,16 +33,17 @@ type Seen struct {
 
 // peerInfo is what is known of the peer; replaced, never changed.
 type peerInfo struct {
-	name     entity.Name
-	addrs    entity.AddrVec
-	features uint64
-	globalID uint64
-	authed   *entity.Authenticated // nil: it is not yet
-	policy   msg.Policy
-	local    netip.AddrPort // of the last transport, and
-	remote   netip.AddrPort // where that came from or led to
-	accepted bool           // by a socket that a peer opened
-	adopted  bool           // policy.Lossy is the peer's, and was otherwise
+	name        entity.Name
+	addrs       entity.AddrVec
+	features    uint64
+	globalID    uint64
+	authed      *entity.Authenticated // nil: it is not yet
+	policy      msg.Policy
+	local       netip.AddrPort // of the last transport, and
+	remote      netip.AddrPort // where that came from or led to
+	accepted    bool           // by a socket that a peer opened
+	compression *agreement     // nil: this side does not offer it
+	adopted     bool           // policy.Lossy is the peer's, and was otherwise
 }
 
 // Publish shows s's view of the peer, and the ends of the transport; zero values: those of the
@@ -52,6 +53,9 @@ func (x *Seen) Publish(s *session.Session, local, remote netip.AddrPort) {
 		name: s.PeerName(), addrs: s.PeerAddrs(), features: s.Features(), globalID: s.GlobalID(),
 		authed: s.Authenticated(), policy: s.Policy(), local: local, remote: remote, accepted: !s.Announced(),
 		adopted: s.Adopted(),
+	}
+	if algorithm, whyNot := s.Compressed(); algorithm+whyNot != "" {
+		i.compression = &agreement{algorithm, whyNot}
 	}
 	if old := x.peer.Load(); old != nil {
 		i.accepted = old.accepted

@@ -48,6 +48,14 @@ type ConnStats struct {
 	LastError error
 	FaultAgo  time.Duration
 
+	// Compression is the algorithm that was agreed on when the session was ready last, "" for
+	// none; then Uncompressed is why, if this side offers it (async.Config.Compression).
+	Compression, Uncompressed string
+	// CompressedFrom are the bytes of segments that were compressed, CompressedTo what they
+	// became; DecompressedFrom and DecompressedTo are of what was received.
+	CompressedFrom, CompressedTo     uint64
+	DecompressedFrom, DecompressedTo uint64
+
 	// Held is what the connection holds for sending, until it is acknowledged (lossless) or
 	// written, and Stalled for how long none of that has had its end.
 	Held      int
@@ -96,6 +104,7 @@ func Look(c *Conn, now time.Duration) (s ConnStats) {
 	if r := x.trouble.Load(); r != nil {
 		s.trouble(r, now)
 	}
+	s.showCompression(c, i.compression)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Worker = c.w.ID()

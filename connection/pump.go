@@ -218,6 +218,7 @@ func (c *Conn) drain() {
 		st.Received.Add(received)
 		st.ReceivedBytes.Add(receivedBytes)
 		c.traffic.in(c.now(), received, receivedBytes)
+		c.countPacked()
 	}
 	if good > 0 {
 		c.stats().Delivered.Add(good)
@@ -321,6 +322,7 @@ func (c *Conn) readied(ev Event) {
 		c.traffic.troubled().resumed.Add(1)
 	}
 	c.traffic.ready = true
+	c.sayCompression()
 	c.publish()
 	c.mu.Lock()
 	open := c.closed == nil

@@ -20,13 +20,14 @@ type traffic struct {
 	ready                   bool                 // it was ready once; the worker's
 }
 
-// rare is what connections count that have had trouble.
+// rare is what few connections count: those that have had trouble, or compress.
 type rare struct {
 	faults, resumed, replayed, waits Counter
 	attempts                         Counter // to connect, since the session was of use
 	faultAt                          atomic.Int64
 	waitSince                        atomic.Int64 // reading is stopped since then; 0: it is not
 	waitFor                          atomic.Uint32
+	packed
 }
 
 // sampleSends is how many messages of a connection there are for each one whose time from

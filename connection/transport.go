@@ -199,4 +199,5 @@ func (c *Conn) countFilled() {
 		st.Replayed.Add(f.Replayed)
 	}
 	c.traffic.out(f)
+	c.countPacked()
 }

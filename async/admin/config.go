@@ -136,6 +136,9 @@ var options = func() []option {
 		fixed("handshakes_max", func(s *async.Settings) int { return s.HandshakesMax }),
 		fixed("handshakes_max_per_host", func(s *async.Settings) int { return s.HandshakesMaxPerHost }),
 		fixed("events_max", func(s *async.Settings) int { return s.EventsMax }),
+		fixed("ms_compression_algorithm", func(s *async.Settings) string { return s.CompressionAlgorithms }),
+		fixed("ms_compress_min_size", func(s *async.Settings) int { return s.CompressionMinSize }),
+		fixed("ms_compress_secure", func(s *async.Settings) bool { return s.CompressionWithSecure }),
 		fixed("faults_allowed", func(s *async.Settings) bool { return s.FaultsAllowed }),
 	}
 	all = append(all, throttleOptions()...)

@@ -17,6 +17,8 @@ type SwarmConfig struct {
 	// SlowAuth has the authentication run as steps on the executor (auth.Slow), in all
 	// systems.
 	SlowAuth bool
+	// Compress has two nodes of three compress what they send each other, in all systems.
+	Compress bool
 	// Logger gets the messengers' log; nil: nobody does.
 	Logger *slog.Logger
 	// Trace gets the trace of the network (see simnet.Network.TraceTo); nil: nobody does.
@@ -42,6 +44,8 @@ type SwarmResult struct {
 	// AuthSteps counts the methods of authentication that ran, in systems that have one
 	// other than NONE.
 	AuthSteps int
+	// Decompressed counts the frames that came compressed to the messengers there were at the end.
+	Decompressed uint64
 	// Virtual is how much virtual time the run took.
 	Virtual time.Duration
 	// Hash is that of the trace, equal for equal runs.
@@ -75,6 +79,11 @@ func RunSwarm(seed uint64, cfg SwarmConfig) SwarmResult {
 			r.Sent, r.Delivered = s.Tracked()
 		}()
 		s.run()
+		for _, n := range s.Nodes {
+			if n.Messenger != nil {
+				r.Decompressed += n.Stats().Decompressed
+			}
+		}
 	})
 	var f *Failure
 	if errors.As(err, &f) {

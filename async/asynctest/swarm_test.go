@@ -86,6 +86,25 @@ func TestSwarm(t *testing.T) {
 	}
 }
 
+// TestSwarmCompressed: what is sent is compressed, between some of the nodes, while everything
+// breaks: nothing is lost, and no throttle is left with what nobody holds.
+func TestSwarmCompressed(t *testing.T) {
+	first, n := rand.Uint64()>>1, uint64(25)
+	if testing.Short() {
+		n = 8
+	}
+	packed, decompressed := asynctest.SwarmConfig{Compress: true}, uint64(0)
+	for seed := first; seed < first+n; seed++ {
+		a := asynctest.RunSwarm(seed, packed)
+		require.Empty(t, a.Violations, "seed %d: %s", seed, a.System)
+		decompressed += a.Decompressed
+		if seed < first+3 {
+			require.Equal(t, a, asynctest.RunSwarm(seed, packed), "seed %d", seed)
+		}
+	}
+	require.NotZero(t, decompressed, "seeds from %d on", first)
+}
+
 // Whatever a seed has in it, it has it twice. ASYNCMSGR_LONG tries a thousand.
 // TestSwarmSlowAuth: the authentication's steps run on executors, while connections break.
 func TestSwarmSlowAuth(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 )
 
 // tap writes down the frames that nodes send (History.Wire). It is a rule of the
-// network that never has an opinion. What is encrypted it does not see.
+// network that never has an opinion. What is encrypted or compressed it does not see.
 type tap struct {
 	c       *Cluster
 	streams map[tapKey]*tapStream
@@ -206,6 +206,10 @@ func (t *tap) frame(s *tapStream, p *simnet.Packet) {
 		r.ConnectSeq = binary.LittleEndian.Uint64(b)
 	case frame.TagSessionReset:
 		r.Full = b[0] != 0
+	case frame.TagCompressionRequest, frame.TagCompressionDone:
+		if b[0] != 0 { // what follows may be compressed
+			s.at, s.buf = tapBlind, nil
+		}
 	case frame.TagAuthDone:
 		if binary.LittleEndian.Uint32(b[8:]) == auth.ModeSecure {
 			for _, fromDialer := range []bool{false, true} {

@@ -33,6 +33,7 @@ var notExported = map[string]string{
 		"even the load is",
 	`^Conn\.(ID|GlobalID|Worker|Peer\.(Type|Num))$`: "an identity: a label without a bound",
 	`^Conn\.(Received|Sent)(Bytes)?$`:               "the messenger counts it, for connections that are gone too",
+	`^Conn\.(Dec|C)ompressed(From|To)$`:             "as above",
 	`^Conn\.(Replayed|Faults|Resumed|Waits)$`:       "as above",
 	`^Conn\.(Attempts|FaultAgo|Quiet)$`:             "tells of one peer: async/admin",
 	`^Conn\.AckTime$`:                               "msgr.send_to_ack has the distribution",

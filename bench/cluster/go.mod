@@ -43,3 +43,5 @@ replace (
 	github.com/asyncmsgr/asyncmsgr/async/resolve/etcd => ../../async/resolve/etcd
 	github.com/asyncmsgr/asyncmsgr/bench => ../
 )
+
+replace github.com/asyncmsgr/asyncmsgr/async/compress/codecs => ../../async/compress/codecs

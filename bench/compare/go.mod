@@ -32,7 +32,7 @@ require (
 	github.com/davecgh/go-spew v1.1.2-0.20180830191138-d8f796af33cc // indirect
 	github.com/golang/freetype v0.0.0-20170609003504-e2365dfdc4a0 // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
-	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/klauspost/compress v1.20.4 // indirect
 	github.com/minio/highwayhash v1.0.4 // indirect
 	github.com/nats-io/jwt/v2 v2.8.2 // indirect
 	github.com/nats-io/nkeys v0.4.16 // indirect
@@ -52,5 +52,6 @@ require (
 
 replace (
 	github.com/asyncmsgr/asyncmsgr => ../../
+	github.com/asyncmsgr/asyncmsgr/async/compress/codecs => ../../async/compress/codecs
 	github.com/asyncmsgr/asyncmsgr/bench => ../
 )

@@ -27,20 +27,20 @@ func (d *Decoder) collect(b []byte, need int) (unit []byte, n int, ok bool) {
 	if d.have == 0 && len(b) >= need {
 		return b[:need:need], need, true
 	}
-	n = min(len(b), need-d.have)
+	n = min(len(b), need-int(d.have))
 	if need <= smallMax && d.inSmall() {
 		copy(d.small[d.have:], b[:n])
-		d.have += n
-		if d.have < need {
+		d.have += int32(n)
+		if int(d.have) < need {
 			return nil, n, false
 		}
 		d.have = 0
 		return d.small[:need:need], n, true
 	}
-	base := len(d.acc) - d.have // secure mode keeps the start of segment 0 there
+	base := len(d.acc) - int(d.have) // secure mode keeps the start of segment 0 there
 	d.acc = append(d.acc, b[:n]...)
-	d.have += n
-	if d.have < need {
+	d.have += int32(n)
+	if int(d.have) < need {
 		return nil, n, false
 	}
 	d.have = 0

@@ -7,7 +7,7 @@ import (
 )
 
 // CompressionRequest is COMPRESSION_REQUEST. It is exchanged only when both
-// banners carry FeatureCompression, which ours does not.
+// banners carry FeatureCompression.
 type CompressionRequest struct {
 	// Compress says whether the connector wants compression.
 	Compress bool

@@ -57,15 +57,15 @@ type Decoder struct {
 	cipher  Cipher
 	err     error
 
-	pre Preamble
-	hdr Header
+	pre  Preamble
+	have int32 // bytes collected of the current unit
+	hdr  Header
 	// rawPre are the bytes that pre was read from, if it was acceptable: messages
 	// of one size come in runs, and need no second look. rawPre[1] is 0 while
 	// there are none.
 	rawPre  [PreambleLen]byte
 	payload []byte // segment 0 of a control frame
 
-	have  int            // bytes collected of the current unit
 	small [smallMax]byte // short units are collected here
 	acc   []byte         // and long ones here
 
@@ -76,6 +76,8 @@ type Decoder struct {
 	crc     [MaxSegments - 1]uint32 // of segments 1..3
 	seg     uint8                   // the segment that bodyOff is in
 	padded  bool                    // body is a sealed last unit, opened in place
+
+	pack *unpacker // nil: no frame may be compressed
 }
 
 // Init makes d ready for a new byte stream, after its banner, in crc mode and
@@ -209,6 +211,9 @@ func (d *Decoder) Header() *Header { return &d.hdr }
 // SetBody's buffer, or of memory that is the caller's now. The Decoder forgets
 // them; a second call returns nothing.
 func (d *Decoder) Segments() (front, middle, data []byte) {
+	if d.pack != nil && d.Compressed() && !d.pack.raw {
+		return d.unpacked()
+	}
 	if d.state != atEnd || d.body == nil {
 		return nil, nil, nil
 	}
@@ -302,10 +307,15 @@ func (d *Decoder) head(unit []byte) error {
 		if err := d.pre.parse(raw); err != nil {
 			return err
 		}
+		if d.Compressed() && d.pack == nil {
+			return &Error{Code: CompressedFrame, Tag: d.pre.Tag}
+		}
 		if err := d.limits.check(&d.pre, d.preAuth); err != nil {
 			return err
 		}
-		d.rawPre = *raw
+		if !d.Compressed() { // what is has no short cut
+			d.rawPre = *raw
+		}
 	}
 	d.bodyLen = d.pre.BodyLen()
 	if d.cipher != nil && d.tailLen() > smallMax {
@@ -345,6 +355,12 @@ func (d *Decoder) first(unit []byte) error {
 		seg = unit[:l:l]
 		if got, want := le.Uint32(unit[l:]), segmentCRC(seg); got != want {
 			return &Error{Code: BadSegmentCRC, Tag: d.pre.Tag, Len: l, Got: uint64(got), Want: uint64(want)}
+		}
+	}
+	if d.Compressed() {
+		var err error
+		if seg, err = d.unpackFirst(seg); err != nil {
+			return err
 		}
 	}
 	if d.pre.Tag != TagMessage {

@@ -41,8 +41,9 @@
 // The header of a message may be longer than 41 bytes, up to [HeaderMax], as the
 // daemons allow. Segments that the frame does not have must be declared 0 long,
 // and their slots in the epilogue must hold 0 or all ones, the two values that
-// are in use. A frame marked as compressed is refused, for compression is never
-// agreed on. Alignments, the other preamble flags and the upper nibble of the late
+// are in use. A frame marked as compressed is refused unless compression was agreed on
+// (SetCompression), and what becomes longer than its tag's bound or the [Limits] is
+// refused before memory is taken for it. Alignments, the other preamble flags and the upper nibble of the late
 // status are ignored. What a frame declares is checked against its tag and the
 // [Limits] before anything is allocated for it.
 //

@@ -9,12 +9,14 @@ import (
 // safe for concurrent use: the frames of a connection have an order.
 type Encoder struct {
 	cipher Cipher
-	err    error
+	pack   *packer // nil: nothing is compressed
 
 	// The preamble of the last MESSAGE: messages of one size come in runs, and
 	// its crc costs more than a copy. lens[0] is 0 while there is none.
 	lens     [MaxSegments]uint32
 	preamble [PreambleLen]byte
+
+	spent bool // there are no nonces left: nothing is encoded any more
 }
 
 // segments is how many segments that preamble has.
@@ -35,7 +37,12 @@ func (e *Encoder) SetCipher(c Cipher) {
 // Err is the reason why frames are no longer encoded, or nil: an *Error with
 // code OutOfNonces, which takes 2^64 units. The connection must then be failed
 // without writing what the batch holds.
-func (e *Encoder) Err() error { return e.err }
+func (e *Encoder) Err() error {
+	if e.spent {
+		return &Error{Code: OutOfNonces}
+	}
+	return nil
+}
 
 // Used is how many units were sealed with this key, and their bytes: a control frame is one
 // or two, a message two. 0 in crc mode.
@@ -43,6 +50,9 @@ func (e *Encoder) Used() (units, bytes uint64) { return used(e.cipher) }
 
 // AppendControl appends a control frame. c is not kept.
 func (e *Encoder) AppendControl(b *Batch, c Control) {
+	if e.pack != nil && e.packControl(b, c) {
+		return
+	}
 	if e.cipher != nil {
 		b.tmp = c.AppendPayload(b.tmp[:0])
 		e.sealFrame(b, c.Tag(), lateComplete, b.tmp, nil, nil, nil)
@@ -80,8 +90,9 @@ func (e *Encoder) AppendMessage(b *Batch, h *Header, front, middle, data []byte)
 // seed each, and of nothing else, so that they are the same in every connection's frame.
 type Sums = [MaxSegments - 1]uint32
 
-// WantsSums says whether AppendSummed looks at the sums: in secure mode there are none.
-func (e *Encoder) WantsSums() bool { return e.cipher == nil }
+// WantsSums says whether AppendSummed looks at the sums: in secure mode there are none, and
+// with compression they are of other bytes.
+func (e *Encoder) WantsSums() bool { return e.cipher == nil && e.pack == nil }
 
 // AppendSummed is AppendMessage for who knows the sums of the segments.
 func (e *Encoder) AppendSummed(b *Batch, h *Header, front, middle, data []byte, sums *Sums) {
@@ -99,6 +110,9 @@ func (e *Encoder) AppendAborted(b *Batch, h *Header, front, middle, data []byte)
 }
 
 func (e *Encoder) appendMessage(b *Batch, h *Header, front, middle, data []byte, sums *Sums, late byte) {
+	if e.pack != nil && e.packMessage(b, h, front, middle, data, late) {
+		return
+	}
 	if e.cipher != nil {
 		var hdr [HeaderLen]byte
 		h.put(&hdr)

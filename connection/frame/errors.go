@@ -45,6 +45,7 @@ const (
 	BadPayload                       // the fields of a control frame do not parse; ErrMalformed
 	BadCipher                        // ErrCipher
 	OutOfNonces                      // ErrOutOfNonces
+	BadCompression                   // a segment does not decompress; ErrMalformed
 )
 
 var codes = [...]struct {
@@ -68,6 +69,7 @@ var codes = [...]struct {
 	BadPayload:       {"bad payload", ErrMalformed},
 	BadCipher:        {"frame does not authenticate", ErrCipher},
 	OutOfNonces:      {"out of nonces", ErrOutOfNonces},
+	BadCompression:   {"does not decompress", ErrMalformed},
 }
 
 // String is the code in words.
@@ -116,6 +118,8 @@ func (e *Error) Error() string {
 		s += fmt.Sprintf(": %s of %d bytes, the limit is %d", e.part(), e.Len, e.Limit)
 	case MissingFeatures, Revision0:
 		s += fmt.Sprintf(": have %#x, want %#x", e.Got, e.Want)
+	case BadCompression:
+		s += fmt.Sprintf(": %s of %d bytes", e.part(), e.Len)
 	case BadPayload:
 		s += fmt.Sprintf(" of %d bytes", e.Len)
 	}

@@ -125,6 +125,9 @@ func (f *feeder) feed(b []byte) error {
 					return err
 				}
 				if ev == GotFrame {
+					if err := f.unpack(); err != nil {
+						return err
+					}
 					f.take()
 				}
 				continue
@@ -142,10 +145,13 @@ func (f *feeder) feed(b []byte) error {
 			}
 			return nil
 		case GotPreamble:
-			if f.giveBody && f.d.Preamble().Tag == TagMessage {
+			if f.giveBody && f.d.Preamble().Tag == TagMessage && !f.d.Compressed() {
 				f.d.SetBody(make([]byte, f.d.BodyRoom()))
 			}
 		case GotFrame:
+			if err := f.unpack(); err != nil {
+				return err
+			}
 			f.take()
 		}
 	}
@@ -159,6 +165,18 @@ func (f *feeder) take() {
 		g.Front, g.Middle, g.Data = string(front), string(middle), string(data)
 	}
 	f.frames = append(f.frames, g)
+}
+
+// unpack decompresses what was completed.
+func (f *feeder) unpack() error {
+	if !f.d.Compressed() || f.d.Preamble().Tag != TagMessage {
+		return nil
+	}
+	n, err := f.d.PlainLen()
+	if err != nil {
+		return err
+	}
+	return f.d.Unpack(make([]byte, n))
 }
 
 // errorText is the error without its pointers, to compare with.

@@ -1,6 +1,10 @@
 package frame
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/asyncmsgr/asyncmsgr/async/compress"
+)
 
 // Sizes of the frame's parts (docs/PROTOCOL.md 1.3, 1.4).
 const (
@@ -37,10 +41,10 @@ type Preamble struct {
 	Tag Tag
 	// NumSegments is how many of Segments there are, 1..4.
 	NumSegments uint8
-	// Segments are the declared segments; those beyond NumSegments are 0 long.
-	Segments [MaxSegments]Segment
 	// Flags and Reserved are carried as found.
 	Flags, Reserved uint8
+	// Segments are the declared segments; those beyond NumSegments are 0 long.
+	Segments [MaxSegments]Segment
 }
 
 // parse reads the fields after the crc was verified, and checks what is common to
@@ -77,14 +81,25 @@ func (p *Preamble) check() error {
 				Err: fmt.Errorf("segment %d is declared %d long", i, p.Segments[i].Len)}
 		}
 	}
-	if p.Flags&flagCompressed != 0 {
-		return &Error{Code: CompressedFrame, Tag: p.Tag}
+	if p.Flags&flagCompressed != 0 { // how long it becomes is seen later
+		return p.checkPacked(info)
 	}
 	switch l := p.Segments[0].Len; {
 	case l < info.min:
 		return &Error{Code: TooShort, Tag: p.Tag, Len: int(l), Limit: int(info.min)}
 	case l > info.max:
 		return &Error{Code: TooLarge, Tag: p.Tag, Len: int(l), Limit: int(info.max)}
+	}
+	return nil
+}
+
+// checkPacked verifies what is known of a compressed segment 0.
+func (p *Preamble) checkPacked(info *tagInfo) error {
+	switch l, limit := p.Segments[0].Len, compress.Bound(info.max); {
+	case l == 0:
+		return &Error{Code: TooShort, Tag: p.Tag, Limit: 1}
+	case uint64(l) > limit:
+		return &Error{Code: TooLarge, Tag: p.Tag, Len: int(l), Limit: int(limit)}
 	}
 	return nil
 }
@@ -202,9 +217,13 @@ func (l *Limits) check(p *Preamble, preAuth bool) error {
 	return over(p, 3, l.Data)
 }
 
-// over is the error when segment i is longer than limit.
+// over is the error when segment i is longer than limit. A compressed one may be somewhat longer
+// than it becomes.
 func over(p *Preamble, i int, limit uint32) error {
 	if l := p.Segments[i].Len; l > limit {
+		if p.Flags&flagCompressed != 0 && uint64(l) <= compress.Bound(limit) {
+			return nil
+		}
 		return &Error{Code: TooLarge, Tag: p.Tag, Segment: i, Len: int(l), Limit: int(limit)}
 	}
 	return nil

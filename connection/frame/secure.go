@@ -209,8 +209,7 @@ func used(c Cipher) (units, bytes uint64) {
 // sealFrame appends a frame in secure mode.
 func (e *Encoder) sealFrame(b *Batch, t Tag, late byte, first, front, middle, data []byte) {
 	lens := [MaxSegments]uint32{segmentLen(first), segmentLen(front), segmentLen(middle), segmentLen(data)}
-	overhead := e.cipher.Overhead()
-	if e.err != nil {
+	if e.spent {
 		return
 	}
 	if t != TagMessage || lens != e.lens {
@@ -219,6 +218,12 @@ func (e *Encoder) sealFrame(b *Batch, t Tag, late byte, first, front, middle, da
 			e.lens[0] = 0
 		}
 	}
+	e.sealUnits(b, late, &lens, first, front, middle, data)
+}
+
+// sealUnits appends a frame whose preamble is in e.
+func (e *Encoder) sealUnits(b *Batch, late byte, lens *[MaxSegments]uint32, first, front, middle, data []byte) {
+	overhead := e.cipher.Overhead()
 	segments := e.segments()
 	headLen, restLen, tailLen := secureHeadLen+overhead, secureRestLen(len(first), overhead), 0
 	if segments > 1 {
@@ -262,7 +267,7 @@ func (e *Encoder) seal(dst []byte, off int, p []byte) {
 
 // sealInPlace seals a unit whose plaintext is in dst, with room for the overhead.
 func (e *Encoder) sealInPlace(dst []byte) {
-	if e.err != nil {
+	if e.spent {
 		clear(dst)
 		return
 	}
@@ -270,7 +275,7 @@ func (e *Encoder) sealInPlace(dst []byte) {
 	out := e.cipher.Seal(p[:0], p)
 	if out == nil {
 		clear(dst)
-		e.err = &Error{Code: OutOfNonces}
+		e.spent = true
 		return
 	}
 	if len(out) != len(dst) {

@@ -5,8 +5,7 @@ import "strconv"
 // Tag is the first byte of a frame: its kind (docs/PROTOCOL.md 1.5).
 type Tag uint8
 
-// The tags. Those of compression belong to later protocol versions; their
-// payloads are known here, but compression is never agreed on.
+// The tags. Those of compression belong to later protocol versions.
 const (
 	TagHello                Tag = 1
 	TagAuthRequest          Tag = 2

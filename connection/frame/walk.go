@@ -3,6 +3,8 @@ package frame
 import (
 	"fmt"
 	"time"
+
+	"github.com/asyncmsgr/asyncmsgr/async/compress"
 )
 
 // Record is a banner or a frame of a transcript. Its slices are valid during the
@@ -26,6 +28,10 @@ type Record struct {
 	Aborted bool
 	// Sealed says that it was in secure mode.
 	Sealed bool
+	// Compressed names the algorithm that the segments were compressed with, "" for none. The
+	// lengths in Preamble are of the compressed ones; Payload, Header and the segments are
+	// decompressed.
+	Compressed string
 }
 
 // String is the record in one line: side, offset, length, and the frame.
@@ -35,6 +41,12 @@ func (r *Record) String() string {
 		return s + r.Banner.String()
 	}
 	s += Describe(&r.Preamble, r.Payload, &r.Header)
+	if r.Compressed != "" {
+		s += " compressed by " + r.Compressed
+		if r.Preamble.Tag == TagMessage {
+			s += fmt.Sprintf(" from %d/%d/%d", len(r.Front), len(r.Middle), len(r.Data))
+		}
+	}
 	if r.Aborted {
 		s += " aborted"
 	}
@@ -142,7 +154,10 @@ func (w *walker) feed(sides *[2]walker, c Chunk, o *WalkOptions, sum *Summary, v
 		if ev == GotPreamble {
 			continue
 		}
-		r := w.record(c.At)
+		r, err := w.record(c.At)
+		if err != nil {
+			return &WalkError{From: w.from, Offset: w.start, Err: err}
+		}
 		sum.count(r, w.dec.cipher)
 		w.start = w.off
 		if visit != nil {
@@ -178,17 +193,29 @@ func (w *walker) feedBanner(b []byte, at time.Duration, visit func(*Record) erro
 }
 
 // record is the frame that the decoder has completed.
-func (w *walker) record(at time.Duration) *Record {
+func (w *walker) record(at time.Duration) (*Record, error) {
 	d := &w.dec
 	r := &Record{
 		From: w.from, Offset: w.start, Len: w.off - w.start, At: at,
 		Preamble: *d.Preamble(), Payload: d.Payload(), Aborted: d.Aborted(), Sealed: d.cipher != nil,
 	}
+	if d.Compressed() {
+		r.Compressed = d.pack.alg.Name()
+	}
 	if r.Preamble.Tag == TagMessage {
+		if d.Compressed() {
+			n, err := d.PlainLen()
+			if err != nil {
+				return nil, err
+			}
+			if err := d.Unpack(make([]byte, n)); err != nil {
+				return nil, err
+			}
+		}
 		r.Header = *d.Header()
 		r.Front, r.Middle, r.Data = d.Segments()
 	}
-	return r
+	return r, nil
 }
 
 func (s *Summary) count(r *Record, c Cipher) {
@@ -210,9 +237,12 @@ func (s *Summary) count(r *Record, c Cipher) {
 	}
 }
 
-// switchMode follows an AUTH_DONE into secure mode, which begins with the next
-// frame of both sides.
+// switchMode follows an AUTH_DONE into secure mode, and a COMPRESSION_DONE into compression, which
+// begin with the next frame of both sides.
 func (w *walker) switchMode(sides *[2]walker, r *Record, o *WalkOptions) error {
+	if w.from == FromAcceptor && r.Preamble.Tag == TagCompressionDone {
+		return compressBoth(sides, r)
+	}
 	if w.from != FromAcceptor || r.Preamble.Tag != TagAuthDone {
 		return nil
 	}
@@ -244,6 +274,25 @@ func (w *walker) switchMode(sides *[2]walker, r *Record, o *WalkOptions) error {
 			return err
 		}
 		sides[i].dec.SetCipher(c)
+	}
+	return nil
+}
+
+// compressBoth follows a COMPRESSION_DONE.
+func compressBoth(sides *[2]walker, r *Record) error {
+	var done CompressionDone
+	if err := done.Parse(r.Payload); err != nil || !done.Compress {
+		return err
+	}
+	a := compress.ByID(done.Method)
+	if a == nil {
+		return nil // a compressed frame, should one come, is refused
+	}
+	for i := range sides {
+		if sides[i].start != sides[i].off {
+			return fmt.Errorf("frame: compression begins inside a frame of the %c side", sides[i].from.letter())
+		}
+		sides[i].dec.SetCompression(a)
 	}
 	return nil
 }

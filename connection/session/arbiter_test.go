@@ -29,7 +29,7 @@ func verdict(a Action) func(Incoming, Existing) Verdict {
 func connectingState(st State) bool {
 	switch st {
 	case StateConnecting, StateBannerConnecting, StateHelloConnecting, StateAuthConnecting,
-		StateAuthConnectingSign, StateSessionConnecting, StateSessionReconnecting:
+		StateAuthConnectingSign, StateCompressionConnecting, StateSessionConnecting, StateSessionReconnecting:
 		return true
 	}
 	return false

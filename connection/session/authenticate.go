@@ -385,18 +385,23 @@ func (s *Session) connectorSignature(_ time.Duration, payload []byte) error {
 	if err := s.checkSignature(payload); err != nil {
 		return err
 	}
+	s.agreeOnCompression()
+	return nil
+}
+
+// identify asks for a session, or for the one there is to go on.
+func (s *Session) identify() {
 	if !s.id.established() {
 		s.sendClientIdent()
 	} else {
 		s.sendReconnect()
 	}
-	return nil
 }
 
 func (s *Session) acceptorSignature(_ time.Duration, payload []byte) error {
 	if err := s.checkSignature(payload); err != nil {
 		return err
 	}
-	s.state = StateSessionAccepting
+	s.agreeOnCompression()
 	return nil
 }

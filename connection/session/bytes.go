@@ -100,7 +100,11 @@ func (s *Session) handleEvent(now time.Duration, ev frame.Event) error {
 	case frame.GotFrame:
 		var err error
 		if s.stream.dec.Preamble().Tag == frame.TagMessage {
-			err = s.handleMessage(now)
+			if s.stream.dec.Compressed() {
+				err = s.handlePacked(now)
+			} else {
+				err = s.handleMessage(now)
+			}
 		} else {
 			err = s.handleControl(now)
 		}

@@ -59,6 +59,9 @@ type Config struct {
 	// which has keys of its own: see rekey.
 	RekeyUnits, RekeyBytes uint64
 
+	// Compression says what is compressed on the wire.
+	Compression Compression
+
 	// AllowSeqGaps accepts sequence numbers that skip, as the origin does (the
 	// Linux kernel client skips). Otherwise a gap inside a session means loss
 	// and resets the session.
@@ -103,6 +106,9 @@ func (c Config) WithDefaults() Config {
 	c.Limits = c.Limits.WithDefaults()
 	if c.PreAuthBytes == 0 {
 		c.PreAuthBytes = 64 << 10
+	}
+	if c.Compression.MinSize == 0 {
+		c.Compression.MinSize = compressMinSize
 	}
 	if c.RejectAfter == 0 {
 		c.RejectAfter = defaultRejectAfter
@@ -155,6 +161,9 @@ func (c *Config) Check() error {
 	}
 	if c.PreAuthBytes < 0 {
 		return fmt.Errorf("PreAuthBytes is %d, and must not be negative", c.PreAuthBytes)
+	}
+	if n := c.Compression.MinSize; n < 0 {
+		return fmt.Errorf("Compression.MinSize is %d, and must not be negative", n)
 	}
 	if n := c.RekeyUnits; n != 0 && (n < rekeyUnitsMin || n > rekeyUnitsMax) {
 		return fmt.Errorf("RekeyUnits is %d, and must be %d to %d", n, rekeyUnitsMin, uint64(rekeyUnitsMax))

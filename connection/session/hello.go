@@ -32,7 +32,7 @@ func (s *Session) stepBanner(b []byte) (int, error) {
 		return used, err
 	}
 	h.banner = nil
-	mine := frame.Banner{Supported: frame.FeatureRevision1, Required: frame.FeatureRevision1}
+	mine := s.cfg.banner()
 	if err := frame.CheckBanner(mine, peer); err != nil {
 		if s.id.established() {
 			// A banner has no checksum, and this peer's was good before: its
@@ -42,6 +42,7 @@ func (s *Session) stepBanner(b []byte) (int, error) {
 		// "the connection is closed for good ... (no retry)" (spec 1.2)
 		return used, permanent(s.badFrame(err))
 	}
+	s.noteBanner(mine, peer)
 	hello := frame.Hello{EntityType: s.cfg.Self.Type, PeerAddr: s.Target()}
 	if s.state == StateBannerConnecting {
 		s.state = StateHelloConnecting

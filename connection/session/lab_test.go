@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/asyncmsgr/asyncmsgr/async/compress"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection/frame"
@@ -96,7 +97,8 @@ func (l *lab) bytes(b []byte) *lab {
 }
 
 func (l *lab) banner() *lab {
-	return l.bytes(frame.Banner{Supported: 1, Required: 0}.Append(nil))
+	b := l.n.cfg.banner() // it can what the session can
+	return l.bytes(frame.Banner{Supported: b.Supported, Required: 0}.Append(nil))
 }
 
 // say sends frames to the session.
@@ -192,6 +194,18 @@ func (l *lab) drive(st State) *lab {
 		case StateAuthConnectingSign:
 			want[frame.AuthSignature](l)
 			l.say(&frame.AuthSignature{})
+		case StateCompressionConnecting:
+			if want[frame.CompressionRequest](l).Compress {
+				l.say(&frame.CompressionDone{Compress: true, Method: compress.IDZlib})
+				l.packs()
+			} else {
+				l.say(&frame.CompressionDone{})
+			}
+		case StateCompressionAccepting:
+			l.say(&frame.CompressionRequest{Compress: true, Methods: []uint32{99, compress.IDZlib}})
+			if want[frame.CompressionDone](l).Compress {
+				l.packs()
+			}
 		case StateSessionConnecting:
 			want[frame.ClientIdent](l)
 			l.say(serverIdent(0, 0xbeef))
@@ -215,6 +229,12 @@ func (l *lab) drive(st State) *lab {
 	}
 	l.t.Fatalf("did not reach %s: %v", st, l.s)
 	return nil
+}
+
+// packs makes both directions of the test compress.
+func (l *lab) packs() {
+	l.enc.SetCompression(compress.Zlib{}, l.n.cfg.Compression.MinSize)
+	l.dec.SetCompression(compress.Zlib{})
 }
 
 // fault breaks the transport; a session that waits tries again.

@@ -51,6 +51,9 @@ func (s *Session) stepMessage(now time.Duration, b []byte) (n int, err error) {
 }
 
 func (s *Session) makeBody() {
+	if s.stream.dec.Compressed() {
+		return // how much it becomes is known when it is there
+	}
 	m, body := s.bufs.messages().NewBody(s.stream.dec.BodyRoom())
 	s.stream.body = m
 	if len(body) > 0 {
@@ -69,7 +72,14 @@ func (s *Session) Resume(now time.Duration) {
 	if s.ka.sent != 0 {
 		s.ka.sent = now // the answer may lie unread
 	}
-	s.makeBody()
+	if s.stream.packed {
+		if err := s.unpack(now); err != nil {
+			s.fault(now, err)
+			return
+		}
+	} else {
+		s.makeBody()
+	}
 	s.HandleBytes(now, nil) // the frame may be complete already
 }
 

@@ -70,6 +70,9 @@ type seldom struct {
 	// notBefore is until when such a session stays in STANDBY, whatever there is to send.
 	notBefore time.Duration
 
+	packing *packing // of the present transport; nil: this side does not offer compression
+	packs   packs    // not told to TakePacked yet
+
 	// A message that breaks its connection each time: see rejected.go.
 	suspect   uint64 // its seq, 0: none
 	since     time.Duration
@@ -252,8 +255,7 @@ func (s *Session) HandleTransportUp(now time.Duration, remote, local netip.AddrP
 	s.stream.up = true
 	s.ka.alive = now
 	s.stream.hs = &handshake{remote: remote, local: local.Addr().Unmap(), recRx: true, recTx: true}
-	b := frame.Banner{Supported: frame.FeatureRevision1, Required: frame.FeatureRevision1}
-	s.queueRaw(b.Append(nil))
+	s.queueRaw(s.cfg.banner().Append(nil))
 }
 
 // Send queues m for sending; the session owns it until OutFinish.

@@ -162,6 +162,9 @@ func (s *Session) TakeOver(now time.Duration, in *Session) {
 		s.resetSession()
 	}
 	s.stream, s.deadline = in.stream, in.deadline
+	if p := in.rarely().packing; p != nil {
+		s.needSeldom().packing = p
+	}
 	in.stream.reset(in.cfg.Limits)
 	s.stream.dec.Reset() // the frame that is answered now
 	s.id.peerGlobalSeq = req.GlobalSeq

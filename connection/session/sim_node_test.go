@@ -53,7 +53,7 @@ func (w *world) node(i int, policy msg.Policy, opts ...nodeOption) *simNode {
 		client: auth.NoneClient{Name: entity.AuthName{Type: entity.TypeOSD, ID: fmt.Sprint(i)}},
 		server: &auth.NoneServer{}, window: 1 << 20, limit: 64 << 10,
 	}
-	n.cfg = Config{Self: entity.OSD(int64(i)), MaxBackoff: time.Second}.WithDefaults()
+	n.cfg = Config{Self: entity.OSD(int64(i)), MaxBackoff: time.Second, Compression: simCompression}.WithDefaults()
 	for _, o := range opts {
 		o(n)
 	}

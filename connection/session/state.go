@@ -17,6 +17,7 @@ const (
 	StateHelloConnecting
 	StateAuthConnecting
 	StateAuthConnectingSign
+	StateCompressionConnecting
 	StateSessionConnecting
 	StateSessionReconnecting
 	StateBannerAccepting
@@ -24,6 +25,7 @@ const (
 	StateAuthAccepting
 	StateAuthAcceptingMore
 	StateAuthAcceptingSign
+	StateCompressionAccepting
 	StateSessionAccepting
 	StateArbitrating
 	StateReady
@@ -38,9 +40,9 @@ const (
 
 var stateNames = [NumStates]string{
 	"NONE", "CONNECTING", "BANNER_CONNECTING", "HELLO_CONNECTING", "AUTH_CONNECTING", "AUTH_CONNECTING_SIGN",
-	"SESSION_CONNECTING", "SESSION_RECONNECTING", "BANNER_ACCEPTING", "HELLO_ACCEPTING", "AUTH_ACCEPTING",
-	"AUTH_ACCEPTING_MORE", "AUTH_ACCEPTING_SIGN", "SESSION_ACCEPTING", "ARBITRATING", "READY", "STANDBY",
-	"BACKOFF", "WAIT", "CLOSED",
+	"COMPRESSION_CONNECTING", "SESSION_CONNECTING", "SESSION_RECONNECTING", "BANNER_ACCEPTING", "HELLO_ACCEPTING",
+	"AUTH_ACCEPTING", "AUTH_ACCEPTING_MORE", "AUTH_ACCEPTING_SIGN", "COMPRESSION_ACCEPTING", "SESSION_ACCEPTING",
+	"ARBITRATING", "READY", "STANDBY", "BACKOFF", "WAIT", "CLOSED",
 }
 
 // stateSteps are the steps of a connection in words.
@@ -51,6 +53,7 @@ var stateSteps = [NumStates]string{
 	StateSessionReconnecting: "resuming the session", StateBannerAccepting: "waiting for the peer's first bytes",
 	StateHelloAccepting: "waiting for the peer's hello", StateAuthAccepting: "authenticating",
 	StateAuthAcceptingMore: "authenticating", StateAuthAcceptingSign: "authenticating",
+	StateCompressionConnecting: "agreeing on compression", StateCompressionAccepting: "agreeing on compression",
 	StateSessionAccepting: "setting up the session",
 	StateArbitrating:      "setting up the session", StateReady: "in the session",
 }
@@ -90,19 +93,20 @@ const (
 
 // phases are those of each state; one that is not named has none.
 var phases = [NumStates]phase{
-	StateNone:                beforeAuth,
-	StateConnecting:          toPeer | beforeAuth,
-	StateBannerConnecting:    toPeer | beforeAuth,
-	StateHelloConnecting:     toPeer | beforeAuth,
-	StateAuthConnecting:      toPeer | beforeAuth,
-	StateAuthConnectingSign:  toPeer | beforeAuth,
-	StateSessionConnecting:   toPeer,
-	StateSessionReconnecting: toPeer,
-	StateBannerAccepting:     beforeAuth,
-	StateHelloAccepting:      beforeAuth,
-	StateAuthAccepting:       beforeAuth,
-	StateAuthAcceptingMore:   beforeAuth,
-	StateAuthAcceptingSign:   beforeAuth,
+	StateNone:                  beforeAuth,
+	StateConnecting:            toPeer | beforeAuth,
+	StateBannerConnecting:      toPeer | beforeAuth,
+	StateHelloConnecting:       toPeer | beforeAuth,
+	StateAuthConnecting:        toPeer | beforeAuth,
+	StateAuthConnectingSign:    toPeer | beforeAuth,
+	StateCompressionConnecting: toPeer,
+	StateSessionConnecting:     toPeer,
+	StateSessionReconnecting:   toPeer,
+	StateBannerAccepting:       beforeAuth,
+	StateHelloAccepting:        beforeAuth,
+	StateAuthAccepting:         beforeAuth,
+	StateAuthAcceptingMore:     beforeAuth,
+	StateAuthAcceptingSign:     beforeAuth,
 }
 
 func (s State) connecting() bool { return phases[s]&toPeer != 0 }
@@ -126,6 +130,7 @@ func init() {
 	on(StateAuthConnecting, frame.TagAuthReplyMore, (*Session).connectorAuthMore)
 	on(StateAuthConnecting, frame.TagAuthDone, (*Session).connectorAuthDone)
 	on(StateAuthConnectingSign, frame.TagAuthSignature, (*Session).connectorSignature)
+	on(StateCompressionConnecting, frame.TagCompressionDone, (*Session).connectorCompression)
 	on(StateSessionConnecting, frame.TagServerIdent, (*Session).connectorServerIdent)
 	on(StateSessionConnecting, frame.TagIdentMissingFeatures, (*Session).connectorMissingFeatures)
 	on(StateSessionConnecting, frame.TagWait, (*Session).connectorWait)
@@ -139,6 +144,7 @@ func init() {
 	on(StateAuthAccepting, frame.TagAuthRequest, (*Session).acceptorAuthRequest)
 	on(StateAuthAcceptingMore, frame.TagAuthRequestMore, (*Session).acceptorAuthMore)
 	on(StateAuthAcceptingSign, frame.TagAuthSignature, (*Session).acceptorSignature)
+	on(StateCompressionAccepting, frame.TagCompressionRequest, (*Session).acceptorCompression)
 	on(StateSessionAccepting, frame.TagClientIdent, (*Session).acceptorClientIdent)
 	on(StateSessionAccepting, frame.TagSessionReconnect, (*Session).acceptorReconnect)
 

@@ -16,10 +16,12 @@ import (
 // allowed is the protocol: which tag may arrive in which state (docs/PROTOCOL.md 3.3).
 // Nothing else may.
 var allowed = map[State][]frame.Tag{
-	StateHelloConnecting:    {frame.TagHello},
-	StateAuthConnecting:     {frame.TagAuthBadMethod, frame.TagAuthReplyMore, frame.TagAuthDone},
-	StateAuthConnectingSign: {frame.TagAuthSignature},
-	StateSessionConnecting:  {frame.TagServerIdent, frame.TagIdentMissingFeatures, frame.TagWait},
+	StateHelloConnecting:       {frame.TagHello},
+	StateAuthConnecting:        {frame.TagAuthBadMethod, frame.TagAuthReplyMore, frame.TagAuthDone},
+	StateAuthConnectingSign:    {frame.TagAuthSignature},
+	StateCompressionConnecting: {frame.TagCompressionDone},
+	StateCompressionAccepting:  {frame.TagCompressionRequest},
+	StateSessionConnecting:     {frame.TagServerIdent, frame.TagIdentMissingFeatures, frame.TagWait},
 	StateSessionReconnecting: {frame.TagSessionReconnectOK, frame.TagSessionReset, frame.TagSessionRetry,
 		frame.TagSessionRetryGlobal, frame.TagWait},
 	StateHelloAccepting:    {frame.TagHello},
@@ -105,6 +107,10 @@ func inState(t *testing.T, st State) map[string]*lab {
 		return map[string]*lab{
 			"acceptor": acceptor(t, msg.LosslessPeer(), useFake(fakeAuth{rounds: 2, mode: auth.ModeCRC})).drive(st),
 		}
+	case StateCompressionConnecting:
+		return map[string]*lab{"connector": connector(t, msg.LosslessPeer(), compressed).drive(st)}
+	case StateCompressionAccepting:
+		return map[string]*lab{"acceptor": acceptor(t, msg.LosslessPeer(), compressed).drive(st)}
 	case StateArbitrating:
 		return map[string]*lab{
 			"acceptor": acceptor(t, msg.LosslessPeer(), func(n *simNode) { n.hold = true }).drive(st),

@@ -20,6 +20,7 @@ type stream struct {
 	paused  bool       // waiting for the gate or for arbitration
 	again   bool       // dec.Next is due, even without bytes
 	full    bool       // the network did not take all that was encoded
+	packed  bool       // a message is complete, and waits for room to be decompressed
 	written uint64     // bytes taken by the network
 	encoded uint64     // bytes encoded
 
@@ -76,6 +77,7 @@ type handshake struct {
 // resetStream forgets everything that belongs to one TCP connection.
 func (s *Session) resetStream() {
 	h := s.stream.hs
+	s.dropPacking()
 	s.stream.reset(s.cfg.Limits)
 	s.ka.reset()
 	s.box.rewind()

@@ -31,6 +31,8 @@ their checksums. A recording has a line for each chunk of bytes,
 that is: the side that sent it (C connected, S accepted), the chunk's offset in that side's
 stream, its length, seconds since the start, and the bytes in hex. Lines with # are comments.
 
+What is compressed is opened too, and the algorithm named; lengths in front of that are as on the wire.
+
 With --keyring, cephx logins are opened with the keys of the entities in it: proofs, tickets,
 authorizers and both AUTH_SIGNATUREs are verified, and in secure mode every frame is decrypted
 and its tag verified. A session with a daemon needs the ticket that its client got from the

@@ -28,6 +28,7 @@ type lineJSON struct {
 	Tag     string  `json:"tag,omitempty"`
 	Sealed  bool    `json:"sealed,omitempty"`
 	Aborted bool    `json:"aborted,omitempty"`
+	Packed  string  `json:"compressed,omitempty"` // by which algorithm
 	Text    string  `json:"text"`
 }
 
@@ -43,6 +44,7 @@ func (j *jsonLines) Write(p []byte) (int, error) {
 		if r := j.record; r != nil {
 			l.From, l.Offset, l.Len, l.Seconds = sides[sideOf(r.From)], &r.Offset, r.Len, r.At.Seconds()
 			l.Banner, l.Sealed, l.Aborted = r.Banner != nil, r.Sealed, r.Aborted
+			l.Packed = r.Compressed
 			if !l.Banner {
 				l.Tag = r.Preamble.Tag.String()
 			}

@@ -43,6 +43,20 @@ func TestDecodeEncrypted(t *testing.T) {
 	commandtest.Wants(t, out, "C encrypted from here: 480 bytes\nS encrypted from here: 4496 bytes\nframes 6, ")
 }
 
+// TestDecodeCompressed: what real OSDs have compressed is opened, whatever the algorithm.
+func TestDecodeCompressed(t *testing.T) {
+	const dir = "../../../async/compress/codecs/testdata/none-crc-osd-"
+	for _, a := range []string{"zlib", "snappy", "zstd", "lz4"} {
+		code, out, errs := decode(dir + a + "-20.0.hex")
+		require.Equal(t, command.ExitOK, code, errs)
+		commandtest.Wants(t, out, "COMPRESSION_REQUEST compress=true", "SERVER_IDENT addrs=v2:127.0.0.1:",
+			" compressed by "+a+"\n", " compressed by "+a+" from ")
+		code, out, _ = decode("--json", dir+a+"-20.0.hex")
+		require.Equal(t, command.ExitOK, code)
+		commandtest.Wants(t, out, `"compressed":"`+a+`"`)
+	}
+}
+
 func TestDecodeBroken(t *testing.T) {
 	for file, want := range map[string]string{
 		"none-crc-traps.46.hex": "C @399: frame: bad late status",

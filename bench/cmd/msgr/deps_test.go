@@ -14,7 +14,10 @@ import (
 // is built with msgrbench alone: the first demo on a machine waits for all that is here.
 var linked = []string{
 	"github.com/asyncmsgr/asyncmsgr",
+	"github.com/asyncmsgr/asyncmsgr/async/compress/codecs",
 	"github.com/asyncmsgr/asyncmsgr/bench",
+	"github.com/klauspost/compress", // msgr decode
+	"github.com/pierrec/lz4/v4",
 	"github.com/alecthomas/kong",
 	"github.com/HdrHistogram/hdrhistogram-go",
 	"github.com/cloudwego/netpoll",
