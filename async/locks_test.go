@@ -19,7 +19,8 @@ func TestLocks(t *testing.T) {
 	for _, dir := range []string{
 		"async", "async/adapters/peer", "async/admin", "async/compress", "async/live", "async/mon", "async/msg",
 		"async/osd", "async/resolve", "async/rpc", "async/stream", "async/tickets", "connection",
-		"connection/auth/cephx", "connection/session", "connection/frame", "dispatch", "eventloop", "eventloop/netpollstack",
+		"connection/auth/cephx", "connection/session", "connection/frame", "dispatch", "eventloop",
+		"eventloop/netpollstack",
 	} {
 		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
 		require.NoError(t, err)

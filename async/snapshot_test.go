@@ -86,6 +86,7 @@ func TestEveryFieldOfSnapshotsMoves(t *testing.T) {
 	f := movedFields{}
 	for _, scene := range []func(*lab, movedFields){
 		snapshotOfTraffic, snapshotOfThrottles, snapshotOfTrouble, snapshotOfAStuckWorker, snapshotOfAFullPool,
+		snapshotOfCompression,
 	} {
 		t.Run("", func(t *testing.T) { scene(newLab(t), f) })
 	}
@@ -101,6 +102,16 @@ func TestEveryFieldOfSnapshotsMoves(t *testing.T) {
 	require.Empty(t, slices.DeleteFunc(still, func(s string) bool {
 		return strings.HasPrefix(s, "Conn.Authenticated.")
 	}), "these were never other than 0")
+}
+
+func snapshotOfCompression(l *lab, f movedFields) {
+	srv := l.server(entity.OSD(0), msg.LosslessPeer(), zlib)
+	cl := l.server(entity.OSD(1), msg.LosslessPeer(), zlib)
+	plain := l.client(entity.Client(1), msg.LosslessPeer())
+	require.NoError(l.t, l.connect(cl, srv).Send(&msg.Message{Type: 1000, Data: make([]byte, 5000)}))
+	l.connect(plain, srv)
+	f.until(l, []*node{srv, cl}, "Conn.CompressedFrom", "Conn.CompressedTo", "Conn.DecompressedFrom",
+		"Conn.DecompressedTo", "Conn.Compression", "Conn.Uncompressed")
 }
 
 func snapshotOfTraffic(l *lab, f movedFields) {
