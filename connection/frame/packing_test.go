@@ -301,3 +301,17 @@ func FuzzPacked(f *testing.F) {
 		compareFrames(t, whole.frames, split.frames)
 	})
 }
+
+// TestPackedHasNoShortCut: of two messages that are alike, compressed, the second is not taken at
+// a stroke.
+func TestPackedHasNoShortCut(t *testing.T) {
+	one := bomb(runs{}.Append(nil, []byte("aaaaaaaaaaaaaaaaaaaa")), nil, runs{})
+	f := newFeeder(nil)
+	f.d.SetCompression(runs{})
+	require.NoError(t, f.feed(one))
+	_, ok := f.d.WholeMessage(one)
+	require.False(t, ok)
+	require.NoError(t, f.feed(one))
+	require.Len(t, f.frames, 2)
+	require.Equal(t, f.frames[0], f.frames[1])
+}

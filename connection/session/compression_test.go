@@ -113,8 +113,12 @@ func TestCompressionAgreed(t *testing.T) {
 		require.Equal(t, []uint64{1, 2, 3, 4}, b.got, tc.name)
 		alg, _ = c.s.Compressed()
 		require.Equal(t, tc.alg, alg, tc.name)
+		alg, _ = d.s.Compressed() // which has taken over the transport of an accepted one
+		require.Equal(t, tc.alg, alg, tc.name)
 		sent, _ = c.s.TakePacked()
+		_, received = d.s.TakePacked()
 		require.Equal(t, tc.alg != "", sent.Frames > 0, tc.name)
+		require.Equal(t, tc.alg != "", received.Frames > 0, tc.name)
 		again, _ := c.s.TakePacked()
 		require.Zero(t, again)
 	}
