@@ -57,7 +57,7 @@ func TestOSD(t *testing.T) {
 		t.Run(a.Name(), func(t *testing.T) {
 			m, err := async.New(async.Config{Name: entity.OSD(7), AllowFaults: true,
 				InitialBackoff: 10 * time.Millisecond,
-				Compression: async.Compression{Algorithms: []string{a.Name()}, MinSize: 64}})
+				Compression:    async.Compression{Algorithms: []string{a.Name()}, MinSize: 64}})
 			require.NoError(t, err)
 			g := &got{n: make(chan struct{}, 1000)}
 			m.SetDefaultPolicy(msg.LosslessPeer())
