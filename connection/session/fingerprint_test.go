@@ -35,7 +35,7 @@ var notInFingerprint = map[string]string{
 	"handshake.step":   "it is not slow either",
 	"fifo.head":        "how much is empty before the items",
 	"Decoder.err":      "it is returned when it is set, and ends the connection",
-	"Encoder.err":      "nothing that can be sent is too large",
+	"Encoder.spent":    "nobody sends so much",
 	"seldom.breakErr":  "it is only handed on",
 }
 
