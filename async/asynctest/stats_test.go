@@ -74,7 +74,7 @@ func TestEveryFieldOfStatsMoves(t *testing.T) {
 	m := moved{}
 	for _, scene := range []func(*testing.T, moved){
 		statsOfTraffic, statsOfThrottles, statsOfResets, statsOfHandshakes, statsOfFastDispatch, statsOfRejection,
-		statsOfBadUsers, statsOfStuck, statsOfAbsent, statsOfStandIns, statsOfKeys,
+		statsOfBadUsers, statsOfStuck, statsOfAbsent, statsOfStandIns, statsOfKeys, statsOfCompression,
 	} {
 		scene(t, m)
 	}
@@ -116,6 +116,17 @@ func statsOfKeys(t *testing.T, m moved) {
 		m.watch(c, 10*time.Millisecond)
 	}
 	m.watch(c, time.Second)
+	c.CheckExactlyOnce()
+}
+
+func statsOfCompression(t *testing.T, m moved) {
+	c := NewCluster(t, Options{Seed: 1, N: 2, Config: func(_ int, cfg *async.Config) {
+		cfg.Compression = async.Compression{Algorithms: []string{"zlib"}, MinSize: 1}
+	}})
+	for range 10 { // an acknowledgement does not become shorter
+		require.NoError(t, c.Send(0, 1, 5000, 0))
+		m.watch(c, time.Second)
+	}
 	c.CheckExactlyOnce()
 }
 
