@@ -16,7 +16,12 @@ import (
 var neverCounted = map[string]string{
 	"Lent":               "there are no workers to be lent",
 	"SlowFastDispatches": "a fast dispatcher holds up the thread of its own connection only, which nobody watches",
+	"Compressed":         notCompressed, "CompressedFrom": notCompressed, "CompressedTo": notCompressed,
+	"CompressedInVain": notCompressed, "Decompressed": notCompressed, "DecompressedFrom": notCompressed,
+	"DecompressedTo": notCompressed,
 }
+
+const notCompressed = "compression is not offered"
 
 // TestEveryCounterIsCounted looks into the source for who adds to each counter. That they
 // are right, the suite of sessiontest and async's own tests say.
