@@ -81,7 +81,7 @@ func (d *Decoder) PlainLen() (int, error) {
 func (d *Decoder) plainLen(i int, packed []byte, limit uint32) (int, error) {
 	n, err := d.pack.alg.PlainLen(packed, int(limit))
 	switch {
-	case errors.Is(err, compress.ErrTooLong) || err == nil && n > int(limit):
+	case errors.Is(err, compress.ErrTooLong) || err == nil && (n > int(limit) || n < 0): // 32 bits
 		return 0, &Error{Code: TooLarge, Tag: d.pre.Tag, Segment: i, Len: n, Limit: int(limit), Err: err}
 	case err == nil && n == 0:
 		err = errors.New("nothing, compressed")
