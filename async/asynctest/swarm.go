@@ -17,7 +17,8 @@ type SwarmConfig struct {
 	// SlowAuth has the authentication run as steps on the executor (auth.Slow), in all
 	// systems.
 	SlowAuth bool
-	// Compress has two nodes of three compress what they send each other, in all systems.
+	// Compress has two nodes of three compress what they send each other, in all systems and
+	// not only in one of sixteen.
 	Compress bool
 	// Logger gets the messengers' log; nil: nobody does.
 	Logger *slog.Logger

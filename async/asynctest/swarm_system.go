@@ -173,7 +173,7 @@ func newSwarm(tb TB, seed uint64, cfg *SwarmConfig, result *SwarmResult) *swarm 
 				cfg.AuthClient, cfg.AuthServer = testClient{s.auth}, &testServer{testAuth: s.auth}
 				cfg.RekeyUnits = s.auth.rekey
 			}
-			if s.cfg.Compress && i%3 != 2 {
+			if (s.cfg.Compress || seed%16 == 7) && i%3 != 2 {
 				cfg.Compression = async.Compression{Algorithms: []string{"zlib"}, MinSize: 100, WithSecure: true}
 			}
 			cfg.Observe = func(st session.State, tag frame.Tag) { s.observe(i, st, tag) }
