@@ -105,7 +105,6 @@ func TestSwarmCompressed(t *testing.T) {
 	require.NotZero(t, decompressed, "seeds from %d on", first)
 }
 
-// Whatever a seed has in it, it has it twice. ASYNCMSGR_LONG tries a thousand.
 // TestSwarmSlowAuth: the authentication's steps run on executors, while connections break.
 func TestSwarmSlowAuth(t *testing.T) {
 	first, n := rand.Uint64()>>1, uint64(40)
@@ -123,6 +122,7 @@ func TestSwarmSlowAuth(t *testing.T) {
 	}
 }
 
+// TestSwarmIsDeterministic: whatever a seed has in it, it has it twice. ASYNCMSGR_LONG tries a thousand.
 func TestSwarmIsDeterministic(t *testing.T) {
 	first, n := rand.Uint64()>>1, uint64(8)
 	if os.Getenv("ASYNCMSGR_LONG") != "" {
