@@ -22,7 +22,9 @@
 // A round of a worker is: ready sockets, expired timers, posted tasks, then one
 // HandleFlush for each transport that asked for it. Writing happens in
 // HandleFlush, so that everything a round produced for one socket leaves in one
-// writev.
+// writev. A stack may run the posted tasks and call HandleFlush in the midst of the ready
+// sockets, too, between two of them: what a long round has produced would be out of the
+// processor's cache at its end.
 //
 // eventloop/netpollstack is the real network, eventloop/stacktest the suite
 // that every implementation passes.

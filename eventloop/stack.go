@@ -237,8 +237,8 @@ type Transport interface {
 	// not kept. An error is fatal for the transport: HandleClosed does not
 	// follow, the caller closes it. Meant to be called from HandleFlush.
 	Write(bufs [][]byte) (int, error)
-	// WantFlush asks for one HandleFlush at the end of the current round; while
-	// the socket is full the call is deferred until it has room. Cheap when
+	// WantFlush asks for one HandleFlush at the end of the current round, or between two
+	// sockets of it; while the socket is full the call is deferred until it has room. Cheap when
 	// repeated.
 	WantFlush()
 	// PauseRead stops HandleRead after the current call, ResumeRead starts it

@@ -40,6 +40,7 @@ func (t *transport) read(events uint32) {
 			return
 		}
 		budget -= n
+		t.w.received += n
 		landed := min(n, len(direct))
 		t.h.HandleRead(landed, t.w.scratch[:n-landed])
 		if t.state != open || t.paused {
