@@ -178,6 +178,7 @@ func (s *Session) acked(seq uint64) {
 		s.num.acked = seq
 		s.fruitless = 0
 	}
+	s.box.sent.touch(seq)
 	for s.box.sent.len() > 0 && s.box.sent.at(0).seq <= seq {
 		s.finish(s.box.sent.pop().m, nil)
 		s.box.resend = max(0, s.box.resend-1)
@@ -221,7 +222,10 @@ func (s *Session) Fill(now time.Duration, b *frame.Batch, limit int) (more bool)
 		s.encode(b, x.m, x.seq)
 		x.end = base + uint64(b.Len())
 	}
-	for s.box.resend == s.box.sent.len() && s.box.queue.n > 0 && !full() {
+	for k := 0; s.box.resend == s.box.sent.len() && s.box.queue.n > 0 && !full(); k++ {
+		if k%touchedAhead == 0 {
+			s.box.queue.touch()
+		}
 		m := s.box.queue.pop()
 		if err := begin(m, now); err != nil {
 			s.finish(m, err)

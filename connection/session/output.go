@@ -96,7 +96,10 @@ func (s *Session) put(o Output) {
 	if s.out == nil {
 		s.out = s.bufs.getOutputs()
 	}
-	s.out.list = append(s.out.list, o)
+	q := s.out
+	q.list = append(q.list, Output{})
+	p := &q.list[len(q.list)-1]
+	p.Kind, p.State, p.GoesOn, p.Msg, p.Err = o.Kind, o.State, o.GoesOn, o.Msg, o.Err
 }
 
 func (s *Session) emit(k OutputKind)                { s.put(Output{Kind: k}) }
