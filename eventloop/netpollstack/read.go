@@ -15,11 +15,21 @@ import (
 // marked as being in a system call delays the garbage collector.
 const rawReadMax = 512 << 10
 
+const (
+	// bulkMin is how much there has to be to be received directly for a payload to be large. To
+	// copy it costs ten times what another system call does.
+	bulkMin = 32 << 10
+	// spillMax is what is received behind a large payload, or where one is expected.
+	spillMax = 4 << 10
+	// bulkPatience is how many reads in a row that have nothing to receive directly end that.
+	bulkPatience = 2
+)
+
 // read receives until the socket is empty, ends, or had its budget.
 func (t *transport) read(events uint32) {
 	for budget := t.w.stack.cfg.ReadBudget; budget > 0; {
 		direct := t.h.ReadInto()
-		n, full, e := t.w.receive(int(t.fd), direct[:min(len(direct), budget)], len(direct) <= budget)
+		n, full, e := t.w.receive(int(t.fd), direct[:min(len(direct), budget)], t.spill(len(direct), budget))
 		switch {
 		case e == syscall.EINTR:
 			continue
@@ -54,25 +64,44 @@ func (t *transport) read(events uint32) {
 	}
 }
 
-// receive reads into direct and then, if spill is set, into the scratch buffer.
-// full says whether there was no room left.
-func (w *worker) receive(fd int, direct []byte, spill bool) (n int, full bool, e syscall.Errno) {
+// spill returns how much of the scratch buffer a read may use behind direct bytes that are
+// received where they belong. What lands in the scratch buffer is copied from there. So
+// while large payloads come, one after the other, no more is received with the end of one than
+// the beginning of the next: the rest of that is received directly.
+func (t *transport) spill(direct, budget int) int {
+	switch {
+	case direct >= bulkMin:
+		t.bulk = bulkPatience
+	case direct == 0 && t.bulk > 0:
+		t.bulk--
+	}
+	switch {
+	case direct > budget:
+		return 0
+	case t.bulk > 0:
+		return min(spillMax, len(t.w.scratch))
+	}
+	return len(t.w.scratch)
+}
+
+// receive reads into direct and then into so many bytes of the scratch buffer. full says whether there was no room left.
+func (w *worker) receive(fd int, direct []byte, spill int) (n int, full bool, e syscall.Errno) {
 	var r uintptr
 	var room int
 	switch {
 	case len(direct) == 0:
-		room = len(w.scratch)
+		room = spill
 		r, _, e = syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&w.scratch[0])), uintptr(room))
 	default:
 		iov, count := w.iovecs[:2], 1
 		room = len(direct)
 		iov[0].Base = &direct[0]
 		iov[0].SetLen(len(direct))
-		if spill {
+		if spill > 0 {
 			count = 2
-			room += len(w.scratch)
+			room += spill
 			iov[1].Base = &w.scratch[0]
-			iov[1].SetLen(len(w.scratch))
+			iov[1].SetLen(spill)
 		}
 		if room <= rawReadMax {
 			r, _, e = syscall.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count))

@@ -29,6 +29,7 @@ type transport struct {
 	full    bool   // the socket has no room, or is not connected yet
 	wanting bool   // HandleFlush is to be called
 	queued  bool   // in the worker's dirty list
+	bulk    uint8  // large payloads are coming, see spill
 	unsent  uint32 // the socket's bound of what is not sent yet, if it is measured; see unsent.go
 	looked  uint32 // when it was measured last: milliseconds of the worker's time
 }
