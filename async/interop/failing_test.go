@@ -85,10 +85,10 @@ func losslessThroughFailures(t *testing.T, real *Mon, mode uint32, questions, on
 // connections, and it logs in anew and asks again. The caller of each command hears one answer,
 // its own.
 //
-// Few are out at a time: a monitor reads what it is sent faster than it answers, and at one of 50
-// it would have cut the connection before it has answered any of many.
+// Many are wanted at a time. A monitor reads what it is sent faster than it answers, and at one of 50
+// it has cut the connection before it has answered any of many: so the client asks few again.
 func commandsThroughFailures(t *testing.T, real *Mon, mode uint32, questions int) {
-	const outMax = 4
+	const outMax = 64
 	began := time.Now()
 	c := openMonWith(t, mon.Config{PauseMin: time.Millisecond, PauseMax: time.Millisecond}, CephxKeyring(t),
 		func(l *mon.Login) { l.Modes = []uint32{mode} }, real.Addr)

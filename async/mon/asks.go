@@ -11,7 +11,17 @@ import (
 // An answer that is over a limit of this side's messenger breaks the session, and would break
 // the next one too. Which question it answers is not known. So those that were out are asked
 // again one at a time, and the one that breaks the session alone is the one.
-type asks struct{ list []*ask }
+//
+// A session that is lost loses the answers too. If all questions went out again at once, over a network
+// that breaks often none would be answered before the next break. So after a loss askedAgain
+// of them go out, and two more for each answer.
+type asks struct {
+	list []*ask
+	most int // how many may be out; 0: no session was lost, all may
+}
+
+// askedAgain is how many questions go out at first after a session was lost.
+const askedAgain = 4
 
 // ask is one question.
 type ask struct {
@@ -37,12 +47,33 @@ func (a *asks) due() []*ask {
 		return a.list[i : i+1]
 	}
 	var due []*ask
+	room := len(a.list)
+	if a.most > 0 {
+		room = a.most - a.out()
+	}
 	for _, x := range a.list {
-		if !x.out {
+		if !x.out && len(due) < room {
 			due = append(due, x)
 		}
 	}
 	return due
+}
+
+// out is how many questions are out.
+func (a *asks) out() (n int) {
+	for _, x := range a.list {
+		if x.out {
+			n++
+		}
+	}
+	return n
+}
+
+// answered notes that a question that was out has its answer: the network carries.
+func (a *asks) answered() {
+	if a.most > 0 {
+		a.most++
+	}
 }
 
 func (x *ask) sent(now time.Duration) { x.out, x.since = true, now }
@@ -58,6 +89,7 @@ func (a *asks) end(id uint64) bool {
 // lost notes that the session is over; limit says that it broke by a limit of this side. It
 // returns the questions to which no answer will be, and takes them out.
 func (a *asks) lost(limit bool) (hopeless []uint64) {
+	a.most = askedAgain
 	a.list = slices.DeleteFunc(a.list, func(x *ask) bool {
 		if !x.out {
 			return false

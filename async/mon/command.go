@@ -166,6 +166,7 @@ func (c *Client) askDue(now time.Duration) {
 // answer ends the question that m answers; others are nobody's. On the worker.
 func (c *Client) answer(id uint64, m *msg.Message) {
 	if q := c.questions[id]; q != nil && q.reply == m.Type {
+		c.asks.answered()
 		c.finish(id, m, nil)
 	}
 }

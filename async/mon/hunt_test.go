@@ -141,3 +141,42 @@ func TestAsks(t *testing.T) {
 	a.end(4)
 	require.Equal(t, []uint64{5}, ids(a.due()))
 }
+
+// TestAsksAfterALoss: over a network that has just lost a session the questions go out few at
+// a time, and more as it carries answers.
+func TestAsksAfterALoss(t *testing.T) {
+	var a asks
+	send := func() (n int) {
+		for _, x := range a.due() {
+			x.sent(1)
+			n++
+		}
+		return n
+	}
+	for id := range uint64(64) {
+		a.add(id)
+	}
+	require.Equal(t, 64, send())
+	require.Empty(t, a.lost(false))
+	require.Equal(t, askedAgain, send())
+	require.Zero(t, send())
+	for id := range uint64(askedAgain) {
+		a.answered()
+		a.end(id)
+	}
+	require.Equal(t, 2*askedAgain, send(), "each answer makes room for two")
+	require.Empty(t, a.lost(false))
+	require.Equal(t, askedAgain, send(), "again")
+	for round := 0; len(a.list) > 0; round++ {
+		require.Less(t, round, 8, "doubled each time")
+		for _, x := range a.list {
+			if x.out {
+				a.answered()
+			}
+		}
+		for len(a.list) > 0 && a.list[0].out {
+			a.end(a.list[0].id)
+		}
+		send()
+	}
+}
