@@ -22,6 +22,9 @@ func TestBlocks(t *testing.T) {
 
 	x.give(make([]byte, blocksBytes+1))
 	require.Empty(t, x.free, "more than is kept")
+	all := make([]byte, blocksBytes)
+	x.give(all)
+	require.Same(t, &all[0], &x.take(blocksBytes)[0], "as much as is kept")
 	for range 3 {
 		x.give(make([]byte, 8<<10))
 	}

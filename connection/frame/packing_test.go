@@ -318,3 +318,45 @@ func TestPackedHasNoShortCut(t *testing.T) {
 	require.Len(t, f.frames, 2)
 	require.Equal(t, f.frames[0], f.frames[1])
 }
+
+// TestPlainAfterCompressed: a message that is not compressed, and has the preamble of the last such one, is
+// read as what it is though one that was compressed came between them.
+func TestPlainAfterCompressed(t *testing.T) {
+	var b Batch
+	e, _ := modes[0].pair()
+	plain := []byte("abcdefgh")
+	e.AppendMessage(&b, &testHeader, plain, nil, nil)
+	one := b.AppendTo(nil)
+	f := newFeeder(nil)
+	f.d.SetCompression(runs{})
+	require.NoError(t, f.feed(one))
+	require.NoError(t, f.feed(bomb(runs{}.Append(nil, bytes.Repeat([]byte{'a'}, 500)), nil, runs{})))
+	require.NoError(t, f.feed(one))
+	require.Len(t, f.frames, 3)
+	require.Equal(t, f.frames[0], f.frames[2])
+}
+
+// TestSegmentsBeforeUnpack: there are none.
+func TestSegmentsBeforeUnpack(t *testing.T) {
+	var d Decoder
+	d.Init(Limits{})
+	d.SetCompression(runs{})
+	stream := bomb(runs{}.Append(nil, bytes.Repeat([]byte{'a'}, 500)), nil, runs{})
+	for {
+		n, ev, err := d.Next(stream)
+		require.NoError(t, err)
+		stream = stream[n:]
+		if ev == GotFrame {
+			break
+		}
+	}
+	front, middle, data := d.Segments()
+	require.Nil(t, front)
+	require.Nil(t, middle)
+	require.Nil(t, data)
+	n, err := d.PlainLen()
+	require.NoError(t, err)
+	require.NoError(t, d.Unpack(make([]byte, n)))
+	front, _, _ = d.Segments()
+	require.Len(t, front, 500)
+}
