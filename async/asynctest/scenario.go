@@ -10,7 +10,8 @@ import (
 // Scenario is a run described by text, one step a line; # begins a comment:
 //
 //	seed 7                            what everything random comes from; first line, optional
-//	node a policy=lossless_peer       a messenger; also workers=2 keepalive=5s throttle=10000 nonce=same
+//	node a policy=lossless_peer       a messenger; also workers=2 keepalive=5s throttle=10000 nonce=same;
+//	                                  compress=zlib: frames from 200 bytes on, with those that offer it too
 //	nodes 50 prefix=n                 fifty of them, n1 to n50; with the options of node
 //	links latency=40ms spread=20ms    what all links are, but for those of link lines: from 40 to 60 ms;
 //	                                  among the nodes
@@ -51,7 +52,8 @@ import (
 //	expect remote_reset a             what a was told: connect, accept, reset, remote_reset, refused;
 //	expect reset a 0                  with a number: exactly so often
 //	expect connected a b 1            connections of a with b that are established: 0 or 1
-//	expect faults a 2                 transports that a has lost; also received, sent, replayed
+//	expect faults a 2                 transports that a has lost; also received, sent, replayed,
+//	                                  compressed, decompressed
 //	expect dials a b 2                connections that a has begun to b
 //	check                             every promise of the messenger (see Checkers)
 //	check exactly_once                or one: exactly_once, prefix, nothing_held

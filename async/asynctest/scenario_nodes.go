@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async/compress"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/eventloop/simnet"
 )
@@ -23,6 +24,7 @@ type nodePlan struct {
 	workers   int
 	keepalive time.Duration
 	throttle  int
+	compress  string
 	client    bool
 	same      bool
 }
@@ -94,6 +96,13 @@ func (p *scenarioParser) plan() (plan nodePlan, err error) {
 		"workers":   intOption(&plan.workers, 1, 64),
 		"keepalive": durationOption(&plan.keepalive),
 		"throttle":  intOption(&plan.throttle, 1, 1<<30),
+		"compress": func(v word) error {
+			if _, err := compress.ByName(v.text); err != nil {
+				return v.errorf("%v", err)
+			}
+			plan.compress = v.text
+			return nil
+		},
 		"nonce": func(v word) error {
 			if plan.same = v.text == "same"; !plan.same && v.text != "new" {
 				return v.errorf("nonce: same or new")

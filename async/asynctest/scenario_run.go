@@ -46,6 +46,9 @@ func (r *scenarioRun) start(tb TB, options func(*Options)) {
 		Config: func(i int, cfg *async.Config) {
 			cfg.KeepaliveInterval = plans[i].keepalive
 			cfg.DispatchThrottleBytes = int64(plans[i].throttle)
+			if a := plans[i].compress; a != "" {
+				cfg.Compression = async.Compression{Algorithms: []string{a}, MinSize: 200}
+			}
 		},
 		Setup: func(n *Node) { n.SetDefaultPolicy(plans[n.Index].policy) }, Blocking: true,
 		Dispatch: func(n *Node, m *msg.Message) {
@@ -169,11 +172,11 @@ func parseExpectation(p *scenarioParser) (e *expectation, err error) {
 	case "connect", "accept", "reset", "remote_reset", "refused":
 		kind := strings.ReplaceAll(w.text, "_", " ")
 		e.count = func(r *scenarioRun) int { return r.c.Nodes[a].Count(kind) }
-	case "faults", "received", "sent", "replayed":
+	case "faults", "received", "sent", "replayed", "compressed", "decompressed":
 		e.count = func(r *scenarioRun) int {
 			s := r.c.Nodes[a].Stats()
 			return int(map[string]uint64{"faults": s.Faults, "received": s.Received, "sent": s.Sent,
-				"replayed": s.Replayed}[w.text])
+				"replayed": s.Replayed, "compressed": s.Compressed, "decompressed": s.Decompressed}[w.text])
 		}
 	default:
 		return nil, w.errorf("unknown expectation %q", w.text)
