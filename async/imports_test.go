@@ -73,7 +73,8 @@ var mayImport = map[string][]string{
 		"connection/frame"},
 	"async/stream": {"async", "async/callback", "async/msg", "async/entity", "eventloop"},
 
-	"async/asynctest": {"async/asynctest/promise", "async", "eventloop", "eventloop/simnet", "dispatch",
+	"async/asynctest": {"async/asynctest/promise", "async", "async/compress", "eventloop",
+		"eventloop/simnet", "dispatch",
 		"connection/session", "connection/frame", "connection/auth", "async/msg", "async/entity"},
 	"async/asynctest/bubble":   {"eventloop", "eventloop/simnet"},
 	"async/asynctest/promise":  {"async/msg"},

@@ -12,8 +12,8 @@ type Step struct {
 // Steps are those that the page explains.
 var Steps = []Step{
 	{"seed", "seed 7", "what everything random comes from; the first line", false},
-	{"node", "node a policy=lossless_peer", "a messenger; also workers=2 keepalive=5s throttle=10000 nonce=same compress=zlib",
-		false},
+	{"node", "node a policy=lossless_peer",
+		"a messenger; also workers=2 keepalive=5s throttle=10000 nonce=same compress=zlib", false},
 	{"nodes", "nodes 8 prefix=n policy=lossless_peer", "several of them: n1 to n8", false},
 	{"links", "links latency=40ms spread=20ms", "what all links are; also bandwidth=1000000, in bytes a second", false},
 	{"run", "run 5s", "virtual time passes", false},

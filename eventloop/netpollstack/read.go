@@ -84,7 +84,8 @@ func (t *transport) spill(direct, budget int) int {
 	return len(t.w.scratch)
 }
 
-// receive reads into direct and then into so many bytes of the scratch buffer. full says whether there was no room left.
+// receive reads into direct and then into so many bytes of the scratch buffer. full says
+// whether there was no room left.
 func (w *worker) receive(fd int, direct []byte, spill int) (n int, full bool, e syscall.Errno) {
 	var r uintptr
 	var room int
