@@ -72,3 +72,26 @@ func TestOutQueueModel(t *testing.T) {
 		}
 	})
 }
+
+// TestFifoMovesUp: what is left moves to the front now and then, in its order.
+func TestFifoMovesUp(t *testing.T) {
+	var f fifo
+	next, popped := uint64(0), uint64(0)
+	for range 3 {
+		for range 3000 {
+			f.push(sending{seq: next})
+			next++
+		}
+		for range 2500 {
+			require.Equal(t, popped, f.pop().seq)
+			popped++
+		}
+		require.EqualValues(t, next-popped, f.len())
+		require.Less(t, f.head, 2049)
+	}
+	for popped < next {
+		require.Equal(t, popped, f.pop().seq)
+		popped++
+	}
+	require.Zero(t, f.len())
+}

@@ -26,6 +26,7 @@ func TestSpill(t *testing.T) {
 	require.Equal(t, spillMax, spill(0))
 	require.Equal(t, defaultReadBuffer, spill(0), "what is small came instead")
 	require.Zero(t, tr.spill(2<<20, budget), "more than the round may receive")
+	require.Equal(t, spillMax, tr.spill(budget, budget), "as much as it may")
 	w.scratch = make([]byte, 1000)
 	require.Equal(t, 1000, spill(bulkMin), "all there is")
 }
