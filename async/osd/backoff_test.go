@@ -47,7 +47,11 @@ func TestHeldBack(t *testing.T) {
 		<-c.maps
 	}
 	for range 4 {
-		<-c.maps // the monitor is asked again, where it is
+		select {
+		case <-c.maps: // the monitor is asked again, where it is
+		case err := <-ended:
+			require.FailNow(t, "it was sent while it was held back", "%v", err)
+		}
 	}
 	short, cancel := context.WithTimeout(ctx, time.Millisecond)
 	defer cancel()

@@ -33,9 +33,10 @@ type Config struct {
 var (
 	// ErrBusy: as many operations are under way as may (Config.OpsMax).
 	ErrBusy = errors.New("osd: too many operations")
-	// ErrTooLarge: the object is larger than Config.ReadMax, or what is written is over a limit of
-	// the OSD's (then it is an *Error too), or it, or an answer, is over one of this side's messenger. Such an answer breaks the connection: all
-	// operations that were out on it end with this error.
+	// ErrTooLarge: the object is larger than Config.ReadMax, or what is written is over a limit
+	// of the OSD's (then it is an *Error too), or it, or an answer, is over one of this side's
+	// messenger. Such an answer breaks the connection: all operations that were out on it end
+	// with this error.
 	ErrTooLarge = errors.New("osd: over a limit")
 	// ErrAnswer: an answer that cannot be read.
 	ErrAnswer = errors.New("osd: an answer that cannot be read")
@@ -52,7 +53,8 @@ type Error struct {
 // Error is one line.
 func (e *Error) Error() string {
 	why := map[int]string{1: "operation not permitted", 2: "no such object", 13: "permission denied",
-		22: "invalid argument", 27: "too large", 28: "no space", 36: "name too long", 90: "too large at a time"}[e.Errno]
+		22: "invalid argument", 27: "too large", 28: "no space", 36: "name too long",
+		90: "too large at a time"}[e.Errno]
 	if why == "" {
 		why = "errno"
 	}

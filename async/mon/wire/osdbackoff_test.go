@@ -13,7 +13,8 @@ import (
 // and after that, without its nanoseconds.
 const (
 	realBackoffHead = "01011200000001010000000000000001000000ffffffffff"
-	realBackoffTail = "0100000000000000" + "040321000000000000000000000000000000000000000100000000000000000100000000000000" +
+	realBackoffTail = "0100000000000000" + "040321000000000000000000000000000000000000000100000000000000" +
+		"000100000000000000" +
 		"0403210000000000000000000000feffffffffffffff030000000000000000" + "0100000000000000"
 	realBlock   = realBackoffHead + "11000000" + "01" + realBackoffTail
 	realAck     = realBackoffHead + "11000000" + "02" + realBackoffTail
@@ -26,7 +27,8 @@ const (
 		"00000000000000000000000000000000000000000000000000000000" + "84240d6b00000000" +
 		"0603210000000100000000000000ffffffff000000000500000073" +
 		"70616365ffffffffffffffff040000006f626a310100" +
-		"0222000000000000000000000000030000000000000000000000000000000000000003000000feffffffffffffff000000000000000000000000"
+		"022200000000000000000000000003000000000000000000000000000000" +
+		"0000000003000000feffffffffffffff000000000000000000000000"
 	realOpInSpace3 = "fffffdffbdcf013f"
 )
 
@@ -86,8 +88,8 @@ func TestOrderOfObjects(t *testing.T) {
 }
 
 func TestOSDOpInANamespaceIsEncodedAsByRados(t *testing.T) {
-	o := OSDOp{Pool: 1, Namespace: "space", Object: "obj1", Hash: 0x9ee7f639, Seed: 1, Epoch: 17, Op: OpWriteFull, Length: 3,
-		Seconds: 0x6b0d2484, Data: make([]byte, 3)}
+	o := OSDOp{Pool: 1, Namespace: "space", Object: "obj1", Hash: 0x9ee7f639, Seed: 1, Epoch: 17, Op: OpWriteFull,
+		Length: 3, Seconds: 0x6b0d2484, Data: make([]byte, 3)}
 	require.Equal(t, realOpInSpace1+realOpFlags+realOpInSpace2+"00000000"+realOpInSpace3,
 		hex.EncodeToString(o.Message().Front))
 	o.Retry = 1
