@@ -283,6 +283,16 @@ func TestBoundsOfOperations(t *testing.T) {
 	require.ErrorIs(t, o.Write(testContext(t), "p", "x", nil), mon.ErrClosed)
 }
 
+// TestWhatAnOSDFindsTooLarge is ErrTooLarge, and says the number.
+func TestWhatAnOSDFindsTooLarge(t *testing.T) {
+	for _, errno := range []int{27, 90} {
+		require.ErrorIs(t, &Error{Errno: errno}, ErrTooLarge)
+	}
+	require.NotErrorIs(t, &Error{Errno: 28}, ErrTooLarge)
+	require.EqualError(t, &Error{Pool: "p", Namespace: "s", Object: "x", Errno: 90},
+		"osd: p/s/x: the OSD answers -90 (too large at a time)")
+}
+
 func TestParsePlace(t *testing.T) {
 	p, err := parsePlace([]byte(`{"epoch":27,"pool_id":1,"raw_pgid":"1.6cf8deff","pgid":"1.7","acting_primary":0}`))
 	require.NoError(t, err)
