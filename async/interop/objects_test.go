@@ -19,6 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmsgr/asyncmsgr/async/mon"
+	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
+	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/async/osd"
 	"github.com/asyncmsgr/asyncmsgr/connection/auth"
 )
@@ -45,6 +47,8 @@ func TestObjects(t *testing.T) {
 	t.Run("crc", func(t *testing.T) { bothWays(t, real, auth.ModeCRC, 1<<20) })
 	t.Run("while cut", func(t *testing.T) { whileCut(t, c, daemon) })
 	t.Run("over the limit", func(t *testing.T) { overTheLimit(t, c, real) })
+	t.Run("namespaces", func(t *testing.T) { namespaces(t, c, real) })
+	t.Run("held back", func(t *testing.T) { heldBack(t, c) })
 	t.Run("restarted", func(t *testing.T) { restarted(t, c, daemon) })
 }
 
@@ -184,3 +188,65 @@ func overTheLimit(t *testing.T, c *mon.Client, real *Mon) {
 	require.LessOrEqual(t, small.Messenger().Stats().Connected-before, uint64(2), "the monitor, and the OSD once")
 	require.NoError(t, o.Write(ctx, "p", "y", []byte("y")))
 }
+
+// namespaces: an object of a namespace is another one than that of the same name outside, here
+// and for rados.
+func namespaces(t *testing.T, c *mon.Client, real *Mon) {
+	ctx := testContext(t, patience)
+	o, err := osd.New(c, osd.Config{})
+	require.NoError(t, err)
+	in, file := o.In("space"), filepath.Join(t.TempDir(), "file")
+	require.NoError(t, in.Write(ctx, "p", "same", []byte("inside")))
+	_, err = o.Read(ctx, "p", "same")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, o.Write(ctx, "p", "same", []byte("outside")))
+	rados(t, real, "-N", "space", "get", "same", file)
+	got, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "inside", string(got))
+	rados(t, real, "-N", "space", "put", "of rados", file)
+	got, err = in.Read(ctx, "p", "of rados")
+	require.NoError(t, err)
+	require.Equal(t, "inside", string(got))
+	require.NoError(t, in.Delete(ctx, "p", "same"))
+	_, err = in.Read(ctx, "p", "same")
+	require.EqualError(t, err, "osd: p/space/same: the OSD answers -2 (no such object)")
+	got, err = o.Read(ctx, "p", "same")
+	require.NoError(t, err)
+	require.Equal(t, "outside", string(got))
+}
+
+// heldBack: the OSD holds back operations on a pool that wants more OSDs than there are, until
+// it wants no more. There is no timeout that could have the operation sent again.
+func heldBack(t *testing.T, c *mon.Client) {
+	ctx := testContext(t, patience)
+	pool := func(text string) {
+		t.Helper()
+		_, err := c.Command(ctx, text, nil)
+		require.NoError(t, err)
+	}
+	pool(`{"prefix":"osd pool create","pool":"q","pg_num":1,"size":2}`)
+	pool(`{"prefix":"osd pool set","pool":"q","var":"min_size","val":"2"}`)
+	o, err := osd.New(c, osd.Config{AnswerTimeout: patience})
+	require.NoError(t, err)
+	blocked := make(chan struct{}, 16)
+	c.Messenger().AddDispatcherHead(seen(func(m *msg.Message) {
+		b, err := wire.ParseOSDBackoff(m.Front)
+		if m.Type == wire.TypeOSDBackoff && err == nil && b.Op == wire.BackoffBlock {
+			blocked <- struct{}{}
+		}
+	}))
+	ended := make(chan error, 1)
+	go func() { ended <- o.Write(ctx, "q", "x", []byte("x")) }()
+	receive(t, blocked, "a block")
+	pool(`{"prefix":"osd pool set","pool":"q","var":"min_size","val":"1"}`)
+	require.NoError(t, receive(t, ended, "the end of the write"))
+	got, err := o.Read(ctx, "q", "x")
+	require.NoError(t, err)
+	require.Equal(t, "x", string(got))
+}
+
+// seen is a dispatcher that looks at all messages.
+type seen func(*msg.Message)
+
+func (s seen) Dispatch(m *msg.Message) bool { s(m); return false }

@@ -33,17 +33,19 @@ type Config struct {
 var (
 	// ErrBusy: as many operations are under way as may (Config.OpsMax).
 	ErrBusy = errors.New("osd: too many operations")
-	// ErrTooLarge: the object is larger than Config.ReadMax, or what is written, or an answer,
-	// is over a limit of this side's messenger. Such an answer breaks the connection: all
-	// operations that were out on it end with this error.
-	ErrTooLarge = errors.New("osd: over a limit of this side")
+	// ErrTooLarge: the object is larger than Config.ReadMax, or what is written is over a limit
+	// of the OSD's (then it is an *Error too), or it, or an answer, is over one of this side's
+	// messenger. Such an answer breaks the connection: all operations that were out on it end
+	// with this error.
+	ErrTooLarge = errors.New("osd: over a limit")
 	// ErrAnswer: an answer that cannot be read.
 	ErrAnswer = errors.New("osd: an answer that cannot be read")
 )
 
 // Error is an OSD's answer to an operation that it did not carry out.
 type Error struct {
-	Pool, Object string
+	// Namespace is "" for the default one.
+	Pool, Namespace, Object string
 	// Errno is positive, as Linux has it: 2 is ENOENT.
 	Errno int
 }
@@ -51,16 +53,19 @@ type Error struct {
 // Error is one line.
 func (e *Error) Error() string {
 	why := map[int]string{1: "operation not permitted", 2: "no such object", 13: "permission denied",
-		22: "invalid argument", 27: "too large", 28: "no space", 90: "too large at a time"}[e.Errno]
+		22: "invalid argument", 27: "too large", 28: "no space", 36: "name too long",
+		90: "too large at a time"}[e.Errno]
 	if why == "" {
 		why = "errno"
 	}
-	return fmt.Sprintf("osd: %s/%s: the OSD answers -%d (%s)", e.Pool, e.Object, e.Errno, why)
+	return fmt.Sprintf("osd: %s: the OSD answers -%d (%s)", named(e.Pool, e.Namespace, e.Object), e.Errno, why)
 }
 
-// Is makes errors of the package fs of some numbers.
+// Is makes errors of the package fs of some numbers, and ErrTooLarge of what is over
+// osd_max_object_size or osd_max_write_size.
 func (e *Error) Is(target error) bool {
-	return e.Errno == 2 && target == fs.ErrNotExist || (e.Errno == 1 || e.Errno == 13) && target == fs.ErrPermission
+	return (e.Errno == 27 || e.Errno == 90) && target == ErrTooLarge ||
+		e.Errno == 2 && target == fs.ErrNotExist || (e.Errno == 1 || e.Errno == 13) && target == fs.ErrPermission
 }
 
 // Client reads and writes objects. It has no goroutine. Any goroutine may call the methods,
@@ -73,6 +78,8 @@ type Client struct {
 
 	mu  sync.Mutex
 	ops map[uint64]*op // by tid
+	// held are the blocks of OSDs. Connections that have none are not there.
+	held map[msg.Connection]*backoffs
 }
 
 // numbers are those of the Clients of this process, of which each has the tids with its number in
@@ -89,16 +96,24 @@ const tidBits = 40
 type op struct {
 	conn   msg.Connection // of the try that there is
 	events chan event
+
+	// What it is about, at the try that there is; Client.mu guards them, and conn.
+	pg     wire.PG
+	object wire.ObjectID
+	// dropped: it has been in a block since it was sent, or was not sent because of one.
+	dropped bool
+	// changed, with room for one: a block that it is in has come or gone.
+	changed chan struct{}
 }
 
 // event is what happened to a try.
 type event struct {
 	conn  msg.Connection
-	reply *msg.Message // nil: the connection broke, for reason, or the OSD asks to be asked again
+	reply *msg.Message // nil: the connection broke, for err
 	err   error
 }
 
-// New returns a Client on mc's messenger, to whose chain it adds a dispatcher, which handles
+// New returns a Client on mc's messenger, to whose chain it adds a dispatcher at each end, which handle
 // what OSDs send: answers to MOSDOp, MOSDBackoff and MOSDMap.
 func New(mc *mon.Client, cfg Config) (*Client, error) {
 	switch {
@@ -116,45 +131,83 @@ func New(mc *mon.Client, cfg Config) (*Client, error) {
 	if cfg.ReadMax == 0 {
 		cfg.ReadMax = 16 << 20
 	}
-	c := &Client{mon: mc, m: mc.Messenger(), cfg: cfg, ops: map[uint64]*op{}}
+	c := &Client{mon: mc, m: mc.Messenger(), cfg: cfg, ops: map[uint64]*op{}, held: map[msg.Connection]*backoffs{}}
 	c.last.Store(numbers.Add(1) << tidBits)
 	c.m.AddDispatcherHead(c)
+	c.m.AddDispatcherTail(unclaimed{})
 	return c, nil
 }
+
+// Objects are the objects of one namespace of a pool. A namespace is part of an object's name, and
+// need not be made. The zero value is of no use; see Client.In.
+type Objects struct {
+	c         *Client
+	namespace string
+}
+
+// In names a namespace ("rados -N"); "" is the default one, in which the methods of Client are.
+func (c *Client) In(namespace string) Objects { return Objects{c, namespace} }
 
 // Write makes data the whole of an object, which need not exist. data must not be changed until it
 // returns. Errors: *Error of the OSD, *mon.CommandError of the monitor (fs.ErrNotExist: there is
 // no such pool), ErrTooLarge, ErrBusy, those of mon.Client.Command, ctx's.
 func (c *Client) Write(ctx context.Context, pool, object string, data []byte) error {
-	_, err := c.do(ctx, pool, object, wire.OSDOp{Op: wire.OpWriteFull, Length: uint64(len(data)), Data: data})
-	return err
+	return c.In("").Write(ctx, pool, object, data)
 }
 
 // Read returns an object. Its errors are those of Write; fs.ErrNotExist: there is no such object
 // or pool.
 func (c *Client) Read(ctx context.Context, pool, object string) ([]byte, error) {
-	// One byte more than may be: then it is known that there is more.
-	data, err := c.do(ctx, pool, object, wire.OSDOp{Op: wire.OpRead, Length: uint64(c.cfg.ReadMax) + 1})
-	if err == nil && len(data) > c.cfg.ReadMax {
-		return nil, fmt.Errorf("%w: %s/%s has more than %d bytes (Config.ReadMax)", ErrTooLarge, pool, object,
-			c.cfg.ReadMax)
-	}
-	return data, err
+	return c.In("").Read(ctx, pool, object)
 }
 
 // Delete removes an object. Its errors are those of Read.
 func (c *Client) Delete(ctx context.Context, pool, object string) error {
-	_, err := c.do(ctx, pool, object, wire.OSDOp{Op: wire.OpDelete})
+	return c.In("").Delete(ctx, pool, object)
+}
+
+// Write is Client.Write in the namespace.
+func (n Objects) Write(ctx context.Context, pool, object string, data []byte) error {
+	_, err := n.c.do(ctx, pool, wire.OSDOp{Namespace: n.namespace, Object: object, Op: wire.OpWriteFull,
+		Length: uint64(len(data)), Data: data})
 	return err
 }
 
+// Read is Client.Read in the namespace.
+func (n Objects) Read(ctx context.Context, pool, object string) ([]byte, error) {
+	readMax := n.c.cfg.ReadMax
+	// One byte more than may be: then it is known that there is more.
+	data, err := n.c.do(ctx, pool, wire.OSDOp{Namespace: n.namespace, Object: object, Op: wire.OpRead,
+		Length: uint64(readMax) + 1})
+	if err == nil && len(data) > readMax {
+		return nil, fmt.Errorf("%w: %s has more than %d bytes (Config.ReadMax)", ErrTooLarge,
+			named(pool, n.namespace, object), readMax)
+	}
+	return data, err
+}
+
+// Delete is Client.Delete in the namespace.
+func (n Objects) Delete(ctx context.Context, pool, object string) error {
+	_, err := n.c.do(ctx, pool, wire.OSDOp{Namespace: n.namespace, Object: object, Op: wire.OpDelete})
+	return err
+}
+
+// named is an object's name in errors.
+func named(pool, namespace, object string) string {
+	if namespace != "" {
+		return pool + "/" + namespace + "/" + object
+	}
+	return pool + "/" + object
+}
+
 // do carries out an operation, with as many tries as it takes.
-func (c *Client) do(ctx context.Context, pool, object string, o wire.OSDOp) ([]byte, error) {
+func (c *Client) do(ctx context.Context, pool string, o wire.OSDOp) ([]byte, error) {
 	if callback.Inside() == callback.Worker {
 		return nil, fmt.Errorf("osd: %w", msg.ErrOnWorker)
 	}
-	o.Object, o.TID, o.Seconds = object, c.last.Add(1), uint32(c.m.Clock().Wall().Unix())
-	x := &op{events: make(chan event, 8)}
+	name := named(pool, o.Namespace, o.Object)
+	o.TID, o.Seconds = c.last.Add(1), uint32(c.m.Clock().Wall().Unix())
+	x := &op{events: make(chan event, 8), changed: make(chan struct{}, 1)}
 	c.mu.Lock()
 	busy := len(c.ops) >= c.cfg.OpsMax
 	if !busy {
@@ -174,18 +227,23 @@ func (c *Client) do(ctx context.Context, pool, object string, o wire.OSDOp) ([]b
 		reply, err := c.try(ctx, x, pool, &o)
 		switch {
 		case err == nil:
-			return c.result(pool, object, reply)
+			return c.result(pool, &o, reply)
+		case ctx.Err() != nil && errors.Is(err, errHeld):
+			return nil, fmt.Errorf("osd: %s: %w: %w", name, context.Cause(ctx), err)
 		case ctx.Err() != nil && last != nil:
-			return nil, fmt.Errorf("osd: %s/%s: %w; the last failure: %w", pool, object, context.Cause(ctx), last)
+			return nil, fmt.Errorf("osd: %s: %w; the last failure: %w", name, context.Cause(ctx), last)
 		case ctx.Err() != nil:
-			return nil, fmt.Errorf("osd: %s/%s: %w", pool, object, context.Cause(ctx))
+			return nil, fmt.Errorf("osd: %s: %w", name, context.Cause(ctx))
 		case !errors.Is(err, errAgain):
 			return nil, err
+		}
+		if errors.Is(err, errHeld) { // nothing was sent, and it has waited already
+			pause = pauseMin
 		}
 		last = err
 		o.Retry++
 		if err := sleep(ctx, pause); err != nil {
-			return nil, fmt.Errorf("osd: %s/%s: %w; the last failure: %w", pool, object, err, last)
+			return nil, fmt.Errorf("osd: %s: %w; the last failure: %w", name, err, last)
 		}
 	}
 }
@@ -208,10 +266,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // result is what an OSD's answer says.
-func (c *Client) result(pool, object string, m *msg.Message) ([]byte, error) {
+func (c *Client) result(pool string, o *wire.OSDOp, m *msg.Message) ([]byte, error) {
 	reply, err := wire.ParseOSDOpReply(m.Front)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s/%s: %w", ErrAnswer, pool, object, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrAnswer, named(pool, o.Namespace, o.Object), err)
 	}
 	result := reply.Result
 	for _, r := range reply.Ops {
@@ -220,7 +278,7 @@ func (c *Client) result(pool, object string, m *msg.Message) ([]byte, error) {
 		}
 	}
 	if result < 0 {
-		return nil, &Error{Pool: pool, Object: object, Errno: -int(result)}
+		return nil, &Error{Pool: pool, Namespace: o.Namespace, Object: o.Object, Errno: -int(result)}
 	}
 	return m.Data, nil
 }

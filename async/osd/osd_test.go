@@ -27,6 +27,9 @@ type cluster struct {
 	mon  *async.Messenger
 	osds [2]*async.Messenger
 
+	acks chan wire.OSDBackoff // what clients say of blocks
+	maps chan struct{}        // one for each "osd map"
+
 	mu      sync.Mutex
 	primary int // negative: there is none
 	objects map[string][]byte
@@ -52,7 +55,8 @@ func start(t *testing.T, name entity.Name, d dispatch) *async.Messenger {
 }
 
 func newCluster(t *testing.T) (*cluster, *mon.Client) {
-	c := &cluster{t: t, objects: map[string][]byte{}}
+	c := &cluster{t: t, objects: map[string][]byte{}, acks: make(chan wire.OSDBackoff, 2*backoffsMax),
+		maps: make(chan struct{}, 1000)}
 	for i := range c.osds {
 		c.osds[i] = start(t, entity.OSD(int64(i)), func(m *msg.Message) bool { return c.op(i, m) })
 	}
@@ -88,6 +92,12 @@ func (c *cluster) command(m *msg.Message) bool {
 	c.mu.Unlock()
 	var code int32
 	var out string
+	if cmd.Prefix == "osd map" {
+		select {
+		case c.maps <- struct{}{}:
+		default:
+		}
+	}
 	switch {
 	case cmd.Prefix == "osd map" && cmd.Pool == "absent":
 		code = -2
@@ -105,6 +115,14 @@ func (c *cluster) command(m *msg.Message) bool {
 
 // op is the dispatcher of an OSD.
 func (c *cluster) op(i int, m *msg.Message) bool {
+	if m.Type == wire.TypeOSDBackoff {
+		b, err := wire.ParseOSDBackoff(m.Front)
+		if err != nil {
+			panic(err)
+		}
+		c.acks <- b
+		return true
+	}
 	if m.Type != wire.TypeOSDOp {
 		return false
 	}
@@ -263,6 +281,16 @@ func TestBoundsOfOperations(t *testing.T) {
 	require.ErrorContains(t, err, "the last failure: osd: no answer yet: osd.0: no answer within 20ms")
 	require.NoError(t, mc.Close())
 	require.ErrorIs(t, o.Write(testContext(t), "p", "x", nil), mon.ErrClosed)
+}
+
+// TestWhatAnOSDFindsTooLarge is ErrTooLarge, and says the number.
+func TestWhatAnOSDFindsTooLarge(t *testing.T) {
+	for _, errno := range []int{27, 90} {
+		require.ErrorIs(t, &Error{Errno: errno}, ErrTooLarge)
+	}
+	require.NotErrorIs(t, &Error{Errno: 28}, ErrTooLarge)
+	require.EqualError(t, &Error{Pool: "p", Namespace: "s", Object: "x", Errno: 90},
+		"osd: p/s/x: the OSD answers -90 (too large at a time)")
 }
 
 func TestParsePlace(t *testing.T) {

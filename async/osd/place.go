@@ -33,10 +33,14 @@ func command(prefix string, args ...string) string {
 }
 
 // place asks the monitor where an object is.
-func (c *Client) place(ctx context.Context, pool, object string) (place, error) {
-	a, err := c.mon.Command(ctx, command("osd map", "pool", pool, "object", object), nil)
+func (c *Client) place(ctx context.Context, pool, namespace, object string) (place, error) {
+	args := []string{"pool", pool, "object", object}
+	if namespace != "" {
+		args = append(args, "nspace", namespace)
+	}
+	a, err := c.mon.Command(ctx, command("osd map", args...), nil)
 	if err != nil {
-		return place{}, fmt.Errorf("osd: %s/%s: %w", pool, object, err)
+		return place{}, fmt.Errorf("osd: %s: %w", named(pool, namespace, object), err)
 	}
 	p, err := parsePlace(a.Output)
 	if err != nil {

@@ -21,12 +21,12 @@ func again(format string, args ...any) error {
 
 // try asks the OSD that has the object at the moment, once.
 func (c *Client) try(ctx context.Context, x *op, pool string, o *wire.OSDOp) (*msg.Message, error) {
-	p, err := c.place(ctx, pool, o.Object)
+	p, err := c.place(ctx, pool, o.Namespace, o.Object)
 	if err != nil {
 		return nil, err
 	}
 	if p.primary < 0 {
-		return nil, again("%s/%s: its placement group has no OSD", pool, o.Object)
+		return nil, again("%s: its placement group has no OSD", named(pool, o.Namespace, o.Object))
 	}
 	addrs, err := c.addrs(ctx, p.primary)
 	if err != nil {
@@ -39,21 +39,42 @@ func (c *Client) try(ctx context.Context, x *op, pool string, o *wire.OSDOp) (*m
 	if err != nil {
 		return nil, fmt.Errorf("osd.%d: %w", p.primary, err)
 	}
-	c.mu.Lock()
-	x.conn = conn
-	c.mu.Unlock()
 	o.Pool, o.Hash, o.Seed, o.Epoch = p.pool, p.hash, p.seed, p.epoch
-	err = conn.SendContext(ctx, o.Message())
-	switch {
-	case errors.Is(err, msg.ErrTooLarge):
-		return nil, fmt.Errorf("%w: %w", ErrTooLarge, err)
-	case errors.Is(err, msg.ErrClosed):
-		return nil, again("osd.%d: %w", p.primary, err)
-	case err != nil:
-		return nil, fmt.Errorf("osd.%d: %w", p.primary, err)
+	if c.aim(x, conn, o) {
+		if err := send(ctx, conn, o, p.primary); err != nil {
+			return nil, err
+		}
+	}
+	m, err := c.answer(ctx, x, conn, p.primary)
+	if !errors.Is(err, errUnblocked) {
+		return m, err
+	}
+	// Once for each try, so that an OSD that blocks and unblocks for ever is not a hot loop.
+	o.Retry++
+	if c.aim(x, conn, o) {
+		if err := send(ctx, conn, o, p.primary); err != nil {
+			return nil, err
+		}
 	}
 	return c.answer(ctx, x, conn, p.primary)
 }
+
+// send sends an operation once.
+func send(ctx context.Context, conn msg.Connection, o *wire.OSDOp, osd int) error {
+	err := conn.SendContext(ctx, o.Message())
+	switch {
+	case errors.Is(err, msg.ErrTooLarge):
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	case errors.Is(err, msg.ErrClosed):
+		return again("osd.%d: %w", osd, err)
+	case err != nil:
+		return fmt.Errorf("osd.%d: %w", osd, err)
+	}
+	return nil
+}
+
+// errUnblocked: what was held back may be sent again.
+var errUnblocked = errors.New("it held the object back for a while (MOSDBackoff)")
 
 // answer waits for the answer to a try.
 func (c *Client) answer(ctx context.Context, x *op, conn msg.Connection, osd int) (*msg.Message, error) {
@@ -73,9 +94,19 @@ func (c *Client) answer(ctx context.Context, x *op, conn msg.Connection, osd int
 			default:
 				return nil, again("osd.%d: %w", osd, e.err)
 			}
+		case <-x.changed:
+			if held, dropped := c.isHeld(x); dropped && !held {
+				return nil, again("osd.%d: %w", osd, errUnblocked)
+			}
 		case <-late.C:
+			if held, _ := c.isHeld(x); held { // perhaps another OSD has it now
+				return nil, again("osd.%d: %w", osd, errHeld)
+			}
 			return nil, again("osd.%d: no answer within %v", osd, c.cfg.AnswerTimeout)
 		case <-ctx.Done():
+			if held, _ := c.isHeld(x); held {
+				return nil, again("osd.%d: %w", osd, errHeld)
+			}
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -91,9 +122,6 @@ func refused(err error) bool {
 // other tickets.
 const refusalsMax = 2
 
-// errBackoff is what an OSD says whose placement group is not ready.
-var errBackoff = errors.New("its placement group is not ready")
-
 // Dispatch implements msg.Dispatcher.
 func (c *Client) Dispatch(m *msg.Message) bool {
 	conn := m.Connection()
@@ -108,14 +136,17 @@ func (c *Client) Dispatch(m *msg.Message) bool {
 		return m.TID>>tidBits == c.last.Load()>>tidBits // a late one is nobody else's
 	case wire.TypeOSDMap: // by which an OSD says that it has a newer map; the monitor is asked anyway
 		return conn.PeerType() == entity.TypeOSD
-	case wire.TypeOSDBackoff: // what it was about was not carried out, or is over: all is asked again
-		return c.tellAll(conn, errBackoff)
+	case wire.TypeOSDBackoff:
+		return conn.PeerType() == entity.TypeOSD && c.dispatchBackoff(m)
 	}
 	return false
 }
 
 // HandleReset implements msg.ResetHandler.
 func (c *Client) HandleReset(conn msg.Connection, reason error) bool {
+	c.mu.Lock()
+	delete(c.held, conn)
+	c.mu.Unlock()
 	c.tellAll(conn, reason)
 	return false
 }

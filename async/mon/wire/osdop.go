@@ -20,6 +20,7 @@ const opWrites uint16 = 0x2000
 // Flags of a MOSDOp.
 const (
 	flagOnDisk     uint32 = 0x04
+	flagRetry      uint32 = 0x08
 	flagRead       uint32 = 0x10
 	flagWrite      uint32 = 0x20
 	flagKnowsRedir uint32 = 0x400000
@@ -36,6 +37,8 @@ type OSDOp struct {
 	TID    uint64
 	Pool   int64
 	Object string
+	// Namespace is that of the object; "" is the default one.
+	Namespace string
 	// Hash is that of the object's name, Seed that of its placement group: the numbers of
 	// raw_pgid and pgid in the answer to the command "osd map".
 	Hash, Seed uint32
@@ -68,6 +71,9 @@ func (o OSDOp) Message() *msg.Message {
 	if o.Op&opWrites != 0 {
 		flags = flagOnDisk | flagWrite | flagKnowsRedir
 	}
+	if o.Retry > 0 {
+		flags |= flagRetry
+	}
 	b = le.AppendUint32(b, flags)
 	const requestLen, traceLen = 21, 24
 	b = denc.AppendStructHeader(b, 2, 2, requestLen) // the name and number are those of the message
@@ -75,12 +81,13 @@ func (o OSDOp) Message() *msg.Message {
 	b = le.AppendUint32(b, 0)
 	b = le.AppendUint32(b, o.Seconds)
 	b = le.AppendUint32(b, 0)
-	b = denc.AppendStructHeader(b, 6, 3, 28)
+	b, locator := denc.BeginStruct(b, 6, 3)
 	b = le.AppendUint64(b, uint64(o.Pool))
 	b = le.AppendUint32(b, 0xffffffff)
-	b = denc.AppendString(b, "")
-	b = denc.AppendString(b, "")
+	b = denc.AppendString(b, "") // no key
+	b = denc.AppendString(b, o.Namespace)
 	b = le.AppendUint64(b, ^uint64(0))
+	b = denc.EndStruct(b, locator)
 	b = denc.AppendString(b, o.Object)
 	b = le.AppendUint16(b, 1)
 	b = appendOp(b, o)

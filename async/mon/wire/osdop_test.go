@@ -80,7 +80,7 @@ func TestOSDMapRoundTrip(t *testing.T) {
 
 // FuzzParse: no input of the network panics, or takes more memory than it is long.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{realOp, realReply, realMonMap} {
+	for _, s := range []string{realOp, realReply, realMonMap, realBlock} {
 		b, err := hex.DecodeString(s)
 		if err != nil {
 			f.Fatal(err)
@@ -92,6 +92,7 @@ func FuzzParse(f *testing.F) {
 		_, _ = ParseMonMap(front)
 		_, _ = ParseOSDMap(front)
 		_, _ = ParseOSDOpReply(front)
+		_, _ = ParseOSDBackoff(front)
 		_, _ = ParseSubscribe(front)
 		_, _, _ = ParseCommandAck(front)
 		_, _, _ = ParseCommand(front)
