@@ -72,3 +72,18 @@ func TestOutQueueModel(t *testing.T) {
 		}
 	})
 }
+
+// TestFifoMovesUp: a long queue is moved to the front of its memory while it is used, and
+// loses nothing of its order.
+func TestFifoMovesUp(t *testing.T) {
+	var f fifo
+	ms := make([]msg.Message, 3000)
+	for i := range ms {
+		f.push(sending{m: &ms[i]})
+	}
+	for i := range ms {
+		require.Same(t, &ms[i], f.pop().m)
+		require.Equal(t, 2999-i, f.len())
+		require.LessOrEqual(t, f.head, max(1024, len(f.items)/2), "it has moved up")
+	}
+}
