@@ -118,3 +118,11 @@ func TestChunksAreShared(t *testing.T) {
 	fill(alone)
 	require.Len(t, alone.chunks, chunksKept)
 }
+
+// TestRoomThatFits: a body for which there is room, to the last byte, stays where it is.
+func TestRoomThatFits(t *testing.T) {
+	d := Decoder{body: make([]byte, 100), bodyLen: 100, bodyOff: 60}
+	first := &d.body[0]
+	d.growBody(40)
+	require.Same(t, first, &d.body[0])
+}

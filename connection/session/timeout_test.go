@@ -322,3 +322,45 @@ func TestCrossedEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestKeepaliveAfterTheGate: a session that waited for room asks its peer for a sign of life
+// before it gives it up, for it has not asked yet.
+func TestKeepaliveAfterTheGate(t *testing.T) {
+	l := readyConnector(t, msg.LosslessPeer(), keepalives(10*time.Second, 5*time.Second))
+	l.w.now += time.Second
+	l.c.held = true
+	b := l.encodeMsg(1, 0)
+	n := l.s.HandleBytes(l.w.now, b)
+	require.True(t, l.s.Paused())
+	l.w.now += time.Second
+	l.c.waiting, l.c.held = false, false
+	l.c.admitted++
+	l.s.Resume(l.w.now)
+	l.s.HandleBytes(l.w.now, b[n:])
+	l.settle()
+	require.Equal(t, []uint64{1}, l.c.got)
+	want[frame.Ack](l)
+	l.pass(9 * time.Second)
+	require.Empty(t, l.c.faults)
+	l.quiet()
+	l.pass(time.Second)
+	require.Empty(t, l.c.faults)
+	want[frame.Keepalive](l)
+}
+
+// TestFaultInStandby: there is no transport to give up, so nothing comes of it; one that is
+// being dialed is given up.
+func TestFaultInStandby(t *testing.T) {
+	l := readyConnector(t, msg.LosslessPeer()).fault()
+	require.Equal(t, StateStandby, l.s.State())
+	faults := len(l.c.faults)
+	l.s.Fault(l.w.now, errCut)
+	l.c.settle()
+	require.Equal(t, StateStandby, l.s.State())
+	require.Len(t, l.c.faults, faults)
+	l.c.send(1, 127, 0)
+	require.Equal(t, StateConnecting, l.s.State())
+	l.s.Fault(l.w.now, errCut)
+	l.c.settle()
+	require.Len(t, l.c.faults, faults+1)
+}
