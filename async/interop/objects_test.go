@@ -52,6 +52,39 @@ func TestObjects(t *testing.T) {
 	t.Run("restarted", func(t *testing.T) { restarted(t, c, daemon) })
 }
 
+// TestLargeObjects: an object of 128 MiB, which is osd_max_object_size, at an OSD that takes so much at a
+// time; more than it takes is an error that says so.
+func TestLargeObjects(t *testing.T) {
+	const most = 128 << 20
+	real := StartMon(t, MonOptions{Global: "osd_max_write_size = 130\n"})
+	StartOSD(t, real)
+	c := openMonWith(t, mon.Config{}, "", func(l *mon.Login) {
+		l.Messenger.Limits.Data = 2 * most
+		l.Messenger.SendQueueBytes = 3 * most
+	}, real.Addr)
+	_, err := c.Command(testContext(t, patience), `{"prefix":"osd pool create","pool":"p","pg_num":4}`, nil)
+	require.NoError(t, err)
+	o, err := osd.New(c, osd.Config{ReadMax: most})
+	require.NoError(t, err)
+	ctx := testContext(t, patience)
+	data := bytes.Repeat([]byte("0123456789abcde\n"), most/16)
+	require.NoError(t, o.Write(ctx, "p", "large", data))
+	got, err := o.Read(ctx, "p", "large")
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(data, got), "%d bytes", len(got))
+	file := filepath.Join(t.TempDir(), "file")
+	rados(t, real, "get", "large", file)
+	got, err = os.ReadFile(file)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(data, got), "%d bytes for rados", len(got))
+
+	err = o.Write(ctx, "p", "larger", make([]byte, 131<<20))
+	require.ErrorIs(t, err, osd.ErrTooLarge)
+	var refused *osd.Error
+	require.ErrorAs(t, err, &refused)
+	t.Log(err)
+}
+
 // bothWays: objects of some sizes that are written here are read by rados, and the other way
 // round; and what is not carried out is said.
 func bothWays(t *testing.T, real *Mon, mode uint32, sizes ...int) {

@@ -28,7 +28,7 @@ const osdConf = `
 [osd.0]
 osd_data = %[1]s/osd.0
 osd_objectstore = memstore
-memstore_device_bytes = 67108864
+memstore_device_bytes = 1073741824
 osd_uuid = %[2]s
 ms_bind_port_min = %[3]d
 ms_bind_port_max = %[4]d
