@@ -1,8 +1,8 @@
 package connection
 
 import (
-	"reflect"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/asyncmsgr/asyncmsgr/async/hist"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -93,12 +93,11 @@ type Stats struct {
 
 // Sum adds up the workers' counts and those that belong to everybody.
 func Sum(workers []Stats, shared ...*Counts[SharedCounter]) (sum Counts[uint64]) {
-	to := reflect.ValueOf(&sum).Elem()
 	for i := range workers {
-		addUp(to, reflect.ValueOf(&workers[i].Counts).Elem())
+		addUp(&sum, &workers[i].Counts)
 	}
 	for _, s := range shared {
-		addUp(to, reflect.ValueOf(s).Elem())
+		addUp(&sum, s)
 	}
 	return sum
 }
@@ -123,22 +122,23 @@ func (s *Stats) LoadSendToAck() (h hist.Durations) {
 
 // Load is a snapshot of the worker's counts.
 func (s *Stats) Load() (counts Counts[uint64]) {
-	addUp(reflect.ValueOf(&counts).Elem(), reflect.ValueOf(&s.Counts).Elem())
+	addUp(&counts, &s.Counts)
 	return counts
 }
 
-// addUp adds the counters of from, a Counts or an array, to those of to.
-func addUp(to, from reflect.Value) {
-	switch to.Kind() {
-	case reflect.Uint64:
-		to.SetUint(to.Uint() + from.Addr().Interface().(interface{ Load() uint64 }).Load())
-	case reflect.Array:
-		for i := range to.Len() {
-			addUp(to.Index(i), from.Index(i))
-		}
-	default:
-		for i := range to.NumField() {
-			addUp(to.Field(i), from.Field(i))
-		}
+// addUp adds the counters of from to those of to.
+func addUp[C any, P interface {
+	*C
+	Load() uint64
+}](to *Counts[uint64], from *Counts[C]) {
+	sums, cells := to.cells(), from.cells()
+	for i := range cells {
+		sums[i] += P(&cells[i]).Load()
 	}
+}
+
+// cells are all counters in their order: a Counts has nothing but counters and arrays of
+// them, so it is an array itself.
+func (c *Counts[C]) cells() []C {
+	return unsafe.Slice((*C)(unsafe.Pointer(c)), unsafe.Sizeof(*c)/unsafe.Sizeof(c.Received))
 }

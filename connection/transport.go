@@ -34,11 +34,13 @@ func (c *Conn) HandleRead(direct int, rest []byte) {
 		c.s.HandleDirect(now, direct)
 		c.leave()
 	}
-	c.feed(now, rest)
+	c.feed(now, rest, false)
 }
 
-// feed gives received bytes to the session and keeps what it does not take.
-func (c *Conn) feed(now time.Duration, b []byte) {
+// feed gives received bytes to the session and keeps what it does not take. own says that
+// they lie in memory of c's, which may be kept as it is: with a throttle that is granted one
+// message at a time, all that is left would be copied for each message.
+func (c *Conn) feed(now time.Duration, b []byte, own bool) {
 	for {
 		t := c.t
 		if t == nil {
@@ -50,7 +52,11 @@ func (c *Conn) feed(now time.Duration, b []byte) {
 			c.leave()
 		}
 		if c.s.Paused() {
-			c.stash = append(c.stash, b...)
+			if own && c.stash == nil && len(b) > 0 {
+				c.stash = b
+			} else {
+				c.stash = append(c.stash, b...)
+			}
 			b = nil
 			t.PauseRead()
 		}
@@ -81,7 +87,7 @@ func (c *Conn) unstash(now time.Duration) {
 	c.stash = nil
 	c.t.ResumeRead()
 	if len(b) > 0 {
-		c.feed(now, b)
+		c.feed(now, b, true)
 	}
 }
 

@@ -3,6 +3,7 @@ package asynctest
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -200,6 +201,31 @@ type History struct {
 
 func newHistory() *History {
 	return &History{Dials: map[[2]int]int{}, Tainted: map[[2]int]bool{}, Flips: map[int]int{}}
+}
+
+// written is the memory of what a history has recorded. The seeds of a campaign record about
+// as much as each other, so the next one uses it again.
+type written struct {
+	records []Record
+	wire    []WireRecord
+}
+
+var writtenPool sync.Pool // of *written, cleared; any goroutine
+
+// reuse has h record into memory of a history that was given back, if there is one.
+func (h *History) reuse() {
+	if w, ok := writtenPool.Get().(*written); ok {
+		h.Records = append(w.records, h.Records...)
+		h.Wire = append(w.wire, h.Wire...)
+	}
+}
+
+// giveBack ends h: nobody may look at its records any more.
+func (h *History) giveBack() {
+	clear(h.Records)
+	clear(h.Wire)
+	writtenPool.Put(&written{h.Records[:0], h.Wire[:0]})
+	h.Records, h.Wire = nil, nil
 }
 
 // IsTainted says whether a session between two nodes was ended by force: a crash,

@@ -73,8 +73,11 @@ func RunSwarm(seed uint64, cfg SwarmConfig) SwarmResult {
 		cfg.Faults = 20
 	}
 	r := SwarmResult{Seed: seed, Faults: map[string]int{}, Coverage: Coverage{}}
+	var h *History
 	err := Try(func(tb TB) {
 		s := newSwarm(tb, seed, &cfg, &r)
+		h = s.History
+		h.reuse()
 		defer func() { // before the shutdown, whose end goroutines wait for
 			r.Virtual, r.Hash = s.Net.Now(), s.Net.Hash()
 			r.Sent, r.Delivered = s.Tracked()
@@ -86,6 +89,9 @@ func RunSwarm(seed uint64, cfg SwarmConfig) SwarmResult {
 			}
 		}
 	})
+	if err == nil { // otherwise something may have been left that still records
+		h.giveBack()
+	}
 	var f *Failure
 	if errors.As(err, &f) {
 		r.Violations = append(r.Violations, f.Lines...)
