@@ -3,8 +3,6 @@
 package interop
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -27,14 +25,14 @@ func TestCompressionWithOSD(t *testing.T) {
 	const commands, out, perCut = 200, 32, 40
 	cluster := StartMon(t, MonOptions{Global: "ms_osd_compress_mode = force\n" +
 		"ms_osd_compression_algorithm = zlib snappy\nms_osd_compress_min_size = 64\n"})
-	StartOSD(t, cluster)
+	daemon := StartOSD(t, cluster)
 	box := newInbox()
 	m := newMessenger(t, async.Config{Name: entity.OSD(7), AllowFaults: true,
 		Compression: async.Compression{Algorithms: []string{"zlib"}, MinSize: 64}}, msg.LosslessPeer())
 	m.AddDispatcherTail(box)
 	require.NoError(t, m.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
 	require.NoError(t, m.Start())
-	conn, err := m.ConnectTo(entity.TypeOSD, entity.AddrVec{clusterAddr(t, cluster)})
+	conn, err := m.ConnectTo(entity.TypeOSD, entity.AddrVec{daemon.ClusterAddr})
 	require.NoError(t, err)
 	fsid, err := wire.ParseUUID(FSID)
 	require.NoError(t, err)
@@ -80,28 +78,4 @@ func TestCompressionWithOSD(t *testing.T) {
 	require.Equal(t, "zlib", s.Compression)
 	require.Less(t, s.CompressedTo, s.CompressedFrom/2)
 	require.NotZero(t, s.DecompressedFrom)
-}
-
-// clusterAddr is where osd.0 of a monitor's cluster listens for other OSDs.
-func clusterAddr(t *testing.T, m *Mon) entity.Addr {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	out, stderr, err := Ceph(ctx, t, m.Conf, "osd", "dump", "--format=json")
-	require.NoError(t, err, stderr)
-	var dump struct {
-		OSDs []struct {
-			ClusterAddrs struct {
-				Addrvec []struct {
-					Addr  netip.AddrPort
-					Nonce uint32
-				}
-			} `json:"cluster_addrs"`
-		}
-	}
-	require.NoError(t, json.Unmarshal([]byte(out), &dump), out)
-	require.Len(t, dump.OSDs, 1, out)
-	require.Len(t, dump.OSDs[0].ClusterAddrs.Addrvec, 1, out)
-	a := dump.OSDs[0].ClusterAddrs.Addrvec[0]
-	return entity.Addr{Type: entity.AddrMsgr2, Nonce: a.Nonce, AddrPort: a.Addr}
 }

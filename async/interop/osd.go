@@ -17,8 +17,8 @@ import (
 // OSD is a ceph-osd, osd.0, with its objects in memory. Its methods are for the
 // test's goroutine.
 type OSD struct {
-	// Addr is its public address, nonce included.
-	Addr entity.Addr
+	// Addr is its public address, nonce included; ClusterAddr is that for other OSDs.
+	Addr, ClusterAddr entity.Addr
 
 	daemon daemon
 }
@@ -68,40 +68,44 @@ func StartOSD(t testing.TB, mon *Mon) *OSD {
 	o.daemon.run("ceph-osd", "-c", mon.Conf, "-i", "0", "--mkfs", "--osd-uuid", uuid)
 	o.daemon.start()
 
-	addr, err := osdAddr(t, mon)
+	o.Addr, o.ClusterAddr, err = osdAddrs(t, mon)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Addr = addr
 	return o
 }
 
-// osdAddr asks the monitor for the address of its only OSD.
-func osdAddr(t testing.TB, mon *Mon) (entity.Addr, error) {
+// osdAddrs asks the monitor for the addresses of its only OSD.
+func osdAddrs(t testing.TB, mon *Mon) (public, cluster entity.Addr, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), readyMax)
 	defer cancel()
 	out, stderr, err := Ceph(ctx, t, mon.Conf, "osd", "dump", "--format=json")
 	if err != nil {
-		return entity.Addr{}, fmt.Errorf("osd dump: %w: %s", err, stderr)
+		return public, cluster, fmt.Errorf("osd dump: %w: %s", err, stderr)
+	}
+	type addrs struct {
+		Addrvec []struct {
+			Addr  netip.AddrPort
+			Nonce uint32
+		}
 	}
 	var dump struct {
 		OSDs []struct {
-			PublicAddrs struct {
-				Addrvec []struct {
-					Addr  netip.AddrPort
-					Nonce uint32
-				}
-			} `json:"public_addrs"`
+			PublicAddrs  addrs `json:"public_addrs"`
+			ClusterAddrs addrs `json:"cluster_addrs"`
 		}
 	}
 	if err := json.Unmarshal([]byte(out), &dump); err != nil {
-		return entity.Addr{}, fmt.Errorf("osd dump: %w", err)
+		return public, cluster, fmt.Errorf("osd dump: %w", err)
 	}
-	if len(dump.OSDs) != 1 || len(dump.OSDs[0].PublicAddrs.Addrvec) != 1 {
-		return entity.Addr{}, fmt.Errorf("osd dump: not one OSD with one address: %s", out)
+	if len(dump.OSDs) != 1 || len(dump.OSDs[0].PublicAddrs.Addrvec) != 1 ||
+		len(dump.OSDs[0].ClusterAddrs.Addrvec) != 1 {
+		return public, cluster, fmt.Errorf("osd dump: not one OSD with one address of each kind: %s", out)
 	}
-	a := dump.OSDs[0].PublicAddrs.Addrvec[0]
-	return entity.Addr{Type: entity.AddrMsgr2, Nonce: a.Nonce, AddrPort: a.Addr}, nil
+	addr := func(a addrs) entity.Addr {
+		return entity.Addr{Type: entity.AddrMsgr2, Nonce: a.Addrvec[0].Nonce, AddrPort: a.Addrvec[0].Addr}
+	}
+	return addr(dump.OSDs[0].PublicAddrs), addr(dump.OSDs[0].ClusterAddrs), nil
 }
 
 func osdReady(status []byte) error {

@@ -3,6 +3,7 @@ package osd
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/mon/wire"
@@ -83,23 +84,23 @@ func (c *Client) dispatchBackoff(m *msg.Message) bool {
 	if err == nil {
 		mine, err = c.noteBackoff(conn, b)
 	}
+	if err == nil && mine && b.Op == wire.BackoffBlock {
+		err = acknowledge(conn, b)
+	}
 	if err != nil { // both sides forget all, and what was out is asked again
 		c.m.Logger().Warn("osd: connection closed", "conn", conn, "err", err)
 		conn.MarkDown()
 		c.HandleReset(conn, err)
 		return true
 	}
-	return mine && b.Op == wire.BackoffBlock && acknowledge(conn, b)
+	return mine && b.Op == wire.BackoffBlock
 }
 
-// acknowledge answers a block. A connection that does not take the answer is closed: then
+// acknowledge answers a block. A connection that does not take the answer is to be closed: then
 // there is no block any more.
-func acknowledge(conn msg.Connection, b wire.OSDBackoff) bool {
+func acknowledge(conn msg.Connection, b wire.OSDBackoff) error {
 	b.Op = wire.BackoffAckBlock
-	if conn.Send(b.Message()) != nil {
-		conn.MarkDown()
-	}
-	return true
+	return conn.Send(b.Message())
 }
 
 // noteBackoff notes b, wakes the operations that it is about, and says whether there are any.
@@ -147,15 +148,19 @@ func (c *Client) noteBackoff(conn msg.Connection, b wire.OSDBackoff) (mine bool,
 
 // unclaimed is the end of the chain: it answers the blocks that no Client has an operation in,
 // whose operations have ended meanwhile.
-type unclaimed struct{}
+type unclaimed struct{ log *slog.Logger }
 
 // Dispatch implements msg.Dispatcher.
-func (unclaimed) Dispatch(m *msg.Message) bool {
-	if m.Type != wire.TypeOSDBackoff || m.Connection().PeerType() != entity.TypeOSD {
+func (u unclaimed) Dispatch(m *msg.Message) bool {
+	conn := m.Connection()
+	if m.Type != wire.TypeOSDBackoff || conn.PeerType() != entity.TypeOSD {
 		return false
 	}
 	if b, err := wire.ParseOSDBackoff(m.Front); err == nil && b.Op == wire.BackoffBlock {
-		acknowledge(m.Connection(), b)
+		if err := acknowledge(conn, b); err != nil {
+			u.log.Warn("osd: connection closed", "conn", conn, "err", err)
+			conn.MarkDown()
+		}
 	}
 	return true
 }

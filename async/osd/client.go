@@ -134,7 +134,7 @@ func New(mc *mon.Client, cfg Config) (*Client, error) {
 	c := &Client{mon: mc, m: mc.Messenger(), cfg: cfg, ops: map[uint64]*op{}, held: map[msg.Connection]*backoffs{}}
 	c.last.Store(numbers.Add(1) << tidBits)
 	c.m.AddDispatcherHead(c)
-	c.m.AddDispatcherTail(unclaimed{})
+	c.m.AddDispatcherTail(unclaimed{c.m.Logger()})
 	return c, nil
 }
 

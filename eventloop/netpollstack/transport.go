@@ -181,7 +181,7 @@ func (t *transport) kill() int {
 // closeDescriptor implements pollable.
 func (t *transport) closeDescriptor() { closeSocket(t.kill()) }
 
-// queue asks for HandleFlush at the end of the round.
+// queue asks for HandleFlush: at the end of the round, or before (flushAfter).
 func (t *transport) queue() {
 	t.wanting = true
 	if !t.queued {

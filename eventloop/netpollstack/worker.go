@@ -80,7 +80,7 @@ type worker struct {
 	armed    time.Duration     // deadline that the timerfd is armed for
 	ready    []unix.EpollEvent // of this round; what is behind handled is still to be handled
 	handled  int
-	dirty    worklist[*transport] // want HandleFlush at the end of the round
+	dirty    worklist[*transport] // want HandleFlush
 	failed   worklist[failure]    // reported at the beginning of the next round
 	scratch  []byte
 	iovecs   []unix.Iovec
