@@ -46,6 +46,7 @@ lint: check ## make check, then tidiness of the modules and staticcheck (downloa
 	GOWORK=off go mod tidy -diff
 	cd bench && GOWORK=off go mod tidy -diff
 	cd bench/compare && GOWORK=off go mod tidy -diff
+	go vet -tags asyncmsgr_gosched ./eventloop/netpollstack
 	go run $(STATICCHECK) $(PKGS)
 
 test: check ## make check, then all tests of all modules

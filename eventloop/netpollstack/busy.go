@@ -3,12 +3,8 @@
 package netpollstack
 
 import (
-	"runtime"
 	"syscall"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // busyPoll decides whether a worker looks for more before its poller blocks. It
@@ -54,21 +50,16 @@ func (b *busyPoll) was(success bool) {
 // epoll set is readable, and says whether it is. The token is not held: whoever wants to
 // borrow the worker may.
 func (w *worker) lookFor(d time.Duration) bool {
-	fds := [1]unix.PollFd{{Fd: int32(w.poll.fd), Events: unix.POLLIN}}
-	var atOnce unix.Timespec
 	until := w.clock.Now() + d
 	for i := 1; ; i++ {
-		// Not epoll_wait, which would swallow edge-triggered events.
-		n, _, _ := syscall.RawSyscall6(unix.SYS_PPOLL,
-			uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&atOnce)), 0, 0, 0)
-		if n == 1 {
+		if w.wait(0, true) {
 			return true
 		}
 		// No processor is taken from other threads, those of other processes included.
 		if i%looksPerYield == 0 {
-			_, _, _ = syscall.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+			_, _, _ = syscall.Syscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
 		}
-		runtime.Gosched() // last, see Accept
+		yieldLocal() // last, see turnOnce
 		if w.clock.Now() >= until {
 			return false
 		}

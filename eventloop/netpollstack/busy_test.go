@@ -3,6 +3,8 @@
 package netpollstack
 
 import (
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,8 +42,54 @@ func TestLookFor(t *testing.T) {
 	require.Len(t, w.poll.wait(), 1)
 	require.False(t, w.lookFor(0))
 	require.False(t, w.lookFor(time.Millisecond))
+	for _, holds := range []bool{true, false} {
+		require.False(t, w.wait(time.Millisecond, holds))
+	}
 	go w.kick()
 	require.True(t, w.lookFor(time.Hour))
+	for _, holds := range []bool{true, false} {
+		require.True(t, w.wait(time.Hour, holds), "the event was swallowed")
+	}
+}
+
+// A worker that has always something to do lets all run that wait for its processor, the only one:
+// what it has woken, and what waits in the queue of all Ps.
+func TestBusyWorkerGivesWay(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, aside := range []bool{true, false} {
+		s := openStack(t, Config{Workers: 1})
+		w := s.workers[0]
+		var rounds atomic.Int64
+		var stop atomic.Bool
+		ended := make(chan struct{})
+		var again func()
+		again = func() {
+			if rounds.Add(1); stop.Load() {
+				close(ended)
+				return
+			}
+			if aside {
+				w.RunAside(func() {})
+			}
+			if w.Post(eventloop.TaskFunc(again)) != nil {
+				t.Error("the worker has ended")
+			}
+		}
+		require.NoError(t, w.Post(eventloop.TaskFunc(again)))
+		for rounds.Load() < 10 {
+			runtime.Gosched()
+		}
+		var most int64
+		for range 100 {
+			from := rounds.Load()
+			runtime.Gosched()
+			most = max(most, rounds.Load()-from)
+		}
+		stop.Store(true)
+		<-ended
+		// Go looks into the queue of all once in 61 times, and a worker yields after 8 rounds.
+		require.LessOrEqual(t, most, int64(2*61*roundsPerAccept), "aside: %v", aside)
+	}
 }
 
 // TestLookingWorker: a worker that looks for more does everything that a sleeping one

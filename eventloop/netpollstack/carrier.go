@@ -7,7 +7,6 @@ import (
 	"iter"
 	"net"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -26,6 +25,13 @@ import (
 // linger is for how long a carrier of the stack's own waits for events before it leaves
 // that to netpoll again.
 const linger = 10 * time.Millisecond
+
+// holdP is for how long a carrier that waits for events keeps its P, if that has been enough lately.
+// While all other Ps are busy, Go takes the P of a thread that has blocked in a system call for 20 us,
+// starts another thread for it, which finds nothing to do, and then looks all the more often: that
+// cost a fifth of the rate, until by chance no wait took that long. So the first part of a wait is not
+// announced to Go's scheduler. A signal ends it, as that of a collection that wants all to stop.
+const holdP = 100 * time.Microsecond
 
 // Accept implements netpoll.Listener: netpoll calls it, never twice at a time, when the
 // worker's epoll set is readable.
@@ -88,13 +94,8 @@ func (w *worker) turnOnce() outcome {
 		w.kick()
 	}
 	// A goroutine that this round has woken waits in the local queue of this P, and must
-	// run before a thread blocks in epoll_wait, since it keeps the P there. netpoll
-	// yields once before it blocks, and so does rest. But in every 61st scheduling of a P, Go's
-	// scheduler looks into the global queue first, where a goroutine that yields is put: it
-	// then resumes this goroutine at once, and the woken goroutine waits until sysmon takes
-	// the P away from the blocked thread, 10 ms and more. So the worker yields here as well:
-	// of two yields in a row only one can be a 61st.
-	runtime.Gosched()
+	// run before a thread blocks, since that keeps the P there.
+	yieldLocal()
 	return o
 }
 
@@ -112,17 +113,37 @@ func (w *worker) look() bool {
 // rest waits until the worker's epoll set is readable. If it is not for linger, netpoll
 // is left to wait, and somebody else carries the worker: false.
 func (w *worker) rest() bool {
-	runtime.Gosched() // see turnOnce
-	fds := [1]unix.PollFd{{Fd: int32(w.poll.fd), Events: unix.POLLIN}}
-	wait := unix.NsecToTimespec(int64(linger))
-	// Not epoll_wait, which would swallow edge-triggered events.
-	n, _, e := syscall.Syscall6(unix.SYS_PPOLL,
-		uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&wait)), 0, 0, 0)
-	if n == 1 || e == syscall.EINTR {
+	yieldLocal() // see turnOnce
+	if w.stack.cfg.BusyPoll > 0 && w.brief.again() {
+		found := w.wait(holdP, true)
+		if w.brief.was(found); found {
+			return true
+		}
+		yieldLocal()
+	}
+	if w.wait(linger, false) {
 		return true
 	}
 	w.joinNetpoll()
 	return false
+}
+
+// wait waits until the worker's epoll set is readable, and says whether there may be
+// something. With holds it keeps its P. It is not epoll_wait, which would swallow
+// edge-triggered events.
+func (w *worker) wait(d time.Duration, holds bool) bool {
+	fds := [1]unix.PollFd{{Fd: int32(w.poll.fd), Events: unix.POLLIN}}
+	ts := unix.NsecToTimespec(int64(d))
+	var n uintptr
+	var e syscall.Errno
+	if holds {
+		n, _, e = syscall.RawSyscall6(unix.SYS_PPOLL,
+			uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+	} else {
+		n, _, e = syscall.Syscall6(unix.SYS_PPOLL,
+			uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+	}
+	return n == 1 || e == syscall.EINTR
 }
 
 // joinNetpoll has netpoll wait for the worker's epoll set: the next carrier is its

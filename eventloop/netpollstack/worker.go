@@ -50,6 +50,7 @@ type worker struct {
 
 	// the carrier's; see carrier.go
 	busy   busyPoll
+	brief  busyPoll               // of a wait that keeps its P
 	turn   func() (outcome, bool) // resumes the coroutine of turns; nil: there is none
 	own    bool                   // the carrier is not netpoll's goroutine
 	hosted atomic.Bool            // it is: netpoll waits for the worker
