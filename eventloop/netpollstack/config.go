@@ -18,7 +18,7 @@ type Config struct {
 	// ReadBuffer.
 	ReadBudget int
 	// BusyPoll is how long a worker that has nothing left to do looks for more
-	// before it sleeps in epoll_wait; 0 means 40 us, less than 0 not at all. Being
+	// before it sleeps in epoll_wait; 0 means 60 us, less than 0 not at all. Being
 	// woken takes as long as that, so where answers come at once, looking saves
 	// their latency and costs about as much CPU. A worker that looks in vain stops to do
 	// so but for one time in 64. With one CPU, or GOMAXPROCS 1, 0 means not at all. A worker that
@@ -38,7 +38,7 @@ const (
 	maxWorkers        = 1024
 	defaultReadBuffer = 256 << 10
 	defaultReadBudget = 1 << 20
-	defaultBusyPoll   = 40 * time.Microsecond
+	defaultBusyPoll   = 60 * time.Microsecond
 	minReadBuffer     = 4 << 10
 )
 

@@ -25,7 +25,7 @@
 //
 // # Before it sleeps
 //
-// A worker that has nothing left to do looks for up to 40 us whether its set gets
+// A worker that has nothing left to do looks for up to 60 us whether its set gets
 // readable before it lets the poller block, and stops to do so where that brings
 // nothing; see Config.BusyPoll and docs/decisions/0008. One that is carried by a goroutine of the stack's
 // own then sleeps for up to 100 us without letting go of its P, likewise. Before both it gives way to the
