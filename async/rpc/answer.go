@@ -27,7 +27,7 @@ func (sc *serverCall) finishWithBody(reply []byte, err error) error {
 	}
 	defer sc.drop()
 	prio := sc.replyPriority()
-	o := n.openOut(sc.Conn, sc.tid, fromHandler, bodyWindow)
+	o := n.openOut(sc.Conn, sc.tid, fromHandler, nil)
 	defer n.closeOut(sc.Conn, sc.tid, fromHandler)
 	m := newMessage(typeReply, header{flags: flagBodyIn, method: sc.Type}, reply, true)
 	m.TID, m.Priority = sc.tid, prio

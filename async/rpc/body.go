@@ -17,7 +17,8 @@ import (
 // belong to, which keeps them behind it and in order.
 //
 // CHUNK: direction is 0 from the caller, 1 from the handler; flag 1 says that the body ends with it,
-// flag 2 that the sender gives it up, and then its bytes are a text for people. CREDIT: direction
+// flag 2 that the sender gives it up, and then its bytes are a text for people; flag 4 that the sender wants
+// its credit back as soon as it was read, and not a quarter of the window at a time. CREDIT: direction
 // is that of the body.
 const (
 	bodyWindow = 256 << 10
@@ -65,14 +66,16 @@ type inBody struct {
 	next    uint32 // number of the chunk that is to come
 	granted int64  // what the sender may send yet
 	owed    int64  // read, and not granted anew
+	tells   bool   // to be granted now
 	err     error  // how it ended; io.EOF: well
 	closed  bool
 	wake    chan struct{}
 }
 
 type chunk struct {
-	m    *msg.Message
-	left []byte
+	m     *msg.Message
+	left  []byte
+	tells bool // flagChunkTell
 }
 
 // openIn makes a body that c's peer is going to send; nil: there are too many.
@@ -131,6 +134,7 @@ func (b *inBody) takeLocked(p []byte) int {
 	k := copy(p, x.left)
 	if x.left = x.left[k:]; len(x.left) == 0 {
 		b.owed += int64(x.m.PayloadLen()-shortHeader) + chunkCost
+		b.tells = x.tells
 		x.m.Release()
 		b.chunks[0] = chunk{}
 		b.chunks = b.chunks[1:]
@@ -140,10 +144,11 @@ func (b *inBody) takeLocked(p []byte) int {
 
 // creditLocked is what is to be granted now.
 func (b *inBody) creditLocked() int64 {
-	if b.err != nil || b.owed < bodyWindow/4 {
+	if b.err != nil || b.owed < bodyWindow/4 && !b.tells {
 		return 0
 	}
 	k := b.owed
+	b.tells = false
 	b.granted += k
 	b.owed = 0
 	return k
@@ -266,7 +271,7 @@ func (b *inBody) receive(m *msg.Message, h header, data []byte) (end error) {
 		m.Release()
 		return end
 	}
-	b.chunks = append(b.chunks, chunk{m, data})
+	b.chunks = append(b.chunks, chunk{m, data, h.flags&flagChunkTell != 0})
 	return end
 }
 

@@ -14,13 +14,13 @@ import (
 type CallOption func(callOptions) callOptions
 
 type callOptions struct {
-	prio    uint8
-	give    bool
-	timeout time.Duration
-	into    []byte
-	flags   uint8 // of the request
-	trace   string
-	less    int64 // by how much the window of its body is less than bodyWindow
+	prio       uint8
+	give       bool
+	timeout    time.Duration
+	into       []byte
+	flags      uint8 // of the request
+	trace      string
+	background bool // its body gives way
 }
 
 // Priority has the request, and its reply unless the handler says otherwise, sent with that
@@ -35,11 +35,13 @@ func TraceContext(s string) CallOption {
 	return func(o callOptions) callOptions { o.trace = s; return o }
 }
 
-// HalfWindow has half as much of the request's body under way as otherwise, 128 KiB: for bulk over
-// lines that are slow and short, where what is under way waits in queues that nothing overtakes. It
-// is for CallBody alone.
-func HalfWindow() CallOption {
-	return func(o callOptions) callOptions { o.less = bodyWindow / 2; return o }
+// Background has the request's body give way: no more of it is under way than makes it wait for a
+// millisecond on its way, or an eighth of what the line takes if that is more, and no less than 18 KiB. So what is
+// urgent does not wait behind it in the queues of the network, where nothing overtakes, and the
+// line is used all the same. It is LEDBAT's rule (RFC 6817), by the time from a chunk that is sent to its
+// being read by the handler. It is for CallBody alone.
+func Background() CallOption {
+	return func(o callOptions) callOptions { o.background = true; return o }
 }
 
 // Timeout ends the call d after it began, by the messenger's clock, with

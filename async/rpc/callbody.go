@@ -49,7 +49,11 @@ func (n *Node) CallBody(ctx context.Context, c msg.Connection, typ uint16, req [
 	var out *outBody
 	if body != nil {
 		o.flags = flagBodyIn
-		out = n.openOut(c, tid, fromCaller, bodyWindow-o.less)
+		var p *pace
+		if o.background {
+			p = newPace()
+		}
+		out = n.openOut(c, tid, fromCaller, p)
 		defer n.closeOut(c, tid, fromCaller)
 	}
 	x.build(tid, req, left, o)

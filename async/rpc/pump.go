@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 )
@@ -14,14 +15,14 @@ import (
 type outBody struct {
 	mu     sync.Mutex
 	credit int64
-	window int64 // the most that credit can be
+	pace   *pace // nil: credit is all that bounds it
 	wake   chan struct{}
 	gone   chan struct{} // closed when the session is lost
 	lost   bool
 }
 
-func (n *Node) openOut(c msg.Connection, tid uint64, dir direction, window int64) *outBody {
-	o := &outBody{credit: window, window: window, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+func (n *Node) openOut(c msg.Connection, tid uint64, dir direction, p *pace) *outBody {
+	o := &outBody{credit: bodyWindow, pace: p, wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	sh := n.shardOf(c)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -46,20 +47,38 @@ func (o *outBody) lose() {
 	}
 }
 
-// take takes the credit of a whole chunk, if there is so much.
-func (o *outBody) take() bool {
+// take takes the credit of a whole chunk, if there is so much, and says how large the chunk is.
+func (o *outBody) take() (size int, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.credit < chunkMax+chunkCost {
-		return false
+	if size = chunkMax; o.pace != nil {
+		size = o.pace.chunk()
 	}
-	o.credit -= chunkMax + chunkCost
-	return true
+	cost := int64(size) + chunkCost
+	if o.credit < cost || o.pace != nil && !o.pace.admits(cost) {
+		return 0, false
+	}
+	o.credit -= cost
+	return size, true
 }
 
-func (o *outBody) add(k int64) {
+// sends gives back what a chunk did not cost, which is sent now.
+func (o *outBody) sends(cost, less int64, now time.Duration) {
 	o.mu.Lock()
-	o.credit = min(o.credit+k, o.window)
+	defer o.mu.Unlock()
+	o.credit += less
+	if o.pace != nil {
+		o.pace.send(cost, now)
+	}
+}
+
+// granted adds what the receiver has read.
+func (o *outBody) granted(k int64, now time.Duration) {
+	o.mu.Lock()
+	o.credit = min(o.credit+k, bodyWindow)
+	if o.pace != nil {
+		o.pace.read(k, now)
+	}
 	o.mu.Unlock()
 	select {
 	case o.wake <- struct{}{}:
@@ -82,7 +101,7 @@ func (n *Node) handleCredit(m *msg.Message) {
 	o := sh.outBodies[k]
 	sh.mu.Unlock()
 	if o != nil { // else it has ended
-		o.add(int64(h.code))
+		o.granted(int64(h.code), n.clock.Now())
 	}
 }
 
@@ -111,7 +130,8 @@ func (n *Node) pump(ctx context.Context, o *outBody, c msg.Connection, tid uint6
 		return errStopped
 	}
 	for ; ; number++ {
-		for !o.take() {
+		size, ok := o.take()
+		for ; !ok; size, ok = o.take() {
 			select {
 			case <-o.wake:
 			case <-stop:
@@ -131,7 +151,7 @@ func (n *Node) pump(ctx context.Context, o *outBody, c msg.Connection, tid uint6
 			return ErrPeerReset
 		default:
 		}
-		m := msg.New(typeChunk, shortHeader+chunkMax)
+		m := msg.New(typeChunk, shortHeader+size)
 		reading = true
 		k, err := readSome(r, m.Front[shortHeader:])
 		reading = false
@@ -142,11 +162,13 @@ func (n *Node) pump(ctx context.Context, o *outBody, c msg.Connection, tid uint6
 		case err != nil:
 			h.flags = flagChunkFail
 			k = copy(m.Front[shortHeader:shortHeader+messageMax], err.Error())
+		case o.pace != nil:
+			h.flags = flagChunkTell
 		}
 		m.Front = m.Front[:shortHeader+k]
 		appendHeader(m.Front[:0], typeChunk, h)
 		m.TID, m.Priority = tid, prio
-		o.add(int64(chunkMax - k)) // what the chunk did not cost
+		o.sends(int64(k)+chunkCost, int64(size-k), n.clock.Now())
 		if sendErr := n.sendWaiting(ctx, c, m, 0); sendErr != nil {
 			m.Release()
 			return sendErr

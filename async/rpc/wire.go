@@ -50,7 +50,8 @@ const (
 	knownReply    = flagBodyIn
 	flagChunkLast = 1 << 0 // CHUNK: the body ends with it
 	flagChunkFail = 1 << 1 // CHUNK: the body ends before its end; what is in it says why
-	knownChunk    = flagChunkLast | flagChunkFail
+	flagChunkTell = 1 << 2 // CHUNK: the sender wants to be told as soon as it was read
+	knownChunk    = flagChunkLast | flagChunkFail | flagChunkTell
 )
 
 // errMalformed: a peer sent something that is none of this package's messages.

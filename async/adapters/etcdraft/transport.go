@@ -184,7 +184,7 @@ func (t *Transport) send(m *raftpb.Message) error {
 	defer done()
 	if m.GetType() == raftpb.MsgSnap {
 		r, err := t.o.Node.CallBody(reach, c, typeSnapshot, nil, bytes.NewReader(data),
-			rpc.Priority(msg.PriorityLow), rpc.Timeout(t.o.SnapshotTimeout), rpc.HalfWindow())
+			rpc.Priority(msg.PriorityLow), rpc.Timeout(t.o.SnapshotTimeout), rpc.Background())
 		if err == nil {
 			err = r.Body.Close() // it has none
 		}

@@ -156,7 +156,7 @@ func (t *Transport) InstallSnapshot(_ raft.ServerID, to raft.ServerAddress, args
 	defer done()
 	limit := t.o.Timeout * time.Duration(1+args.Size/raft.DefaultTimeoutScale)
 	r, err := t.o.Node.CallBody(reach, c, installSnapshot.Type, req, data,
-		rpc.Priority(t.o.SnapshotPriority), rpc.Timeout(limit), rpc.HalfWindow())
+		rpc.Priority(t.o.SnapshotPriority), rpc.Timeout(limit), rpc.Background())
 	if err != nil {
 		return peer.Why(reach, err)
 	}
