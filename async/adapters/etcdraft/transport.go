@@ -2,6 +2,7 @@ package etcdraftmsgr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -81,18 +82,10 @@ type Transport struct {
 // msg.LosslessPeerReuse, before m is started. m stays the caller's; Close the Transport before
 // it is shut down, and stop the node after that. The types of messages are reserved (msg.TypeEtcdRaftFirst).
 func New(m *async.Messenger, r Raft, o Options) (*Transport, error) {
-	if o.Life == 0 {
-		o.Life = time.Second
-	}
-	if o.SnapshotTimeout == 0 {
-		o.SnapshotTimeout = 10 * time.Minute
-	}
-	if o.SnapshotMax == 0 {
-		o.SnapshotMax = 1 << 30
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
+	o.Life = cmp.Or(o.Life, time.Second)
+	o.SnapshotTimeout = cmp.Or(o.SnapshotTimeout, 10*time.Minute)
+	o.SnapshotMax = cmp.Or(o.SnapshotMax, 1<<30)
+	o.Logger = cmp.Or(o.Logger, slog.Default())
 	t := &Transport{
 		m: m, r: r, o: o, addrs: map[uint64]string{},
 		proposals: make(chan *raftpb.Message, proposalsMax), lost: make(chan uint64, lostMax),

@@ -1,6 +1,7 @@
 package raftmsgr
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"sync"
@@ -56,15 +57,9 @@ var _ interface {
 // as "host:port"; started anew, it has the same and the same name. m stays the caller's,
 // to shut down after the node. A messenger has one Transport.
 func New(m *async.Messenger, o Options) (*Transport, error) {
-	if o.Timeout == 0 {
-		o.Timeout = 10 * time.Second
-	}
-	if o.MaxInFlight < raft.DefaultMaxRPCsInFlight {
-		o.MaxInFlight = raft.DefaultMaxRPCsInFlight
-	}
-	if o.SnapshotPriority == 0 {
-		o.SnapshotPriority = msg.PriorityLow
-	}
+	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	o.MaxInFlight = max(o.MaxInFlight, raft.DefaultMaxRPCsInFlight)
+	o.SnapshotPriority = cmp.Or(o.SnapshotPriority, msg.PriorityLow)
 	peers, err := peer.New(m, o.PeerType, nil)
 	if err == nil && o.Node == nil {
 		o.Node, err = rpc.New(m, rpc.Options{})
