@@ -58,7 +58,9 @@ var _ interface {
 // to shut down after the node. A messenger has one Transport.
 func New(m *async.Messenger, o Options) (*Transport, error) {
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
-	o.MaxInFlight = max(o.MaxInFlight, raft.DefaultMaxRPCsInFlight)
+	if o.MaxInFlight < raft.DefaultMaxRPCsInFlight { // raft's own max hides Go's when its tests compile this
+		o.MaxInFlight = raft.DefaultMaxRPCsInFlight
+	}
 	o.SnapshotPriority = cmp.Or(o.SnapshotPriority, msg.PriorityLow)
 	peers, err := peer.New(m, o.PeerType, nil)
 	if err == nil && o.Node == nil {
