@@ -126,7 +126,7 @@ mutants: ## N small mistakes by SEED in six packages, killed and survived by pac
 
 # Two scenes at a time, some 20 minutes of two cores in all, and 6 GiB.
 explore: ## every order of events of two peers, with up to three faults: a table of what was exhausted
-	go test -count=1 -timeout 2h ./connection/session -run 'TestExplore$$' -explore -parallel 2 $(ARGS)
+	go test -count=1 -timeout 2h ./connection/session -run 'TestExplore$$' -explore -parallel 2 -v $(ARGS)
 
 model: ## the model of the session in Promela, all orders within bounds (needs spin and gcc): ARGS=live for those named so
 	docs/model/run $(ARGS)

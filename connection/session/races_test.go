@@ -219,7 +219,7 @@ var exploring = flag.Bool("explore", false, "TestExplore: all races, with two th
 // three do.
 func TestExplore(t *testing.T) {
 	if !*exploring && !long {
-		t.Skip("takes half an hour: make explore")
+		t.Skip("takes minutes: make explore")
 	}
 	rs := races(faults{}, faults{cuts: 1}, faults{late: 1}, faults{stops: 1},
 		faults{cuts: 2}, faults{late: 2}, faults{stops: 2},
