@@ -124,7 +124,7 @@ mutants: ## N small mistakes by SEED in six packages, killed and survived by pac
 	go test -count=1 -timeout 24h ./async/asynctest/mutants -run 'TestSeeded$$' -seeded $(N) -seed $(SEED) \
 		-results $(abspath $(KEEP)) $(ARGS)
 
-# Two scenes at a time, some 20 minutes of two cores in all, and 6 GiB.
+# Two scenes at a time, some two and a half minutes of two cores in all.
 explore: ## every order of events of two peers, with up to three faults: a table of what was exhausted
 	go test -count=1 -timeout 2h ./connection/session -run 'TestExplore$$' -explore -parallel 2 -v $(ARGS)
 
