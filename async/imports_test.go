@@ -183,9 +183,10 @@ func under(path, prefix string) bool {
 	return path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/")
 }
 
-// passedOver says whether a folder of that name has no packages, as the go command has it.
+// passedOver says whether a folder of that name has nothing of ours: no packages, as the go command
+// has it, or bin, into which other things are built and unpacked, maybe while this test runs.
 func passedOver(dir string) bool {
-	return dir == "testdata" || dir == "vendor" || dir[0] == '.' || dir[0] == '_'
+	return dir == "testdata" || dir == "vendor" || dir == "bin" || dir[0] == '.' || dir[0] == '_'
 }
 
 func moduleFiles(t *testing.T) []goFile {
