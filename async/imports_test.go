@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -189,11 +190,20 @@ func passedOver(dir string) bool {
 	return dir == "testdata" || dir == "vendor" || dir == "bin" || dir[0] == '.' || dir[0] == '_'
 }
 
+// moduleFiles are the files of the module, which no test changes.
 func moduleFiles(t *testing.T) []goFile {
 	t.Helper()
-	root, err := filepath.Abs("..")
+	files, err := parsedFiles()
 	require.NoError(t, err)
-	var files []goFile
+	require.NotEmpty(t, files)
+	return files
+}
+
+var parsedFiles = sync.OnceValues(func() (files []goFile, err error) {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		return nil, err
+	}
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -224,10 +234,8 @@ func moduleFiles(t *testing.T) []goFile {
 			test: strings.HasSuffix(rel, "_test.go"), fset: fset, ast: tree})
 		return nil
 	})
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	return files
-}
+	return files, err
+})
 
 func TestImportsFollowTheLadder(t *testing.T) {
 	for _, f := range moduleFiles(t) {

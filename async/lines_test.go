@@ -1,6 +1,7 @@
 package async_test
 
 import (
+	"bytes"
 	"fmt"
 	"go/scanner"
 	"go/token"
@@ -33,7 +34,7 @@ func TestLinesAreShort(t *testing.T) {
 			return nil
 		}
 		src, err := os.ReadFile(path)
-		if err != nil || generated.Match(src) {
+		if err != nil || bytes.Contains(src, []byte("// Code generated")) && generated.Match(src) {
 			return err
 		}
 		files++
