@@ -19,11 +19,11 @@ import "math/bits"
 // A class that gets its first item of a level joins at the end of the round.
 type prio struct {
 	classes map[uint64]*class
-	levels  [256]level
-	ready   [4]uint64 // bitmap of the levels that have a flow in their ring
-	buckets uint64    // bitmap of the weighted levels that have items, parked ones included
-	share   int64     // sum of the priorities in buckets
-	events  []*class  // heap, see prio_event.go
+	levels  [numPages]*page // those that have had items, and their neighbours
+	ready   [4]uint64       // bitmap of the levels that have a flow in their ring
+	buckets uint64          // bitmap of the weighted levels that have items, parked ones included
+	share   int64           // sum of the priorities in buckets
+	events  []*class        // heap, see prio_event.go
 
 	oldest, newest *node // all items in the order of arrival
 	seq            uint64
@@ -46,6 +46,15 @@ type prio struct {
 // weighted is the number of priorities below the strict ones.
 const weighted = 64
 
+// page is levels that are made together, when one of them is first used. A messenger uses few
+// priorities, and all 256 would be three quarters of what its queue takes.
+type page [pageLevels]level
+
+const (
+	pageLevels = 16
+	numPages   = 256 / pageLevels
+)
+
 // level is one priority.
 type level struct {
 	turn   *flow // whose turn it is; the ring hangs on it
@@ -56,7 +65,8 @@ type level struct {
 // flow is the FIFO of one class at one level.
 type flow struct {
 	class      *class
-	level      uint8
+	of         *level
+	level      uint8 // which one that is
 	parked     bool
 	head, tail *node
 	prev, next *flow // ring
@@ -94,6 +104,18 @@ func newPrio(minCost, maxTokens int64) prio {
 	return prio{classes: make(map[uint64]*class), minCost: minCost, maxTokens: maxTokens}
 }
 
+// level is a level that has a flow.
+func (p *prio) level(lv uint8) *level { return &p.levels[lv/pageLevels][lv%pageLevels] }
+
+// newLevel is a level that gets one.
+func (p *prio) newLevel(lv uint8) *level {
+	at := &p.levels[lv/pageLevels]
+	if *at == nil {
+		*at = new(page)
+	}
+	return &(*at)[lv%pageLevels]
+}
+
 // push queues it.
 func (p *prio) push(it *Item) {
 	c := p.classes[it.Class]
@@ -108,15 +130,14 @@ func (p *prio) push(it *Item) {
 		p.pushEvent(c, n)
 		return
 	}
-	l := &p.levels[it.Priority]
-	if l.items++; l.items == 1 && it.Priority < weighted {
-		p.buckets |= 1 << it.Priority
-		p.share += int64(it.Priority)
-	}
-	if it.Priority < weighted {
+	f := p.flowOf(c, it.Priority)
+	if f.of.items++; it.Priority < weighted {
+		if f.of.items == 1 {
+			p.buckets |= 1 << it.Priority
+			p.share += int64(it.Priority)
+		}
 		n.cost = min(max(int64(len(it.Msg.Data)), p.minCost), p.maxTokens)
 	}
-	f := p.flowOf(c, it.Priority)
 	if f.tail == nil {
 		f.head = n
 	} else {
@@ -154,7 +175,7 @@ func (p *prio) popWeighted(it *Item) *class {
 			continue
 		}
 		best = f
-		if l := &p.levels[b]; f.head.cost < l.tokens {
+		if l := p.level(b); f.head.cost < l.tokens {
 			l.tokens -= f.head.cost
 			break
 		}
@@ -167,7 +188,7 @@ func (p *prio) popWeighted(it *Item) *class {
 	if p.share > 0 { // 0: only priority 0 is left, and it is served anyway
 		for left := p.buckets; left != 0; left &= left - 1 {
 			b := bits.TrailingZeros64(left)
-			l := &p.levels[b]
+			l := p.level(uint8(b))
 			l.tokens = min(l.tokens+int64(b)*cost/p.share+1, p.maxTokens)
 		}
 	}
@@ -177,7 +198,7 @@ func (p *prio) popWeighted(it *Item) *class {
 // turn is the flow of level lv whose turn it is, after parking those that are
 // busy; nil, with the level's bit cleared, if none is left.
 func (p *prio) turn(lv uint8) *flow {
-	l := &p.levels[lv]
+	l := p.level(lv)
 	for l.turn != nil && l.turn.class.busy {
 		f := l.turn
 		p.unlink(f)
@@ -191,8 +212,8 @@ func (p *prio) turn(lv uint8) *flow {
 func (p *prio) take(f *flow, it *Item) *class {
 	c, n := f.class, f.head
 	f.head = n.next
-	p.levels[f.level].turn = f.next
-	p.countOut(f.level, 1)
+	f.of.turn = f.next
+	p.countOut(f, 1)
 	if f.head == nil {
 		f.tail = nil
 		p.dropFlow(f)
@@ -218,7 +239,7 @@ func (p *prio) more(c *class, lv uint8, into []Item) (n int) {
 		p.freeNode(x)
 	}
 	c.items -= n
-	p.countOut(lv, n)
+	p.countOut(f, n)
 	if f.head == nil {
 		f.tail = nil
 		p.dropFlow(f)
@@ -239,7 +260,7 @@ func (p *prio) putBack(c *class, lv uint8, items []Item) {
 		f.head = n
 	}
 	c.items += len(items)
-	p.levels[lv].items += len(items)
+	f.of.items += len(items)
 }
 
 // begin makes c busy for one of its items, which is taken out of the count.
@@ -303,7 +324,7 @@ func (p *prio) discard(id uint64, events bool, into []Item) []Item {
 		}
 		f.head, f.tail = nil, nil
 		c.items -= k
-		p.countOut(f.level, k)
+		p.countOut(f, k)
 		p.dropFlow(f)
 	}
 	if c.items == 0 && !c.busy {
@@ -324,9 +345,9 @@ func (p *prio) discardAll(into []Item) []Item {
 	return into
 }
 
-// countOut takes k items out of the count of a level.
-func (p *prio) countOut(lv uint8, k int) {
-	l := &p.levels[lv]
+// countOut takes k items out of the count of f's level.
+func (p *prio) countOut(f *flow, k int) {
+	l, lv := f.of, f.level
 	if l.items -= k; l.items == 0 && lv < weighted {
 		l.tokens = 0
 		p.buckets &^= 1 << lv
@@ -350,7 +371,7 @@ func (p *prio) flowOf(c *class, lv uint8) *flow {
 		p.freeFlows = f.lower
 		p.nFlows--
 	}
-	*f = flow{class: c, level: lv, lower: *at}
+	*f = flow{class: c, of: p.newLevel(lv), level: lv, lower: *at}
 	*at = f
 	p.link(f)
 	return f
@@ -358,7 +379,7 @@ func (p *prio) flowOf(c *class, lv uint8) *flow {
 
 // link puts f into its ring, at the end of the round.
 func (p *prio) link(f *flow) {
-	l := &p.levels[f.level]
+	l := f.of
 	if l.turn == nil {
 		f.prev, f.next = f, f
 		l.turn = f
@@ -371,7 +392,7 @@ func (p *prio) link(f *flow) {
 
 // unlink takes f out of its ring; if it had the turn, the next one has it.
 func (p *prio) unlink(f *flow) {
-	l := &p.levels[f.level]
+	l := f.of
 	if f.next == f {
 		l.turn = nil
 		p.ready[f.level>>6] &^= 1 << (f.level & 63)

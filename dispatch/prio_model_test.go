@@ -402,8 +402,11 @@ func checkPrio(t require.TestingT, p *prio) {
 		}
 	}
 	var share int64
-	for i := range p.levels {
-		l := &p.levels[i]
+	for i := range numPages * pageLevels {
+		l := &level{} // of one that has had no items
+		if page := p.levels[i/pageLevels]; page != nil {
+			l = &page[i%pageLevels]
+		}
 		ok := perLevel[uint8(i)] == l.items && (l.turn != nil) == (p.ready[i>>6]&(1<<(i&63)) != 0)
 		if i < weighted {
 			ok = ok && (l.items > 0) == (p.buckets&(1<<i) != 0) && (l.items > 0 || l.tokens == 0)

@@ -92,10 +92,15 @@ func (d *drainer) leftLocked() int {
 // lookInto fills in how many items there are in each band, and since when.
 func (p *prio) lookInto(bands *[Bands]Band, now time.Duration) {
 	rest := p.items
-	for lv := range p.levels {
-		if n := p.levels[lv].items; n > 0 {
-			bands[bandOf(lv)].Len += n
-			rest -= n
+	for i, page := range p.levels {
+		if page == nil {
+			continue
+		}
+		for j := range page {
+			if n := page[j].items; n > 0 {
+				bands[bandOf(i*pageLevels+j)].Len += n
+				rest -= n
+			}
 		}
 	}
 	bands[BandEvents].Len = rest
