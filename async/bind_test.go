@@ -234,3 +234,21 @@ func TestRebindAvoidsTheKernelsChoice(t *testing.T) {
 	require.NoError(t, n.Rebind())
 	require.EqualValues(t, 7001, n.Addrs()[0].AddrPort.Port())
 }
+
+// TestRebindAsksForNoPortToAvoid: of a range those that are to be avoided are not even opened.
+func TestRebindAsksForNoPortToAvoid(t *testing.T) {
+	l := newLab(t)
+	s := &stubbornStack{Stack: l.stack}
+	n := l.node(entity.OSD(0), msg.LosslessPeer(), func(c *Config) {
+		c.Stack = forward.StackAs(s, s.Stack)
+		c.BindPortMin, c.BindPortMax = 7000, 7003
+	})
+	require.NoError(t, n.Bind(local))
+	require.NoError(t, n.Rebind(7001))
+	require.EqualValues(t, 7002, n.Addrs()[0].AddrPort.Port())
+	var asked []uint16
+	for _, ln := range s.opened {
+		asked = append(asked, ln.at.Port())
+	}
+	require.Equal(t, []uint16{7000, 7002}, asked)
+}

@@ -2,8 +2,12 @@ package async
 
 import (
 	"context"
+	"io"
+	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
@@ -87,4 +91,37 @@ func TestTwoConnectAtOnce(t *testing.T) {
 	require.ErrorIs(t, err, msg.ErrShutdown)
 	require.NoError(t, cl.Shutdown(timeout(t)))
 	require.Zero(t, cl.Stats().Connections)
+}
+
+// closingStack has workers that take no task any more, from when it is told so on.
+type closingStack struct {
+	eventloop.Stack
+	closed atomic.Bool
+}
+
+type closedWorker struct{ eventloop.Worker }
+
+func (closedWorker) Post(eventloop.Task) error { return eventloop.ErrStackClosed }
+
+func (s *closingStack) Pick() eventloop.Worker {
+	w := s.Stack.Pick()
+	if s.closed.Load() {
+		return closedWorker{w}
+	}
+	return w
+}
+
+// TestAcceptedAtTheEnd: of a socket that is accepted while the stack is closed nothing is left.
+func TestAcceptedAtTheEnd(t *testing.T) {
+	l := newLab(t)
+	s := &closingStack{Stack: l.stack}
+	srv := l.server(entity.OSD(0), msg.StatefulServer(), func(c *Config) { c.Stack = forward.StackAs(s, s.Stack) })
+	s.closed.Store(true)
+	c, err := net.Dial("tcp", srv.Addrs()[0].AddrPort.String())
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
+	_, err = c.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	l.until("nothing is left", func() bool { return srv.Stats().Handshakes == 0 })
 }

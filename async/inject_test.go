@@ -7,6 +7,7 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
+	"github.com/asyncmsgr/asyncmsgr/connection/frame"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/stretchr/testify/require"
 )
@@ -137,6 +138,54 @@ func TestInjectedDelay(t *testing.T) {
 	require.Zero(t, srv.Stats().DispatchBytes)
 }
 
+// TestDelayedBeforeReset: what is late of a session is dropped when the peer has reset it, and nothing of
+// others; nothing is known of what is over.
+func TestDelayedBeforeReset(t *testing.T) {
+	l := newLabOf(t, 1)
+	srv, cl, c := faulty(l)
+	set(l, srv, connection.Injected{DelayTypes: []entity.Type{entity.TypeClient, entity.TypeOSD}, DelayProbability: 1,
+		DelayMax: time.Second})
+	line := srv.delays[0]
+	untilAnHour := func(c *connection.Conn) { // what a message of c's waits for that is in the line
+		onWorker(t, c, func() { line.last[c] = lastDelayed{due: line.w.Now() + time.Hour} })
+	}
+	received := func(n uint64) {
+		l.until("received", func() bool { return srv.Stats().Received == n })
+	}
+	others := l.peerOf(srv, cl.Name()).(*connection.Conn)
+	untilAnHour(others)
+	require.NoError(t, c.Send(text("0")))
+	received(1)
+	from := rawAddrs()
+	p := l.rawPeer(srv)
+	p.ident(from, 1, 0xc0)
+	wantFrame[frame.ServerIdent](p)
+	untilAnHour(connOf(srv, from))
+	p.send(1, "one", "two", "three")
+	received(4)
+	require.NoError(t, c.Send(text("1")))
+	received(5)
+
+	p = l.rawPeer(srv)
+	p.ident(from, 2, 0xc1) // it knows nothing of that session
+	wantFrame[frame.ServerIdent](p)
+	srv.want("remote reset", 1)
+	require.EqualValues(t, 3, srv.Stats().Discarded)
+	require.Empty(t, srv.texts())
+
+	var waited, wait, known int
+	onWorker(t, others, func() {
+		waited = len(line.line)
+		for i := range line.line {
+			line.line[i].due = line.w.Now() // an hour later
+		}
+		line.HandleTimer(line.w.Now())
+		wait, known = len(line.line), len(line.last)
+	})
+	require.Equal(t, []int{2, 0, 0}, []int{waited, wait, known}, "in the line, afterwards, and connections known to it")
+	require.Equal(t, numbers(2), srv.wantMessages(2))
+}
+
 // TestSettings: what can be changed is, for the connections that there are too.
 func TestSettings(t *testing.T) {
 	l := newLab(t)
@@ -156,6 +205,8 @@ func TestSettings(t *testing.T) {
 
 	require.NoError(t, srv.SetDispatchThrottleBytes(7))
 	require.EqualValues(t, 7, srv.Settings().DispatchThrottleBytes)
+	require.NoError(t, srv.SetDispatchThrottleBytes(1))
+	require.NoError(t, srv.SetDispatchThrottleBytes(7))
 	require.EqualValues(t, 7, srv.Snapshot().Throttle.Limit)
 	require.Error(t, srv.SetDispatchThrottleBytes(0))
 	none := l.client(entity.Client(2), msg.LosslessClient(), func(c *Config) { c.DispatchThrottleBytes = -1 })
