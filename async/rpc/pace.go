@@ -4,18 +4,21 @@ import "time"
 
 // pace says how much of a body that gives way (Background) is under way at a time: no more than
 // makes its chunks wait somewhere. It is LEDBAT's rule (RFC 6817) with other numbers: how long chunks take from being
-// sent to being read is compared with the shortest time that one took, and the window grows while
+// sent to being read is compared with the shortest time that one took in the last minutes, and the window grows while
 // the difference is below a target, and shrinks while it is above. Where the line is what bounds the body, the
 // window comes to what the line holds and what it carries in that target; where nothing waits, to
 // bodyWindow. Of some chunks in a row the fastest counts, so that one which waited for a processor
-// does not.
+// does not. Each minute the window is small for a moment, as in LEDBAT++: the shortest time
+// of that minute is then one of a line in which no chunk waits for another, and what was longer ago can be
+// forgotten, in case that the line has become longer.
 //
 // It has no clock and no lock of its own.
 type pace struct {
 	window int64 // bytes that may be under way, chunkCost of each chunk included
 	under  int64 // bytes that are
 
-	base    time.Duration // the shortest time of a chunk; 0: none was read yet
+	base    [paceMinutes]time.Duration // the shortest time of a chunk in each; 0: none was read
+	minute  time.Duration              // when the present one began, which is base[0]
 	recent  [paceRecent]time.Duration
 	samples int
 	settled bool // the window has been large enough once: it grows slowly
@@ -33,6 +36,8 @@ const (
 	// of what the line takes, or what the time varies by would keep the window small.
 	paceTarget     = time.Millisecond
 	paceTargetPart = 8
+	// paceMinutes is for how many the shortest time counts.
+	paceMinutes = 4
 	// paceRecent is of how many chunks the fastest counts.
 	paceRecent = 8
 	// Less than four chunks of paceChunk are never under way: what follows one is there
@@ -67,14 +72,15 @@ func (p *pace) read(cost int64, now time.Duration) {
 			break
 		}
 		left -= c.cost
-		p.sample(now - c.at)
+		p.sample(now-c.at, now)
 		p.sent = p.sent[1:]
 	}
 	if p.under = max(p.under-cost, 0); p.samples == 0 {
 		return
 	}
-	target := max(paceTarget, p.base/paceTargetPart)
-	off := max(float64(target-p.waits())/float64(target), -1)
+	base := p.shortest()
+	target := max(paceTarget, base/paceTargetPart)
+	off := max(float64(target-(p.fastest()-base))/float64(target), -1)
 	switch {
 	case off < 0:
 		p.settled = true
@@ -89,20 +95,39 @@ func (p *pace) read(cost int64, now time.Duration) {
 	p.window = min(max(p.window, paceMin), bodyWindow)
 }
 
-// sample counts how long a chunk took.
-func (p *pace) sample(d time.Duration) {
+// sample counts how long a chunk took that was read now.
+func (p *pace) sample(d, now time.Duration) {
 	d = max(d, 1)
 	p.recent[p.samples%paceRecent] = d
-	if p.samples++; p.base == 0 || d < p.base {
-		p.base = d
+	switch p.samples++; {
+	case p.samples == 1:
+		p.minute = now
+	case now-p.minute >= time.Minute:
+		copy(p.base[1:], p.base[:])
+		p.base[0], p.minute = 0, now
+		p.window, p.settled = paceMin, false
+	}
+	if p.base[0] == 0 || d < p.base[0] {
+		p.base[0] = d
 	}
 }
 
-// waits is for how long chunks wait on their way.
-func (p *pace) waits() time.Duration {
+// shortest is the time of a chunk that did not wait.
+func (p *pace) shortest() time.Duration {
+	least := p.base[0]
+	for _, d := range p.base[1:] {
+		if d != 0 {
+			least = min(least, d)
+		}
+	}
+	return least
+}
+
+// fastest is the time of the fastest of the last chunks.
+func (p *pace) fastest() time.Duration {
 	least := p.recent[0]
 	for _, d := range p.recent[1:min(p.samples, paceRecent)] {
 		least = min(least, d)
 	}
-	return least - p.base
+	return least
 }

@@ -116,6 +116,28 @@ func TestPaceFollowsTheLine(t *testing.T) {
 	}
 }
 
+// TestPaceForgets: a line that becomes longer is used again after some minutes; one that stays as it is does
+// not seem to become longer by what waits in it.
+func TestPaceForgets(t *testing.T) {
+	const mbit = 1e6 / 8
+	l := &line{rate: 50 * mbit, way: 200 * time.Microsecond}
+	p := newPace()
+	_, before := l.measure(p, 50*time.Second)
+	l.run(p, 3*paceMinutes*time.Minute)
+	used, waits := l.measure(p, time.Minute)
+	t.Logf("used %.2f, waits %v, in the first minute %v", used, waits, before)
+	require.GreaterOrEqual(t, used, 0.95)
+	require.Less(t, waits, before*6/5)
+
+	l.way = 40 * time.Millisecond
+	used, _ = l.measure(p, time.Minute)
+	require.Less(t, used, 0.2, "it looks as if chunks waited")
+	l.run(p, paceMinutes*time.Minute)
+	used, waits = l.measure(p, time.Minute)
+	require.GreaterOrEqual(t, used, 0.75)
+	require.LessOrEqual(t, waits, 6*time.Millisecond)
+}
+
 // TestPaceOfNonsense: a peer that has read more than was sent, or nothing.
 func TestPaceOfNonsense(t *testing.T) {
 	p := newPace()
