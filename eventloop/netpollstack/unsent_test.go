@@ -3,6 +3,9 @@
 package netpollstack
 
 import (
+	"io"
+	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,4 +159,50 @@ func TestMeasure(t *testing.T) {
 		assert.True(t, tr.measure())
 		assert.EqualValues(t, unsentLeast, tr.unsent, "not again so soon")
 	})
+}
+
+// TestAppLimited: the kernel says whether it has always had something to send.
+func TestAppLimited(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	peer, err := l.Accept()
+	require.NoError(t, err)
+	defer peer.Close()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	require.NoError(t, err)
+	limited := func() (is bool) {
+		require.NoError(t, raw.Control(func(fd uintptr) {
+			var i unix.TCPInfo
+			require.True(t, tcpInfo(int(fd), &i))
+			is = appLimited(&i)
+		}))
+		return is
+	}
+	end := time.Now().Add(10 * time.Second)
+	require.NoError(t, c.SetDeadline(end))
+	require.NoError(t, peer.SetDeadline(end))
+	for one := make([]byte, 1); !limited(); { // a byte now and then
+		_, err := c.Write(one)
+		require.NoError(t, err)
+		_, err = io.ReadFull(peer, one)
+		require.NoError(t, err)
+	}
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer c.Close()
+	work.Go(func() { // as much as it takes
+		for big := make([]byte, 1<<20); ; {
+			if _, err := c.Write(big); err != nil {
+				return
+			}
+		}
+	})
+	for read := make([]byte, 64<<10); limited(); {
+		_, err := peer.Read(read)
+		require.NoError(t, err)
+	}
 }
