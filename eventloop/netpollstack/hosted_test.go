@@ -48,6 +48,8 @@ func TestAddrOf(t *testing.T) {
 		n.IP = ip // in 16 bytes
 		lo := &net.Interface{Index: 7, Flags: net.FlagLoopback}
 		require.Equal(t, interfaceAddr{netip.MustParseAddr(test.want), true}, addrOf(lo, n))
+		out := &net.Interface{Index: 7, Flags: net.FlagUp | net.FlagBroadcast}
+		require.Equal(t, interfaceAddr{netip.MustParseAddr(test.want), false}, addrOf(out, n))
 	}
 	require.False(t, addrOf(&net.Interface{}, &net.UnixAddr{}).ip.IsValid())
 }

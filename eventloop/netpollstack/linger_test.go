@@ -77,6 +77,28 @@ func TestLingerIsClosedOnce(t *testing.T) {
 	require.Zero(t, w.lingers)
 }
 
+// What the peer sends meanwhile is read and ends nothing: a socket that is closed with
+// something unread resets its connection, and what it has not sent is lost.
+func TestLingerReads(t *testing.T) {
+	w := handWorker(t, &handClock{now: time.Second})
+	a, b := tcpPair(t, w)
+	stuff(t, a, b)
+	fd := int(a.t.(*transport).fd)
+	a.t.Close()
+	for range 2 {
+		n, err := b.t.Write([][]byte{make([]byte, 10)})
+		require.NoError(t, err)
+		require.Equal(t, 10, n)
+		settleHand(t, w, "what is sent is read", func() bool {
+			unread, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+			return err != nil || unread == 0
+		})
+		require.Equal(t, 1, w.lingers)
+	}
+	b.t.Abort()
+	settleHand(t, w, "the end of lingering", func() bool { return w.lingers == 0 })
+}
+
 // After lingerTime a socket lingers no more, and nothing is left of it.
 func TestLingerTime(t *testing.T) {
 	clock := &handClock{now: time.Second}
