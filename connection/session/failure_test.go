@@ -220,6 +220,9 @@ func TestForgottenInStandby(t *testing.T) {
 	}
 	for i := range uint64(8) {
 		broken()
+		if i < 2 {
+			require.Empty(t, l.c.failed, "once is a peer that restarted")
+		}
 		l.send(i, 127)
 		pause := time.Duration(0)
 		if l.s.State() == StateBackoff {

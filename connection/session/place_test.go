@@ -215,6 +215,23 @@ func TestNextAddress(t *testing.T) {
 	require.Equal(t, labPeer, l.s.Target())
 }
 
+// TestNobodyToDial: a peer that listens nowhere has no address to dial.
+func TestNobodyToDial(t *testing.T) {
+	for port, callable := range map[uint16]bool{0: false, 7: true} {
+		l := acceptor(t, msg.StatefulServer()).drive(StateSessionAccepting)
+		f := clientIdent(1, 2)
+		at := labPeer
+		at.AddrPort = netip.AddrPortFrom(labPeer.AddrPort.Addr(), port)
+		f.Addrs = entity.AddrVec{at}
+		l.say(f)
+		require.Equal(t, StateReady, l.s.State())
+		if !callable {
+			at = entity.Addr{}
+		}
+		require.Equal(t, at, l.s.Target(), "port %d", port)
+	}
+}
+
 // TestLinkLocalZones: what a peer says of its zones means nothing here.
 func TestLinkLocalZones(t *testing.T) {
 	l := acceptor(t, msg.LosslessPeer())

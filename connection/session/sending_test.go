@@ -183,6 +183,32 @@ func TestRejected(t *testing.T) {
 	}
 }
 
+// TestRejectedCountsInOneSession: a message of a new session that has the number of one that broke the
+// old one is another one.
+func TestRejectedCountsInOneSession(t *testing.T) {
+	l := readyConnector(t, msg.LosslessClient(), func(n *simNode) { n.cfg.RejectAfter = 12 })
+	l.send(1, 127).send(2, 127)
+	l.say(&frame.Ack{Seq: 1})
+	for range 11 { // once more would be too often
+		l.out = nil
+		l.poisoned(1)
+	}
+	l.settle()
+	l.down(errCut)
+	if l.s.State() == StateBackoff {
+		l.retry()
+	}
+	l.drive(StateSessionReconnecting).say(&frame.SessionReset{}).say(serverIdent(0, 0xbeef))
+	require.Equal(t, StateReady, l.s.State())
+	l.out = nil
+	l.send(3, 127)
+	l.say(&frame.Ack{Seq: 1}) // of what was number 2 before
+	require.NoError(t, l.c.done[2])
+	require.Greater(t, l.w.now, rejectTime)
+	l.poisoned(1)
+	require.Empty(t, l.c.rejected)
+}
+
 // TestNotRejected: what only looks like it.
 func TestNotRejected(t *testing.T) {
 	again := func(l *lab, err error, has uint64) {
