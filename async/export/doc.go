@@ -10,6 +10,12 @@
 // takes to copy a few numbers. A messenger that was shut down, or was not started, can be read
 // as well.
 //
+// # Calls and streams
+//
+// What async/rpc and async/stream count is read by the side, from the Stats of Options.Nodes and
+// Options.Muxes, and told of their messenger. Who names none pays nothing for it, and sees no
+// metric of it.
+//
 // # What bounds it
 //
 // No label has the name or the address of a peer, of a connection or of a message: how many
