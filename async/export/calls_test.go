@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/netip"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -107,6 +108,28 @@ func TestOptionsMetrics(t *testing.T) {
 	require.Equal(t, all, names(Options{Nodes: node, Muxes: mux}.Metrics()))
 	require.NotContains(t, names(Options{}.Metrics()), "msgr.rpc.calls")
 	require.NotContains(t, names(Options{}.Metrics()), "msgr.stream.open")
+}
+
+// TestPageNamesMetrics: the metrics of calls and streams that docs/OBSERVING.md names are there. The
+// first one of a row has its whole name, and the others what theirs ends with.
+func TestPageNamesMetrics(t *testing.T) {
+	text, err := os.ReadFile("../../docs/OBSERVING.md")
+	require.NoError(t, err)
+	_, page, ok := strings.Cut(string(text), "\n| what one wants to know | metrics |\n")
+	require.True(t, ok)
+	page, _, _ = strings.Cut(page, "\n\n")
+	named := 0
+	for line := range strings.Lines(page) {
+		prefix := ""
+		for _, m := range regexp.MustCompile("`(msgr\\.[a-z]+\\.)?([a-z_]+)`").FindAllStringSubmatch(line, -1) {
+			if m[1] != "" {
+				prefix = m[1]
+			}
+			find(t, prefix+m[2])
+			named++
+		}
+	}
+	require.Greater(t, named, 30)
 }
 
 // party is a messenger with calls and streams.

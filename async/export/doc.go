@@ -1,7 +1,8 @@
 // Package export is what messengers tell to systems that collect metrics: one table of names,
-// units and meanings, read from one snapshot of a messenger. The packages below it write it for
-// one system each: expvars for expvar, and as modules of their own prom for Prometheus and otel
-// for OpenTelemetry. Who needs another format writes it from Metrics and Read.
+// units and meanings, read from one snapshot of a messenger and, if they are named, from what
+// counts its calls and streams. The packages below it write it for one system each: expvars for
+// expvar, and as modules of their own prom for Prometheus and otel for OpenTelemetry. Who needs
+// another format writes it from Metrics and Read.
 //
 // # What it costs
 //
