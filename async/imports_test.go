@@ -61,7 +61,8 @@ var mayImport = map[string][]string{
 		"async/entity"},
 	"async/live/look": {},
 
-	"async/export":         {"async", "connection", "dispatch", "async/hist", "async/msg"},
+	"async/export": {"async", "connection", "dispatch", "async/hist", "async/msg", "async/rpc",
+		"async/stream"},
 	"async/export/expvars": {"async", "async/export", "async/hist"},
 
 	"async/adapters/peer":          {"async", "async/entity", "async/msg", "async/stream"},

@@ -1,7 +1,8 @@
 // Package export is what messengers tell to systems that collect metrics: one table of names,
-// units and meanings, read from one snapshot of a messenger. The packages below it write it for
-// one system each: expvars for expvar, and as modules of their own prom for Prometheus and otel
-// for OpenTelemetry. Who needs another format writes it from Metrics and Read.
+// units and meanings, read from one snapshot of a messenger and, if they are named, from what
+// counts its calls and streams. The packages below it write it for one system each: expvars for
+// expvar, and as modules of their own prom for Prometheus and otel for OpenTelemetry. Who needs
+// another format writes it from Metrics and Read.
 //
 // # What it costs
 //
@@ -9,6 +10,12 @@
 // as Messenger.ConnectionStats does: no worker is asked, and no lock is held for longer than it
 // takes to copy a few numbers. A messenger that was shut down, or was not started, can be read
 // as well.
+//
+// # Calls and streams
+//
+// What async/rpc and async/stream count is read by the side, from the Stats of Options.Nodes and
+// Options.Muxes, and told of their messenger. Who names none pays nothing for it, and sees no
+// metric of it.
 //
 // # What bounds it
 //

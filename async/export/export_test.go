@@ -13,12 +13,15 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/hist"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
+	"github.com/asyncmsgr/asyncmsgr/async/stream"
 	"github.com/asyncmsgr/asyncmsgr/connection"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 	"github.com/stretchr/testify/require"
 )
 
 // notExported are the numbers of async.Snapshot and connection.ConnStats that no metric tells, and why.
+// Of rpc.Stats and stream.Stats there are none.
 var notExported = map[string]string{
 	`^Snapshot\.GlobalID$`:                                 "an identity, no measure",
 	`^Snapshot\.Name\.(Type|Num)$`:                         "the label of all",
@@ -83,44 +86,61 @@ func show(r *Reading) (lines []string) {
 	return lines
 }
 
-// scene is a snapshot with one of everything that there can be any number of, and a connection.
-func scene() (*async.Snapshot, *connection.ConnStats) {
-	return &async.Snapshot{
+// scene is what is read of a messenger.
+type scene struct {
+	snap    async.Snapshot
+	conn    connection.ConnStats
+	calls   rpc.Stats
+	streams stream.Stats
+}
+
+// newScene has a snapshot with one of everything that there can be any number of.
+func newScene() *scene {
+	return &scene{
+		snap: async.Snapshot{
 			Workers:       make([]async.WorkerStats, 1),
 			LongCallbacks: make([]async.LongCallback, 1),
 			Throttle:      dispatch.ThrottleStats{Limit: 1},
 			Policies: []async.PolicyThrottles{{Type: entity.TypeOSD, Messages: dispatch.ThrottleStats{Limit: 2},
 				Bytes: dispatch.ThrottleStats{Limit: 3}}},
 			Pool: async.PoolStats{Size: 1},
-		}, &connection.ConnStats{
-			State: msg.StateReady, WaitsFor: "dispatch",
-		}
+		},
+		conn: connection.ConnStats{State: msg.StateReady, WaitsFor: "dispatch"},
+	}
 }
 
-func linesOf(s *async.Snapshot, c *connection.ConnStats) []string {
-	r := &Reading{snap: *s}
-	r.conns.add(c)
-	return show(r)
+func (s *scene) reading() *Reading {
+	r := &Reading{snap: s.snap, calls: &s.calls, streams: &s.streams}
+	r.conns.add(&s.conn)
+	return r
 }
 
-// TestEveryNumberIsExported: each number of the snapshots moves a metric, or stands in notExported.
+// part is one of the four, by the name that it has in notExported.
+func (s *scene) part(root string) reflect.Value {
+	return map[string]reflect.Value{
+		"Snapshot": reflect.ValueOf(&s.snap).Elem(), "Conn": reflect.ValueOf(&s.conn).Elem(),
+		"Calls": reflect.ValueOf(&s.calls).Elem(), "Streams": reflect.ValueOf(&s.streams).Elem(),
+	}[root]
+}
+
+// TestEveryNumberIsExported: each number of the snapshots, and of what counts calls and streams,
+// moves a metric, or stands in notExported.
 func TestEveryNumberIsExported(t *testing.T) {
 	used, tried := map[string]bool{}, 0
-	try := func(which int, root string) {
+	try := func(root string) {
 		var paths []string
-		s, c := scene()
-		leaves(root, reflect.ValueOf([]any{s, c}[which]).Elem(), func(path string, _ func()) {
+		leaves(root, newScene().part(root), func(path string, _ func()) {
 			paths = append(paths, path)
 		})
 		for _, want := range paths {
-			s, c := scene()
-			before := linesOf(s, c)
-			leaves(root, reflect.ValueOf([]any{s, c}[which]).Elem(), func(path string, change func()) {
+			s := newScene()
+			before := show(s.reading())
+			leaves(root, s.part(root), func(path string, change func()) {
 				if path == want {
 					change()
 				}
 			})
-			moved := !slices.Equal(before, linesOf(s, c))
+			moved := !slices.Equal(before, show(s.reading()))
 			var why string
 			for pattern := range notExported {
 				if regexp.MustCompile(pattern).MatchString(want) {
@@ -138,14 +158,15 @@ func TestEveryNumberIsExported(t *testing.T) {
 			}
 		}
 	}
-	try(0, "Snapshot")
-	try(1, "Conn")
+	for _, root := range []string{"Snapshot", "Conn", "Calls", "Streams"} {
+		try(root)
+	}
 	for pattern := range notExported {
 		if !used[pattern] {
 			t.Errorf("notExported: nothing is %s", pattern)
 		}
 	}
-	require.Greater(t, tried, 250)
+	require.Greater(t, tried, 300)
 }
 
 // TestNames: names are unique in both styles, no Prometheus name is one that a histogram has
@@ -197,9 +218,8 @@ func find(t *testing.T, name string) *Metric {
 // TestEach: each value has as many labels as its metric, none comes twice, each metric comes,
 // who has enough is left alone, and the look at the connections can be left out.
 func TestEach(t *testing.T) {
-	s, c := scene()
-	r := &Reading{snap: *s}
-	r.conns.add(c)
+	s := newScene()
+	r := s.reading()
 	came, series := map[string]bool{}, map[string]bool{}
 	for v := range r.Each {
 		require.Len(t, v.LabelValues, len(v.Labels), v.Name)
@@ -210,7 +230,11 @@ func TestEach(t *testing.T) {
 		came[v.Name], series[key] = true, true
 	}
 	require.Len(t, came, len(Metrics()))
-	require.Len(t, show(&Reading{snap: *s, skip: true}), len(series)-len(stateNames)-int(numStops)-5)
+	connections := len(stateNames) + int(numStops) + 5
+	without := *r
+	without.skip = true
+	require.Len(t, show(&without), len(series)-connections)
+	require.Len(t, show(&Reading{snap: s.snap}), len(series)-len(rpcTable)-len(streamTable))
 	for stop := range 30 {
 		n := 0
 		for range r.Each {
@@ -223,8 +247,8 @@ func TestEach(t *testing.T) {
 	}
 	h := new(hist.Durations)
 	h.Add(time.Second)
-	s.SendToAck = *h
-	for v := range (&Reading{snap: *s}).Each {
+	s.snap.SendToAck = *h
+	for v := range s.reading().Each {
 		if v.Name == "msgr.send_to_ack" {
 			require.EqualValues(t, 1, v.Took.Count())
 		}
@@ -244,10 +268,10 @@ func TestThrottleNames(t *testing.T) {
 
 // TestPartsOfWorkers: of a worker alone these are told.
 func TestPartsOfWorkers(t *testing.T) {
-	s, c := scene()
-	w := &s.Workers[0]
+	s := newScene()
+	w := &s.snap.Workers[0]
 	w.Received, w.ReceivedBytes, w.Sent, w.SentBytes = 11, 12, 13, 14
-	got := linesOf(s, c)
+	got := show(s.reading())
 	for _, want := range []string{"messages.received[0]11", "payload.received[0]12", "messages.sent[0]13",
 		"payload.sent[0]14"} {
 		require.True(t, slices.ContainsFunc(got, func(l string) bool { return l == "msgr.worker."+want }), want)

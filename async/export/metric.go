@@ -35,6 +35,12 @@ const (
 	times       = "{time}"
 	tasks       = "{task}"
 	messengers  = "{messenger}"
+	calls       = "{call}"
+	requests    = "{request}"
+	replies     = "{reply}"
+	bodies      = "{body}"
+	chunks      = "{chunk}"
+	streams     = "{stream}"
 )
 
 // The labels, beside LabelMessenger of all metrics.
@@ -89,13 +95,36 @@ func (m *Metric) Prometheus() string {
 	return name
 }
 
-// Metrics are all metrics, in an order that is always the same. The slice is the caller's, and
-// the slices of labels are not to be changed. Any goroutine.
-func Metrics() []Metric {
-	all := make([]Metric, len(table))
+// Metrics are all metrics, in an order that is always the same; those of calls and streams are
+// among them. The slice is the caller's, and the slices of labels are not to be changed. Any
+// goroutine. See Options.Metrics.
+func Metrics() []Metric { return metrics(func(*entry) bool { return true }) }
+
+// Metrics are those of all metrics that Read can find with o, in the same order: without those of
+// the connections if they are skipped, and with those of calls and of streams if there are Nodes
+// and Muxes. It costs a slice, which is the caller's as that of the function of that name. Any
+// goroutine, while nobody changes o.
+func (o Options) Metrics() []Metric {
+	return metrics(func(e *entry) bool {
+		switch {
+		case e.from == ofNode:
+			return len(o.Nodes) > 0
+		case e.from == ofMux:
+			return len(o.Muxes) > 0
+		default:
+			return !e.Connections || !o.SkipConnections
+		}
+	})
+}
+
+func metrics(wanted func(*entry) bool) []Metric {
+	all := make([]Metric, 0, len(table))
 	for i := range table {
-		all[i] = table[i].Metric
-		all[i].Labels = slices.Clip(all[i].Labels)
+		if e := &table[i]; wanted(e) {
+			m := e.Metric
+			m.Labels = slices.Clip(m.Labels)
+			all = append(all, m)
+		}
 	}
 	return all
 }

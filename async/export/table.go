@@ -11,16 +11,27 @@ import (
 // emit is told the values of a metric, with the values of its labels.
 type emit func(n float64, labels ...string)
 
+// source is what the values of a metric are asked of.
+type source uint8
+
+const (
+	ofMessenger source = iota
+	ofNode             // for calls: Options.Nodes
+	ofMux              // for streams: Options.Muxes
+)
+
 // entry is a metric and where its values are. One of read and took is there.
 type entry struct {
 	Metric
+	from source
 	read func(*Reading, emit)
 	took func(*Reading) *hist.Durations
 }
 
-// table is all that is exported. What of a snapshot is not here is in the list of the test
-// TestEveryNumberIsExported, with the reason.
-var table = join(trafficTable, failureTable, sessionTable, dispatchTable, throttleTable, workerTable)
+// table is all that is exported. What of a snapshot, of rpc.Stats and of stream.Stats is not here
+// is in the list of the test TestEveryNumberIsExported, with the reason.
+var table = join(trafficTable, failureTable, sessionTable, dispatchTable, throttleTable, workerTable, rpcTable,
+	streamTable)
 
 func join(all ...[]entry) (t []entry) {
 	for _, part := range all {

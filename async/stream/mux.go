@@ -52,6 +52,9 @@ func New(m *async.Messenger, opts Options) (*Mux, error) {
 	return x, nil
 }
 
+// Messenger is the messenger that x is on.
+func (x *Mux) Messenger() *async.Messenger { return x.m }
+
 // Listen returns a listener for the streams that peers dial to the service of that name,
 // over any connection of the messenger. The name may be empty. Errors: ErrServiceTaken,
 // net.ErrClosed.

@@ -51,7 +51,7 @@ func (x *Mux) Stats() Stats {
 		Promised: x.promised.Load(),
 	}
 	for _, s := range x.all() {
-		for _, c := range s.all() {
+		for _, c := range s.unordered() {
 			st.Streams++
 			c.mu.Lock()
 			st.Unread += int64(c.in.unread())

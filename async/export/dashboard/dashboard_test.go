@@ -20,6 +20,8 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async/export"
 	"github.com/asyncmsgr/asyncmsgr/async/export/prom"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
+	"github.com/asyncmsgr/asyncmsgr/async/stream"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
@@ -67,7 +69,14 @@ func collected(t *testing.T) known {
 	m.SetDefaultPolicy(msg.StatefulServer())
 	m.SetPolicyThrottlers(entity.TypeClient, dispatch.NewThrottle(10), dispatch.NewThrottle(1<<20))
 	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(prom.NewCollector(prom.Config{Messengers: []*async.Messenger{m}}))
+	node, err := rpc.New(m, rpc.Options{})
+	require.NoError(t, err)
+	mux, err := stream.New(m, stream.Options{})
+	require.NoError(t, err)
+	reg.MustRegister(prom.NewCollector(prom.Config{
+		Messengers: []*async.Messenger{m},
+		Options:    export.Options{Nodes: []*rpc.Node{node}, Muxes: []*stream.Mux{mux}},
+	}))
 	families, err := reg.Gather()
 	require.NoError(t, err)
 	k := known{}

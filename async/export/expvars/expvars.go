@@ -40,9 +40,10 @@ type Config struct {
 
 // New returns a variable whose value is read when it is asked for: one snapshot of each messenger, and one
 // look at each of its connections (see export.Read). Any goroutine may ask. It registers nothing: that is
-// for expvar.Publish, or for a handler of the caller's.
+// for expvar.Publish, or for a handler of the caller's. The slices of cfg are copied.
 func New(cfg Config) expvar.Var {
 	cfg.Messengers = slices.Clone(cfg.Messengers)
+	cfg.Nodes, cfg.Muxes = slices.Clone(cfg.Nodes), slices.Clone(cfg.Muxes)
 	return &variable{cfg, export.Names(cfg.Messengers)}
 }
 

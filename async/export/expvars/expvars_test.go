@@ -110,7 +110,7 @@ func TestValues(t *testing.T) {
 	require.EqualValues(t, 2, ack["count"])
 	require.Greater(t, ack["sum"], 0.0)
 	require.GreaterOrEqual(t, ack["p999"], ack["p50"])
-	for _, m := range export.Metrics() {
+	for _, m := range (export.Options{}).Metrics() {
 		require.Contains(t, after["osd.0"], m.Prometheus())
 	}
 	require.NotContains(t, v.String(), "\n")

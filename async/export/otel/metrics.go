@@ -27,21 +27,22 @@ type Config struct {
 	export.Options
 }
 
-// instruments are those of export.Metrics, by name: one of the two has it.
+// instruments are those of Options.Metrics, by name: one of the two has it.
 type instruments struct {
 	ints   map[string]metric.Int64Observable
 	floats map[string]metric.Float64Observable
 }
 
-// Register makes an observable instrument of each metric of async/export that is no histogram, and
-// observes it when metrics are collected: one snapshot of each messenger, and one look at each of
-// its connections (see export.Read). What is in seconds is a float64, all else an int64. The registration
-// ends with Unregister, or with the meter's provider. Any goroutine.
+// Register makes an observable instrument of each metric that cfg asks for (Options.Metrics) and
+// that is no histogram, and observes it when metrics are collected: one snapshot of each messenger,
+// and one look at each of its connections (see export.Read). What is in seconds is a float64, all
+// else an int64. The slices of cfg are copied. The registration ends with Unregister, or with the
+// meter's provider. Any goroutine.
 func Register(meter metric.Meter, cfg Config) (metric.Registration, error) {
 	in := instruments{map[string]metric.Int64Observable{}, map[string]metric.Float64Observable{}}
 	var all []metric.Observable
-	for _, m := range export.Metrics() {
-		if m.Kind == export.Histogram || m.Connections && cfg.SkipConnections {
+	for _, m := range cfg.Metrics() {
+		if m.Kind == export.Histogram {
 			continue
 		}
 		x, err := in.add(meter, &m)
@@ -51,6 +52,7 @@ func Register(meter metric.Meter, cfg Config) (metric.Registration, error) {
 		all = append(all, x)
 	}
 	messengers, names := slices.Clone(cfg.Messengers), export.Names(cfg.Messengers)
+	cfg.Nodes, cfg.Muxes = slices.Clone(cfg.Nodes), slices.Clone(cfg.Muxes)
 	return meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for i, m := range messengers {
 			for v := range export.Read(m, cfg.Options).Each {
@@ -107,7 +109,7 @@ func attributes(messenger string, v export.Value) attribute.Set {
 // messengers are new, since what they counted before is in the histograms too. Any goroutine.
 func NewProducer(cfg Config) sdkmetric.Producer {
 	cfg.Messengers = slices.Clone(cfg.Messengers)
-	cfg.SkipConnections = true // no histogram is of these
+	cfg.SkipConnections, cfg.Nodes, cfg.Muxes = true, nil, nil // no histogram is of these
 	return &producer{cfg, export.Names(cfg.Messengers), time.Now()}
 }
 

@@ -141,7 +141,7 @@ func TestMetrics(t *testing.T) {
 	require.Positive(t, h.Sum)
 	require.Len(t, h.BucketCounts, len(h.Bounds)+1)
 	require.True(t, h.Time.After(h.StartTime))
-	for _, m := range export.Metrics() {
+	for _, m := range (export.Options{}).Metrics() {
 		require.Equal(t, m.Unit, after[m.Name], m.Name)
 	}
 }

@@ -11,7 +11,8 @@
 //
 // No label has the address or the name of a peer: how many series there are does not grow with
 // the number of connections. For a messenger these are some 220 series, 11 more for each worker, and 5 more
-// for each throttle. What a single connection does is told by Messenger.ConnectionStats and by async/admin.
+// for each throttle; 32 for calls, if Config.Nodes has its rpc.Node, and 18 for streams, if Config.Muxes
+// has its stream.Mux. What a single connection does is told by Messenger.ConnectionStats and by async/admin.
 package prom
 
 import (
@@ -29,7 +30,8 @@ type Config struct {
 	// Messengers are told of, in this order, under the names of export.Names: the label messenger.
 	// They may be shut down before the collector is unregistered: then their last numbers stay.
 	Messengers []*async.Messenger
-	// Options are those of all exporters.
+	// Options are those of all exporters. Calls and streams of the messengers are told of by their
+	// Nodes and Muxes.
 	export.Options
 }
 
@@ -38,19 +40,17 @@ type Config struct {
 type Collector struct {
 	cfg   Config
 	names []string
-	// descs are those of export.Metrics, by name.
+	// descs are those of Options.Metrics, by name.
 	descs map[string]*prometheus.Desc
 	order []string
 }
 
-// NewCollector returns a collector. The slice of messengers is copied.
+// NewCollector returns a collector. The slices of messengers, nodes and muxes are copied.
 func NewCollector(cfg Config) *Collector {
 	cfg.Messengers = slices.Clone(cfg.Messengers)
+	cfg.Nodes, cfg.Muxes = slices.Clone(cfg.Nodes), slices.Clone(cfg.Muxes)
 	c := &Collector{cfg: cfg, names: export.Names(cfg.Messengers), descs: map[string]*prometheus.Desc{}}
-	for _, m := range export.Metrics() {
-		if m.Connections && cfg.SkipConnections {
-			continue
-		}
+	for _, m := range cfg.Metrics() {
 		labels := append([]string{export.LabelMessenger}, m.Labels...)
 		c.descs[m.Name] = prometheus.NewDesc(m.Prometheus(), m.Help, labels, nil)
 		c.order = append(c.order, m.Name)

@@ -61,7 +61,7 @@ func TestScrape(t *testing.T) {
 		}
 	}
 	require.EqualValues(t, number(t, after, "msgr_messages_received_total", "messenger", "osd.0"), workers)
-	for _, m := range export.Metrics() {
+	for _, m := range (export.Options{}).Metrics() {
 		require.Contains(t, after, m.Prometheus())
 	}
 }
@@ -148,7 +148,7 @@ func TestWithoutConnections(t *testing.T) {
 	got := scrape(t, page(t, NewCollector(Config{
 		Messengers: []*async.Messenger{m}, Options: export.Options{SkipConnections: true},
 	})))
-	for _, x := range export.Metrics() {
+	for _, x := range (export.Options{}).Metrics() {
 		_, there := got[x.Prometheus()]
 		if len(x.Labels) == 0 || x.Connections {
 			require.Equal(t, !x.Connections, there, x.Name)
