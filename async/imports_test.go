@@ -63,7 +63,8 @@ var mayImport = map[string][]string{
 
 	"async/export": {"async", "connection", "dispatch", "async/hist", "async/msg", "async/rpc",
 		"async/stream"},
-	"async/export/expvars": {"async", "async/export", "async/hist"},
+	"async/export/expvars":    {"async", "async/export", "async/hist"},
+	"async/export/exporttest": {"async", "async/entity", "async/msg", "async/rpc", "async/stream"},
 
 	"async/adapters/peer":          {"async", "async/entity", "async/msg", "async/stream"},
 	"async/adapters/peer/peertest": {"async", "async/entity", "async/msg", "eventloop", "eventloop/netpollstack"},
@@ -101,7 +102,8 @@ var directRequires = []string{
 }
 
 // testKits are packages of helpers that are linked into tests alone.
-var testKits = []string{"eventloop/stacktest/", "async/asynctest/", "async/interop/", "async/adapters/peer/peertest/"}
+var testKits = []string{"eventloop/stacktest/", "async/asynctest/", "async/interop/", "async/adapters/peer/peertest/",
+	"async/export/exporttest/"}
 
 // mayImportOutside says which non-test files, by prefix of their path, may
 // import what from outside the module and the standard library.
