@@ -25,7 +25,7 @@ func (m suiteMessenger) Count() sessiontest.Counts {
 
 // kind is a flavour for the suite that all messengers pass.
 func kind(name string, flavour Config) sessiontest.Kind {
-	return sessiontest.Kind{Name: name, New: func(t testing.TB, o sessiontest.Options) sessiontest.Messenger {
+	return sessiontest.Kind{Name: name, LateFaults: true, New: func(t testing.TB, o sessiontest.Options) sessiontest.Messenger {
 		t.Helper()
 		cfg := flavour
 		cfg.Name, cfg.Nonce = o.Name, o.Nonce

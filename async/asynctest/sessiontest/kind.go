@@ -80,6 +80,8 @@ type Kind struct {
 	// Lends: senders borrow sleeping workers, through whatever Options.Via puts between
 	// too, as users' do.
 	Lends bool
+	// LateFaults: HandleFastFault may come when the next transport goes on already, from another thread.
+	LateFaults bool
 	// New returns a messenger that is neither bound nor started. The caller shuts it
 	// down; what it needs besides is released when the test ends.
 	New func(t testing.TB, o Options) Messenger
