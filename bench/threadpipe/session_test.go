@@ -25,7 +25,8 @@ func (m suiteMessenger) Count() sessiontest.Counts {
 
 // kind is a flavour for the suite that all messengers pass.
 func kind(name string, flavour Config) sessiontest.Kind {
-	return sessiontest.Kind{Name: name, LateFaults: true, New: func(t testing.TB, o sessiontest.Options) sessiontest.Messenger {
+	k := sessiontest.Kind{Name: name, LateFaults: true}
+	k.New = func(t testing.TB, o sessiontest.Options) sessiontest.Messenger {
 		t.Helper()
 		cfg := flavour
 		cfg.Name, cfg.Nonce = o.Name, o.Nonce
@@ -42,7 +43,8 @@ func kind(name string, flavour Config) sessiontest.Kind {
 		require.NoError(t, err)
 		t.Cleanup(func() { require.Zero(t, m.Stats().Threads, "threads left") })
 		return suiteMessenger{m}
-	}}
+	}
+	return k
 }
 
 // TestSessions: the same suite as package async passes, for both flavours among

@@ -68,6 +68,17 @@ func testFlushDeferredWhileFull(e *env) {
 // testFlushWhilePaused: who does not read is still told of room, each time the socket
 // was full.
 func testFlushWhilePaused(e *env) {
+	const tries = 5 // a writer that has no turn while the peer reads finds room for all that is left
+	for range tries {
+		if e.flushWhilePaused() > 1 {
+			return
+		}
+	}
+	e.t.Errorf("full only once, in each of %d tries: use a larger Harness.Bytes", tries)
+}
+
+// flushWhilePaused returns how often the socket was full.
+func (e *env) flushWhilePaused() int {
 	c, s := e.stuck(e.bytes())
 	e.Until("a full socket", c.has("full"))
 	c.do(func() { c.t.PauseRead() })
@@ -84,8 +95,8 @@ func testFlushWhilePaused(e *env) {
 		s.t.ResumeRead()
 	})
 	e.Until("all bytes", s.has("all"))
-	e.check(c.count("full") > 1, "full only once: use a larger Harness.Bytes")
 	e.check(c.count("read") == 0, "HandleRead while paused")
+	return c.count("full")
 }
 
 // testFlushBeforeConnected: what is asked for during Dial comes once connected.
