@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -121,15 +122,17 @@ var _ = stage(map[string]func(x *scene){
 		x.connect(x.client(), srv.Addrs())
 	},
 	"events": func(x *scene) {
-		hang := make(chan struct{})
-		srv := x.node(entity.OSD(0), msg.StatelessServer(), acceptHangs{hang}, func(c *async.Config) {
+		hang, begun := make(chan struct{}), new(atomic.Bool)
+		srv := x.node(entity.OSD(0), msg.StatelessServer(), acceptHangs{hang, begun}, func(c *async.Config) {
 			c.DispatchWidth, c.DispatchWidthMax, c.EventsMax = 1, 1, 1
 		})
 		x.Cleanup(func() { close(hang) })
 		srv.SetDefaultPolicy(msg.StatefulServer())
 		require.NoError(x, srv.Bind(netip.MustParseAddrPort("127.0.0.1:0")))
 		x.up(x.client(), srv.Addrs())
+		x.until("its event is dispatched", begun.Load)
 		x.up(x.client(), srv.Addrs())
+		x.until("its event waits", func() bool { return srv.Stats().Queue.Len == 1 })
 		x.connect(x.client(), srv.Addrs())
 	},
 	"open_files": func(x *scene) {
@@ -285,7 +288,13 @@ func addrsAt(hostport string) entity.AddrVec {
 }
 
 // acceptHangs does not return from HandleAccept.
-type acceptHangs struct{ c chan struct{} }
+type acceptHangs struct {
+	until chan struct{}
+	begun *atomic.Bool
+}
 
-func (acceptHangs) Dispatch(*msg.Message) bool    { return true }
-func (a acceptHangs) HandleAccept(msg.Connection) { <-a.c }
+func (acceptHangs) Dispatch(*msg.Message) bool { return true }
+func (a acceptHangs) HandleAccept(msg.Connection) {
+	a.begun.Store(true)
+	<-a.until
+}
