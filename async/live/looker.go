@@ -45,6 +45,7 @@ type past struct {
 type pastConn struct {
 	round                     uint64
 	up                        bool
+	named                     bool // it has said who it is, so it counts as a session; one that shakes hands does not
 	sent, received            uint64
 	sentBytes, receivedBytes  uint64
 	faults, resumed, replayed uint32
@@ -82,7 +83,13 @@ func (l *looker) look() *state {
 	}
 	for m, p := range l.past {
 		if p.round != l.round { // the messenger is gone
-			x.events.opened(m.Name(), 0, uint64(len(p.conns)))
+			named := uint64(0)
+			for _, c := range p.conns {
+				if c.named {
+					named++
+				}
+			}
+			x.events.opened(m.Name(), 0, named)
 			delete(l.past, m)
 		}
 	}
@@ -153,17 +160,20 @@ func (x *glance) messenger(m *async.Messenger) {
 		}
 		seen++
 		was, old := p.conns[st.ID]
-		if !old && !x.first {
+		now := x.connection(m, &st, was, old)
+		if now.named && !was.named && !x.first {
 			opened++
 		}
-		p.conns[st.ID] = x.connection(m, &st, was, old)
+		p.conns[st.ID] = now
 	}
 	closed := uint64(0)
 	if len(p.conns) > seen {
 		for id, c := range p.conns {
 			if c.round != x.l.round {
 				delete(p.conns, id)
-				closed++
+				if c.named {
+					closed++
+				}
 			}
 		}
 	}
@@ -207,6 +217,7 @@ func (x *glance) connection(m *async.Messenger, s *connection.ConnStats, was pas
 		was = now // of an unknown time
 	}
 	here, peer := m.Name(), x.book.peer(s)
+	now.named = was.named || peer.Type != 0
 	d := delta{
 		sent: x.per(s.Sent, was.sent), received: x.per(s.Received, was.received),
 		bytes:  x.per(s.SentBytes+s.ReceivedBytes, was.sentBytes+was.receivedBytes),

@@ -4,10 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
 	"github.com/asyncmsgr/asyncmsgr/connection"
@@ -61,6 +65,72 @@ func TestWatch(t *testing.T) {
 	require.Positive(t, seen["cut"])
 	// Who comes later is told of it.
 	require.NotEmpty(t, watch(t, url).hello.Events)
+}
+
+// TestHandshakeIsNoSession: a socket that has said nothing is a handshake, not a session that opens and is gone again.
+func TestHandshakeIsNoSession(t *testing.T) {
+	srv, cl, c := talk(t, false)
+	all := []*async.Messenger{srv}
+	l := newLooker(&Config{Messengers: func() []*async.Messenger { return all }})
+	l.begin()
+	require.Empty(t, l.look().Events)
+	wait := func(conns, up int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			n, ready := 0, 0
+			for _, s := range srv.ConnectionStats() {
+				if s.Loopback {
+					continue
+				}
+				n++
+				if s.Up {
+					ready++
+				}
+			}
+			return n == conns && ready == up
+		}, patience, time.Millisecond)
+	}
+	wait(1, 1)
+	l.look() // the client's, if it was not there before
+
+	socket, err := net.Dial("tcp", srv.Addrs()[0].AddrPort.String())
+	require.NoError(t, err)
+	wait(2, 1)
+	require.Empty(t, l.look().Events, "a handshake")
+	require.NoError(t, socket.Close())
+	wait(1, 1)
+	require.Empty(t, l.look().Events, "and its end")
+
+	c.MarkDown()
+	wait(1, 0)
+	require.Equal(t, []string{"cut"}, kinds(l.look()), "the server waits for it")
+	for c := range srv.ConnectionStats() {
+		c.MarkDown()
+	}
+	wait(0, 0)
+	require.Equal(t, []string{"close"}, kinds(l.look()))
+	c, err = cl.ConnectTo(entity.TypeOSD, srv.Addrs())
+	require.NoError(t, err)
+	require.NoError(t, c.Send(word()))
+	wait(1, 1)
+	require.Equal(t, []string{"open"}, kinds(l.look()))
+
+	// All that a messenger had is gone with it: the session, and no handshake.
+	socket, err = net.Dial("tcp", srv.Addrs()[0].AddrPort.String())
+	require.NoError(t, err)
+	defer func() { _ = socket.Close() }()
+	wait(2, 1)
+	require.Empty(t, l.look().Events)
+	all = nil
+	require.Equal(t, []string{"close"}, kinds(l.look()))
+}
+
+// kinds are those of what has happened, each once for every time.
+func kinds(x *state) (out []string) {
+	for _, e := range x.Events {
+		out = append(out, slices.Repeat([]string{e.Kind}, int(e.N))...)
+	}
+	return out
 }
 
 // bare are the groups of a type of peers, without what changes all the time.
