@@ -2,9 +2,12 @@ package admin
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
+	"github.com/asyncmsgr/asyncmsgr/async/stream"
 )
 
 // desk knows the commands.
@@ -14,21 +17,44 @@ type desk struct {
 	commands   map[string]*Command
 }
 
-// named is a messenger with the name that it has in answers.
+// named is a messenger with the name that it has in answers, and what counts calls and streams on it.
 type named struct {
 	name string
 	*async.Messenger
+	nodes []*rpc.Node
+	muxes []*stream.Mux
+}
+
+// again is the name of something of which there were before others already.
+func again(name string, before int) string {
+	if before == 0 {
+		return name
+	}
+	return fmt.Sprintf("%s#%d", name, before+1)
 }
 
 func newDesk(cfg *Config) (*desk, error) {
 	d := &desk{cfg: cfg, commands: map[string]*Command{}}
 	seen := map[string]int{}
 	for _, m := range cfg.Messengers {
-		n := named{m.Name().String(), m}
-		if seen[n.name]++; seen[n.name] > 1 {
-			n.name = fmt.Sprintf("%s#%d", n.name, seen[n.name])
-		}
+		n := named{name: m.Name().String(), Messenger: m}
+		seen[n.name]++
+		n.name = again(n.name, seen[n.name]-1)
 		d.messengers = append(d.messengers, n)
+	}
+	for _, n := range cfg.Nodes {
+		m, err := d.of(n.Messenger(), "Node")
+		if err != nil {
+			return nil, err
+		}
+		m.nodes = append(m.nodes, n)
+	}
+	for _, x := range cfg.Muxes {
+		m, err := d.of(x.Messenger(), "Mux")
+		if err != nil {
+			return nil, err
+		}
+		m.muxes = append(m.muxes, x)
 	}
 	str := func(name string) Arg { return Arg{Name: name, Type: "CephString", Optional: true} }
 	must := func(name string) Arg { return Arg{Name: name, Type: "CephString"} }
@@ -62,6 +88,15 @@ func newDesk(cfg *Config) (*desk, error) {
 		d.commands[name] = &c
 	}
 	return d, nil
+}
+
+// of is the messenger that something is on.
+func (d *desk) of(m *async.Messenger, what string) (*named, error) {
+	i := slices.IndexFunc(d.messengers, func(n named) bool { return n.Messenger == m })
+	if i < 0 {
+		return nil, fmt.Errorf("admin: the messenger of a %s, %s, is not among Config.Messengers", what, m.Name())
+	}
+	return &d.messengers[i], nil
 }
 
 func (d *desk) version(Args) (any, error) {

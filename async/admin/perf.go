@@ -10,6 +10,8 @@ import (
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/hist"
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
+	"github.com/asyncmsgr/asyncmsgr/async/stream"
 	"github.com/asyncmsgr/asyncmsgr/dispatch"
 )
 
@@ -49,6 +51,12 @@ func (d *desk) loggers() (all []logger) {
 	all = workerLoggers(snaps)
 	for i, m := range d.messengers {
 		all = append(all, messengerLoggers(m.name, &snaps[i])...)
+		for i, n := range m.nodes {
+			all = append(all, callLogger("rpc-"+again(m.name, i), n.Stats()))
+		}
+		for i, x := range m.muxes {
+			all = append(all, streamLogger("stream-"+again(m.name, i), x.Stats()))
+		}
 	}
 	return all
 }
@@ -106,25 +114,28 @@ var bandNames = [dispatch.Bands]string{
 	dispatch.BandWeighted: "weighted",
 }
 
+// count is a counter that has no more to say than its name.
+func count(name string, n uint64) counter {
+	c := counter{name: name, kind: kindCounter, units: "none", priority: useful, n: n}
+	if strings.HasSuffix(name, "_bytes") || strings.HasPrefix(name, "bytes_") {
+		c.units = "bytes"
+	}
+	return c
+}
+
+func gauge(name, nick string, n uint64) counter {
+	c := count(name, n)
+	c.kind, c.nick = kindGauge, nick
+	return c
+}
+
 func messengerLoggers(name string, s *async.Snapshot) []logger {
-	count := func(name string, n uint64) counter {
-		c := counter{name: name, kind: kindCounter, units: "none", priority: useful, n: n}
-		if strings.HasSuffix(name, "_bytes") {
-			c.units = "bytes"
-		}
-		return c
-	}
-	gauge := func(name, nick string, n uint64) counter {
-		c := count(name, n)
-		c.kind, c.nick = kindGauge, nick
-		return c
-	}
 	took := func(name, nick, help string, h *hist.Durations) counter {
 		return counter{name: name, nick: nick, help: help, units: "none", kind: kindMean, priority: useful, took: h}
 	}
 	own := logger{name: "msgr-" + name}
 	add := func(c ...counter) { own.counters = append(own.counters, c...) }
-	add(countsOf(reflect.ValueOf(s.Stats.Counts), count)...)
+	add(countsOf(reflect.ValueOf(s.Stats.Counts))...)
 	for i := range s.UndeliverableBy {
 		add(count("undeliverable_"+msg.Loss(i).String(), s.UndeliverableBy[i]))
 	}
@@ -175,8 +186,29 @@ func throttleLogger(name string, t dispatch.ThrottleStats) logger {
 	}}
 }
 
-// countsOf are the fields of connection.Counts, under their names.
-func countsOf(v reflect.Value, count func(string, uint64) counter) (all []counter) {
+// callLogger is what a Node counts.
+func callLogger(name string, s rpc.Stats) logger {
+	return logger{name, append(countsOf(reflect.ValueOf(s.Counts)),
+		gauge("out", "out", uint64(s.Out)), gauge("running", "run", uint64(s.Running)),
+		gauge("bodies", "body", uint64(s.Bodies)))}
+}
+
+// streamLogger is what a Mux counts.
+func streamLogger(name string, s stream.Stats) logger {
+	l := logger{name: name}
+	for v, i := reflect.ValueOf(s), 0; i < v.NumField(); i++ {
+		if f := v.Field(i); f.CanUint() {
+			l.counters = append(l.counters, count(snake(v.Type().Field(i).Name), f.Uint()))
+		}
+	}
+	unread, promised := gauge("unread", "unrd", uint64(s.Unread)), gauge("promised", "", uint64(s.Promised))
+	unread.units, promised.units = "bytes", "bytes"
+	l.counters = append(l.counters, gauge("streams", "strm", uint64(s.Streams)), unread, promised)
+	return l
+}
+
+// countsOf are the fields of a struct of counts, under their names.
+func countsOf(v reflect.Value) (all []counter) {
 	for i := range v.NumField() {
 		name := snake(v.Type().Field(i).Name)
 		if f := v.Field(i); f.Kind() == reflect.Array {

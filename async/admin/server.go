@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
+	"github.com/asyncmsgr/asyncmsgr/async/stream"
 )
 
 // Bounds.
@@ -35,6 +37,11 @@ type Config struct {
 	// Messengers are those that are told of, by their names; if two have one name, the second
 	// is "name#2".
 	Messengers []*async.Messenger
+	// Nodes and Muxes count calls and streams: their Stats are among the counters of perf dump, as
+	// rpc-NAME and stream-NAME, NAME being their messenger's; a second one of a messenger is
+	// rpc-NAME#2. One whose messenger is not among Messengers is an error.
+	Nodes []*rpc.Node
+	Muxes []*stream.Mux
 	// Version is what the command version says.
 	Version string
 	// Level, if set, is the level of the program's log, which config set log_level changes.
