@@ -75,6 +75,7 @@ func TestFile(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		_, err = f.Resolve(ctx, entity.OSD(1))
 		cancel()
+		synctest.Wait() // a look at the same moment is over before the file is there
 		require.ErrorIs(t, err, ErrNoMap)
 		require.ErrorIs(t, err, fs.ErrNotExist)
 
