@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	"async/admin": {"async", "connection", "dispatch", "async/hist", "async/msg", "async/entity", "async/rpc",
 		"async/stream"},
 	"async/live": {"async", "async/live/look", "connection", "dispatch", "async/hist", "async/msg",
-		"async/entity"},
+		"async/entity", "async/rpc", "async/stream"},
 	"async/live/look": {},
 
 	"async/export": {"async", "connection", "dispatch", "async/hist", "async/msg", "async/rpc",

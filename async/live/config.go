@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
+	"github.com/asyncmsgr/asyncmsgr/async/rpc"
+	"github.com/asyncmsgr/asyncmsgr/async/stream"
 )
 
 // Bounds.
@@ -39,6 +41,10 @@ type Config struct {
 	// Messengers returns those that are shown; it is called for each look, by one goroutine.
 	// Messengers of one name are one node.
 	Messengers func() []*async.Messenger
+	// Nodes and Muxes, if set, return what counts calls and streams: the page has a tile more for each.
+	// They are called for each look, by one goroutine.
+	Nodes func() []*rpc.Node
+	Muxes func() []*stream.Mux
 	// Title is what the page says of whose messengers they are.
 	Title string
 	// Hosts are the names, without a port, by which the page may be asked for, beside loopback

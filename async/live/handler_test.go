@@ -153,7 +153,7 @@ func TestConfig(t *testing.T) {
 // TestViewersAreBounded, and nobody looks when none is there.
 func TestViewersAreBounded(t *testing.T) {
 	h, url := serve(t, Config{})
-	var all []*stream
+	var all []*watcher
 	for range ViewersMax {
 		all = append(all, watch(t, url))
 	}

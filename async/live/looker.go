@@ -58,6 +58,8 @@ type sums struct {
 	bands                          [dispatch.Bands]uint64
 	fast                           uint64
 	queueWait, dispatch, sendToAck hist.Durations
+	calls                          callSums
+	streams                        streamSums
 }
 
 func newLooker(cfg *Config) *looker { return &looker{cfg: cfg} }
@@ -265,6 +267,8 @@ func (x *glance) finish() {
 		SendToAck: since(x.sums.sendToAck, &was.sendToAck),
 	}
 	s.Total.Counts = x.sums.counts
+	x.calls()
+	x.streams()
 	x.l.all = x.sums
 	s.Nodes, s.Links = x.l.ring.fold(x.l.cfg)
 	s.Sessions = x.top.list()

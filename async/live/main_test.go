@@ -109,8 +109,8 @@ func serve(t testing.TB, cfg Config, ms ...*async.Messenger) (h *Handler, url st
 	return h, s.URL
 }
 
-// stream is what a viewer reads.
-type stream struct {
+// watcher reads what a page gets.
+type watcher struct {
 	t     testing.TB
 	lines *bufio.Scanner
 	end   func()
@@ -118,7 +118,7 @@ type stream struct {
 }
 
 // watch begins to watch.
-func watch(t testing.TB, url string) *stream {
+func watch(t testing.TB, url string) *watcher {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	r, err := http.NewRequestWithContext(ctx, "GET", url+"/watch", nil)
@@ -127,7 +127,7 @@ func watch(t testing.TB, url string) *stream {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, a.StatusCode)
 	require.Equal(t, "text/event-stream", a.Header.Get("Content-Type"))
-	s := &stream{t: t, lines: bufio.NewScanner(a.Body)}
+	s := &watcher{t: t, lines: bufio.NewScanner(a.Body)}
 	s.lines.Buffer(nil, 16<<20)
 	s.end = func() {
 		cancel()
@@ -139,7 +139,7 @@ func watch(t testing.TB, url string) *stream {
 }
 
 // next reads an event, whose name it returns; "" at the end.
-func (s *stream) next(to any) (event string) {
+func (s *watcher) next(to any) (event string) {
 	s.t.Helper()
 	for s.lines.Scan() {
 		if name, ok := strings.CutPrefix(s.lines.Text(), "event: "); ok {
@@ -157,7 +157,7 @@ func (s *stream) next(to any) (event string) {
 }
 
 // until reads states until one is as is wanted, and returns it with all events.
-func (s *stream) until(what string, good func(*state, []event) bool) *state {
+func (s *watcher) until(what string, good func(*state, []event) bool) *state {
 	s.t.Helper()
 	events := s.hello.Events
 	for {

@@ -11,6 +11,10 @@ type state struct {
 	Rates   rates   `json:"rates"`
 	Latency latency `json:"latency"`
 
+	// Calls and Streams are nil if Config.Nodes and Config.Muxes are.
+	Calls   *calls   `json:"calls,omitempty"`
+	Streams *streams `json:"streams,omitempty"`
+
 	Nodes    []node    `json:"nodes"`
 	Links    []link    `json:"links"`
 	Sessions []session `json:"sessions"`

@@ -1,4 +1,5 @@
-// Package exporttest is what the tests of exporters and of async/admin share: two messengers with calls and streams.
+// Package exporttest is what the tests of exporters, async/admin and async/live share: two
+// messengers with calls and streams.
 //
 // Implementation: not for users of the library; may change in any release.
 package exporttest

@@ -84,7 +84,7 @@ function alertBox(words) {
 function tiles(s) {
   const t = s.total;
   const missing = t.connections - t.ready;
-  return [
+  const all = [
     ["Messages", `${short(s.rates.sent)}/s`, `${short(s.rates.received)}/s received`],
     ["Bytes", `${bytes(s.rates.sentBytes)}/s`, `${bytes(s.rates.receivedBytes)}/s received`],
     ["Connections up", short(t.ready), missing > 0 ? `${short(missing)} are not` : `all, of ${short(t.messengers)} messenger${t.messengers === 1 ? "" : "s"}`, missing > 0],
@@ -92,7 +92,13 @@ function tiles(s) {
     ["Wait for dispatch", time(s.latency.queueWait.p50), t.long.length ? `${t.long.length} callbacks run for long` : `99 of 100 in ${time(s.latency.queueWait.p99)}`, t.long.length > 0],
     ["Processor", s.process.cpu < 0 ? "–" : percent(s.process.cpu), `of a core; heap ${bytes(s.process.heap)}`],
   ];
+  if (s.calls) all.push(["Calls", `${short(s.calls.begun)}/s`, ...good(s.calls, `${short(s.calls.out)} out; ${short(s.calls.handled)}/s handled`)]);
+  if (s.streams) all.push(["Streams", short(s.streams.open), ...good(s.streams, `${bytes(s.streams.sent)}/s sent, ${bytes(s.streams.received)}/s received`)]);
+  return all;
 }
+
+// good is what a tile says beneath, and whether that is bad.
+const good = (x, words) => (x.failed > 0 ? [`${short(x.failed)}/s failed`, true] : [words, false]);
 
 function draw() {
   if (!state) return;

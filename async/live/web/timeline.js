@@ -100,6 +100,6 @@ export class Timeline {
     this.#drawn = this.#seq;
     const list = this.#events.slice(-SHOWN).reverse();
     $("events").replaceChildren(...(list.length ? list.map((e) => h("li", { "data-kind": e.kind },
-      h("time", {}, clock(e.at)), h("span", { class: CLASS[e.kind], title: e.text ?? false }, words(e)))) : [h("li", {}, "", h("span", { class: "hint" }, "Nothing was cut so far."))]));
+      h("time", {}, clock(e.at)), h("span", { class: CLASS[e.kind], title: e.text ?? false }, words(e)))) : [h("li", { class: "none" }, h("span", { class: "hint" }, "Nothing was cut so far."))]));
   }
 }
