@@ -178,7 +178,8 @@ func TestOnPanicFails(t *testing.T) {
 				require.Contains(t, log.String(), want)
 			}
 			require.Equal(t, what == "panic", strings.Contains(log.String(), "the hook's own"))
-			require.Equal(t, what == "goexit", strings.Contains(log.String(), "runtime.Goexit"))
+			told := "the hook that was told of this: " + ErrGoexit.Error()
+			require.Equal(t, what == "goexit", strings.Contains(log.String(), told), "%s", log.String())
 
 			log = captured{}
 			done := make(chan bool)
