@@ -122,9 +122,7 @@ func (c *Conn) Adopt(sock eventloop.Socket) {
 	c.t = c.w.Adopt(sock, c)
 	c.publish() // where it comes from
 	c.sh.Env.LearnAddr(entity.Addr{Type: entity.AddrMsgr2, AddrPort: sock.LocalAddr()})
-	c.enter()
 	c.s.HandleTransportUp(c.now(), sock.RemoteAddr(), sock.LocalAddr())
-	c.leave()
 	c.drain()
 }
 

@@ -14,7 +14,30 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmsgr/asyncmsgr/async/msg"
+	"github.com/asyncmsgr/asyncmsgr/connection/session"
 )
+
+// TestNextAttempt: what the log says of the next attempt.
+func TestNextAttempt(t *testing.T) {
+	for want, x := range map[string]struct {
+		state session.State
+		retry time.Duration
+	}{
+		`"next attempt in"=0s`:                             {session.StateBackoff, 0},
+		`"next attempt in"=15ms`:                           {session.StateBackoff, 15*time.Millisecond + 1},
+		`"next attempt"=none`:                              {session.StateClosed, -1},
+		`"next attempt"="when there is something to send"`: {session.StateStandby, -1},
+	} {
+		var book bytes.Buffer
+		var f FailureLog
+		f.Init(slog.New(slog.NewTextHandler(&book, nil)), 10*time.Second)
+		conn, _, _ := newTestConn(t, msg.LosslessClient(), 1)
+		conn.Seen.SetState(x.state)
+		f.ConnectFailed(0, conn, &msg.ConnectError{Reason: msg.ReasonRefused, Attempt: 1, Err: io.EOF, Retry: x.retry})
+		require.Contains(t, book.String(), want)
+		require.Equal(t, 1, strings.Count(book.String(), "next attempt"), "%s", book.String())
+	}
+}
 
 // TestFailureLog steps the log's time by hand.
 func TestFailureLog(t *testing.T) {

@@ -3,6 +3,7 @@ package connection
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,18 @@ func TestTakesAsMuchAsTheLimit(t *testing.T) {
 	require.ErrorIs(t, take(101, 0), msg.ErrTooLarge)
 	require.NoError(t, take(89, 10))
 	require.ErrorIs(t, take(90, 10), msg.ErrTooLarge)
+}
+
+// TestStepOfALostTransport: a step of an authentication whose transport has ended by now is not run.
+func TestStepOfALostTransport(t *testing.T) {
+	c, w, _ := newTestConn(t, msg.LosslessClient(), 10)
+	c.sh.Execute = func(netip.Addr, func()) error {
+		require.Fail(t, "there is nothing to run")
+		return nil
+	}
+	c.carryOut(session.Output{Kind: session.OutAuthenticate})
+	c.MarkDown()
+	w.run()
 }
 
 // TestFlushNotBegun: who has no time left is told so, though nothing has to be waited for.

@@ -63,7 +63,6 @@ func (c *Conn) Answered() {
 // transport of in, which Settle told to Replace it and which ceases to exist.
 func (c *Conn) TakeOver(in *Conn) {
 	c.closeTransport()
-	c.Seen.Connected.Store(false)
 	sock, err := in.t.Detach()
 	if err != nil {
 		in.closeTransport()

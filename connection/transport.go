@@ -12,9 +12,7 @@ import (
 
 // HandleConnected implements eventloop.Handler.
 func (c *Conn) HandleConnected(t eventloop.Transport) {
-	c.enter()
 	c.s.HandleTransportUp(c.now(), t.RemoteAddr(), t.LocalAddr())
-	c.leave()
 	c.drain()
 }
 
