@@ -254,7 +254,8 @@ type Transport interface {
 	// Abort closes with RST and throws away what was not sent. No callback follows.
 	Abort()
 	// Detach takes the connection away from this worker, for Adopt by another
-	// one. The transport is then dead and no callback follows.
+	// one. The transport is then dead and no callback follows. Before HandleConnected the
+	// error is syscall.ENOTCONN.
 	Detach() (Socket, error)
 }
 

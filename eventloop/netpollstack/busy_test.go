@@ -52,6 +52,40 @@ func TestLookFor(t *testing.T) {
 	}
 }
 
+// TestCrowd: a worker that has had many events since it woke up does not look for more.
+func TestCrowd(t *testing.T) {
+	w := openStack(t, Config{Workers: 1, BusyPoll: time.Hour}).workers[0]
+	var clients []*idle
+	reads, most, all := 0, 0, make(chan struct{})
+	for range crowd {
+		client, server := connect(t, w, eventloop.SocketOptions{})
+		server.read = func() {
+			most = max(most, w.events)
+			if reads++; reads == crowd {
+				close(all)
+			}
+		}
+		clients = append(clients, client)
+	}
+	looks := true
+	do(t, w, func() {
+		for _, c := range clients {
+			n, err := c.t.Write([][]byte{{1}})
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+		}
+	})
+	<-all
+	do(t, w, func() {
+		require.GreaterOrEqual(t, most, crowd)
+		was := w.events
+		w.events = crowd
+		looks = w.look()
+		w.events = was
+	})
+	require.False(t, looks)
+}
+
 // A worker that has always something to do lets all run that wait for its processor, the only one:
 // what it has woken, and what waits in the queue of all Ps.
 func TestBusyWorkerGivesWay(t *testing.T) {

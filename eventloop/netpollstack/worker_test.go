@@ -32,6 +32,7 @@ type idle struct {
 	eof       chan struct{}
 	closed    chan error
 	flushed   chan struct{} // if set
+	read      func()        // if set
 }
 
 func newIdle() *idle {
@@ -42,9 +43,13 @@ func (i *idle) HandleConnected(t eventloop.Transport) {
 	i.t = t
 	close(i.connected)
 }
-func (i *idle) ReadInto() []byte       { return nil }
-func (i *idle) HandleRead(int, []byte) {}
-func (i *idle) HandleEOF()             { close(i.eof) }
+func (i *idle) ReadInto() []byte { return nil }
+func (i *idle) HandleRead(int, []byte) {
+	if i.read != nil {
+		i.read()
+	}
+}
+func (i *idle) HandleEOF() { close(i.eof) }
 func (i *idle) HandleFlush() {
 	if i.flushed != nil {
 		i.flushed <- struct{}{}

@@ -22,9 +22,7 @@ const (
 // calls back no more.
 func (t *transport) Write(bufs [][]byte) (int, error) {
 	switch t.state {
-	case open:
-	case connecting:
-		return 0, nil // full is set
+	case open, connecting: // of which full is set
 	default:
 		return 0, eventloop.ErrTransportClosed
 	}
