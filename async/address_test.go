@@ -84,6 +84,12 @@ func TestBoundToAll(t *testing.T) {
 	require.Len(t, known, 1)
 	require.False(t, known[0].AddrPort.Addr().IsUnspecified())
 	require.Len(t, book.lines("bound to all addresses", "Config.Advertise", known.String()), 1)
+	// Who is bound to one address, or has said how it is called, is not told.
+	l.bound("127.0.0.1:0", l.withLog(&book))
+	l.bound("0.0.0.0:0", l.withLog(&book), func(c *Config) {
+		c.Advertise = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.77:0")}
+	})
+	require.Len(t, book.lines("bound to all addresses"), 1)
 	for _, ip := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", known[0].AddrPort.Addr().String()} {
 		l.reaches(srv, at(ip, srv))
 		wild := at(ip, srv)
