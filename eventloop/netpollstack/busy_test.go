@@ -4,6 +4,7 @@ package netpollstack
 
 import (
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -113,16 +114,18 @@ func TestBusyWorkerGivesWay(t *testing.T) {
 		for rounds.Load() < 10 {
 			runtime.Gosched()
 		}
-		var most int64
-		for range 100 {
+		var waits []int64 // in rounds
+		for range 101 {
 			from := rounds.Load()
 			runtime.Gosched()
-			most = max(most, rounds.Load()-from)
+			waits = append(waits, rounds.Load()-from)
 		}
 		stop.Store(true)
 		<-ended
-		// Go looks into the queue of all once in 61 times, and a worker yields after 8 rounds.
-		require.LessOrEqual(t, most, int64(2*61*roundsPerAccept), "aside: %v", aside)
+		// Go looks into the queue of all once in 61 times, and a worker yields after 8 rounds. It is the
+		// median, as the system may take the processor away in the midst.
+		slices.Sort(waits)
+		require.LessOrEqual(t, waits[50], int64(2*61*roundsPerAccept), "aside: %v, %v", aside, waits)
 	}
 }
 

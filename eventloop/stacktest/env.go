@@ -13,7 +13,8 @@ import (
 type env struct {
 	Harness
 	t      testing.TB
-	closed atomic.Bool // the stacks are closed: nothing calls back
+	closed atomic.Bool    // the stacks are closed: nothing calls back
+	jobs   sync.WaitGroup // that run aside
 }
 
 // bytes is the size of a large transfer.

@@ -169,7 +169,9 @@ func Run(t *testing.T, factory func(t testing.TB) Harness) {
 		{"StackCloseUnderLoad", testStackCloseUnderLoad},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.f(&env{Harness: factory(t), t: t})
+			e := &env{Harness: factory(t), t: t}
+			test.f(e)
+			e.jobs.Wait()
 		})
 	}
 }
