@@ -126,6 +126,14 @@ func TestExpiry(t *testing.T) {
 // poisoned breaks the connection whenever the message of that seq is on it.
 func (l *lab) poisoned(peerHas uint64) *lab {
 	l.t.Helper()
+	l.broken()
+	l.say(&frame.SessionReconnectOK{MsgSeq: peerHas})
+	return l
+}
+
+// broken is the half of that: it has asked to go on, and has no answer.
+func (l *lab) broken() {
+	l.t.Helper()
 	l.settle()
 	l.down(errCut)
 	if l.s.State() == StateBackoff {
@@ -133,8 +141,6 @@ func (l *lab) poisoned(peerHas uint64) *lab {
 	}
 	l.drive(StateSessionReconnecting)
 	want[frame.SessionReconnect](l)
-	l.say(&frame.SessionReconnectOK{MsgSeq: peerHas})
-	return l
 }
 
 // TestRejected: a message that breaks its connection each time is taken out, and what is
@@ -180,6 +186,27 @@ func TestRejected(t *testing.T) {
 		require.Zero(t, l.c.remote)
 		l.say(&frame.Ack{Seq: 3})
 		require.Zero(t, l.s.Unacked())
+	}
+}
+
+// TestRejectedFrom: from so many broken connections on, and from so much time on.
+func TestRejectedFrom(t *testing.T) {
+	for _, c := range []struct {
+		breaks   int
+		lasts    time.Duration
+		rejected int
+	}{
+		{5, rejectTime, 1}, {4, rejectTime, 0}, {5, rejectTime - 1, 0}, {6, 2 * rejectTime, 1},
+	} {
+		l := readyConnector(t, msg.LosslessClient(), func(n *simNode) { n.cfg.RejectAfter = 5 })
+		l.send(1, 127).send(2, 127)
+		l.say(&frame.Ack{Seq: 1})
+		l.broken()
+		o := l.s.rarely()
+		require.Equal(t, uint64(2), o.suspect)
+		o.since, o.breaks = l.w.now-c.lasts, c.breaks
+		l.say(&frame.SessionReconnectOK{MsgSeq: 1})
+		require.Len(t, l.c.rejected, c.rejected, "%+v", c)
 	}
 }
 
