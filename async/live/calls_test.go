@@ -2,7 +2,6 @@ package live
 
 import (
 	"testing"
-	"time"
 
 	"github.com/asyncmsgr/asyncmsgr/async"
 	"github.com/asyncmsgr/asyncmsgr/async/entity"
@@ -27,7 +26,6 @@ func TestCallsAndStreams(t *testing.T) {
 	require.Equal(t, &streams{}, x.Streams)
 
 	exporttest.Work(t, client, server)
-	time.Sleep(time.Millisecond) // not all at once: rates have one digit
 	x = l.look()
 	count := func(per float64) int { return int(per*x.Every + 0.5) }
 	require.Equal(t, 3, count(x.Calls.Begun))
